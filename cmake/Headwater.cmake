@@ -1,0 +1,41 @@
+# Warnings, sanitizers, compiler cache and linker that every target shares, and the helpers that make targets.
+
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  # Precompiled headers can be cached only if their timestamps are not part of the key.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
+    CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+    CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${CCACHE_PROGRAM})
+endif()
+find_program(MOLD_PROGRAM mold)
+if(MOLD_PROGRAM)
+  add_link_options(-fuse-ld=mold)
+endif()
+
+add_library(headwater_flags INTERFACE)
+target_compile_options(headwater_flags INTERFACE -Wall -Wextra -Werror -fno-omit-frame-pointer)
+if(HEADWATER_SANITIZE)
+  add_compile_options(-fsanitize=${HEADWATER_SANITIZE} -fno-sanitize-recover=all -g1)
+  add_link_options(-fsanitize=${HEADWATER_SANITIZE})
+  # GCC 12 sees phantom overruns in instrumented standard-library code.
+  target_compile_options(headwater_flags INTERFACE -Wno-error)
+endif()
+
+# headwater_library(name SOURCES ... LINK ...): a static library of this project.
+function(headwater_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK;PRIVATE_LINK" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(${name} PUBLIC ${ARG_LINK} PRIVATE headwater_flags ${ARG_PRIVATE_LINK})
+endfunction()
+
+# headwater_test(name DIR LINK ...): every *_test.cc in DIR as one GoogleTest program.
+function(headwater_test name dir)
+  file(GLOB sources CONFIGURE_DEPENDS "${dir}/*_test.cc")
+  if(NOT sources)
+    return()
+  endif()
+  add_executable(${name} ${sources})
+  target_link_libraries(${name} PRIVATE headwater_flags headwater_test_support GTest::gtest GTest::gtest_main ${ARGN})
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 300 LABELS ${name}
+    WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+endfunction()

@@ -1,0 +1,6 @@
+#pragma once
+// All that the model code knows of the hardware.
+#include "kernels/tensor.h"
+namespace headwater::kernels {
+class Backend;
+}

@@ -1,0 +1,28 @@
+#pragma once
+// Keys of the prefix index: SHA-256 chains.
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "headwater/request.h"
+
+namespace headwater::cache {
+
+using Key = std::array<std::uint8_t, 32>;
+
+/// What every key of a cache has in common: blocks made from other weights or in another format never match.
+struct KeyContext {
+  Key model_digest{};     ///< SHA-256 of the model file
+  std::string kv_format;  ///< e.g. "f16"
+  std::string adapter;    ///< empty: none
+};
+
+/// The parent of a tenant's first block.
+Key root_key(const KeyContext& context, std::string_view salt);
+/// SHA-256 of the typed, length-delimited record (parent, tokens).
+Key block_key(const Key& parent, std::span<const TokenId> tokens);
+
+}  // namespace headwater::cache

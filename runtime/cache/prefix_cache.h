@@ -1,0 +1,108 @@
+#pragma once
+// The one owner of every KV block's state: which are free, which running sequences use, which hold a
+// prefix that may be wanted again. No socket, clock or actor; the prefix_matcher actor adapts it.
+//
+// Life of a block:      reclaim()            publish()           release(), last reference
+//              free ───────────────► active ───────────► active, indexed ───────────► cached
+//               ▲   release(), not indexed │                     ▲   match()             │
+//               └──────────────────────────┘                     └───────────────────────┤
+//               └───────────────────────────── reclaim() as a victim ◄───────────────────┘
+// Invariant: free + active + cached == total, after every call.
+//
+// A key is the SHA-256 of a typed, length-delimited record (see key.h). A key alone never proves a hit: the
+// entry's own tokens and its parent are compared as well.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "cache/key.h"
+#include "schedule/step.h"
+
+namespace headwater::cache {
+
+using schedule::BlockId;
+
+struct PrefixCacheOptions {
+  std::uint32_t total_blocks = 0;
+  std::uint32_t block_tokens = 32;
+  bool enabled = true;  ///< false: match() finds nothing and publish() indexes nothing
+  KeyContext context;
+};
+
+/// What happened to an indexed block; the evictor lives on these.
+struct Touch {
+  enum class Kind : std::uint8_t {
+    published,  ///< entered the index (in use)
+    idle,       ///< no sequence uses it any more: a candidate
+    busy,       ///< used again
+    forgotten,  ///< left the index
+  };
+  Kind kind = Kind::published;
+  BlockId block = 0;
+  BlockId parent = -1;  ///< published: the block before it in its chain, -1: it is the first
+  std::uint32_t depth = 0;  ///< published: blocks before it
+};
+
+struct BlockCounts {
+  std::uint64_t free = 0, active = 0, cached = 0, total = 0;
+};
+
+struct MatchResult {
+  std::vector<BlockId> blocks;       ///< referenced for the request until release()
+  std::uint32_t cached_tokens = 0;   ///< blocks.size() * block_tokens
+};
+
+class PrefixCache {
+ public:
+  explicit PrefixCache(PrefixCacheOptions options);
+
+  /// The longest chain of whole blocks that begins `tokens`, short of the last token (its logits are
+  /// wanted). References the blocks and remembers the request's place in the chain for publish().
+  /// `use_cache` false: finds nothing (the request wants every prompt token computed), still publishes.
+  /// REQUIRES: the request is not known, or was released.
+  MatchResult match(RequestId request, std::span<const TokenId> tokens, std::string_view salt, bool use_cache);
+
+  /// Indexes blocks that have been filled, in order, right after the request's last known block.
+  /// `tokens`: block_tokens for each block. If the same prefix is indexed already (two requests computed it
+  /// side by side), the block stays private. Unknown requests are ignored.
+  void publish(RequestId request, std::span<const BlockId> blocks, std::span<const TokenId> tokens);
+
+  /// Drops one reference of each block, tail first, and the request's place. A block that is not indexed becomes free.
+  /// Throws std::logic_error for a block that is not active: the books are wrong.
+  void release(RequestId request, std::span<const BlockId> blocks);
+
+  /// Takes back blocks that were granted and never used.
+  void give_back(std::span<const BlockId> blocks);
+
+  /// Up to `n` blocks, now active: free ones first, then of `victims` those that are still cached and have no
+  /// indexed child, in order.
+  std::vector<BlockId> reclaim(std::uint32_t n, std::span<const BlockId> victims);
+
+  /// What changed since the last call, in order.
+  std::vector<Touch> take_touches();
+
+  BlockCounts counts() const;
+  std::uint64_t query_tokens() const;  ///< prompt tokens looked up
+  std::uint64_t hit_tokens() const;    ///< of them, found
+  std::uint64_t evictions() const;
+
+  /// Recounts everything from scratch and compares: empty, or what is wrong. For tests and debug builds.
+  std::string check() const;
+
+  /// Forgets everything; all blocks are free.
+  void reset();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+
+ public:
+  ~PrefixCache();
+};
+
+}  // namespace headwater::cache

@@ -1,0 +1,135 @@
+#pragma once
+// The runtime for a program that embeds it: start a topology, submit requests, get events.
+//
+// Threading: every method may be called from any thread. Event handlers run on the runtime's own
+// threads, one call at a time for each client; they must not block and may call submit() and cancel().
+// Ownership: destroy clients before their Runtime. Destroying a client cancels what it has running.
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "headwater/request.h"
+#include "headwater/result.h"
+
+namespace headwater {
+
+/// Takes the events of one step for one client, in order; never empty.
+using EventHandler = std::function<void(std::span<const TokenEvent>)>;
+
+/// Values that replace those of a topology file; unset ones leave the file's.
+struct Overrides {
+  std::optional<std::string> model;             ///< path of a GGUF file
+  std::optional<std::string> listen;            ///< host:port of the gateway
+  std::optional<std::uint32_t> quant_policy;
+  std::optional<std::string> cache_size_limit;  ///< "0.6" of memory, or "2GiB"
+  std::optional<bool> enable_prefix_caching;
+  std::optional<std::uint32_t> max_batch_size;
+  std::optional<std::uint32_t> prefill_chunk;   ///< most prompt tokens of one sequence in a step
+  std::optional<std::uint32_t> threads;         ///< compute threads; 0: one per core
+  std::optional<std::uint32_t> session_len;     ///< most tokens of one sequence
+  std::optional<std::uint32_t> max_queued;      ///< requests accepted and not finished
+};
+
+struct ModelInfo {
+  std::string name;          ///< what clients call it
+  std::string path;
+  std::string architecture;  ///< e.g. "llama"
+  std::string chat_template; ///< e.g. "chatml"; empty: the file has none
+  std::uint32_t vocab_size = 0;
+  std::uint32_t context_length = 0;  ///< tokens of one sequence that are served: model, session_len and pool
+  std::uint64_t parameters = 0;
+  std::uint64_t kv_bytes_per_token = 0;
+};
+
+/// Counters since the start, and gauges; one consistent picture of each stage.
+struct Stats {
+  // requests
+  std::uint64_t accepted = 0, finished = 0, failed = 0, cancelled = 0, rejected = 0;
+  std::uint64_t in_flight = 0, running = 0, queued = 0;
+  std::uint64_t prompt_tokens = 0, generation_tokens = 0;
+  // cache; free + active + cached == total
+  std::uint64_t blocks_free = 0, blocks_active = 0, blocks_cached = 0, blocks_total = 0;
+  std::uint64_t prefix_query_tokens = 0, prefix_hit_tokens = 0;
+  std::uint64_t evictions = 0, preemptions = 0;
+  std::uint32_t block_tokens = 0;
+  // steps: cumulative counts for the upper bounds below, Prometheus style
+  std::uint64_t steps = 0;
+  double step_seconds_sum = 0;
+  std::vector<std::uint64_t> step_seconds_counts;  ///< [kStepSecondsBounds + 1]
+  std::uint64_t batch_rows_sum = 0;
+  std::vector<std::uint64_t> batch_size_counts;    ///< [kBatchSizeBounds + 1]
+  // supervision
+  std::uint64_t stage_restarts = 0;
+};
+
+inline constexpr double kStepSecondsBounds[] = {0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1};
+inline constexpr double kBatchSizeBounds[] = {1, 2, 4, 8, 16, 32, 48, 64, 128};
+
+class Runtime;
+
+/// One source of requests. Requests of different clients are served in fair turns.
+class Client {
+ public:
+  struct Ticket {
+    RequestId id = 0;
+    std::uint32_t position = 0;  ///< accepted requests in front that have no token yet
+  };
+
+  virtual ~Client() = default;
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  /// Accepts the request, or says why not. Errors: "overloaded" (no credit left, try later),
+  /// "draining", "invalid_request" with `param`. Mistakes that only the tokenizer sees, such as
+  /// "context_length_exceeded", arrive as a `failed` event.
+  virtual Result<Ticket> submit(Request request) = 0;
+
+  /// Ends a request with a `cancelled` event. An unknown or ended id is ignored.
+  virtual void cancel(RequestId id) = 0;
+
+ protected:
+  Client() = default;
+};
+
+/// A running topology.
+class Runtime {
+ public:
+  /// Starts the topology in `yaml`; `source` names it in errors ("high.yaml:7:12: …"). Returns when the
+  /// model is loaded and every stage runs.
+  static Result<std::unique_ptr<Runtime>> start(std::string_view yaml, std::string_view source,
+                                                const Overrides& overrides = {});
+  virtual ~Runtime() = default;
+  Runtime(const Runtime&) = delete;
+  Runtime& operator=(const Runtime&) = delete;
+
+  virtual std::unique_ptr<Client> connect(EventHandler on_events) = 0;
+
+  virtual ModelInfo model() const = 0;
+
+  /// Text to ids. `parse_special`: whether "<|im_end|>" and the like become their special tokens.
+  virtual Result<std::vector<TokenId>> tokenize(std::string_view text, bool add_special, bool parse_special) const = 0;
+  /// The ids of a conversation as the model's chat template renders it.
+  virtual Result<std::vector<TokenId>> tokenize(std::span<const ChatMessage> messages) const = 0;
+  /// Ids to bytes (UTF-8 where the ids are whole text). Errors: an id outside the vocabulary.
+  virtual Result<std::string> detokenize(std::span<const TokenId> ids) const = 0;
+
+  /// Asks every stage; waits for at most a second for those that are busy.
+  virtual Stats stats() const = 0;
+
+  /// Accepts nothing more and waits until every request has ended; after `timeout` the rest is
+  /// cancelled. Returns whether all ended by themselves.
+  virtual bool drain(std::chrono::milliseconds timeout) = 0;
+  virtual bool draining() const = 0;
+
+ protected:
+  Runtime() = default;
+};
+
+}  // namespace headwater

@@ -1,0 +1,69 @@
+#pragma once
+// A model's forward pass behind an interface: one file for each architecture, chosen by the name in the
+// GGUF file. The next architecture needs an entry in architecture.cc and a file of its own.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "headwater/request.h"
+#include "headwater/result.h"
+#include "kernels/backend.h"
+#include "model/gguf.h"
+
+namespace headwater::model {
+
+/// What other parts need to know of a model.
+struct ModelShape {
+  std::string architecture;
+  std::uint32_t vocab_size = 0;
+  std::uint32_t context_length = 0;  ///< tokens
+  std::uint32_t n_layers = 0;
+  std::uint32_t n_heads = 0;
+  std::uint32_t n_kv_heads = 0;
+  std::uint32_t head_dim = 0;
+  std::uint32_t embedding_dim = 0;
+  std::uint64_t parameters = 0;
+};
+
+/// Consecutive rows of a batch that belong to one sequence.
+struct BatchSequence {
+  std::uint32_t first_row = 0;
+  std::uint32_t n_rows = 0;
+  std::uint32_t first_position = 0;          ///< of first_row; positions below it are in the cache
+  std::span<const std::int32_t> block_table; ///< block ids, position p lives in block_table[p / block_tokens]
+};
+
+/// The rows of one forward pass.
+struct Batch {
+  std::span<const TokenId> tokens;          ///< [rows]
+  std::span<const BatchSequence> sequences; ///< cover the rows in order
+  std::span<const std::uint32_t> logit_rows;///< rows whose logits are wanted, ascending
+};
+
+/// Threading: one caller at a time (the executor).
+class Architecture {
+ public:
+  /// Reads the architecture's name from the file. Errors: unknown (the known are listed), missing or
+  /// misshapen tensors, dimensions that do not fit together.
+  static Result<std::unique_ptr<Architecture>> load(std::shared_ptr<const GgufFile> file,
+                                                    std::shared_ptr<kernels::Backend> backend);
+  /// The shape alone, from metadata; checks all that can be checked without loading weights.
+  static Result<ModelShape> shape_of(const GgufFile& file);
+
+  virtual ~Architecture() = default;
+  virtual const ModelShape& shape() const = 0;
+
+  /// Bytes that one block takes over all layers and heads.
+  virtual std::uint64_t kv_block_bytes(std::uint32_t block_tokens) const = 0;
+  /// (Re)creates the KV arena; its old contents are gone.
+  virtual void allocate_kv(std::uint32_t n_blocks, std::uint32_t block_tokens) = 0;
+
+  /// Computes the rows, writes their keys and values into their sequences' blocks, and gives
+  /// logits [logit_rows, vocab]. A row's result is bit-identical whatever rows stand beside it.
+  virtual void forward(const Batch& batch, std::span<float> logits) = 0;
+};
+
+}  // namespace headwater::model

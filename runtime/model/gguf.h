@@ -1,0 +1,84 @@
+#pragma once
+// Reads GGUF v2 and v3 files (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md) over mmap.
+//
+// Every count, length, offset and alignment in the file is hostile until held against the file's size;
+// nothing is allocated before that. Errors read `file: offset N: what, expected what`.
+// Threading: immutable after open(); any number of threads may read.
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "headwater/result.h"
+#include "kernels/tensor.h"
+
+namespace headwater::model {
+
+/// A metadata value. Integers of all widths are widened; arrays are homogeneous (arrays of arrays are refused).
+using GgufValue = std::variant<std::uint64_t, std::int64_t, double, bool, std::string, std::vector<std::uint64_t>,
+                               std::vector<std::int64_t>, std::vector<double>, std::vector<bool>,
+                               std::vector<std::string>>;
+
+struct GgufTensor {
+  std::string name;
+  kernels::DType type = kernels::DType::f32;
+  std::vector<std::uint64_t> dims;  ///< 1 to 4, innermost first as in the file
+  std::uint64_t offset = 0;         ///< bytes from the start of the file
+  std::uint64_t bytes = 0;
+};
+
+class GgufFile {
+ public:
+  static Result<std::shared_ptr<const GgufFile>> open(const std::string& path);
+  ~GgufFile();
+  GgufFile(const GgufFile&) = delete;
+  GgufFile& operator=(const GgufFile&) = delete;
+
+  const std::string& path() const { return path_; }
+  std::uint32_t version() const { return version_; }
+  std::uint64_t file_bytes() const { return size_; }
+
+  /// Metadata in file order.
+  const std::vector<std::pair<std::string, GgufValue>>& metadata() const { return metadata_; }
+  const GgufValue* find(std::string_view key) const;
+
+  /// Typed reads. Error: missing key (names it) or another type. The `_or` forms give `fallback` where
+  /// the key is missing, and still an error where the type is wrong.
+  Result<std::uint64_t> get_uint(std::string_view key) const;
+  Result<std::uint64_t> get_uint_or(std::string_view key, std::uint64_t fallback) const;
+  Result<double> get_float_or(std::string_view key, double fallback) const;
+  Result<bool> get_bool_or(std::string_view key, bool fallback) const;
+  Result<std::string> get_string(std::string_view key) const;
+  const std::vector<std::string>* find_strings(std::string_view key) const;  ///< nullptr: missing or another type
+
+  const std::vector<GgufTensor>& tensors() const { return tensors_; }
+  const GgufTensor* find_tensor(std::string_view name) const;
+  std::span<const std::byte> data(const GgufTensor& tensor) const;
+
+  /// A tensor of exactly these dims (innermost first), as a matrix view [rows = dims[1] or 1, cols = dims[0]].
+  /// Error: missing, or other dims, with both shapes.
+  Result<kernels::HostTensor> tensor(std::string_view name, std::span<const std::uint64_t> dims) const;
+
+  /// SHA-256 of the whole file; computed once, on first use.
+  const std::array<std::uint8_t, 32>& digest() const;
+
+ private:
+  GgufFile() = default;
+  struct Digest;
+
+  std::string path_;
+  std::uint32_t version_ = 0;
+  const std::byte* map_ = nullptr;
+  std::uint64_t size_ = 0;
+  std::vector<std::pair<std::string, GgufValue>> metadata_;
+  std::vector<GgufTensor> tensors_;
+  std::unique_ptr<Digest> digest_;
+};
+
+}  // namespace headwater::model

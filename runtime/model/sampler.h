@@ -1,0 +1,53 @@
+#pragma once
+// Chooses the next token from a row of logits.
+//
+// A choice depends on the logits, the parameters, the sequence's own tokens and (seed, position) alone:
+// the random number of a position is a hash of both, so what else runs beside a request never matters.
+
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "headwater/request.h"
+#include "headwater/result.h"
+
+namespace headwater::model {
+
+/// Holds every field against its range (see SamplingParams); NaN is outside of each. `param` names the field.
+Result<void> check_params(const SamplingParams& params, std::uint32_t vocab_size);
+
+/// A chosen token, before its text is known.
+struct Sampled {
+  TokenId token = 0;
+  float logprob = 0;                             ///< under softmax(logits)
+  std::vector<std::pair<TokenId, float>> top;    ///< best first, as many as asked for
+  bool bad_logits = false;                       ///< NaN or no finite value: the request has failed
+};
+
+/// The state that sampling keeps for one sequence: scratch memory and counts of its tokens.
+class Sampler {
+ public:
+  /// `params` must outlive the sampler. `end_tokens`: what min_tokens holds back.
+  Sampler(const SamplingParams& params, std::uint64_t seed, std::span<const TokenId> end_tokens);
+
+  /// Takes note of a token of the sequence; `generated`: not of the prompt.
+  void observe(TokenId token, bool generated);
+
+  /// Chooses the token at `position` of the sequence. `logits`: [vocab], may be overwritten.
+  /// `n_generated`: tokens generated so far.
+  Sampled sample(std::span<float> logits, std::uint64_t position, std::uint32_t n_generated);
+
+ private:
+  const SamplingParams& params_;
+  std::uint64_t seed_;
+  std::vector<TokenId> end_tokens_;
+  std::vector<std::pair<TokenId, std::uint32_t>> output_counts_;  ///< sorted by token
+  std::vector<TokenId> seen_;                                     ///< sorted; prompt and output
+  std::vector<std::pair<float, TokenId>> scratch_;
+};
+
+/// log softmax(logits) at `token`, and the `n` best, without sorting the vocabulary.
+Sampled score_token(std::span<const float> logits, TokenId token, std::uint32_t n);
+
+}  // namespace headwater::model

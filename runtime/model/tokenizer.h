@@ -1,0 +1,47 @@
+#pragma once
+// Text to token ids and back, driven by a GGUF file's `tokenizer.ggml.*` metadata.
+//
+// Threading: immutable after load(); any number of threads may use one object.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "headwater/request.h"
+#include "headwater/result.h"
+#include "model/gguf.h"
+
+namespace headwater::model {
+
+struct EncodeOptions {
+  bool add_special = false;    ///< put BOS in front where the file asks for it
+  bool parse_special = false;  ///< "<|im_end|>" in the text becomes its special token; otherwise it stays text
+};
+
+/// Cuts text into ids. Implementations: byte-level BPE ("gpt2").
+class Tokenizer {
+ public:
+  /// Errors: unknown model or pre-tokenizer (the known ones are listed), inconsistent vocabulary.
+  static Result<std::shared_ptr<const Tokenizer>> load(const GgufFile& file);
+  virtual ~Tokenizer() = default;
+
+  /// Any byte sequence can be encoded and decodes to itself. Time is O(n log n) in the text's length.
+  virtual std::vector<TokenId> encode(std::string_view text, EncodeOptions options) const = 0;
+
+  /// The token's bytes; a special (control) token gives its text, e.g. "<|im_end|>". REQUIRES: valid(id).
+  virtual std::string_view token_bytes(TokenId id) const = 0;
+
+  virtual std::uint32_t vocab_size() const = 0;
+  virtual bool is_control(TokenId id) const = 0;      ///< special: not part of an answer's text
+  virtual bool is_end(TokenId id) const = 0;          ///< ends an answer (EOS, EOT)
+  virtual TokenId bos() const = 0;                    ///< -1: none
+  virtual TokenId find_special(std::string_view text) const = 0;  ///< -1: no special token has this text
+
+  bool valid(TokenId id) const { return id >= 0 && static_cast<std::uint32_t>(id) < vocab_size(); }
+  std::string decode(std::span<const TokenId> ids) const;
+};
+
+}  // namespace headwater::model

@@ -1,0 +1,98 @@
+#pragma once
+// Which sequences run in the next step and how many tokens of each: continuous batching, chunked prefill
+// beside decode, preemption. No actor, socket or clock.
+//
+// The scheduler owns the sequences and the blocks that it has been granted. It has at most one step in flight.
+// Blocks come from the prefix cache by way of demand → on_grant, ahead of need where that can be foreseen.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "schedule/step.h"
+
+namespace headwater::schedule {
+
+struct SchedulerOptions {
+  std::uint32_t max_batch_size = 48;    ///< sequences in one step
+  std::uint32_t max_step_tokens = 512;  ///< rows in one step
+  std::uint32_t prefill_chunk = 256;    ///< prompt tokens of one sequence in one step
+  std::uint32_t block_tokens = 32;
+  std::uint32_t total_blocks = 0;       ///< of the pool
+};
+
+/// A request with the blocks that the prefix cache found for it.
+struct MatchedSequence {
+  RequestPtr request;
+  std::vector<TokenId> tokens;      ///< prompt, and after a preemption what was generated
+  std::vector<BlockId> blocks;      ///< referenced in the cache for this request
+  std::uint32_t cached_tokens = 0;  ///< whole blocks; < tokens.size()
+};
+
+/// Blocks to publish: filled, in order, since the last time.
+struct FilledBlocks {
+  RequestId id = 0;
+  std::vector<BlockId> blocks;
+  std::vector<TokenId> tokens;  ///< block_tokens for each
+};
+
+/// Blocks that a sequence gives up: all it had.
+struct ReleasedBlocks {
+  RequestId id = 0;
+  std::vector<BlockId> blocks;  ///< in the order of the block table
+};
+
+/// A sequence without blocks that wants to be matched again (preempted, or it gave its pins up).
+struct Rematch {
+  RequestPtr request;
+  std::vector<TokenId> tokens;
+};
+
+/// All that the scheduler wants done now. Apply in this order: filled, released, returned, rematch, demand, plan.
+struct SchedulerOutput {
+  std::vector<FilledBlocks> filled;
+  std::vector<ReleasedBlocks> released;
+  std::vector<BlockId> returned;  ///< granted and not needed
+  std::vector<Rematch> rematch;
+  std::uint32_t demand = 0;       ///< blocks wanted; answered by exactly one on_grant
+  std::optional<StepPlan> plan;
+
+  bool empty() const;
+};
+
+struct SchedulerCounters {
+  std::uint64_t running = 0, waiting = 0, preemptions = 0, steps = 0;
+};
+
+class Scheduler {
+ public:
+  explicit Scheduler(SchedulerOptions options);
+  ~Scheduler();
+
+  /// Takes a sequence into the queue of its connection. Connections take turns.
+  void add(MatchedSequence sequence);
+  /// Ends a sequence wherever it is. A step in flight finishes first; unknown ids are ignored.
+  void cancel(RequestId id);
+  /// The answer to a demand. Fewer blocks than asked for: there are no more now.
+  void on_grant(std::span<const BlockId> blocks, std::uint32_t asked);
+  /// The answer to a plan. REQUIRES: it is the one in flight (others are ignored).
+  void on_result(const StepResult& result);
+
+  /// Decides everything that can be decided now. Call after each of the above.
+  /// Policy: decode first; then prompt chunks, round robin over connections, first come first served in each, until a
+  /// limit is reached. If blocks run out: waiting sequences give up their pins (newest first), then the newest running
+  /// sequence is preempted; the oldest always goes on.
+  SchedulerOutput poll(TimeNs now);
+
+  bool idle() const;  ///< no sequence and no step in flight
+  SchedulerCounters counters() const;
+  void reset(std::uint64_t epoch);  ///< forgets everything; later plans carry `epoch`
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace headwater::schedule

@@ -1,0 +1,83 @@
+#pragma once
+// What travels between scheduler, executor and detokenizer: one plan and one result a step, whatever the
+// batch size.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "headwater/request.h"
+
+namespace headwater::schedule {
+
+using BlockId = std::int32_t;
+/// Nanoseconds of the steady clock. Plain classes never read a clock; time is passed in.
+using TimeNs = std::int64_t;
+
+/// A request that has been tokenized; shared, never changed.
+struct AdmittedRequest {
+  RequestId id = 0;
+  ConnectionId connection = 0;
+  std::uint64_t epoch = 0;
+  TimeNs accepted_at = 0;
+  std::uint64_t seed = 0;             ///< params.seed, or drawn at admission
+  Request request;
+  std::vector<TokenId> prompt;        ///< empty until tokenized
+  std::uint32_t max_new_tokens = 0;   ///< params.max_tokens held against the context; set when tokenized
+};
+using RequestPtr = std::shared_ptr<const AdmittedRequest>;
+
+/// A sequence that the executor has not seen, or that was preempted and comes back.
+struct SequenceStart {
+  RequestPtr request;
+  std::vector<TokenId> tokens;      ///< the prompt, then what was generated before a preemption
+  std::vector<BlockId> blocks;      ///< block table so far (cached prefix first)
+  std::uint32_t cached_tokens = 0;  ///< of the prompt, at the first start
+  TimeNs scheduled_at = 0;          ///< of the first start
+};
+
+/// Work on one sequence in one step: tokens [first, first + count) of it are computed.
+struct StepEntry {
+  RequestId id = 0;
+  std::uint32_t first = 0;
+  std::uint32_t count = 0;
+  bool sample = false;              ///< the last row's logits give the next token
+  std::vector<BlockId> new_blocks;  ///< appended to the block table before the step
+};
+
+struct StepPlan {
+  std::uint64_t epoch = 0;
+  std::uint64_t step = 0;
+  std::vector<SequenceStart> starts;
+  std::vector<StepEntry> entries;
+  std::vector<RequestId> retired;   ///< ended, cancelled or preempted: forget them (before the starts)
+};
+
+/// What a step did for one sequence.
+struct EntryResult {
+  RequestId id = 0;
+  std::uint32_t computed = 0;       ///< tokens whose keys and values are now in the cache
+  bool sampled = false;
+  TokenId token = 0;                ///< if sampled
+  float logprob = 0;
+  std::vector<std::pair<TokenId, float>> top;  ///< where logprobs were asked for
+  FinishReason finish = FinishReason::none;    ///< by an end token or by length
+  std::string error;                ///< not empty: the sequence has failed (bad logits)
+  /// Where prompt_logprobs were asked for: for prompt tokens first + 1 … first + count, their
+  /// log-probability and the best alternatives.
+  std::vector<std::pair<float, std::vector<std::pair<TokenId, float>>>> prompt_logprobs;
+};
+
+struct StepResult {
+  std::uint64_t epoch = 0;
+  std::uint64_t step = 0;
+  std::vector<SequenceStart> starts;  ///< of the plan, for the detokenizer
+  std::vector<EntryResult> entries;   ///< in the plan's order
+  std::vector<RequestId> retired;     ///< of the plan
+  TimeNs duration = 0;                ///< of the computation
+  std::uint32_t rows = 0;
+};
+
+}  // namespace headwater::schedule

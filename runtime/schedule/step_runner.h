@@ -1,0 +1,47 @@
+#pragma once
+// Carries out step plans: one forward pass, then one token chosen for each entry that asks for it.
+// The plain class inside the executor actor. It decides nothing.
+//
+// Threading: one caller.
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "model/architecture.h"
+#include "model/sampler.h"
+#include "schedule/step.h"
+
+namespace headwater::schedule {
+
+/// max_tokens reached, or an end token where it counts. `n_generated` includes `token`.
+/// `end_tokens`: the model's own.
+FinishReason finish_reason(const AdmittedRequest& request, TokenId token, std::uint32_t n_generated,
+                           std::span<const TokenId> end_tokens);
+
+class StepRunner {
+ public:
+  /// `end_tokens`: the model's own, for finish reasons. `clock`: nanoseconds, for durations only.
+  StepRunner(model::Architecture& model, std::vector<TokenId> end_tokens, std::uint32_t n_blocks,
+             std::uint32_t block_tokens, std::function<TimeNs()> clock);
+  ~StepRunner();
+
+  /// Runs the plan. Throws std::logic_error for a plan that does not fit the runner's state (a bug).
+  StepResult run(StepPlan plan);
+
+  /// Forgets all sequences.
+  void reset();
+
+ private:
+  struct Sequence;
+  model::Architecture& model_;
+  std::vector<TokenId> end_tokens_;
+  std::uint32_t block_tokens_;
+  std::function<TimeNs()> clock_;
+  std::unordered_map<RequestId, std::unique_ptr<Sequence>> sequences_;
+  std::vector<float> logits_;
+};
+
+}  // namespace headwater::schedule

@@ -1,0 +1,151 @@
+#pragma once
+// A topology file, checked whole: YAML → graph of stages. No actor, no socket.
+//
+// Every mistake is found in one go and reported as `file:line:column: what, and what would be right`.
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "headwater/result.h"
+#include "headwater/runtime.h"
+
+namespace headwater::topology {
+
+/// Where something stands in a file; both count from 1, 0 for what no file says.
+struct Location {
+  int line = 0;
+  int column = 0;
+};
+
+/// The unit in which an argument is written and held.
+enum class ArgType : std::uint8_t { integer, number, boolean, text, size_or_share, duration, choice };
+
+/// A size: bytes, or a share of the machine's memory.
+struct SizeOrShare {
+  std::uint64_t bytes = 0;  ///< 0: `share` counts
+  double share = 0;         ///< (0, 1]
+};
+
+using ArgValue = std::variant<std::int64_t, double, bool, std::string, SizeOrShare>;  // duration: int64 milliseconds
+
+/// An option that a stage kind takes.
+struct ArgSpec {
+  std::string name;
+  ArgType type = ArgType::integer;
+  ArgValue fallback;
+  double min = 0, max = 0;            ///< of integer, number, duration (ms); both inclusive
+  std::vector<std::string> choices;   ///< of choice
+  std::string help;
+};
+
+/// What the checker needs to know of a stage kind and implementation.
+struct StageInfo {
+  std::string kind;
+  std::string impl;                    ///< "default" where the file names none
+  std::string consumes;                ///< message that its `to` predecessors send it; empty: none
+  std::string produces;                ///< message that it sends along `to`; empty: none
+  bool replicable = false;             ///< more than one may run
+  bool required = false;               ///< every topology has exactly one stage of this kind
+  std::vector<std::string> feedback_to;  ///< kinds that its `feedback` must name, all of them
+  std::vector<ArgSpec> args;
+};
+
+/// The kinds that a topology may use. Explicit: nothing registers itself.
+class StageCatalog {
+ public:
+  /// Error: the kind/impl pair is known already.
+  Result<void> add(StageInfo info);
+  const StageInfo* find(std::string_view kind, std::string_view impl) const;
+  std::vector<std::string> kinds() const;
+  std::vector<std::string> impls(std::string_view kind) const;
+  const std::vector<StageInfo>& all() const { return stages_; }
+
+ private:
+  std::vector<StageInfo> stages_;
+};
+
+/// The built-in kinds (DESIGN: tokenizer, prefix_matcher, scheduler, executor, cache_evictor, detokenizer).
+StageCatalog builtin_catalog();
+
+struct Stage {
+  std::string id;
+  std::string kind;
+  std::string impl = "default";
+  std::uint32_t replicas = 1;
+  std::map<std::string, ArgValue> args;  ///< every ArgSpec of the kind is present
+  std::vector<std::string> to;
+  std::vector<std::string> feedback;
+  Location where;
+
+  // REQUIRES: the kind has an argument of that name and type.
+  std::int64_t integer(const std::string& name) const { return std::get<std::int64_t>(args.at(name)); }
+  const std::string& text(const std::string& name) const { return std::get<std::string>(args.at(name)); }
+};
+
+struct ModelSpec {
+  std::string path;           ///< as given; relative to the working directory
+  std::string name;           ///< what clients call it; empty: the file's general.name, or its stem
+  std::string chat_template;  ///< empty: the file's own; else a name such as "chatml"
+};
+
+struct CacheSpec {
+  std::uint32_t quant_policy = 0;
+  SizeOrShare size_limit{.bytes = 0, .share = 0.5};
+  std::uint32_t block_tokens = 32;
+  bool enable_prefix_caching = true;
+};
+
+struct GatewaySpec {
+  bool present = false;
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 8080;
+  std::uint32_t max_queued = 1024;         ///< credit: requests accepted and not ended
+  std::uint32_t max_per_connection = 256;  ///< of them, by one connection
+  std::uint32_t max_connections = 1024;
+  std::uint64_t max_body_bytes = 8 << 20;
+  std::vector<std::string> to;             ///< stages that take generate_request
+};
+
+struct Topology {
+  std::string source;  ///< file name, for messages
+  std::string name;
+  ModelSpec model;
+  CacheSpec cache;
+  std::uint32_t session_len = 0;  ///< 0: the model's context
+  std::uint32_t threads = 0;      ///< compute threads, 0: one per core
+  GatewaySpec gateway;
+  std::vector<Stage> stages;
+
+  const Stage* find(std::string_view id) const;
+  const Stage* find_kind(std::string_view kind) const;  ///< the first
+};
+
+/// One mistake, ready to print.
+struct Problem {
+  Location where;
+  std::string message;
+};
+
+struct ParseOutcome {
+  std::optional<Topology> topology;  ///< set where problems is empty
+  std::vector<Problem> problems;     ///< in file order
+  /// "file:line:column: message\n" for each.
+  std::string report(std::string_view source) const;
+};
+
+/// Parses and checks. Overrides replace values before ranges are checked; a bad one is reported under "command line".
+ParseOutcome parse(std::string_view yaml, std::string_view source, const StageCatalog& catalog,
+                   const Overrides& overrides = {});
+
+std::string to_graphviz(const Topology& topology);
+std::string to_mermaid(const Topology& topology);
+
+/// Bytes for a SizeOrShare on a machine with `memory` bytes.
+std::uint64_t resolve(const SizeOrShare& size, std::uint64_t memory);
+
+}  // namespace headwater::topology
