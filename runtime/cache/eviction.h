@@ -19,7 +19,7 @@ class EvictionPolicy {
  public:
   virtual ~EvictionPolicy() = default;
   virtual void on_published(BlockId block, std::uint32_t depth, schedule::TimeNs now) = 0;
-  virtual void on_used(BlockId block, schedule::TimeNs now) = 0;       ///< referenced, or released
+  virtual void on_used(BlockId block, schedule::TimeNs now) = 0;  ///< referenced, or released
   virtual void on_forgotten(BlockId block) = 0;
   /// The candidate to give up first is the one with the lowest rank.
   virtual double rank(BlockId block) const = 0;

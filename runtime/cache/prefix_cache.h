@@ -44,7 +44,7 @@ struct Touch {
   };
   Kind kind = Kind::published;
   BlockId block = 0;
-  BlockId parent = -1;  ///< published: the block before it in its chain, -1: it is the first
+  BlockId parent = -1;      ///< published: the block before it in its chain, -1: it is the first
   std::uint32_t depth = 0;  ///< published: blocks before it
 };
 
@@ -53,8 +53,8 @@ struct BlockCounts {
 };
 
 struct MatchResult {
-  std::vector<BlockId> blocks;       ///< referenced for the request until release()
-  std::uint32_t cached_tokens = 0;   ///< blocks.size() * block_tokens
+  std::vector<BlockId> blocks;      ///< referenced for the request until release()
+  std::uint32_t cached_tokens = 0;  ///< blocks.size() * block_tokens
 };
 
 class PrefixCache {

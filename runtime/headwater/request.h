@@ -25,22 +25,22 @@ struct ChatMessage {
 
 /// How tokens are chosen and when to stop. The defaults are OpenAI's.
 struct SamplingParams {
-  std::optional<std::uint32_t> max_tokens;  ///< none: up to the end of the context
-  std::uint32_t min_tokens = 0;             ///< end tokens and stop strings wait until then
-  float temperature = 1.0F;                 ///< 0 is greedy; 0 … 100
-  float top_p = 1.0F;                       ///< (0, 1]
-  std::uint32_t top_k = 0;                  ///< 0: off
-  float min_p = 0.0F;                       ///< [0, 1], share of the best token's probability
-  float repetition_penalty = 1.0F;          ///< (0, 10], over prompt and output, 1: off
-  float presence_penalty = 0.0F;            ///< [-2, 2], over the output
-  float frequency_penalty = 0.0F;           ///< [-2, 2], over the output
+  std::optional<std::uint32_t> max_tokens;            ///< none: up to the end of the context
+  std::uint32_t min_tokens = 0;                       ///< end tokens and stop strings wait until then
+  float temperature = 1.0F;                           ///< 0 is greedy; 0 … 100
+  float top_p = 1.0F;                                 ///< (0, 1]
+  std::uint32_t top_k = 0;                            ///< 0: off
+  float min_p = 0.0F;                                 ///< [0, 1], share of the best token's probability
+  float repetition_penalty = 1.0F;                    ///< (0, 10], over prompt and output, 1: off
+  float presence_penalty = 0.0F;                      ///< [-2, 2], over the output
+  float frequency_penalty = 0.0F;                     ///< [-2, 2], over the output
   std::vector<std::pair<TokenId, float>> logit_bias;  ///< added to the logits; each in [-100, 100]
-  std::optional<std::uint64_t> seed;        ///< none: drawn at admission
-  std::vector<std::string> stop;            ///< text that ends the answer and is not part of it
-  std::vector<TokenId> stop_token_ids;      ///< tokens that end the answer, beside the model's own
-  bool ignore_eos = false;                  ///< go on after the model's end tokens
-  std::optional<std::uint32_t> logprobs;    ///< alternatives listed beside each token, 0 … 20
-  std::optional<std::uint32_t> prompt_logprobs;  ///< the same for the prompt's tokens (computes all of it)
+  std::optional<std::uint64_t> seed;                  ///< none: drawn at admission
+  std::vector<std::string> stop;                      ///< text that ends the answer and is not part of it
+  std::vector<TokenId> stop_token_ids;                ///< tokens that end the answer, beside the model's own
+  bool ignore_eos = false;                            ///< go on after the model's end tokens
+  std::optional<std::uint32_t> logprobs;              ///< alternatives listed beside each token, 0 … 20
+  std::optional<std::uint32_t> prompt_logprobs;       ///< the same for the prompt's tokens (computes all of it)
 };
 
 /// The most alternatives that a request may ask for beside each token.
@@ -51,8 +51,8 @@ struct Request {
   std::variant<std::string, std::vector<ChatMessage>, std::vector<TokenId>> prompt;
   bool add_special_tokens = true;  ///< for text: whether the model's BOS goes in front where it asks for one
   SamplingParams params;
-  std::string cache_salt;          ///< tenant: requests with different salts never share cache blocks
-  std::uint32_t timeout_ms = 0;    ///< deadline counted from acceptance, 0: none
+  std::string cache_salt;        ///< tenant: requests with different salts never share cache blocks
+  std::uint32_t timeout_ms = 0;  ///< deadline counted from acceptance, 0: none
 };
 
 /// A token and its log-probability (nats) under the distribution before temperature and truncation.
@@ -95,10 +95,10 @@ struct TokenEvent {
   std::vector<TokenId> token_ids;          ///< prompt: the prompt's ids; tokens: the new ones
   std::vector<PositionLogprobs> logprobs;  ///< one per token id where asked for
   FinishReason finish_reason = FinishReason::none;  ///< finished
-  std::string stop_match;                  ///< finished by a stop string: which
-  Usage usage;                             ///< terminal kinds
-  Timings timings;                         ///< terminal kinds
-  Error error;                             ///< failed
+  std::string stop_match;                           ///< finished by a stop string: which
+  Usage usage;                                      ///< terminal kinds
+  Timings timings;                                  ///< terminal kinds
+  Error error;                                      ///< failed
 
   bool terminal() const { return kind >= Kind::finished; }
 };

@@ -25,23 +25,23 @@ using EventHandler = std::function<void(std::span<const TokenEvent>)>;
 
 /// Values that replace those of a topology file; unset ones leave the file's.
 struct Overrides {
-  std::optional<std::string> model;             ///< path of a GGUF file
-  std::optional<std::string> listen;            ///< host:port of the gateway
+  std::optional<std::string> model;   ///< path of a GGUF file
+  std::optional<std::string> listen;  ///< host:port of the gateway
   std::optional<std::uint32_t> quant_policy;
   std::optional<std::string> cache_size_limit;  ///< "0.6" of memory, or "2GiB"
   std::optional<bool> enable_prefix_caching;
   std::optional<std::uint32_t> max_batch_size;
-  std::optional<std::uint32_t> prefill_chunk;   ///< most prompt tokens of one sequence in a step
-  std::optional<std::uint32_t> threads;         ///< compute threads; 0: one per core
-  std::optional<std::uint32_t> session_len;     ///< most tokens of one sequence
-  std::optional<std::uint32_t> max_queued;      ///< requests accepted and not finished
+  std::optional<std::uint32_t> prefill_chunk;  ///< most prompt tokens of one sequence in a step
+  std::optional<std::uint32_t> threads;        ///< compute threads; 0: one per core
+  std::optional<std::uint32_t> session_len;    ///< most tokens of one sequence
+  std::optional<std::uint32_t> max_queued;     ///< requests accepted and not finished
 };
 
 struct ModelInfo {
-  std::string name;          ///< what clients call it
+  std::string name;  ///< what clients call it
   std::string path;
-  std::string architecture;  ///< e.g. "llama"
-  std::string chat_template; ///< e.g. "chatml"; empty: the file has none
+  std::string architecture;   ///< e.g. "llama"
+  std::string chat_template;  ///< e.g. "chatml"; empty: the file has none
   std::uint32_t vocab_size = 0;
   std::uint32_t context_length = 0;  ///< tokens of one sequence that are served: model, session_len and pool
   std::uint64_t parameters = 0;
@@ -64,7 +64,7 @@ struct Stats {
   double step_seconds_sum = 0;
   std::vector<std::uint64_t> step_seconds_counts;  ///< [kStepSecondsBounds + 1]
   std::uint64_t batch_rows_sum = 0;
-  std::vector<std::uint64_t> batch_size_counts;    ///< [kBatchSizeBounds + 1]
+  std::vector<std::uint64_t> batch_size_counts;  ///< [kBatchSizeBounds + 1]
   // supervision
   std::uint64_t stage_restarts = 0;
 };

@@ -32,15 +32,15 @@ struct ModelShape {
 struct BatchSequence {
   std::uint32_t first_row = 0;
   std::uint32_t n_rows = 0;
-  std::uint32_t first_position = 0;          ///< of first_row; positions below it are in the cache
-  std::span<const std::int32_t> block_table; ///< block ids, position p lives in block_table[p / block_tokens]
+  std::uint32_t first_position = 0;           ///< of first_row; positions below it are in the cache
+  std::span<const std::int32_t> block_table;  ///< block ids, position p lives in block_table[p / block_tokens]
 };
 
 /// The rows of one forward pass.
 struct Batch {
-  std::span<const TokenId> tokens;          ///< [rows]
-  std::span<const BatchSequence> sequences; ///< cover the rows in order
-  std::span<const std::uint32_t> logit_rows;///< rows whose logits are wanted, ascending
+  std::span<const TokenId> tokens;            ///< [rows]
+  std::span<const BatchSequence> sequences;   ///< cover the rows in order
+  std::span<const std::uint32_t> logit_rows;  ///< rows whose logits are wanted, ascending
 };
 
 /// Threading: one caller at a time (the executor).

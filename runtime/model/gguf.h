@@ -21,9 +21,9 @@
 namespace headwater::model {
 
 /// A metadata value. Integers of all widths are widened; arrays are homogeneous (arrays of arrays are refused).
-using GgufValue = std::variant<std::uint64_t, std::int64_t, double, bool, std::string, std::vector<std::uint64_t>,
-                               std::vector<std::int64_t>, std::vector<double>, std::vector<bool>,
-                               std::vector<std::string>>;
+using GgufValue =
+    std::variant<std::uint64_t, std::int64_t, double, bool, std::string, std::vector<std::uint64_t>,
+                 std::vector<std::int64_t>, std::vector<double>, std::vector<bool>, std::vector<std::string>>;
 
 struct GgufTensor {
   std::string name;

@@ -20,9 +20,9 @@ Result<void> check_params(const SamplingParams& params, std::uint32_t vocab_size
 /// A chosen token, before its text is known.
 struct Sampled {
   TokenId token = 0;
-  float logprob = 0;                             ///< under softmax(logits)
-  std::vector<std::pair<TokenId, float>> top;    ///< best first, as many as asked for
-  bool bad_logits = false;                       ///< NaN or no finite value: the request has failed
+  float logprob = 0;                           ///< under softmax(logits)
+  std::vector<std::pair<TokenId, float>> top;  ///< best first, as many as asked for
+  bool bad_logits = false;                     ///< NaN or no finite value: the request has failed
 };
 
 /// The state that sampling keeps for one sequence: scratch memory and counts of its tokens.

@@ -35,9 +35,9 @@ class Tokenizer {
   virtual std::string_view token_bytes(TokenId id) const = 0;
 
   virtual std::uint32_t vocab_size() const = 0;
-  virtual bool is_control(TokenId id) const = 0;      ///< special: not part of an answer's text
-  virtual bool is_end(TokenId id) const = 0;          ///< ends an answer (EOS, EOT)
-  virtual TokenId bos() const = 0;                    ///< -1: none
+  virtual bool is_control(TokenId id) const = 0;                  ///< special: not part of an answer's text
+  virtual bool is_end(TokenId id) const = 0;                      ///< ends an answer (EOS, EOT)
+  virtual TokenId bos() const = 0;                                ///< -1: none
   virtual TokenId find_special(std::string_view text) const = 0;  ///< -1: no special token has this text
 
   bool valid(TokenId id) const { return id >= 0 && static_cast<std::uint32_t>(id) < vocab_size(); }

@@ -20,7 +20,7 @@ struct SchedulerOptions {
   std::uint32_t max_step_tokens = 512;  ///< rows in one step
   std::uint32_t prefill_chunk = 256;    ///< prompt tokens of one sequence in one step
   std::uint32_t block_tokens = 32;
-  std::uint32_t total_blocks = 0;       ///< of the pool
+  std::uint32_t total_blocks = 0;  ///< of the pool
 };
 
 /// A request with the blocks that the prefix cache found for it.
@@ -56,7 +56,7 @@ struct SchedulerOutput {
   std::vector<ReleasedBlocks> released;
   std::vector<BlockId> returned;  ///< granted and not needed
   std::vector<Rematch> rematch;
-  std::uint32_t demand = 0;       ///< blocks wanted; answered by exactly one on_grant
+  std::uint32_t demand = 0;  ///< blocks wanted; answered by exactly one on_grant
   std::optional<StepPlan> plan;
 
   bool empty() const;

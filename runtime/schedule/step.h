@@ -22,10 +22,10 @@ struct AdmittedRequest {
   ConnectionId connection = 0;
   std::uint64_t epoch = 0;
   TimeNs accepted_at = 0;
-  std::uint64_t seed = 0;             ///< params.seed, or drawn at admission
+  std::uint64_t seed = 0;  ///< params.seed, or drawn at admission
   Request request;
-  std::vector<TokenId> prompt;        ///< empty until tokenized
-  std::uint32_t max_new_tokens = 0;   ///< params.max_tokens held against the context; set when tokenized
+  std::vector<TokenId> prompt;       ///< empty until tokenized
+  std::uint32_t max_new_tokens = 0;  ///< params.max_tokens held against the context; set when tokenized
 };
 using RequestPtr = std::shared_ptr<const AdmittedRequest>;
 
@@ -52,19 +52,19 @@ struct StepPlan {
   std::uint64_t step = 0;
   std::vector<SequenceStart> starts;
   std::vector<StepEntry> entries;
-  std::vector<RequestId> retired;   ///< ended, cancelled or preempted: forget them (before the starts)
+  std::vector<RequestId> retired;  ///< ended, cancelled or preempted: forget them (before the starts)
 };
 
 /// What a step did for one sequence.
 struct EntryResult {
   RequestId id = 0;
-  std::uint32_t computed = 0;       ///< tokens whose keys and values are now in the cache
+  std::uint32_t computed = 0;  ///< tokens whose keys and values are now in the cache
   bool sampled = false;
-  TokenId token = 0;                ///< if sampled
+  TokenId token = 0;  ///< if sampled
   float logprob = 0;
   std::vector<std::pair<TokenId, float>> top;  ///< where logprobs were asked for
   FinishReason finish = FinishReason::none;    ///< by an end token or by length
-  std::string error;                ///< not empty: the sequence has failed (bad logits)
+  std::string error;                           ///< not empty: the sequence has failed (bad logits)
   /// Where prompt_logprobs were asked for: for prompt tokens first + 1 … first + count, their
   /// log-probability and the best alternatives.
   std::vector<std::pair<float, std::vector<std::pair<TokenId, float>>>> prompt_logprobs;

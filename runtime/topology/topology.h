@@ -38,19 +38,19 @@ struct ArgSpec {
   std::string name;
   ArgType type = ArgType::integer;
   ArgValue fallback;
-  double min = 0, max = 0;            ///< of integer, number, duration (ms); both inclusive
-  std::vector<std::string> choices;   ///< of choice
+  double min = 0, max = 0;           ///< of integer, number, duration (ms); both inclusive
+  std::vector<std::string> choices;  ///< of choice
   std::string help;
 };
 
 /// What the checker needs to know of a stage kind and implementation.
 struct StageInfo {
   std::string kind;
-  std::string impl;                    ///< "default" where the file names none
-  std::string consumes;                ///< message that its `to` predecessors send it; empty: none
-  std::string produces;                ///< message that it sends along `to`; empty: none
-  bool replicable = false;             ///< more than one may run
-  bool required = false;               ///< every topology has exactly one stage of this kind
+  std::string impl;                      ///< "default" where the file names none
+  std::string consumes;                  ///< message that its `to` predecessors send it; empty: none
+  std::string produces;                  ///< message that it sends along `to`; empty: none
+  bool replicable = false;               ///< more than one may run
+  bool required = false;                 ///< every topology has exactly one stage of this kind
   std::vector<std::string> feedback_to;  ///< kinds that its `feedback` must name, all of them
   std::vector<ArgSpec> args;
 };
@@ -108,7 +108,7 @@ struct GatewaySpec {
   std::uint32_t max_per_connection = 256;  ///< of them, by one connection
   std::uint32_t max_connections = 1024;
   std::uint64_t max_body_bytes = 8 << 20;
-  std::vector<std::string> to;             ///< stages that take generate_request
+  std::vector<std::string> to;  ///< stages that take generate_request
 };
 
 struct Topology {
