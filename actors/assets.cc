@@ -1,0 +1,126 @@
+#include "actors/assets.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <utility>
+
+#include "kernels/backend.h"
+
+namespace headwater::actors {
+namespace {
+
+/// Bytes of memory that this process may use: of the machine's and the control group's the lesser.
+std::uint64_t usable_memory() {
+  std::uint64_t memory =
+      static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(sysconf(_SC_PAGE_SIZE));
+  std::uint64_t limit = 0;
+  if (std::ifstream file("/sys/fs/cgroup/memory.max"); file >> limit) memory = std::min(memory, limit);
+  return memory;
+}
+
+std::string served_name(const topology::ModelSpec& spec) {
+  if (!spec.name.empty()) return spec.name;
+  std::error_code failed;
+  const auto path = std::filesystem::canonical(spec.path, failed);
+  return (failed ? std::filesystem::path(spec.path) : path).stem().string();
+}
+
+Result<std::shared_ptr<const model::ChatTemplate>> find_template(const topology::ModelSpec& spec,
+                                                                 const model::GgufFile& file) {
+  if (!spec.chat_template.empty()) return model::ChatTemplate::by_name(spec.chat_template);
+  if (file.find("tokenizer.chat_template") == nullptr) return std::shared_ptr<const model::ChatTemplate>();
+  auto jinja = file.get_string("tokenizer.chat_template");
+  if (!jinja) return jinja.error();
+  auto recognised = model::ChatTemplate::recognise(*jinja);
+  if (!recognised) return Error{recognised.error().code, file.path() + ": " + recognised.error().message, ""};
+  return recognised;
+}
+
+std::uint32_t compute_threads(const topology::Topology& topology) {
+  if (const topology::Stage* executor = topology.find_kind("executor"); executor != nullptr) {
+    if (const auto threads = executor->args.find("threads"); threads != executor->args.end()) {
+      if (const auto count = std::get<std::int64_t>(threads->second); count > 0)
+        return static_cast<std::uint32_t>(count);
+    }
+  }
+  return topology.threads;
+}
+
+}  // namespace
+
+std::vector<TokenId> end_tokens(const model::Tokenizer& tokenizer) {
+  std::vector<TokenId> ends;
+  for (TokenId id = 0; tokenizer.valid(id); ++id) {
+    if (tokenizer.is_end(id)) ends.push_back(id);
+  }
+  return ends;
+}
+
+Result<void> size_cache(const topology::Topology& topology, std::uint64_t block_bytes, std::uint64_t memory,
+                        std::uint32_t model_context, Assets& assets) {
+  constexpr std::uint64_t kMostBlocks = 1U << 24U;
+  const std::uint64_t bytes = topology::resolve(topology.cache.size_limit, memory);
+  const std::uint64_t blocks = std::min(bytes / block_bytes, kMostBlocks);
+  if (blocks == 0) {
+    return Error{"cache_too_small",
+                 "cache_size_limit gives " + std::to_string(bytes) + " bytes, and one block of " +
+                     std::to_string(topology.cache.block_tokens) + " tokens takes " + std::to_string(block_bytes) +
+                     "; raise it",
+                 "cache_size_limit"};
+  }
+  assets.block_tokens = topology.cache.block_tokens;
+  assets.total_blocks = static_cast<std::uint32_t>(blocks);
+  std::uint64_t tokens = std::min<std::uint64_t>(model_context, blocks * assets.block_tokens);
+  if (topology.session_len > 0) tokens = std::min<std::uint64_t>(tokens, topology.session_len);
+  assets.max_sequence_tokens = static_cast<std::uint32_t>(tokens);
+  assets.info.context_length = assets.max_sequence_tokens;
+  assets.info.kv_bytes_per_token = block_bytes / assets.block_tokens;
+  return {};
+}
+
+Result<std::shared_ptr<const Assets>> load_assets(const topology::Topology& topology) {
+  auto file = model::GgufFile::open(topology.model.path);
+  if (!file) return file.error();
+  const auto shape = model::Architecture::shape_of(**file);
+  if (!shape) return shape.error();
+
+  auto assets = std::make_shared<Assets>();
+  auto tokenizer = model::Tokenizer::load(**file);
+  if (!tokenizer) return tokenizer.error();
+  assets->tokenizer = *tokenizer;
+  if (assets->tokenizer->vocab_size() != shape->vocab_size) {
+    return Error{"invalid_model",
+                 topology.model.path + ": the vocabulary has " + std::to_string(assets->tokenizer->vocab_size()) +
+                     " tokens and the embedding " + std::to_string(shape->vocab_size) + " rows; they must be equal",
+                 ""};
+  }
+  auto chat_template = find_template(topology.model, **file);
+  if (!chat_template) return chat_template.error();
+  assets->chat_template = *chat_template;
+
+  auto architecture = model::Architecture::load(*file, kernels::make_cpu_backend(compute_threads(topology)));
+  if (!architecture) return architecture.error();
+  assets->architecture = std::move(*architecture);
+  assets->model_digest = (*file)->digest();
+  assets->clock = [] { return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count(); };
+
+  assets->info.name = served_name(topology.model);
+  assets->info.path = topology.model.path;
+  assets->info.architecture = shape->architecture;
+  if (assets->chat_template != nullptr) assets->info.chat_template = assets->chat_template->name();
+  assets->info.vocab_size = shape->vocab_size;
+  assets->info.parameters = shape->parameters;
+  const std::uint64_t block_bytes = assets->architecture->kv_block_bytes(topology.cache.block_tokens);
+  if (auto sized = size_cache(topology, block_bytes, usable_memory(), shape->context_length, *assets); !sized) {
+    return sized.error();
+  }
+  return std::shared_ptr<const Assets>(std::move(assets));
+}
+
+}  // namespace headwater::actors

@@ -1,0 +1,45 @@
+#pragma once
+// What the stages of one runtime share and nobody changes: the model's file, tokenizer and template, and
+// the sizes that follow from model, topology and memory.
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "headwater/result.h"
+#include "headwater/runtime.h"
+#include "model/architecture.h"
+#include "model/chat_template.h"
+#include "model/tokenizer.h"
+#include "schedule/step.h"
+#include "topology/topology.h"
+
+namespace headwater::actors {
+
+struct Assets {
+  ModelInfo info;
+  std::shared_ptr<const model::Tokenizer> tokenizer;
+  std::shared_ptr<const model::ChatTemplate> chat_template;  ///< null: the model has none
+  std::array<std::uint8_t, 32> model_digest{};
+  std::uint32_t block_tokens = 32;
+  std::uint32_t total_blocks = 0;
+  std::uint32_t max_sequence_tokens = 0;  ///< prompt and answer: of model, session_len and pool the least
+  /// The model with its KV arena. Only the one live executor touches it; it outlives an executor that
+  /// is restarted, so that the weights are loaded once.
+  std::shared_ptr<model::Architecture> architecture;
+  std::function<schedule::TimeNs()> clock;  ///< steady, nanoseconds
+};
+
+/// Opens the model that the topology names and works out the sizes.
+Result<std::shared_ptr<const Assets>> load_assets(const topology::Topology& topology);
+
+/// The sizes alone: fills total_blocks, max_sequence_tokens and info.context_length from the others.
+Result<void> size_cache(const topology::Topology& topology, std::uint64_t block_bytes, std::uint64_t memory,
+                        std::uint32_t model_context, Assets& assets);
+
+/// Every id that ends an answer.
+std::vector<TokenId> end_tokens(const model::Tokenizer& tokenizer);
+
+}  // namespace headwater::actors

@@ -1,0 +1,44 @@
+// Chooses which cached blocks to give up when the scheduler needs some (cache::Evictor).
+
+#include "actors/stage.h"
+#include "cache/eviction.h"
+
+namespace headwater::actors {
+namespace {
+
+std::unique_ptr<cache::EvictionPolicy> policy_for(const StageContext& context) {
+  auto policy = cache::make_policy(context.stage.text("policy"), context.assets->total_blocks);
+  if (!policy) throw std::invalid_argument(policy.error().message);  // the topology check has let it pass
+  return std::move(policy).value();
+}
+
+class CacheEvictor : public StageActor {
+ public:
+  CacheEvictor(caf::actor_config& config, const StageContext& context)
+      : StageActor(config, context), evictor_(policy_for(context), context.assets->total_blocks) {}
+
+ private:
+  caf::message_handler handlers() override {
+    return {
+        [this](const CacheTouches& message) {
+          if (current(message.epoch)) evictor_.on_touches(message.touches, now());
+        },
+        [this](const BlockDemand& demand) {
+          if (!current(demand.epoch)) return;
+          send(single("prefix_matcher"), ReclaimBlocks{epoch(), demand.blocks, evictor_.victims(demand.blocks)});
+        },
+    };
+  }
+
+  void on_reset() override { evictor_.reset(); }
+
+  cache::Evictor evictor_;
+};
+
+}  // namespace
+
+caf::actor spawn_cache_evictor(caf::actor_system& system, const StageContext& context) {
+  return system.spawn<CacheEvictor>(context);
+}
+
+}  // namespace headwater::actors

@@ -1,0 +1,209 @@
+#include "actors/graph_runtime.h"
+
+#include <random>
+
+#include "actors/frontend.h"
+#include "model/sampler.h"
+
+namespace headwater::actors {
+namespace {
+
+/// How long stats() waits for a stage that is busy.
+constexpr auto kStatsPatience = std::chrono::seconds(1);
+
+std::atomic<RequestId> next_request{1};
+
+std::uint64_t random_seed() {
+  thread_local std::mt19937_64 generator{std::random_device{}()};
+  return generator();
+}
+
+class GraphClient : public Client {
+ public:
+  GraphClient(std::shared_ptr<const Assets> assets, std::shared_ptr<Admission> admission, caf::actor frontend,
+              std::uint32_t max_in_flight, std::shared_ptr<ClientState> state)
+      : assets_(std::move(assets)),
+        admission_(std::move(admission)),
+        frontend_(std::move(frontend)),
+        max_in_flight_(max_in_flight),
+        state_(std::move(state)) {}
+
+  ~GraphClient() override {
+    state_->close();
+    caf::anon_send(frontend_, CancelConnection{state_->id()});
+  }
+
+  Result<Ticket> submit(Request request) override {
+    if (auto checked = model::check_params(request.params, assets_->tokenizer->vocab_size()); !checked) {
+      admission_->count_rejected();
+      return checked.error();
+    }
+    if (state_->in_flight.fetch_add(1) >= max_in_flight_) {
+      state_->in_flight.fetch_sub(1);
+      admission_->count_rejected();
+      return Error{"overloaded",
+                   "this connection has " + std::to_string(max_in_flight_) +
+                       " requests under way, as many as one may have; wait for some to end",
+                   ""};
+    }
+    const auto position = admission_->enter();
+    if (!position) {
+      state_->in_flight.fetch_sub(1);
+      return position.error();
+    }
+    auto admitted = std::make_shared<schedule::AdmittedRequest>();
+    admitted->id = next_request++;
+    admitted->connection = state_->id();
+    admitted->accepted_at = assets_->clock();
+    admitted->seed = request.params.seed.value_or(random_seed());
+    admitted->request = std::move(request);
+    const RequestId id = admitted->id;
+    caf::anon_send(frontend_, SubmitRequest{std::move(admitted), state_});
+    return Ticket{id, *position};
+  }
+
+  void cancel(RequestId id) override { caf::anon_send(frontend_, CancelRequest{state_->id(), id}); }
+
+ private:
+  std::shared_ptr<const Assets> assets_;
+  std::shared_ptr<Admission> admission_;
+  caf::actor frontend_;
+  std::uint32_t max_in_flight_;
+  std::shared_ptr<ClientState> state_;
+};
+
+void merge(const StageStats& stage, Stats& stats) {
+  if (stage.blocks) {
+    stats.blocks_free = stage.blocks->free;
+    stats.blocks_active = stage.blocks->active;
+    stats.blocks_cached = stage.blocks->cached;
+    stats.prefix_query_tokens = stage.query_tokens;
+    stats.prefix_hit_tokens = stage.hit_tokens;
+    stats.evictions = stage.evictions;
+  }
+  if (stage.scheduler) {
+    stats.running = stage.scheduler->running;
+    stats.queued = stage.scheduler->waiting;
+    stats.preemptions = stage.scheduler->preemptions;
+    stats.steps = stage.scheduler->steps;
+    stats.batch_rows_sum = stage.rows;
+    stats.step_seconds_sum = stage.step_seconds;
+    stats.step_seconds_counts = stage.step_seconds_counts;
+    stats.batch_size_counts = stage.batch_size_counts;
+  }
+}
+
+std::unique_ptr<caf::actor_system_config> make_config() {
+  auto config = std::make_unique<caf::actor_system_config>();
+  config->set("scheduler.policy", "sharing");  // idles at no cost, and wakes fast for the detached executor
+  config->set("scheduler.max-threads", 2);
+  config->set("scheduler.max-throughput", 50);  // messages of one actor before others have a turn
+  return config;
+}
+
+}  // namespace
+
+GraphRuntime::GraphRuntime(const topology::Topology& topology, std::shared_ptr<const Assets> assets)
+    : assets_(std::move(assets)),
+      admission_(std::make_shared<Admission>(topology.gateway.max_queued)),
+      max_per_connection_(topology.gateway.max_per_connection),
+      config_(make_config()),
+      system_(std::make_unique<caf::actor_system>(*config_)) {}
+
+Result<std::unique_ptr<GraphRuntime>> GraphRuntime::start(const topology::Topology& topology,
+                                                          const StageRegistry& registry,
+                                                          std::shared_ptr<const Assets> assets) {
+  std::unique_ptr<GraphRuntime> runtime(new GraphRuntime(topology, std::move(assets)));
+  runtime->frontend_ = spawn_frontend(*runtime->system_, runtime->assets_, runtime->admission_);
+  runtime->supervisor_ = spawn_supervisor(*runtime->system_, topology, registry, runtime->assets_, runtime->admission_,
+                                          runtime->frontend_);
+  std::string failure;
+  caf::scoped_actor self(*runtime->system_);
+  self->request(runtime->supervisor_, caf::infinite, StartStages{})
+      .receive([](const StageList&) {}, [&](const caf::error& error) { failure = to_string(error); });
+  if (!failure.empty()) return Error{"start_failed", "a stage could not be started: " + failure, ""};
+  return runtime;
+}
+
+GraphRuntime::~GraphRuntime() {
+  admission_->drain();
+  caf::anon_send(supervisor_, StopStages{});
+  supervisor_ = nullptr;
+  frontend_ = nullptr;
+}
+
+std::unique_ptr<Client> GraphRuntime::connect(EventHandler on_events) {
+  return std::make_unique<GraphClient>(assets_, admission_, frontend_, max_per_connection_,
+                                       std::make_shared<ClientState>(next_connection_++, std::move(on_events)));
+}
+
+Result<std::vector<TokenId>> GraphRuntime::tokenize(std::string_view text, bool add_special, bool parse_special) const {
+  return assets_->tokenizer->encode(text, {.add_special = add_special, .parse_special = parse_special});
+}
+
+Result<std::vector<TokenId>> GraphRuntime::tokenize(std::span<const ChatMessage> messages) const {
+  if (assets_->chat_template == nullptr) {
+    return Error{"invalid_request", "the model has no chat template; send text", "messages"};
+  }
+  return assets_->chat_template->encode(*assets_->tokenizer, messages);
+}
+
+Result<std::string> GraphRuntime::detokenize(std::span<const TokenId> ids) const {
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    if (!assets_->tokenizer->valid(ids[i])) {
+      return Error{"invalid_request",
+                   "tokens[" + std::to_string(i) + "] is " + std::to_string(ids[i]) + "; the vocabulary ends at " +
+                       std::to_string(assets_->tokenizer->vocab_size() - 1),
+                   "tokens"};
+    }
+  }
+  return assets_->tokenizer->decode(ids);
+}
+
+std::vector<StageHandle> GraphRuntime::stages() const {
+  std::vector<StageHandle> stages;
+  caf::scoped_actor self(*system_);
+  self->request(supervisor_, kStatsPatience, ListStages{})
+      .receive([&](StageList& list) { stages = std::move(list.stages); }, [](const caf::error&) {});
+  return stages;
+}
+
+Stats GraphRuntime::stats() const {
+  Stats stats;
+  admission_->report(stats);
+  stats.blocks_total = assets_->total_blocks;
+  stats.block_tokens = assets_->block_tokens;
+  caf::scoped_actor self(*system_);
+  for (const StageHandle& stage : stages()) {
+    if (stage.kind == "executor") continue;  // busy computing, and has nothing to tell
+    self->request(stage.actor, kStatsPatience, StatsQuery{})
+        .receive([&](const StageStats& answer) { merge(answer, stats); }, [](const caf::error&) {});
+  }
+  return stats;
+}
+
+bool GraphRuntime::drain(std::chrono::milliseconds timeout) {
+  admission_->drain();
+  if (admission_->wait_idle(timeout)) return true;
+  caf::anon_send(frontend_, CancelConnection{0});
+  admission_->wait_idle(std::chrono::seconds(2));
+  return false;
+}
+
+}  // namespace headwater::actors
+
+namespace headwater {
+
+Result<std::unique_ptr<Runtime>> Runtime::start(std::string_view yaml, std::string_view source,
+                                                const Overrides& overrides) {
+  const actors::StageRegistry registry = actors::builtin_stages();
+  const auto parsed = topology::parse(yaml, source, registry.catalog(), overrides);
+  if (!parsed.topology) return Error{"invalid_topology", parsed.report(source), ""};
+  auto assets = actors::load_assets(*parsed.topology);
+  if (!assets) return assets.error();
+  auto runtime = actors::GraphRuntime::start(*parsed.topology, registry, std::move(*assets));
+  if (!runtime) return runtime.error();
+  return std::unique_ptr<Runtime>(std::move(*runtime));
+}
+
+}  // namespace headwater

@@ -1,0 +1,158 @@
+#pragma once
+// The messages between stages. All of them stay inside one process: they carry shared, immutable requests
+// and are never serialised (messages for the wire are a family of their own).
+//
+// Every message of the data path carries the epoch in which it was made. A stage that holds cache state
+// cannot lose its part of it alone, so the supervisor then begins a new epoch: everybody forgets, and what is still
+// under way from the old one is dropped on arrival.
+
+#include <caf/all.hpp>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cache/prefix_cache.h"
+#include "schedule/scheduler.h"
+#include "schedule/step.h"
+
+namespace headwater::actors {
+
+using schedule::BlockId;
+using schedule::RequestPtr;
+
+// ---- the path of a request -------------------------------------------------------------------------
+
+/// frontend → tokenizer.
+struct GenerateRequest {
+  std::uint64_t epoch = 0;
+  RequestPtr request;  ///< prompt ids still empty
+};
+
+/// tokenizer → prefix_matcher.
+struct TokenizedRequest {
+  std::uint64_t epoch = 0;
+  RequestPtr request;
+};
+
+/// prefix_matcher → scheduler.
+struct MatchedRequest {
+  std::uint64_t epoch = 0;
+  schedule::MatchedSequence sequence;
+};
+
+/// Travels the path of the requests it ends, so that it never overtakes one.
+struct CancelRequests {
+  std::uint64_t epoch = 0;
+  std::vector<RequestId> ids;
+};
+
+/// scheduler → executor, one a step.
+struct RunStep {
+  schedule::StepPlan plan;
+};
+
+/// executor → detokenizer and (feedback) scheduler, one a step.
+struct StepDone {
+  schedule::StepResult result;
+};
+
+/// → frontend: at most one for each connection and step.
+struct TokenBatch {
+  std::uint64_t epoch = 0;
+  ConnectionId connection = 0;
+  std::vector<TokenEvent> events;
+};
+
+/// tokenizer → frontend: the request has passed the stateless part of its path.
+struct RequestTokenized {
+  RequestId id = 0;
+  std::uint32_t prompt_tokens = 0;
+};
+
+// ---- the cache plane -------------------------------------------------------------------------------
+
+/// scheduler → prefix_matcher: apply in the order of the fields.
+struct CacheUpdate {
+  std::uint64_t epoch = 0;
+  std::vector<schedule::FilledBlocks> filled;
+  std::vector<schedule::ReleasedBlocks> released;
+  std::vector<BlockId> returned;
+  std::vector<schedule::Rematch> rematch;
+};
+
+/// scheduler → cache_evictor.
+struct BlockDemand {
+  std::uint64_t epoch = 0;
+  std::uint32_t blocks = 0;
+};
+
+/// cache_evictor → prefix_matcher: the demand, and whom to evict for it if free blocks do not do.
+struct ReclaimBlocks {
+  std::uint64_t epoch = 0;
+  std::uint32_t blocks = 0;
+  std::vector<BlockId> victims;
+};
+
+/// prefix_matcher → scheduler: exactly one for each demand.
+struct BlockGrant {
+  std::uint64_t epoch = 0;
+  std::uint32_t asked = 0;
+  std::vector<BlockId> blocks;
+};
+
+/// prefix_matcher → cache_evictor.
+struct CacheTouches {
+  std::uint64_t epoch = 0;
+  std::vector<cache::Touch> touches;
+};
+
+// ---- the control plane -----------------------------------------------------------------------------
+
+/// supervisor → every stage, at the start and after each restart: whom it talks to.
+struct Wire {
+  std::vector<caf::actor> to;                 ///< successors on the path, replicas in order
+  std::map<std::string, caf::actor> by_kind;  ///< the single stages
+  caf::actor frontend;
+};
+
+/// supervisor → every stage: forget everything of earlier epochs.
+struct ResetStage {
+  std::uint64_t epoch = 0;
+};
+
+/// Asks a stage for its StageStats.
+struct StatsQuery {};
+
+/// A stage's counters since its start; unset where the stage has none of the kind.
+struct StageStats {
+  std::optional<cache::BlockCounts> blocks;
+  std::uint64_t query_tokens = 0, hit_tokens = 0, evictions = 0;
+  std::optional<schedule::SchedulerCounters> scheduler;
+  std::uint64_t rows = 0;
+  double step_seconds = 0;
+  std::vector<std::uint64_t> step_seconds_counts, batch_size_counts;
+};
+
+}  // namespace headwater::actors
+
+#define HEADWATER_LOCAL_MESSAGE(type) CAF_ALLOW_UNSAFE_MESSAGE_TYPE(headwater::actors::type)
+HEADWATER_LOCAL_MESSAGE(GenerateRequest)
+HEADWATER_LOCAL_MESSAGE(TokenizedRequest)
+HEADWATER_LOCAL_MESSAGE(MatchedRequest)
+HEADWATER_LOCAL_MESSAGE(CancelRequests)
+HEADWATER_LOCAL_MESSAGE(RunStep)
+HEADWATER_LOCAL_MESSAGE(StepDone)
+HEADWATER_LOCAL_MESSAGE(TokenBatch)
+HEADWATER_LOCAL_MESSAGE(RequestTokenized)
+HEADWATER_LOCAL_MESSAGE(CacheUpdate)
+HEADWATER_LOCAL_MESSAGE(BlockDemand)
+HEADWATER_LOCAL_MESSAGE(ReclaimBlocks)
+HEADWATER_LOCAL_MESSAGE(BlockGrant)
+HEADWATER_LOCAL_MESSAGE(CacheTouches)
+HEADWATER_LOCAL_MESSAGE(Wire)
+HEADWATER_LOCAL_MESSAGE(ResetStage)
+HEADWATER_LOCAL_MESSAGE(StatsQuery)
+HEADWATER_LOCAL_MESSAGE(StageStats)

@@ -1,0 +1,86 @@
+// Looks up what of a prompt is cached, and keeps the books of every KV block (cache::PrefixCache).
+
+#include "actors/stage.h"
+#include "cache/prefix_cache.h"
+
+namespace headwater::actors {
+namespace {
+
+cache::PrefixCacheOptions options_for(const StageContext& context) {
+  cache::PrefixCacheOptions options;
+  options.total_blocks = context.assets->total_blocks;
+  options.block_tokens = context.assets->block_tokens;
+  options.enabled = context.cache.enable_prefix_caching;
+  options.context.model_digest = context.assets->model_digest;
+  options.context.kv_format = "f16";
+  return options;
+}
+
+class PrefixMatcher : public StageActor {
+ public:
+  PrefixMatcher(caf::actor_config& config, const StageContext& context)
+      : StageActor(config, context), cache_(options_for(context)) {}
+
+ private:
+  caf::message_handler handlers() override {
+    return {
+        [this](const TokenizedRequest& message) {
+          if (current(message.epoch)) match(message.request, message.request->prompt);
+          report_touches();
+        },
+        [this](const CacheUpdate& update) {
+          if (current(update.epoch)) apply(update);
+          report_touches();
+        },
+        [this](const ReclaimBlocks& reclaim) {
+          if (!current(reclaim.epoch)) return;
+          send(single("scheduler"),
+               BlockGrant{epoch(), reclaim.blocks, cache_.reclaim(reclaim.blocks, reclaim.victims)});
+          report_touches();
+        },
+    };
+  }
+
+  void match(const RequestPtr& request, const std::vector<TokenId>& tokens) {
+    // A request that wants its prompt scored needs every prompt row computed.
+    const bool use_cache = !request->request.params.prompt_logprobs.has_value();
+    cache::MatchResult found = cache_.match(request->id, tokens, request->request.cache_salt, use_cache);
+    send(successor(request->id),
+         MatchedRequest{epoch(), {request, tokens, std::move(found.blocks), found.cached_tokens}});
+  }
+
+  void apply(const CacheUpdate& update) {
+    for (const auto& filled : update.filled) cache_.publish(filled.id, filled.blocks, filled.tokens);
+    for (const auto& released : update.released) cache_.release(released.id, released.blocks);
+    cache_.give_back(update.returned);
+    for (const auto& rematch : update.rematch) match(rematch.request, rematch.tokens);
+  }
+
+  /// The evictor lives on what it hears here. Sent after each grant and match, so that a demand that the
+  /// scheduler makes in answer finds the evictor informed.
+  void report_touches() {
+    std::vector<cache::Touch> touches = cache_.take_touches();
+    if (!touches.empty()) send(single("cache_evictor"), CacheTouches{epoch(), std::move(touches)});
+  }
+
+  void on_reset() override { cache_.reset(); }
+
+  StageStats stats() override {
+    StageStats stats;
+    stats.blocks = cache_.counts();
+    stats.query_tokens = cache_.query_tokens();
+    stats.hit_tokens = cache_.hit_tokens();
+    stats.evictions = cache_.evictions();
+    return stats;
+  }
+
+  cache::PrefixCache cache_;
+};
+
+}  // namespace
+
+caf::actor spawn_prefix_matcher(caf::actor_system& system, const StageContext& context) {
+  return system.spawn<PrefixMatcher>(context);
+}
+
+}  // namespace headwater::actors

@@ -1,0 +1,82 @@
+// Decides what runs next (schedule::Scheduler) and tells executor, prefix_matcher and cache_evictor.
+
+#include "schedule/scheduler.h"
+
+#include "actors/stage.h"
+#include "actors/step_histogram.h"
+
+namespace headwater::actors {
+namespace {
+
+schedule::SchedulerOptions options_for(const StageContext& context) {
+  schedule::SchedulerOptions options;
+  options.max_batch_size = static_cast<std::uint32_t>(context.stage.integer("max_batch_size"));
+  options.max_step_tokens = static_cast<std::uint32_t>(context.stage.integer("max_step_tokens"));
+  options.prefill_chunk = static_cast<std::uint32_t>(context.stage.integer("prefill_chunk"));
+  options.block_tokens = context.assets->block_tokens;
+  options.total_blocks = context.assets->total_blocks;
+  return options;
+}
+
+class SchedulerStage : public StageActor {
+ public:
+  SchedulerStage(caf::actor_config& config, const StageContext& context)
+      : StageActor(config, context), scheduler_(options_for(context)) {}
+
+ private:
+  caf::message_handler handlers() override {
+    return {
+        [this](MatchedRequest& message) {
+          if (!current(message.epoch)) return;
+          scheduler_.add(std::move(message.sequence));
+          proceed();
+        },
+        [this](const BlockGrant& grant) {
+          if (!current(grant.epoch)) return;
+          scheduler_.on_grant(grant.blocks, grant.asked);
+          proceed();
+        },
+        [this](const StepDone& done) {
+          if (!current(done.result.epoch)) return;
+          steps_.add(done.result);
+          scheduler_.on_result(done.result);
+          proceed();
+        },
+    };
+  }
+
+  void on_cancel(CancelRequests& cancel) override {
+    for (RequestId id : cancel.ids) scheduler_.cancel(id);
+    proceed();
+  }
+
+  void proceed() {
+    schedule::SchedulerOutput output = scheduler_.poll(now());
+    if (!output.filled.empty() || !output.released.empty() || !output.returned.empty() || !output.rematch.empty()) {
+      send(single("prefix_matcher"), CacheUpdate{epoch(), std::move(output.filled), std::move(output.released),
+                                                 std::move(output.returned), std::move(output.rematch)});
+    }
+    if (output.demand > 0) send(single("cache_evictor"), BlockDemand{epoch(), output.demand});
+    if (output.plan) send(successors().front(), RunStep{std::move(*output.plan)});
+  }
+
+  void on_reset() override { scheduler_.reset(epoch()); }
+
+  StageStats stats() override {
+    StageStats stats;
+    stats.scheduler = scheduler_.counters();
+    steps_.report(stats);
+    return stats;
+  }
+
+  schedule::Scheduler scheduler_;
+  StepHistogram steps_;
+};
+
+}  // namespace
+
+caf::actor spawn_scheduler(caf::actor_system& system, const StageContext& context) {
+  return system.spawn<SchedulerStage>(context);
+}
+
+}  // namespace headwater::actors

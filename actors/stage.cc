@@ -1,0 +1,74 @@
+#include "actors/stage.h"
+
+namespace headwater::actors {
+
+StageActor::StageActor(caf::actor_config& config, StageContext context)
+    : caf::event_based_actor(config), context_(std::move(context)) {
+  set_exception_handler([](const std::exception_ptr& thrown) -> caf::error {
+    try {
+      std::rethrow_exception(thrown);
+    } catch (const std::exception& error) {
+      return caf::make_error(caf::sec::runtime_error, std::string(error.what()));
+    } catch (...) {
+      return caf::make_error(caf::sec::runtime_error);
+    }
+  });
+}
+
+caf::behavior StageActor::make_behavior() {
+  caf::message_handler control{
+      [this](Wire& wire) { wire_ = std::move(wire); },
+      [this](const ResetStage& reset) { current(reset.epoch); },
+      [this](const StatsQuery&) { return stats(); },
+      [this](CancelRequests& cancel) {
+        if (current(cancel.epoch)) on_cancel(cancel);
+      },
+  };
+  return handlers().or_else(control);
+}
+
+void StageActor::on_cancel(CancelRequests& cancel) {
+  if (wire_.to.size() == 1) {
+    send(wire_.to.front(), std::move(cancel));
+    return;
+  }
+  for (RequestId id : cancel.ids) send(successor(id), CancelRequests{cancel.epoch, {id}});
+}
+
+bool StageActor::current(std::uint64_t epoch) {
+  if (epoch > epoch_) {
+    epoch_ = epoch;
+    on_reset();
+  }
+  return epoch == epoch_;
+}
+
+Result<void> StageRegistry::add(StageKind kind) {
+  if (auto added = catalog_.add(kind.info); !added) return added;
+  kinds_.push_back(std::move(kind));
+  return {};
+}
+
+const StageKind* StageRegistry::find(std::string_view kind, std::string_view impl) const {
+  for (const StageKind& known : kinds_) {
+    if (known.info.kind == kind && known.info.impl == impl) return &known;
+  }
+  return nullptr;
+}
+
+StageRegistry builtin_stages() {
+  const std::pair<std::string_view, decltype(StageKind::spawn)> spawners[] = {
+      {"tokenizer", spawn_tokenizer}, {"prefix_matcher", spawn_prefix_matcher}, {"scheduler", spawn_scheduler},
+      {"executor", spawn_executor},   {"cache_evictor", spawn_cache_evictor},   {"detokenizer", spawn_detokenizer},
+  };
+  StageRegistry registry;
+  const topology::StageCatalog catalog = topology::builtin_catalog();
+  for (const auto& [kind, spawn] : spawners) {
+    if (auto added = registry.add({*catalog.find(kind, "default"), spawn}); !added) {
+      throw std::logic_error(added.error().message);
+    }
+  }
+  return registry;
+}
+
+}  // namespace headwater::actors

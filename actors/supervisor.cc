@@ -1,0 +1,165 @@
+#include "actors/supervisor.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <deque>
+
+#include "actors/frontend.h"
+
+namespace headwater::actors {
+namespace {
+
+/// More restarts than this within the window: the fault is not in a request, and starting anew does not help.
+constexpr std::size_t kMaxRestarts = 20;
+constexpr schedule::TimeNs kRestartWindow = 10'000'000'000;
+
+class Supervisor : public caf::event_based_actor {
+ public:
+  Supervisor(caf::actor_config& config, topology::Topology topology, StageRegistry registry,
+             std::shared_ptr<const Assets> assets, std::shared_ptr<Admission> admission, caf::actor frontend)
+      : caf::event_based_actor(config),
+        topology_(std::move(topology)),
+        registry_(std::move(registry)),
+        assets_(std::move(assets)),
+        admission_(std::move(admission)),
+        frontend_(std::move(frontend)) {
+    set_down_handler([this](const caf::down_msg& down) { on_down(down); });
+  }
+
+  const char* name() const override { return "supervisor"; }
+
+ private:
+  caf::behavior make_behavior() override {
+    return {
+        [this](const StartStages&) -> caf::result<StageList> {
+          try {
+            start_all();
+          } catch (const std::exception& error) {
+            return caf::make_error(caf::sec::runtime_error, std::string(error.what()));
+          }
+          return StageList{stages_};
+        },
+        [this](const ListStages&) { return StageList{stages_}; },
+        [this](const StopStages&) { stop_all(); },
+    };
+  }
+
+  void start_all() {
+    for (const topology::Stage& stage : topology_.stages) {
+      for (std::uint32_t replica = 0; replica < stage.replicas; ++replica) {
+        stages_.push_back({stage.id, stage.kind, replica, spawn_stage(stage, replica)});
+      }
+    }
+    wire_all();
+    begin_epoch();
+  }
+
+  caf::actor spawn_stage(const topology::Stage& stage, std::uint32_t replica) {
+    const StageKind* kind = registry_.find(stage.kind, stage.impl);
+    if (kind == nullptr) throw std::logic_error("no stage kind " + stage.kind + "/" + stage.impl);
+    caf::actor actor = kind->spawn(system(), StageContext{stage, replica, topology_.cache, assets_});
+    monitor(actor);
+    return actor;
+  }
+
+  std::vector<caf::actor> replicas_of(const std::vector<std::string>& ids) const {
+    std::vector<caf::actor> found;
+    for (const std::string& id : ids) {
+      if (id == "gateway") found.push_back(frontend_);
+      for (const StageHandle& stage : stages_) {
+        if (stage.id == id) found.push_back(stage.actor);
+      }
+    }
+    return found;
+  }
+
+  void wire_all() {
+    std::map<std::string, caf::actor> by_kind;
+    for (const StageHandle& stage : stages_) by_kind[stage.kind] = stage.actor;
+    for (const StageHandle& stage : stages_) {
+      send(stage.actor, Wire{replicas_of(topology_.find(stage.id)->to), by_kind, frontend_});
+    }
+    send(frontend_, Wire{replicas_of(topology_.gateway.to), by_kind, frontend_});
+  }
+
+  void begin_epoch() {
+    ++epoch_;
+    for (const StageHandle& stage : stages_) send(stage.actor, ResetStage{epoch_});
+  }
+
+  void on_down(const caf::down_msg& down) {
+    if (stopping_) return;
+    const auto lost = std::find_if(stages_.begin(), stages_.end(),
+                                   [&](const StageHandle& stage) { return stage.actor.address() == down.source; });
+    if (lost == stages_.end()) return;
+    const topology::Stage& stage = *topology_.find(lost->id);
+    const std::string reason = to_string(down.reason);
+    spdlog::error("stage \"{}\" ({}, replica {}) failed: {}; starting it anew", lost->id, lost->kind, lost->replica,
+                  reason);
+    admission_->count_restart();
+    if (!may_restart()) {
+      give_up(stage);
+      return;
+    }
+    try {
+      lost->actor = spawn_stage(stage, lost->replica);
+    } catch (const std::exception& error) {
+      spdlog::error("stage \"{}\" cannot be made anew: {}", stage.id, error.what());
+      give_up(stage);
+      return;
+    }
+
+    // Everything sent to the dead stage is lost. Messages are queued in this order everywhere: the new wiring, the
+    // new epoch, then the frontend's word on which requests have failed; so no request falls between.
+    wire_all();
+    const bool holds_cache_state = stage.kind != "tokenizer" && stage.kind != "detokenizer";
+    if (holds_cache_state) {
+      begin_epoch();
+    } else {
+      send(lost->actor, ResetStage{epoch_});
+    }
+    send(frontend_, StageLost{stage.id, stage.kind, reason, lost->replica, stage.replicas, epoch_});
+  }
+
+  bool may_restart() {
+    const schedule::TimeNs now = assets_->clock();
+    restarts_.push_back(now);
+    while (restarts_.front() < now - kRestartWindow) restarts_.pop_front();
+    return restarts_.size() <= kMaxRestarts;
+  }
+
+  void give_up(const topology::Stage& stage) {
+    spdlog::critical("stage \"{}\" keeps failing; nothing more is accepted, restart the server", stage.id);
+    admission_->break_down("stage \"" + stage.id + "\" keeps failing; the server must be restarted");
+    send(frontend_, StageLost{stage.id, stage.kind, "", 0, 1, ++epoch_});
+  }
+
+  void stop_all() {
+    stopping_ = true;
+    for (const StageHandle& stage : stages_) send_exit(stage.actor, caf::exit_reason::user_shutdown);
+    stages_.clear();
+    send_exit(frontend_, caf::exit_reason::user_shutdown);
+    quit();
+  }
+
+  topology::Topology topology_;
+  StageRegistry registry_;
+  std::shared_ptr<const Assets> assets_;
+  std::shared_ptr<Admission> admission_;
+  caf::actor frontend_;
+  std::vector<StageHandle> stages_;
+  std::deque<schedule::TimeNs> restarts_;
+  std::uint64_t epoch_ = 0;
+  bool stopping_ = false;
+};
+
+}  // namespace
+
+caf::actor spawn_supervisor(caf::actor_system& system, const topology::Topology& topology,
+                            const StageRegistry& registry, std::shared_ptr<const Assets> assets,
+                            std::shared_ptr<Admission> admission, caf::actor frontend) {
+  return system.spawn<Supervisor>(topology, registry, std::move(assets), std::move(admission), std::move(frontend));
+}
+
+}  // namespace headwater::actors

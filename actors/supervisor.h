@@ -1,0 +1,44 @@
+#pragma once
+// Makes the stages of a topology, wires them, and makes a stage anew that has died.
+//
+// A tokenizer or detokenizer holds nothing but its requests: those fail, everything else goes on. Any other
+// stage holds part of the cache's state; losing one begins a new epoch: all requests under way fail, and every
+// stage starts from an empty cache.
+
+#include <caf/all.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "actors/admission.h"
+#include "actors/stage.h"
+
+namespace headwater::actors {
+
+struct StageHandle {
+  std::string id, kind;
+  std::uint32_t replica = 0;
+  caf::actor actor;
+};
+
+/// → supervisor: makes and wires all stages; answered by StageList, or a caf::error if a stage cannot be made.
+struct StartStages {};
+/// → supervisor: answered by StageList.
+struct ListStages {};
+/// → supervisor: ends all stages, then itself.
+struct StopStages {};
+
+struct StageList {
+  std::vector<StageHandle> stages;
+};
+
+caf::actor spawn_supervisor(caf::actor_system& system, const topology::Topology& topology,
+                            const StageRegistry& registry, std::shared_ptr<const Assets> assets,
+                            std::shared_ptr<Admission> admission, caf::actor frontend);
+
+}  // namespace headwater::actors
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(headwater::actors::StartStages)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(headwater::actors::ListStages)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(headwater::actors::StopStages)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(headwater::actors::StageList)
