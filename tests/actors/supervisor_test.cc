@@ -1,0 +1,88 @@
+// Kills each kind of stage under load.
+
+#include "actors/supervisor.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/actors/graph_fixture.h"
+
+namespace headwater::test {
+namespace {
+
+using Kind = TokenEvent::Kind;
+
+class KilledStage : public testing::TestWithParam<const char*> {};
+
+TEST_P(KilledStage, FailsItsRequestsClearlyAndTheServerGoesOn) {
+  GraphOptions options;
+  options.tokenizers = 2;
+  options.detokenizers = 2;
+  Graph graph(options);
+  graph.model().delay_us = 300;
+  EventLog log;
+  std::vector<std::unique_ptr<Client>> clients;
+  std::vector<std::pair<RequestId, std::vector<TokenId>>> sent;
+  for (int round = 0; round < 3; ++round) {
+    for (std::uint32_t c = 0; c < 12; ++c) {
+      clients.push_back(graph.runtime().connect(log.handler()));
+      auto prompt = prompt_of(c, 30 + c);
+      sent.emplace_back(clients.back()->submit(ask(prompt, 40))->id, prompt);
+    }
+    log.wait_tokens(sent.back().first, 1);
+    graph.kill(GetParam());
+  }
+  std::size_t failed = 0;
+  for (const auto& [id, prompt] : sent) {
+    const Outcome outcome = log.wait(id);
+    ASSERT_TRUE(outcome.ended()) << "request " << id << " never ended";
+    if (outcome.last().kind == Kind::failed) {
+      ++failed;
+      EXPECT_EQ(outcome.last().error.code, "stage_failed");
+      EXPECT_NE(outcome.last().error.message.find(GetParam()), std::string::npos);
+    } else {
+      EXPECT_EQ(outcome.last().kind, Kind::finished);
+      EXPECT_EQ(outcome.tokens(), FakeModel::answer(prompt, 40));
+    }
+  }
+  // A tokenizer has handed its requests on long before; every other stage had some.
+  if (std::string(GetParam()) != "tok") EXPECT_GT(failed, 0U);
+  EXPECT_EQ(log.violations(), 0);
+
+  const auto prompt = prompt_of(99, 33);
+  EXPECT_EQ(log.wait(clients.front()->submit(ask(prompt, 25))->id).tokens(), FakeModel::answer(prompt, 25));
+  graph.expect_settled();
+  EXPECT_EQ(graph.runtime().stats().stage_restarts, 3U);
+}
+
+INSTANTIATE_TEST_SUITE_P(EveryKind, KilledStage, testing::Values("tok", "match", "sched", "exec", "evict", "detok"));
+
+TEST(Supervisor, StartsAnExecutorAnewWhoseForwardPassThrows) {
+  Graph graph;
+  EventLog log;
+  const auto client = graph.runtime().connect(log.handler());
+  graph.model().throw_next = true;
+  const auto prompt = prompt_of(4, 20);
+  const Outcome outcome = log.wait(client->submit(ask(prompt, 5))->id);
+  EXPECT_EQ(outcome.last().kind, Kind::failed);
+  EXPECT_EQ(outcome.last().error.code, "stage_failed");
+  EXPECT_EQ(log.wait(client->submit(ask(prompt, 5))->id).tokens(), FakeModel::answer(prompt, 5));
+  graph.expect_settled();
+}
+
+TEST(Supervisor, GivesUpOnAStageThatKeepsFailing) {
+  Graph graph;
+  EventLog log;
+  const auto client = graph.runtime().connect(log.handler());
+  Result<Client::Ticket> ticket = client->submit(ask(prompt_of(1, 4), 2));
+  for (int i = 0; i < 50 && ticket; ++i) {
+    graph.model().throw_next = true;
+    ticket = client->submit(ask(prompt_of(1, 4), 2));
+    if (ticket) EXPECT_TRUE(log.wait(ticket->id).ended());
+  }
+  ASSERT_FALSE(ticket.ok());
+  EXPECT_EQ(ticket.error().code, "unavailable");
+  EXPECT_TRUE(graph.runtime().draining());
+}
+
+}  // namespace
+}  // namespace headwater::test

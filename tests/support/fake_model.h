@@ -1,0 +1,38 @@
+#pragma once
+// A model without arithmetic: the next token is a hash of all tokens that its KV blocks hold. A block that
+// holds anything but the sequence's own tokens therefore changes the answer.
+
+#include <atomic>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "model/architecture.h"
+
+namespace headwater::test {
+
+class FakeModel : public model::Architecture {
+ public:
+  FakeModel(std::uint32_t vocab_size, std::uint32_t context_length);
+
+  const model::ModelShape& shape() const override { return shape_; }
+  std::uint64_t kv_block_bytes(std::uint32_t block_tokens) const override { return block_tokens * sizeof(TokenId); }
+  void allocate_kv(std::uint32_t n_blocks, std::uint32_t block_tokens) override;
+  void forward(const model::Batch& batch, std::span<float> logits) override;
+
+  /// The token after `tokens`: a lower-case letter of the tiny model's byte vocabulary.
+  static TokenId next(std::span<const TokenId> tokens);
+  /// `n` tokens after `prompt`.
+  static std::vector<TokenId> answer(std::vector<TokenId> prompt, std::uint32_t n);
+
+  std::atomic<std::uint64_t> rows{0};      ///< computed since the start
+  std::atomic<bool> throw_next{false};     ///< the next forward pass throws
+  std::atomic<std::uint32_t> delay_us{0};  ///< a forward pass takes at least that long
+
+ private:
+  model::ModelShape shape_;
+  std::uint32_t block_tokens_ = 0;
+  std::vector<TokenId> arena_;  ///< [block, block_tokens]
+};
+
+}  // namespace headwater::test
