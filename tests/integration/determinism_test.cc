@@ -1,0 +1,165 @@
+// Greedy output of 32 prompts is the same whatever the cache held, whoever ran beside, however the prompt was cut.
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "headwater/runtime.h"
+#include "tests/support/events.h"
+#include "tests/support/model_file.h"
+
+namespace headwater::test {
+namespace {
+
+constexpr std::uint32_t kAnswerTokens = 24;
+constexpr std::size_t kPrompts = 32;
+
+const char* const kTopology = R"(
+name: determinism
+model: { path: models/default.gguf }
+cache: { cache_size_limit: 512MiB }
+stages:
+  - { id: tok,   kind: tokenizer,      to: [match] }
+  - { id: match, kind: prefix_matcher, to: [sched] }
+  - { id: sched, kind: scheduler,      args: { max_batch_size: 32 }, to: [exec] }
+  - { id: exec,  kind: executor,       to: [detok], feedback: [sched] }
+  - { id: evict, kind: cache_evictor,  args: { policy: lru }, feedback: [sched, match] }
+  - { id: detok, kind: detokenizer,    to: [gateway] }
+)";
+
+/// Prompts of many lengths, some of which begin alike.
+std::vector<std::string> prompts() {
+  std::vector<std::string> found;
+  std::ifstream file(reference_dir() + "/smollm2/completions.jsonl");
+  for (std::string line; std::getline(file, line);) {
+    const auto record = nlohmann::json::parse(line);
+    if (record.at("ids").size() < 600) found.push_back(record.at("prompt"));
+  }
+  for (std::size_t i = 0; found.size() < kPrompts; ++i) {
+    found.push_back(found.at(i) + " And so, said the " + std::to_string(i) + "th of them,");
+  }
+  found.resize(kPrompts);
+  return found;
+}
+
+using Answers = std::vector<std::vector<TokenId>>;
+
+class Determinism : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (real_model().empty() || reference_dir().empty()) GTEST_SKIP() << "the real model is not in models/";
+    overrides_.model = real_model();
+  }
+
+  std::unique_ptr<Runtime> start() {
+    auto runtime = Runtime::start(kTopology, "determinism.yaml", overrides_);
+    EXPECT_TRUE(runtime.ok()) << runtime.error().message;
+    return std::move(runtime).value();
+  }
+
+  static Request greedy(const std::string& prompt) {
+    Request request;
+    request.prompt = prompt;
+    request.params.temperature = 0;
+    request.params.max_tokens = kAnswerTokens;
+    request.params.ignore_eos = true;
+    return request;
+  }
+
+  /// One after the other.
+  static Answers alone(Runtime& runtime) {
+    EventLog log;
+    const auto client = runtime.connect(log.handler());
+    Answers answers;
+    for (const auto& prompt : prompts()) answers.push_back(log.wait(client->submit(greedy(prompt))->id).tokens());
+    return answers;
+  }
+
+  static Answers together(Runtime& runtime) {
+    EventLog log;
+    const auto client = runtime.connect(log.handler());
+    std::vector<RequestId> ids;
+    for (const auto& prompt : prompts()) ids.push_back(client->submit(greedy(prompt))->id);
+    Answers answers;
+    for (RequestId id : ids) answers.push_back(log.wait(id).tokens());
+    return answers;
+  }
+
+  /// The answers that all others are held against: no cache, one at a time.
+  const Answers& expected() {
+    static const Answers answers = [this] {
+      const Overrides kept = overrides_;
+      overrides_.enable_prefix_caching = false;
+      const auto runtime = start();
+      overrides_ = kept;
+      return alone(*runtime);
+    }();
+    return answers;
+  }
+
+  Overrides overrides_;
+};
+
+TEST_F(Determinism, AllAtOnceWithoutACache) {
+  for (const auto& answer : expected()) ASSERT_EQ(answer.size(), kAnswerTokens);
+  overrides_.enable_prefix_caching = false;
+  EXPECT_EQ(together(*start()), expected());
+}
+
+TEST_F(Determinism, AllAtOnceWithAColdThenAWarmCache) {
+  const auto runtime = start();
+  EXPECT_EQ(together(*runtime), expected());
+  const auto before = runtime->stats();
+  EXPECT_EQ(together(*runtime), expected());
+  EXPECT_EQ(alone(*runtime), expected());
+  EXPECT_GT(runtime->stats().prefix_hit_tokens, before.prefix_hit_tokens + 1000);
+}
+
+TEST_F(Determinism, WithAPoolSoSmallThatSequencesArePreempted) {
+  overrides_.cache_size_limit = "24MiB";
+  const auto runtime = start();
+  EXPECT_EQ(together(*runtime), expected());
+  const Stats stats = runtime->stats();
+  EXPECT_GT(stats.preemptions, 0U);
+  EXPECT_GT(stats.evictions, 0U);
+  EXPECT_EQ(stats.blocks_free + stats.blocks_active + stats.blocks_cached, stats.blocks_total);
+}
+
+TEST_F(Determinism, WithPromptsCutIntoChunksOf16) {
+  overrides_.prefill_chunk = 16;
+  EXPECT_EQ(together(*start()), expected());
+}
+
+TEST_F(Determinism, WithPromptsCutIntoChunksOf512) {
+  overrides_.prefill_chunk = 512;
+  EXPECT_EQ(together(*start()), expected());
+}
+
+TEST_F(Determinism, OnOneThread) {
+  overrides_.threads = 1;
+  EXPECT_EQ(together(*start()), expected());
+}
+
+TEST_F(Determinism, SampledTextDependsOnTheSeedAlone) {
+  const auto runtime = start();
+  EventLog log;
+  const auto client = runtime->connect(log.handler());
+  Request request = greedy("Once upon a time");
+  request.params.temperature = 0.9F;
+  request.params.seed = 1234;
+  const auto quiet = log.wait(client->submit(request)->id).tokens();
+  std::vector<RequestId> noise;
+  for (std::uint64_t i = 0; i < 8; ++i) {
+    Request other = request;
+    other.params.seed = i;
+    noise.push_back(client->submit(other)->id);
+  }
+  EXPECT_EQ(log.wait(client->submit(request)->id).tokens(), quiet);
+  std::size_t different = 0;
+  for (RequestId id : noise) different += log.wait(id).tokens() != quiet ? 1 : 0;
+  EXPECT_GE(different, 7U);
+}
+
+}  // namespace
+}  // namespace headwater::test
