@@ -69,8 +69,10 @@ class GgufFile {
   const std::array<std::uint8_t, 32>& digest() const;
 
  private:
-  GgufFile() = default;
+  GgufFile();
+  void parse();
   struct Digest;
+  struct Index;
 
   std::string path_;
   std::uint32_t version_ = 0;
@@ -78,6 +80,7 @@ class GgufFile {
   std::uint64_t size_ = 0;
   std::vector<std::pair<std::string, GgufValue>> metadata_;
   std::vector<GgufTensor> tensors_;
+  std::unique_ptr<Index> index_;
   std::unique_ptr<Digest> digest_;
 };
 

@@ -39,6 +39,12 @@ class Sampler {
   Sampled sample(std::span<float> logits, std::uint64_t position, std::uint32_t n_generated);
 
  private:
+  /// Penalties, biases, and end tokens that come too early.
+  void adjust(std::span<float> logits, std::uint32_t n_generated) const;
+  /// The logits that adjust() is about to change, if they are wanted.
+  std::vector<std::pair<TokenId, float>> remember(std::span<const float> logits, bool wanted) const;
+  TokenId draw(std::span<const float> logits, std::uint64_t position);
+
   const SamplingParams& params_;
   std::uint64_t seed_;
   std::vector<TokenId> end_tokens_;

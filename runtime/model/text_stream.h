@@ -2,7 +2,7 @@
 // Turns a sequence's tokens into text that can be sent: whole UTF-8 characters, nothing that may still
 // turn out to be the beginning of a stop string.
 
-#include <cstdint>
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,9 +24,13 @@ class TextStream {
   std::string flush();
 
  private:
+  /// Bytes at the end of held_ that may be the beginning of a stop string.
+  std::size_t possible_stop() const;
+
+  std::string incomplete_;  ///< bytes of a character that is not complete
+  std::string held_;        ///< text not sent yet
   std::vector<std::string> stop_;
   std::size_t longest_stop_ = 0;
-  std::string held_;  ///< bytes not sent yet
 };
 
 }  // namespace headwater::model

@@ -1,0 +1,88 @@
+#include "kernels/tensor.h"
+
+#include <bit>
+#include <cstring>
+
+namespace headwater::kernels {
+namespace {
+
+/// Names and block sizes in the order of DType. Source: ggml's block_q8_0, block_q4_0 and block_q4_1.
+struct Format {
+  std::string_view name;
+  std::uint32_t values, bytes;
+};
+constexpr Format kFormats[] = {{"F32", 1, 4},    {"F16", 1, 2},    {"BF16", 1, 2},
+                               {"Q8_0", 32, 34}, {"Q4_0", 32, 18}, {"Q4_1", 32, 20}};
+constexpr std::size_t kBlock = 32;
+
+const Format& format(DType type) { return kFormats[static_cast<std::size_t>(type)]; }
+
+float half_to_float(std::uint16_t half) {
+  const std::uint32_t sign = std::uint32_t{half & 0x8000U} << 16U;
+  const std::uint32_t exponent = (half >> 10U) & 0x1FU;
+  const std::uint32_t mantissa = half & 0x3FFU;
+  if (exponent == 0) {  // zero or subnormal: mantissa * 2^-24
+    const float value = static_cast<float>(mantissa) * 0x1p-24F;
+    return sign == 0 ? value : -value;
+  }
+  const std::uint32_t wide = exponent == 31 ? 255 : exponent + 112;
+  return std::bit_cast<float>(sign | (wide << 23U) | (mantissa << 13U));
+}
+
+template <class T>
+T load(const std::byte* at) {
+  T value;
+  std::memcpy(&value, at, sizeof value);
+  return value;
+}
+float load_half(const std::byte* at) { return half_to_float(load<std::uint16_t>(at)); }
+
+/// 16 bytes of two 4-bit values: the low halves are values 0 … 15, the high ones 16 … 31.
+void expand_nibbles(const std::byte* packed, float scale, float offset, float* out) {
+  for (std::size_t i = 0; i < kBlock / 2; ++i) {
+    const auto byte = std::to_integer<unsigned>(packed[i]);
+    out[i] = static_cast<float>(byte & 15U) * scale + offset;
+    out[i + kBlock / 2] = static_cast<float>(byte >> 4U) * scale + offset;
+  }
+}
+
+void expand_block(DType type, const std::byte* block, float* out) {
+  const float scale = load_half(block);
+  if (type == DType::q4_0) {
+    expand_nibbles(block + 2, scale, -8.0F * scale, out);
+  } else if (type == DType::q4_1) {
+    expand_nibbles(block + 4, scale, load_half(block + 2), out);
+  } else {
+    for (std::size_t i = 0; i < kBlock; ++i) out[i] = scale * static_cast<float>(load<std::int8_t>(block + 2 + i));
+  }
+}
+
+}  // namespace
+
+std::string_view name(DType type) { return format(type).name; }
+std::uint32_t block_values(DType type) { return format(type).values; }
+std::uint32_t block_bytes(DType type) { return format(type).bytes; }
+
+void dequantize_row(const HostTensor& tensor, std::uint64_t row, std::span<float> out) {
+  const Format& kind = format(tensor.type);
+  const std::byte* data = tensor.data + row * (tensor.cols / kind.values) * kind.bytes;
+  switch (tensor.type) {
+    case DType::f32:
+      std::memcpy(out.data(), data, out.size_bytes());
+      return;
+    case DType::f16:
+      for (std::size_t i = 0; i < out.size(); ++i) out[i] = load_half(data + 2 * i);
+      return;
+    case DType::bf16:
+      for (std::size_t i = 0; i < out.size(); ++i) {
+        out[i] = std::bit_cast<float>(std::uint32_t{load<std::uint16_t>(data + 2 * i)} << 16U);
+      }
+      return;
+    default:
+      for (std::size_t i = 0; i < out.size(); i += kBlock) {
+        expand_block(tensor.type, data + i / kBlock * kind.bytes, out.data() + i);
+      }
+  }
+}
+
+}  // namespace headwater::kernels

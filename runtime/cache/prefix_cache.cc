@@ -1,0 +1,260 @@
+#include "cache/prefix_cache.h"
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+
+namespace headwater::cache {
+namespace {
+
+enum class State : std::uint8_t { free, active, cached };
+
+struct Block {
+  State state = State::free;
+  std::uint32_t refs = 0;
+  bool indexed = false;
+  // Of indexed blocks:
+  Key key{};
+  BlockId parent = -1;
+  std::uint32_t children = 0;
+  std::uint32_t depth = 0;
+  std::vector<TokenId> tokens;
+};
+
+/// A request's place in its chain: the key of its last known block.
+struct Place {
+  Key key{};
+  std::uint32_t depth = 0;
+};
+
+struct KeyHash {
+  std::size_t operator()(const Key& key) const {
+    std::size_t hash = 0;
+    std::memcpy(&hash, key.data(), sizeof hash);
+    return hash;
+  }
+};
+
+}  // namespace
+
+struct PrefixCache::Impl {
+  PrefixCacheOptions options;
+  std::vector<Block> blocks;
+  std::vector<BlockId> free;
+  std::unordered_map<Key, BlockId, KeyHash> index;
+  std::unordered_map<RequestId, Place> places;
+  std::vector<Touch> touches;
+  BlockCounts counts;
+  std::uint64_t query_tokens = 0, hit_tokens = 0, evictions = 0;
+
+  Block& at(BlockId id) {
+    if (id < 0 || static_cast<std::size_t>(id) >= blocks.size()) {
+      throw std::logic_error("no block " + std::to_string(id) + " in the pool");
+    }
+    return blocks[static_cast<std::size_t>(id)];
+  }
+
+  std::uint64_t& count(State state) {
+    return state == State::free ? counts.free : state == State::active ? counts.active : counts.cached;
+  }
+  void move(Block& block, State to) {
+    --count(block.state);
+    ++count(to);
+    block.state = to;
+  }
+
+  void clear() {
+    blocks.assign(options.total_blocks, {});
+    free.clear();
+    for (std::uint32_t i = options.total_blocks; i > 0; --i) free.push_back(static_cast<BlockId>(i - 1));
+    index.clear();
+    places.clear();
+    touches.clear();
+    counts = {options.total_blocks, 0, 0, options.total_blocks};
+  }
+
+  /// The indexed block for `tokens` after `parent`, or -1. The hash proposes, the tokens prove.
+  BlockId find(const Key& key, BlockId parent, std::span<const TokenId> tokens) {
+    const auto found = index.find(key);
+    if (found == index.end()) return -1;
+    const Block& block = at(found->second);
+    const bool same = block.parent == parent && std::ranges::equal(block.tokens, tokens);
+    return same ? found->second : -1;
+  }
+
+  void forget(BlockId id) {
+    Block& block = at(id);
+    index.erase(block.key);
+    if (block.parent >= 0) --at(block.parent).children;
+    block.indexed = false;
+    block.tokens.clear();
+    touches.push_back({Touch::Kind::forgotten, id, -1, 0});
+  }
+
+  void grant(BlockId id) {
+    Block& block = at(id);
+    move(block, State::active);
+    block.refs = 1;
+  }
+};
+
+PrefixCache::PrefixCache(PrefixCacheOptions options) : impl_(std::make_unique<Impl>()) {
+  impl_->options = std::move(options);
+  impl_->clear();
+}
+PrefixCache::~PrefixCache() = default;
+
+MatchResult PrefixCache::match(RequestId request, std::span<const TokenId> tokens, std::string_view salt,
+                               bool use_cache) {
+  Impl& cache = *impl_;
+  Place place{root_key(cache.options.context, salt), 0};
+  MatchResult result;
+  cache.query_tokens += tokens.size();
+  if (cache.options.enabled && use_cache && !tokens.empty()) {
+    const std::size_t size = cache.options.block_tokens;
+    BlockId parent = -1;
+    for (std::size_t at = 0; at + size < tokens.size(); at += size) {
+      const auto part = tokens.subspan(at, size);
+      const Key key = block_key(place.key, part);
+      const BlockId id = cache.find(key, parent, part);
+      if (id < 0) break;
+      Block& block = cache.at(id);
+      if (block.refs++ == 0) {
+        cache.move(block, State::active);
+        cache.touches.push_back({Touch::Kind::busy, id, -1, 0});
+      }
+      result.blocks.push_back(id);
+      place = {key, place.depth + 1};
+      parent = id;
+    }
+    result.cached_tokens = static_cast<std::uint32_t>(result.blocks.size() * size);
+    cache.hit_tokens += result.cached_tokens;
+  }
+  cache.places.insert_or_assign(request, place);
+  return result;
+}
+
+void PrefixCache::publish(RequestId request, std::span<const BlockId> blocks, std::span<const TokenId> tokens) {
+  Impl& cache = *impl_;
+  const auto found = cache.places.find(request);
+  if (!cache.options.enabled || found == cache.places.end()) return;
+  Place& place = found->second;
+  const std::size_t size = cache.options.block_tokens;
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    const auto part = tokens.subspan(i * size, size);
+    const Key key = block_key(place.key, part);
+    // The parent is looked up anew: a twin that this request's own block gave way to may be gone by now.
+    const auto parent = cache.index.find(place.key);
+    const bool rooted = place.depth == 0 || parent != cache.index.end();
+    Block& block = cache.at(blocks[i]);
+    if (rooted && !block.indexed && !cache.index.contains(key)) {
+      block.indexed = true;
+      block.key = key;
+      block.parent = place.depth == 0 ? -1 : parent->second;
+      block.children = 0;
+      block.depth = place.depth;
+      block.tokens.assign(part.begin(), part.end());
+      if (block.parent >= 0) ++cache.at(block.parent).children;
+      cache.index.emplace(key, blocks[i]);
+      cache.touches.push_back({Touch::Kind::published, blocks[i], block.parent, block.depth});
+    }
+    place = {key, place.depth + 1};
+  }
+}
+
+void PrefixCache::release(RequestId request, std::span<const BlockId> blocks) {
+  Impl& cache = *impl_;
+  cache.places.erase(request);
+  for (std::size_t i = blocks.size(); i > 0; --i) {
+    const BlockId id = blocks[i - 1];
+    Block& block = cache.at(id);
+    if (block.state != State::active) {
+      throw std::logic_error("block " + std::to_string(id) + " was released and is not active");
+    }
+    if (--block.refs > 0) continue;
+    if (block.indexed) {
+      cache.move(block, State::cached);
+      cache.touches.push_back({Touch::Kind::idle, id, -1, 0});
+    } else {
+      cache.move(block, State::free);
+      cache.free.push_back(id);
+    }
+  }
+}
+
+void PrefixCache::give_back(std::span<const BlockId> blocks) {
+  Impl& cache = *impl_;
+  for (BlockId id : blocks) {
+    Block& block = cache.at(id);
+    if (block.state != State::active || block.indexed || block.refs != 1) {
+      throw std::logic_error("block " + std::to_string(id) + " was given back and is not an unused grant");
+    }
+    block.refs = 0;
+    cache.move(block, State::free);
+    cache.free.push_back(id);
+  }
+}
+
+std::vector<BlockId> PrefixCache::reclaim(std::uint32_t n, std::span<const BlockId> victims) {
+  Impl& cache = *impl_;
+  std::vector<BlockId> granted;
+  while (granted.size() < n && !cache.free.empty()) {
+    granted.push_back(cache.free.back());
+    cache.free.pop_back();
+    cache.grant(granted.back());
+  }
+  for (BlockId id : victims) {
+    if (granted.size() >= n) break;
+    const Block& block = cache.at(id);
+    if (block.state != State::cached || block.children > 0) continue;  // used again since it was chosen
+    cache.forget(id);
+    ++cache.evictions;
+    cache.grant(id);
+    granted.push_back(id);
+  }
+  return granted;
+}
+
+std::vector<Touch> PrefixCache::take_touches() { return std::exchange(impl_->touches, {}); }
+BlockCounts PrefixCache::counts() const { return impl_->counts; }
+std::uint64_t PrefixCache::query_tokens() const { return impl_->query_tokens; }
+std::uint64_t PrefixCache::hit_tokens() const { return impl_->hit_tokens; }
+std::uint64_t PrefixCache::evictions() const { return impl_->evictions; }
+void PrefixCache::reset() { impl_->clear(); }
+
+std::string PrefixCache::check() const {
+  const Impl& cache = *impl_;
+  BlockCounts counted{0, 0, 0, cache.blocks.size()};
+  std::vector<std::uint32_t> children(cache.blocks.size());
+  std::size_t indexed = 0;
+  for (std::size_t i = 0; i < cache.blocks.size(); ++i) {
+    const Block& block = cache.blocks[i];
+    const std::string name = "block " + std::to_string(i);
+    if (block.state == State::free) ++counted.free;
+    if (block.state == State::active) ++counted.active;
+    if (block.state == State::cached) ++counted.cached;
+    if ((block.state == State::active) != (block.refs > 0)) return name + " has a state that its references deny";
+    if (block.state == State::cached && !block.indexed) return name + " is cached and not indexed";
+    if (block.state == State::free && block.indexed) return name + " is free and indexed";
+    if (!block.indexed) continue;
+    ++indexed;
+    const auto found = cache.index.find(block.key);
+    if (found == cache.index.end() || found->second != static_cast<BlockId>(i)) return name + " is not under its key";
+    if (block.parent < 0) continue;
+    if (!cache.blocks[static_cast<std::size_t>(block.parent)].indexed) return name + " has lost its parent";
+    ++children[static_cast<std::size_t>(block.parent)];
+  }
+  for (std::size_t i = 0; i < children.size(); ++i) {
+    const Block& block = cache.blocks[i];
+    if (block.indexed && block.children != children[i]) return "block " + std::to_string(i) + " miscounts its children";
+  }
+  if (indexed != cache.index.size()) return "the index has entries without a block";
+  if (cache.free.size() != counted.free) return "the free list has another length than there are free blocks";
+  const BlockCounts& kept = cache.counts;
+  if (kept.free != counted.free || kept.active != counted.active || kept.cached != counted.cached) {
+    return "the counters differ from a recount";
+  }
+  return "";
+}
+
+}  // namespace headwater::cache

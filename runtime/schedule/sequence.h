@@ -1,0 +1,65 @@
+#pragma once
+// A sequence as the scheduler sees it, and the queue in which sequences wait for their turn.
+
+#include <cstdint>
+#include <deque>
+#include <list>
+#include <unordered_map>
+#include <vector>
+
+#include "schedule/scheduler.h"
+#include "schedule/step.h"
+
+namespace headwater::schedule {
+
+struct Sequence {
+  enum class State : std::uint8_t {
+    waiting,     ///< matched, in the queue
+    rematching,  ///< at the prefix cache
+    running,
+  };
+
+  RequestPtr request;
+  std::vector<TokenId> tokens;  ///< prompt and what was generated
+  std::vector<BlockId> blocks;  ///< block table
+  State state = State::waiting;
+  std::uint64_t age = 0;            ///< order of arrival; less is older
+  std::uint32_t computed = 0;       ///< tokens whose keys and values are in the blocks
+  std::uint32_t published = 0;      ///< leading blocks that the prefix cache knows
+  std::uint32_t cached_tokens = 0;  ///< of the first match
+  TimeNs scheduled_at = 0;          ///< first time; 0: not yet
+  bool matched = true;              ///< its blocks are those of a match (none: it gave them up)
+  bool started = false;             ///< the executor knows it
+  bool in_step = false;             ///< part of the step in flight
+  bool cancelled = false;
+  std::uint32_t known_blocks = 0;  ///< leading blocks that the executor knows
+
+  RequestId id() const { return request->id; }
+  /// Tokens whose keys and values are still to be computed before or with the next sampling.
+  std::uint32_t uncomputed() const { return static_cast<std::uint32_t>(tokens.size()) - computed; }
+  /// Nothing but the newest token is to be computed, and it was generated.
+  bool decoding() const { return uncomputed() == 1 && tokens.size() > request->prompt.size(); }
+};
+
+/// Who is next: preempted sequences first, then connections in turns, first come first served in each.
+class WaitingQueue {
+ public:
+  void push_back(Sequence* sequence);
+  void push_front(Sequence* sequence);  ///< before everybody
+  Sequence* front() const;              ///< nullptr: nobody
+  void remove(Sequence* sequence);
+  /// Takes the front and moves its connection to the end of the turn.
+  void pop();
+  bool empty() const { return urgent_.empty() && turns_.empty(); }
+  void clear();
+
+ private:
+  struct Turn {
+    ConnectionId connection;
+    std::deque<Sequence*> sequences;
+  };
+  std::deque<Sequence*> urgent_;
+  std::list<Turn> turns_;
+};
+
+}  // namespace headwater::schedule
