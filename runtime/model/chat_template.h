@@ -4,6 +4,7 @@
 // A GGUF file carries a Jinja program. It is recognised by what it contains and rendered natively: no
 // program from a file or a client is ever run.
 
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -26,19 +27,24 @@ class ChatTemplate {
 
   virtual std::string_view name() const = 0;
 
-  /// A piece of the rendered prompt: the template's own text, in which special tokens are recognised, or
-  /// a client's text, in which they are not.
+  /// A piece of the rendered prompt.
   struct Piece {
+    enum class Kind : std::uint8_t {
+      text,     ///< the template's or a client's words; special tokens are not looked for in them
+      special,  ///< one special token, by its text
+      bos,      ///< the model's beginning-of-text token, if it has one
+    };
+    Kind kind = Kind::text;
     std::string text;
-    bool from_client = false;
   };
   /// The prompt up to where the answer begins. Errors: unknown role, roles out of order where the model
   /// forbids it, no message at all; `param` names the place, e.g. "messages[2].role".
   virtual Result<std::vector<Piece>> render(std::span<const ChatMessage> messages) const = 0;
 
-  /// render(), joined. For people and tests.
+  /// render(), joined, without BOS. For people and tests.
   Result<std::string> render_text(std::span<const ChatMessage> messages) const;
-  /// render(), encoded.
+  /// render(), encoded. The text between two special tokens is encoded as one, as if it had been read from the joined
+  /// prompt.
   Result<std::vector<TokenId>> encode(const Tokenizer& tokenizer, std::span<const ChatMessage> messages) const;
 };
 

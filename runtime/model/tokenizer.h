@@ -28,7 +28,8 @@ class Tokenizer {
   static Result<std::shared_ptr<const Tokenizer>> load(const GgufFile& file);
   virtual ~Tokenizer() = default;
 
-  /// Any byte sequence can be encoded and decodes to itself. Time is O(n log n) in the text's length.
+  /// Any byte sequence can be encoded and decodes to itself, except that a byte for which the vocabulary has no token
+  /// becomes U+FFFD. Time is O(n log n) in the text's length.
   virtual std::vector<TokenId> encode(std::string_view text, EncodeOptions options) const = 0;
 
   /// The token's bytes; a special (control) token gives its text, e.g. "<|im_end|>". REQUIRES: valid(id).

@@ -1,0 +1,121 @@
+#include "model/pretokenizer.h"
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include <stdexcept>
+
+#include "model/utf8.h"
+
+namespace headwater::model {
+namespace {
+
+// Sources: openai/gpt-2 encoder.py; the tokenizer.json files of SmolLM2, Llama 3 and Qwen 2.
+constexpr const char* kGpt2 = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+constexpr const char* kDigit = R"(\p{N})";
+constexpr const char* kLlama3 =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+constexpr const char* kQwen2 =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+
+struct Known {
+  std::string_view name;
+  std::vector<const char*> stages;
+  bool whole_words_first;
+  bool adds_bos;
+};
+
+const std::vector<Known>& known() {
+  static const std::vector<Known> list = {
+      {"smollm", {kDigit, kGpt2}, false, false},
+      {"gpt-2", {kGpt2}, false, false},
+      {"llama-bpe", {kLlama3}, true, true},
+      {"qwen2", {kQwen2}, false, false},
+  };
+  return list;
+}
+
+/// More backtracking than any text needs that these patterns meet; what is beyond is cut by force.
+constexpr std::uint32_t kMatchLimit = 10'000'000;
+
+}  // namespace
+
+struct Pretokenizer::Pattern {
+  pcre2_code* code = nullptr;
+
+  explicit Pattern(const char* text) {
+    int error = 0;
+    PCRE2_SIZE at = 0;
+    code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text), PCRE2_ZERO_TERMINATED,
+                         PCRE2_UTF | PCRE2_UCP | PCRE2_NO_UTF_CHECK, &error, &at, nullptr);
+    if (code == nullptr) throw std::logic_error(std::string("a pre-tokenizer's pattern is malformed: ") + text);
+    pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // where there is no JIT, the interpreter serves
+  }
+  ~Pattern() { pcre2_code_free(code); }
+  Pattern(const Pattern&) = delete;
+  Pattern& operator=(const Pattern&) = delete;
+};
+
+Pretokenizer::~Pretokenizer() = default;
+
+Result<std::shared_ptr<const Pretokenizer>> Pretokenizer::by_name(std::string_view name) {
+  std::string names;
+  for (const Known& candidate : known()) {
+    if (candidate.name == name) {
+      std::shared_ptr<Pretokenizer> made(new Pretokenizer);
+      for (const char* stage : candidate.stages) made->stages_.push_back(std::make_unique<Pattern>(stage));
+      made->whole_words_first_ = candidate.whole_words_first;
+      made->adds_bos_ = candidate.adds_bos;
+      return std::shared_ptr<const Pretokenizer>(std::move(made));
+    }
+    names += (names.empty() ? "" : ", ") + std::string(candidate.name);
+  }
+  return Error{"invalid_model", "unknown pre-tokenizer \"" + std::string(name) + "\" (known: " + names + ")", ""};
+}
+
+void Pretokenizer::split(std::string_view text, const std::function<void(std::string_view)>& word) const {
+  while (!text.empty()) {
+    std::size_t valid = 0;
+    std::size_t invalid = 0;
+    while (valid < text.size()) {
+      const Utf8Step step = utf8_step(text.substr(valid));
+      if (!step.valid) {
+        invalid = step.length;
+        break;
+      }
+      valid += step.length;
+    }
+    if (valid > 0) split_valid(text.substr(0, valid), 0, word);
+    if (invalid > 0) word(text.substr(valid, invalid));
+    text.remove_prefix(valid + invalid);
+  }
+}
+
+void Pretokenizer::split_valid(std::string_view text, std::size_t stage,
+                               const std::function<void(std::string_view)>& word) const {
+  if (text.empty()) return;
+  if (stage == stages_.size()) {
+    word(text);
+    return;
+  }
+  const auto freed = [](auto* data, auto free) {
+    return std::unique_ptr<std::remove_pointer_t<decltype(data)>, decltype(free)>(data, free);
+  };
+  const auto match = freed(pcre2_match_data_create(1, nullptr), pcre2_match_data_free);
+  const auto limits = freed(pcre2_match_context_create(nullptr), pcre2_match_context_free);
+  pcre2_set_match_limit(limits.get(), kMatchLimit);
+  const PCRE2_SIZE* range = pcre2_get_ovector_pointer(match.get());
+  for (std::size_t at = 0; at < text.size();) {
+    const int found = pcre2_match(stages_[stage]->code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), at,
+                                  PCRE2_NO_UTF_CHECK, match.get(), limits.get());
+    // No match, or one given up: the rest is one piece. An empty match would not move on.
+    const bool matched = found >= 0 && range[1] > range[0];
+    const std::size_t begin = matched ? range[0] : text.size();
+    const std::size_t end = matched ? range[1] : text.size();
+    if (begin > at) split_valid(text.substr(at, begin - at), stage + 1, word);
+    if (end > begin) split_valid(text.substr(begin, end - begin), stage + 1, word);
+    at = end;
+  }
+}
+
+}  // namespace headwater::model

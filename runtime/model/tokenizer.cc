@@ -1,0 +1,20 @@
+#include "model/tokenizer.h"
+
+#include "model/bpe.h"
+
+namespace headwater::model {
+
+Result<std::shared_ptr<const Tokenizer>> Tokenizer::load(const GgufFile& file) {
+  const auto kind = file.get_string("tokenizer.ggml.model");
+  if (!kind) return kind.error();
+  if (*kind == "gpt2") return BytePairTokenizer::load(file);
+  return Error{"invalid_model", file.path() + ": unknown tokenizer \"" + *kind + "\" (known: gpt2)", ""};
+}
+
+std::string Tokenizer::decode(std::span<const TokenId> ids) const {
+  std::string text;
+  for (TokenId id : ids) text += token_bytes(id);
+  return text;
+}
+
+}  // namespace headwater::model

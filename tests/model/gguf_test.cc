@@ -1,0 +1,223 @@
+#include "model/gguf.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <random>
+
+#include "tests/support/model_file.h"
+#include "tests/support/tiny_gguf.h"
+
+namespace headwater::model {
+namespace {
+
+using test::GgufWriter;
+using test::TemporaryFile;
+
+Result<std::shared_ptr<const GgufFile>> open_bytes(std::string_view bytes) {
+  const TemporaryFile file(bytes);
+  return GgufFile::open(file.path());
+}
+
+void expect_refused(std::string_view bytes, std::string_view because) {
+  const auto opened = open_bytes(bytes);
+  ASSERT_FALSE(opened.ok()) << "expected an error about " << because;
+  EXPECT_NE(opened.error().message.find(because), std::string::npos) << opened.error().message;
+  EXPECT_NE(opened.error().message.find("offset "), std::string::npos) << opened.error().message;
+}
+
+template <class T>
+void append(std::string& bytes, T value) {
+  bytes.append(reinterpret_cast<const char*>(&value), sizeof value);
+}
+
+std::string header(std::uint64_t tensors, std::uint64_t metadata, std::uint32_t version = 3) {
+  std::string bytes = "GGUF";
+  append(bytes, version);
+  append(bytes, tensors);
+  append(bytes, metadata);
+  return bytes;
+}
+
+std::string tensor_header(std::vector<std::uint64_t> dims, std::uint32_t type, std::uint64_t offset) {
+  std::string bytes = header(1, 0);
+  append<std::uint64_t>(bytes, 1);
+  bytes += "t";
+  append(bytes, static_cast<std::uint32_t>(dims.size()));
+  for (auto dim : dims) append(bytes, dim);
+  append(bytes, type);
+  append(bytes, offset);
+  return bytes + std::string(4096, '\0');
+}
+
+TEST(Gguf, ReadsMetadataAndTensorsOfBothVersions) {
+  for (std::uint32_t version : {2U, 3U}) {
+    GgufWriter writer(version);
+    writer.add_u32("a.number", 7).add_f32("a.float", 0.5F).add_bool("a.flag", true).add_string("a.text", "hé");
+    writer.add_strings("a.list", {"x", "", "yz"}).add_i32s("a.ids", {-1, 2});
+    const std::vector<float> values = {1, 2, 3, 4, 5, 6};
+    writer.add_tensor("m", {3, 2}, kernels::DType::f32, values);
+    const auto file = open_bytes(writer.bytes());
+    ASSERT_TRUE(file.ok()) << file.error().message;
+    EXPECT_EQ((*file)->version(), version);
+    EXPECT_EQ(*(*file)->get_uint("a.number"), 7U);
+    EXPECT_EQ(*(*file)->get_float_or("a.float", 0), 0.5);
+    EXPECT_TRUE(*(*file)->get_bool_or("a.flag", false));
+    EXPECT_EQ(*(*file)->get_string("a.text"), "hé");
+    EXPECT_EQ(*(*file)->find_strings("a.list"), (std::vector<std::string>{"x", "", "yz"}));
+    EXPECT_EQ(std::get<std::vector<std::int64_t>>(*(*file)->find("a.ids")), (std::vector<std::int64_t>{-1, 2}));
+    const std::uint64_t dims[] = {3, 2};
+    const auto tensor = (*file)->tensor("m", dims);
+    ASSERT_TRUE(tensor.ok());
+    EXPECT_EQ(tensor->rows, 2U);
+    std::vector<float> row(3);
+    kernels::dequantize_row(*tensor, 1, row);
+    EXPECT_EQ(row, (std::vector<float>{4, 5, 6}));
+  }
+}
+
+TEST(Gguf, SaysWhichKeyIsMissingOrHasAnotherType) {
+  const auto file = open_bytes(GgufWriter().add_string("text", "x").bytes());
+  ASSERT_TRUE(file.ok());
+  EXPECT_NE((*file)->get_uint("none").error().message.find("\"none\" is missing"), std::string::npos);
+  EXPECT_NE((*file)->get_uint("text").error().message.find("\"text\" has another type"), std::string::npos);
+  EXPECT_EQ(*(*file)->get_uint_or("none", 3), 3U);
+  EXPECT_FALSE((*file)->get_uint_or("text", 3).ok());
+}
+
+TEST(Gguf, SaysBothShapesWhereATensorHasAnother) {
+  const std::vector<float> values(6);
+  const auto file = open_bytes(GgufWriter().add_tensor("m", {3, 2}, kernels::DType::f32, values).bytes());
+  ASSERT_TRUE(file.ok());
+  const std::uint64_t dims[] = {2, 3};
+  const auto message = (*file)->tensor("m", dims).error().message;
+  EXPECT_NE(message.find("[3 x 2]"), std::string::npos);
+  EXPECT_NE(message.find("[2 x 3]"), std::string::npos);
+}
+
+TEST(Gguf, RefusesWhatIsNoModelFile) {
+  EXPECT_NE(GgufFile::open("/nonexistent/model.gguf").error().message.find("cannot be opened"), std::string::npos);
+  EXPECT_NE(GgufFile::open("/tmp").error().message.find("regular file"), std::string::npos);
+  expect_refused("", "empty");
+  expect_refused("GG", "left of the file");
+  expect_refused(std::string(100, 'x'), "GGUF");
+  expect_refused(header(0, 0, 1), "version 1, expected 2 or 3");
+  expect_refused(header(0, 0, 0x03000000), "big-endian");
+}
+
+TEST(Gguf, HoldsCountsAndLengthsAgainstTheFileBeforeAllocating) {
+  const std::uint64_t huge = ~std::uint64_t{0};
+  expect_refused(header(huge, 0), "tensors");
+  expect_refused(header(0, huge), "metadata entries");
+  expect_refused(header(0, std::uint64_t{1} << 63U), "metadata entries");
+  std::string bytes = header(0, 1);
+  append(bytes, huge);
+  expect_refused(bytes + std::string(64, 'k'), "a metadata key");
+  for (std::uint32_t element : {0U, 8U, 11U}) {
+    std::string array = header(0, 1);
+    append<std::uint64_t>(array, 1);
+    array += "k";
+    append<std::uint32_t>(array, 9);
+    append(array, element);
+    append(array, std::uint64_t{1} << 62U);
+    expect_refused(array + std::string(64, '\0'), "elements");
+  }
+  std::string nested = header(0, 1);
+  append<std::uint64_t>(nested, 1);
+  nested += "k";
+  append<std::uint32_t>(nested, 9);
+  append<std::uint32_t>(nested, 9);
+  append<std::uint64_t>(nested, 1);
+  expect_refused(nested + std::string(64, '\0'), "scalar or string");
+}
+
+TEST(Gguf, RefusesTensorsThatDoNotFit) {
+  const std::uint64_t big = std::uint64_t{1} << 40U;
+  expect_refused(tensor_header({big, big}, 0, 0), "64 bits");
+  expect_refused(tensor_header({big}, 0, 0), "end within the file");
+  expect_refused(tensor_header({4}, 0, ~std::uint64_t{0} - 31), "end within the file");
+  expect_refused(tensor_header({4}, 0, 1), "multiple of 32");
+  expect_refused(tensor_header({0}, 0, 0), "dimension of 0");
+  expect_refused(tensor_header({}, 0, 0), "0 dimensions");
+  expect_refused(tensor_header({1, 1, 1, 1, 1}, 0, 0), "5 dimensions");
+  expect_refused(tensor_header({33}, 8, 0), "multiple of 32");
+  expect_refused(tensor_header({32}, 12, 0), "Q4_1 (3)");
+}
+
+TEST(Gguf, RefusesDuplicatesAndOverlaps) {
+  expect_refused(GgufWriter().add_u32("k", 1).add_u32("k", 2).bytes(), "twice");
+  const std::vector<float> values(8);
+  expect_refused(GgufWriter()
+                     .add_tensor("t", {8}, kernels::DType::f32, values)
+                     .add_tensor("t", {8}, kernels::DType::f32, values)
+                     .bytes(),
+                 "twice");
+  std::string bytes = GgufWriter()
+                          .add_tensor("a", {8}, kernels::DType::f32, values)
+                          .add_tensor("b", {8}, kernels::DType::f32, values)
+                          .bytes();
+  const std::size_t offset_of_b = 24 + 2 * (8 + 1 + 4 + 8 + 4 + 8) - 8;
+  std::memset(bytes.data() + offset_of_b, 0, 8);
+  expect_refused(bytes, "overlaps");
+}
+
+TEST(Gguf, RefusesAnAlignmentThatIsNoPowerOfTwo) {
+  for (std::uint32_t alignment : {0U, 3U, 1U << 30U}) {
+    expect_refused(GgufWriter().add_u32("general.alignment", alignment).bytes(), "general.alignment");
+  }
+}
+
+TEST(Gguf, RefusesAFileThatIsCutOffAnywhere) {
+  const std::string bytes = test::tiny_llama({.layers = 1}).bytes();
+  for (std::size_t size = 0; size < bytes.size(); size += 211) {
+    const auto opened = open_bytes(std::string_view(bytes).substr(0, size));
+    ASSERT_FALSE(opened.ok()) << "cut off at " << size;
+  }
+}
+
+/// Whatever opens must be consistent: every tensor lies within the file.
+void expect_consistent(const GgufFile& file) {
+  for (const auto& tensor : file.tensors()) {
+    ASSERT_LE(tensor.offset, file.file_bytes());
+    ASSERT_LE(tensor.bytes, file.file_bytes() - tensor.offset);
+    ASSERT_EQ(file.data(tensor).size(), tensor.bytes);
+  }
+}
+
+TEST(Gguf, SurvivesFlippedBits) {
+  const std::string bytes = test::tiny_llama({.layers = 1}).bytes();
+  const std::size_t head = bytes.find("blk.0.ffn_down.weight") + 200;
+  std::mt19937 random(7);
+  for (int i = 0; i < 3000; ++i) {
+    std::string damaged = bytes.substr(0, head + 4096);
+    for (unsigned flips = 1 + random() % 3; flips > 0; --flips) {
+      damaged[random() % head] ^= static_cast<char>(1U << random() % 8);
+    }
+    if (const auto opened = open_bytes(damaged); opened.ok()) expect_consistent(**opened);
+  }
+}
+
+TEST(Gguf, ReadsTheRealModelAndRefusesItCutOffAtEveryKibibyteOfItsHeader) {
+  if (test::real_model().empty()) GTEST_SKIP() << "the real model is not in models/";
+  const auto file = GgufFile::open(test::real_model());
+  ASSERT_TRUE(file.ok()) << file.error().message;
+  EXPECT_EQ(*(*file)->get_string("general.architecture"), "llama");
+  EXPECT_EQ((*file)->find_strings("tokenizer.ggml.tokens")->size(), 49152U);
+  EXPECT_EQ((*file)->tensors().size(), 272U);
+  expect_consistent(**file);
+
+  std::uint64_t data_start = (*file)->file_bytes();
+  for (const auto& tensor : (*file)->tensors()) data_start = std::min(data_start, tensor.offset);
+  std::string head(data_start, '\0');
+  std::ifstream(test::real_model(), std::ios::binary).read(head.data(), static_cast<std::streamsize>(head.size()));
+  const TemporaryFile cut(head);
+  for (std::uint64_t size = data_start / 1024 * 1024; size > 0; size -= 1024) {
+    std::filesystem::resize_file(cut.path(), size);
+    ASSERT_FALSE(GgufFile::open(cut.path()).ok()) << "cut off at " << size;
+  }
+}
+
+}  // namespace
+}  // namespace headwater::model

@@ -1,0 +1,255 @@
+#include "tests/support/tiny_gguf.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <stdexcept>
+
+namespace headwater::test {
+namespace {
+
+using kernels::DType;
+
+constexpr std::uint64_t kAlignment = 32;
+
+template <class T>
+void put(std::string& out, T value) {
+  out.append(reinterpret_cast<const char*>(&value), sizeof value);
+}
+void put_string(std::string& out, std::string_view text) {
+  put<std::uint64_t>(out, text.size());
+  out += text;
+}
+
+std::uint16_t to_half(float value) {  // round to nearest; no subnormals, which no test needs
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  const std::uint32_t sign = (bits >> 16U) & 0x8000U;
+  const std::int32_t exponent = static_cast<std::int32_t>((bits >> 23U) & 0xFFU) - 112;
+  if (exponent <= 0) return static_cast<std::uint16_t>(sign);
+  const std::uint32_t rounded =
+      (static_cast<std::uint32_t>(exponent) << 10U | (bits >> 13U & 0x3FFU)) + (bits >> 12U & 1U);
+  return static_cast<std::uint16_t>(sign | std::min(rounded, 0x7BFFU));
+}
+
+void put_block(std::string& out, DType type, std::span<const float> x) {
+  const auto [low, high] = std::minmax_element(x.begin(), x.end());
+  const float most = std::max(std::abs(*low), std::abs(*high));
+  if (type == DType::q8_0) {
+    const float scale = most / 127;
+    put(out, to_half(scale));
+    for (float v : x) put(out, static_cast<std::int8_t>(scale == 0 ? 0 : std::lround(v / scale)));
+    return;
+  }
+  const bool offset = type == DType::q4_1;
+  const float scale = offset ? (*high - *low) / 15 : most / 7;
+  put(out, to_half(scale));
+  if (offset) put(out, to_half(*low));
+  const auto quantum = [&](float v) {
+    const float q = scale == 0 ? 0 : (offset ? (v - *low) / scale : v / scale + 8);
+    return static_cast<unsigned>(std::clamp(std::lround(q), 0L, 15L));
+  };
+  for (std::size_t i = 0; i < 16; ++i) {
+    put(out, static_cast<std::uint8_t>(quantum(x[i]) | quantum(x[i + 16]) << 4U));
+  }
+}
+
+}  // namespace
+
+void GgufWriter::key(std::string_view key, std::uint32_t type) {
+  put_string(metadata_, key);
+  put(metadata_, type);
+  ++n_metadata_;
+}
+GgufWriter& GgufWriter::add_u32(std::string_view name, std::uint32_t value) {
+  key(name, 4);
+  put(metadata_, value);
+  return *this;
+}
+GgufWriter& GgufWriter::add_f32(std::string_view name, float value) {
+  key(name, 6);
+  put(metadata_, value);
+  return *this;
+}
+GgufWriter& GgufWriter::add_bool(std::string_view name, bool value) {
+  key(name, 7);
+  put(metadata_, static_cast<std::uint8_t>(value));
+  return *this;
+}
+GgufWriter& GgufWriter::add_string(std::string_view name, std::string_view value) {
+  key(name, 8);
+  put_string(metadata_, value);
+  return *this;
+}
+GgufWriter& GgufWriter::add_strings(std::string_view name, const std::vector<std::string>& values) {
+  key(name, 9);
+  put<std::uint32_t>(metadata_, 8);
+  put<std::uint64_t>(metadata_, values.size());
+  for (const auto& value : values) put_string(metadata_, value);
+  return *this;
+}
+GgufWriter& GgufWriter::add_i32s(std::string_view name, const std::vector<std::int32_t>& values) {
+  key(name, 9);
+  put<std::uint32_t>(metadata_, 5);
+  put<std::uint64_t>(metadata_, values.size());
+  for (auto value : values) put(metadata_, value);
+  return *this;
+}
+
+GgufWriter& GgufWriter::add_tensor(std::string_view name, std::vector<std::uint64_t> dims, DType type,
+                                   std::span<const float> values) {
+  constexpr std::pair<DType, std::uint32_t> kCodes[] = {{DType::f32, 0},  {DType::f16, 1},  {DType::q4_0, 2},
+                                                        {DType::q4_1, 3}, {DType::q8_0, 8}, {DType::bf16, 30}};
+  put_string(tensor_infos_, name);
+  put(tensor_infos_, static_cast<std::uint32_t>(dims.size()));
+  for (auto dim : dims) put(tensor_infos_, dim);
+  for (const auto& [known, code] : kCodes) {
+    if (known == type) put(tensor_infos_, code);
+  }
+  data_.resize((data_.size() + kAlignment - 1) / kAlignment * kAlignment);
+  put<std::uint64_t>(tensor_infos_, data_.size());
+  ++n_tensors_;
+  for (std::size_t i = 0; i < values.size();) {
+    if (type == DType::f32) {
+      put(data_, values[i++]);
+    } else if (type == DType::f16) {
+      put(data_, to_half(values[i++]));
+    } else if (type == DType::bf16) {
+      put(data_, static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(values[i++]) >> 16U));
+    } else {
+      put_block(data_, type, values.subspan(i, 32));
+      i += 32;
+    }
+  }
+  return *this;
+}
+
+std::string GgufWriter::bytes() const {
+  std::string out = "GGUF";
+  put(out, version_);
+  put(out, n_tensors_);
+  put(out, n_metadata_);
+  out += metadata_ + tensor_infos_;
+  out.resize((out.size() + kAlignment - 1) / kAlignment * kAlignment);
+  return out + data_;
+}
+
+void GgufWriter::write(const std::string& path) const {
+  std::ofstream file(path, std::ios::binary);
+  file << bytes();
+  if (!file.flush()) throw std::runtime_error("cannot write " + path);
+}
+
+std::vector<std::string> tiny_tokens() {
+  // GPT-2's byte alphabet: printable bytes stand for themselves, the others for U+0100 onwards. Source: the
+  // function bytes_to_unicode of openai/gpt-2.
+  std::vector<std::string> tokens;
+  std::vector<unsigned> others;
+  for (unsigned byte = 0; byte < 256; ++byte) {
+    const bool printable = (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
+    if (!printable) {
+      others.push_back(byte);
+    } else if (byte < 128) {
+      tokens.emplace_back(1, static_cast<char>(byte));
+    } else {
+      tokens.push_back({static_cast<char>(0xC0U | byte >> 6U), static_cast<char>(0x80U | (byte & 0x3FU))});
+    }
+  }
+  for (unsigned i = 0; i < others.size(); ++i) {
+    const unsigned code = 256 + i;
+    tokens.push_back({static_cast<char>(0xC0U | code >> 6U), static_cast<char>(0x80U | (code & 0x3FU))});
+  }
+  for (const char* merged : {"th", "the", "\xC4\xA0t", "\xC4\xA0the", "in", "er"}) tokens.emplace_back(merged);
+  for (const char* control : {"<|endoftext|>", "<|im_start|>", "<|im_end|>"}) tokens.emplace_back(control);
+  return tokens;
+}
+
+void add_tiny_tokenizer(GgufWriter& writer) {
+  const auto tokens = tiny_tokens();
+  std::vector<std::int32_t> types(tokens.size(), 1);
+  std::fill(types.end() - 3, types.end(), 3);
+  const auto last = static_cast<std::uint32_t>(tokens.size() - 1);
+  writer.add_string("tokenizer.ggml.model", "gpt2")
+      .add_string("tokenizer.ggml.pre", "smollm")
+      .add_strings("tokenizer.ggml.tokens", tokens)
+      .add_i32s("tokenizer.ggml.token_type", types)
+      .add_strings("tokenizer.ggml.merges", {"t h", "th e", "\xC4\xA0 t", "\xC4\xA0t he", "i n", "e r"})
+      .add_u32("tokenizer.ggml.bos_token_id", last - 1)
+      .add_u32("tokenizer.ggml.eos_token_id", last)
+      .add_string("tokenizer.chat_template",
+                  "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + "
+                  "'<|im_end|>' + '\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}"
+                  "{% endif %}");
+}
+
+GgufWriter tiny_llama(const TinyOptions& options) {
+  const std::uint64_t embedding = std::uint64_t{options.heads} * options.head_dim;
+  const std::uint64_t kv = std::uint64_t{options.kv_heads} * options.head_dim;
+  const std::uint64_t vocab = tiny_tokens().size();
+  GgufWriter writer;
+  writer.add_string("general.architecture", "llama")
+      .add_string("general.name", "tiny")
+      .add_u32("llama.block_count", options.layers)
+      .add_u32("llama.context_length", options.context)
+      .add_u32("llama.embedding_length", static_cast<std::uint32_t>(embedding))
+      .add_u32("llama.feed_forward_length", options.ffn)
+      .add_u32("llama.attention.head_count", options.heads)
+      .add_u32("llama.attention.head_count_kv", options.kv_heads)
+      .add_f32("llama.attention.layer_norm_rms_epsilon", 1e-5F)
+      .add_f32("llama.rope.freq_base", 10000.0F);
+  add_tiny_tokenizer(writer);
+
+  std::uint32_t state = options.seed;
+  const auto random = [&](std::uint64_t n, float scale, float offset) {
+    std::vector<float> values(n);
+    for (float& value : values) {
+      state = state * 1664525U + 1013904223U;
+      value = offset + scale * (static_cast<float>(state >> 8U) / 8388608.0F - 1.0F);
+    }
+    return values;
+  };
+  const auto matrix = [&](const std::string& name, std::uint64_t cols, std::uint64_t rows) {
+    writer.add_tensor(name, {cols, rows}, options.type, random(cols * rows, 2.0F / std::sqrt(float(cols)), 0));
+  };
+  const auto vector = [&](const std::string& name, std::uint64_t n) {
+    writer.add_tensor(name, {n}, DType::f32, random(n, 0.1F, 1.0F));
+  };
+  matrix("token_embd.weight", embedding, vocab);
+  for (std::uint32_t i = 0; i < options.layers; ++i) {
+    const std::string layer = "blk." + std::to_string(i) + ".";
+    vector(layer + "attn_norm.weight", embedding);
+    matrix(layer + "attn_q.weight", embedding, embedding);
+    matrix(layer + "attn_k.weight", embedding, kv);
+    matrix(layer + "attn_v.weight", embedding, kv);
+    matrix(layer + "attn_output.weight", embedding, embedding);
+    vector(layer + "ffn_norm.weight", embedding);
+    matrix(layer + "ffn_gate.weight", embedding, options.ffn);
+    matrix(layer + "ffn_up.weight", embedding, options.ffn);
+    matrix(layer + "ffn_down.weight", options.ffn, embedding);
+  }
+  vector("output_norm.weight", embedding);
+  if (!options.tied) matrix("output.weight", embedding, vocab);
+  return writer;
+}
+
+void write_tiny_llama(const std::string& path, const TinyOptions& options) { tiny_llama(options).write(path); }
+
+TemporaryFile::TemporaryFile(std::string_view bytes) {
+  static std::atomic<int> count{0};
+  path_ = (std::filesystem::temp_directory_path() /
+           ("headwater_test_" + std::to_string(getpid()) + "_" + std::to_string(count++)))
+              .string();
+  std::ofstream(path_, std::ios::binary) << bytes;
+}
+
+TemporaryFile::~TemporaryFile() {
+  std::error_code ignored;
+  std::filesystem::remove(path_, ignored);
+}
+
+}  // namespace headwater::test

@@ -1,0 +1,74 @@
+#pragma once
+// Writes GGUF files for tests: any file piece by piece, and a complete tiny model.
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernels/tensor.h"
+
+namespace headwater::test {
+
+/// Builds a GGUF file in memory. Metadata first, then tensors, then bytes().
+class GgufWriter {
+ public:
+  explicit GgufWriter(std::uint32_t version = 3) : version_(version) {}
+
+  GgufWriter& add_u32(std::string_view key, std::uint32_t value);
+  GgufWriter& add_f32(std::string_view key, float value);
+  GgufWriter& add_bool(std::string_view key, bool value);
+  GgufWriter& add_string(std::string_view key, std::string_view value);
+  GgufWriter& add_strings(std::string_view key, const std::vector<std::string>& values);
+  GgufWriter& add_i32s(std::string_view key, const std::vector<std::int32_t>& values);
+  /// Values of a tensor [dims, innermost first], stored as `type`.
+  GgufWriter& add_tensor(std::string_view name, std::vector<std::uint64_t> dims, kernels::DType type,
+                         std::span<const float> values);
+
+  std::string bytes() const;
+  void write(const std::string& path) const;
+
+ private:
+  void key(std::string_view key, std::uint32_t type);
+
+  std::uint32_t version_;
+  std::uint64_t n_metadata_ = 0;
+  std::uint64_t n_tensors_ = 0;
+  std::string metadata_, tensor_infos_, data_;
+};
+
+struct TinyOptions {
+  std::uint32_t layers = 2;
+  std::uint32_t heads = 4;
+  std::uint32_t kv_heads = 2;
+  std::uint32_t head_dim = 16;
+  std::uint32_t ffn = 128;
+  std::uint32_t context = 512;
+  bool tied = true;  ///< no output.weight
+  kernels::DType type = kernels::DType::f32;
+  std::uint32_t seed = 1;
+};
+
+/// A byte-level vocabulary: the 256 bytes in GPT-2's order, a few merges, three control tokens.
+std::vector<std::string> tiny_tokens();
+/// Adds tokenizer metadata and a ChatML template.
+void add_tiny_tokenizer(GgufWriter& writer);
+/// A complete `llama` model with random weights.
+GgufWriter tiny_llama(const TinyOptions& options);
+void write_tiny_llama(const std::string& path, const TinyOptions& options);
+
+/// A file that goes with the object.
+class TemporaryFile {
+ public:
+  explicit TemporaryFile(std::string_view bytes);
+  ~TemporaryFile();
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+}  // namespace headwater::test
