@@ -1,6 +1,115 @@
 #pragma once
-// All that the model code knows of the hardware.
+// All that a model knows of the hardware: weights, buffers, a paged KV arena, and the operations of a
+// transformer. A second kind of hardware is a second implementation.
+//
+// THE LAW of every operation: a row's result is bit-identical whatever rows stand beside it. Reductions run in an
+// order fixed by position (over K of a product, over the context of attention), never by the batch's shape.
+//
+// Threading: one caller at a time. Shapes are row-major, the last dimension contiguous; activations are float32.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
 #include "kernels/tensor.h"
+
 namespace headwater::kernels {
-class Backend;
-}
+
+/// A weight matrix [rows, cols] in the layout that the hardware likes best.
+class Matrix {
+ public:
+  virtual ~Matrix() = default;
+  std::uint32_t rows() const { return rows_; }
+  std::uint32_t cols() const { return cols_; }
+
+ protected:
+  Matrix(std::uint32_t rows, std::uint32_t cols) : rows_(rows), cols_(cols) {}
+  std::uint32_t rows_, cols_;
+};
+
+/// A float32 vector or array of activations, where the hardware computes.
+class Buffer {
+ public:
+  virtual ~Buffer() = default;
+  std::size_t size() const { return size_; }
+
+ protected:
+  explicit Buffer(std::size_t size) : size_(size) {}
+  std::size_t size_;
+};
+
+/// Consecutive rows of a batch that belong to one sequence.
+struct SequenceRows {
+  std::uint32_t first_row = 0;
+  std::uint32_t n_rows = 0;
+  std::uint32_t first_position = 0;           ///< of first_row; positions below it are in the KV arena
+  std::span<const std::int32_t> block_table;  ///< position p lives in block block_table[p / block_tokens]
+};
+
+/// What the KV arena holds.
+struct KvShape {
+  std::uint32_t n_layers = 0;
+  std::uint32_t n_kv_heads = 0;
+  std::uint32_t head_dim = 0;
+  std::uint32_t block_tokens = 0;
+};
+
+/// The heads of an attention layer; qkv rows hold queries, keys, values: [n_heads + 2 * n_kv_heads, head_dim].
+struct AttentionShape {
+  std::uint32_t layer = 0;
+  std::uint32_t n_heads = 0;
+  std::uint32_t n_kv_heads = 0;
+  std::uint32_t head_dim = 0;
+  std::uint32_t rope_dim = 0;  ///< leading values of a head that are rotated, even
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  // ---- loading; the host memory is not needed afterwards -------------------------------------------
+  /// One matrix from parts that stand one above the other; all have the same number of columns.
+  virtual std::unique_ptr<Matrix> load_matrix(std::span<const HostTensor> parts) = 0;
+  /// A matrix whose rows are looked up. Keeps `table` as it is: the host memory must outlive the result.
+  virtual std::unique_ptr<Matrix> load_table(const HostTensor& table) = 0;
+  virtual std::unique_ptr<Buffer> load_vector(const HostTensor& vector) = 0;
+  virtual std::unique_ptr<Buffer> allocate(std::size_t size) = 0;
+  /// Rows that a product may touch where `rows` are asked for; buffers need room for as many.
+  virtual std::uint32_t padded_rows(std::uint32_t rows) const = 0;
+
+  // ---- the KV arena: 16-bit floats ------------------------------------------------------------------
+  virtual std::uint64_t kv_block_bytes(const KvShape& shape) const = 0;
+  /// (Re)creates the arena; untouched blocks take no memory. Throws std::bad_alloc.
+  virtual void allocate_kv(const KvShape& shape, std::uint32_t n_blocks) = 0;
+  /// Inverse frequencies of rotary embedding, [rope_dim / 2], for all positions from 0 on.
+  virtual void set_rope(std::span<const float> inverse_frequencies) = 0;
+
+  // ---- operations -----------------------------------------------------------------------------------
+  /// out: [tokens, table.cols].
+  virtual void embed(const Matrix& table, std::span<const std::int32_t> tokens, Buffer& out) = 0;
+  /// out = x / rms(x) * weight. x, out: [rows, dim].
+  virtual void rms_norm(const Buffer& x, const Buffer& weight, float epsilon, std::uint32_t rows, Buffer& out) = 0;
+  /// x += delta, then as above.
+  virtual void add_rms_norm(Buffer& x, const Buffer& delta, const Buffer& weight, float epsilon, std::uint32_t rows,
+                            Buffer& out) = 0;
+  /// out = x · weightᵀ. x: [rows, weight.cols], out: [rows, weight.rows]; both with room for padded_rows(rows).
+  virtual void linear(const Matrix& weight, const Buffer& x, std::uint32_t rows, Buffer& out) = 0;
+  /// Rotates queries (in place, and scales them by 1 / sqrt(head_dim)) and keys by their positions, pairs of
+  /// neighbours (2i, 2i + 1) each; then writes keys and values into the arena.
+  virtual void rope_and_store(const AttentionShape& shape, std::span<const SequenceRows> sequences, Buffer& qkv) = 0;
+  /// Causal attention of every row over its sequence's tokens as the arena holds them. out: [rows, n_heads * head_dim].
+  virtual void attention(const AttentionShape& shape, std::span<const SequenceRows> sequences, const Buffer& qkv,
+                         Buffer& out) = 0;
+  /// out = silu(gate) * up. gate_up: [rows, 2, dim], out: [rows, dim].
+  virtual void silu_mul(const Buffer& gate_up, std::uint32_t rows, std::uint32_t dim, Buffer& out) = 0;
+  /// out[i] = x[rows[i]]. x: [_, dim].
+  virtual void gather(const Buffer& x, std::span<const std::uint32_t> rows, std::uint32_t dim, Buffer& out) = 0;
+  /// Copies the first out.size() values to the host.
+  virtual void read(const Buffer& x, std::span<float> out) = 0;
+};
+
+/// The CPU: oneDNN for matrix products, Highway for the rest. threads: 0 is one per core.
+std::shared_ptr<Backend> make_cpu_backend(std::uint32_t threads);
+
+}  // namespace headwater::kernels

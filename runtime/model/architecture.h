@@ -28,13 +28,7 @@ struct ModelShape {
   std::uint64_t parameters = 0;
 };
 
-/// Consecutive rows of a batch that belong to one sequence.
-struct BatchSequence {
-  std::uint32_t first_row = 0;
-  std::uint32_t n_rows = 0;
-  std::uint32_t first_position = 0;           ///< of first_row; positions below it are in the cache
-  std::span<const std::int32_t> block_table;  ///< block ids, position p lives in block_table[p / block_tokens]
-};
+using BatchSequence = kernels::SequenceRows;
 
 /// The rows of one forward pass.
 struct Batch {

@@ -36,11 +36,30 @@ class StepRunner {
 
  private:
   struct Sequence;
+  /// A row whose logits are used.
+  struct Wanted {
+    std::size_t entry;  ///< index in the plan
+    std::uint32_t row;
+    std::uint32_t position;  ///< in the sequence
+    bool sampled;            ///< for the next token; otherwise to score the prompt's own
+  };
+
+  Sequence& at(RequestId id);
+  void lay_out(const std::vector<StepEntry>& entries);
+  void compute(const std::vector<StepEntry>& entries, std::vector<EntryResult>& outcomes);
+  void choose(const Wanted& wanted, std::span<float> logits, EntryResult& outcome);
+  void finish_scoring(const StepEntry& entry, EntryResult& outcome);
+
   model::Architecture& model_;
   std::vector<TokenId> end_tokens_;
   std::uint32_t block_tokens_;
   std::function<TimeNs()> clock_;
   std::unordered_map<RequestId, std::unique_ptr<Sequence>> sequences_;
+
+  // The step's rows, and scratch.
+  std::vector<TokenId> tokens_;
+  std::vector<model::BatchSequence> rows_;
+  std::vector<Wanted> wanted_;
   std::vector<float> logits_;
 };
 

@@ -1,0 +1,160 @@
+#include "schedule/step_runner.h"
+
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+
+namespace headwater::schedule {
+namespace {
+
+/// Rows of logits that are held at a time; a scored prompt needs one for each of its tokens.
+constexpr std::size_t kLogitRows = 256;
+
+}  // namespace
+
+FinishReason finish_reason(const AdmittedRequest& request, TokenId token, std::uint32_t n_generated,
+                           std::span<const TokenId> end_tokens) {
+  const SamplingParams& params = request.request.params;
+  const bool early = n_generated <= params.min_tokens && params.min_tokens > 0;
+  const auto among = [&](std::span<const TokenId> ids) { return std::ranges::find(ids, token) != ids.end(); };
+  if (!early && (among(params.stop_token_ids) || (!params.ignore_eos && among(end_tokens)))) return FinishReason::stop;
+  return n_generated >= request.max_new_tokens ? FinishReason::length : FinishReason::none;
+}
+
+struct StepRunner::Sequence {
+  RequestPtr request;
+  std::vector<TokenId> tokens;
+  std::vector<BlockId> blocks;
+  model::Sampler sampler;
+
+  Sequence(const SequenceStart& start, std::span<const TokenId> end_tokens)
+      : request(start.request),
+        tokens(start.tokens),
+        blocks(start.blocks),
+        sampler(request->request.params, request->seed,
+                request->request.params.ignore_eos ? std::span<const TokenId>() : end_tokens) {
+    for (std::size_t i = 0; i < tokens.size(); ++i) sampler.observe(tokens[i], i >= request->prompt.size());
+  }
+  std::uint32_t generated() const { return static_cast<std::uint32_t>(tokens.size() - request->prompt.size()); }
+};
+
+StepRunner::StepRunner(model::Architecture& model, std::vector<TokenId> end_tokens, std::uint32_t n_blocks,
+                       std::uint32_t block_tokens, std::function<TimeNs()> clock)
+    : model_(model), end_tokens_(std::move(end_tokens)), block_tokens_(block_tokens), clock_(std::move(clock)) {
+  model_.allocate_kv(n_blocks, block_tokens);
+}
+StepRunner::~StepRunner() = default;
+
+void StepRunner::reset() { sequences_.clear(); }
+
+StepRunner::Sequence& StepRunner::at(RequestId id) {
+  const auto found = sequences_.find(id);
+  if (found == sequences_.end())
+    throw std::logic_error("the plan names sequence " + std::to_string(id) + ", which was not started");
+  return *found->second;
+}
+
+StepResult StepRunner::run(StepPlan plan) {
+  const TimeNs began = clock_();
+  for (RequestId id : plan.retired) sequences_.erase(id);
+  for (const SequenceStart& start : plan.starts) {
+    sequences_.insert_or_assign(start.request->id, std::make_unique<Sequence>(start, end_tokens_));
+  }
+  lay_out(plan.entries);
+
+  StepResult result;
+  result.epoch = plan.epoch;
+  result.step = plan.step;
+  result.rows = static_cast<std::uint32_t>(tokens_.size());
+  for (const StepEntry& entry : plan.entries) {
+    EntryResult& outcome = result.entries.emplace_back();
+    outcome.id = entry.id;
+    outcome.computed = entry.count;
+  }
+  if (!tokens_.empty()) compute(plan.entries, result.entries);
+  result.starts = std::move(plan.starts);
+  result.retired = std::move(plan.retired);
+  result.duration = clock_() - began;
+  return result;
+}
+
+void StepRunner::lay_out(const std::vector<StepEntry>& entries) {
+  tokens_.clear();
+  rows_.clear();
+  wanted_.clear();
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    const StepEntry& entry = entries[i];
+    Sequence& sequence = at(entry.id);
+    sequence.blocks.insert(sequence.blocks.end(), entry.new_blocks.begin(), entry.new_blocks.end());
+    const std::size_t end = std::size_t{entry.first} + entry.count;
+    if (entry.count == 0 || end > sequence.tokens.size() || end > sequence.blocks.size() * block_tokens_) {
+      throw std::logic_error("the plan computes tokens that sequence " + std::to_string(entry.id) + " does not have");
+    }
+    const auto first_row = static_cast<std::uint32_t>(tokens_.size());
+    tokens_.insert(tokens_.end(), sequence.tokens.begin() + entry.first,
+                   sequence.tokens.begin() + static_cast<std::ptrdiff_t>(end));
+    rows_.push_back({first_row, entry.count, entry.first, sequence.blocks});
+    const bool scores = sequence.request->request.params.prompt_logprobs.has_value();
+    for (std::uint32_t k = 0; k < entry.count; ++k) {
+      const std::size_t position = entry.first + k;
+      const bool scored = scores && position + 1 < sequence.request->prompt.size();
+      const bool sampled = entry.sample && k + 1 == entry.count;
+      if (scored || sampled) wanted_.push_back({i, first_row + k, static_cast<std::uint32_t>(position), sampled});
+    }
+  }
+}
+
+void StepRunner::compute(const std::vector<StepEntry>& entries, std::vector<EntryResult>& outcomes) {
+  // The logits of one pass are bounded. Should more rows be wanted, the pass is repeated for the rest: it writes the
+  // same keys and values again. Only scored prompts come to that.
+  const std::size_t vocab = model_.shape().vocab_size;
+  std::size_t done = 0;
+  do {
+    const std::size_t n = std::min(wanted_.size() - done, std::max(kLogitRows, entries.size()));
+    std::vector<std::uint32_t> logit_rows;
+    for (std::size_t i = done; i < done + n; ++i) logit_rows.push_back(wanted_[i].row);
+    if (logits_.size() < n * vocab) logits_.resize(n * vocab);
+    model_.forward({tokens_, rows_, logit_rows}, {logits_.data(), n * vocab});
+    for (std::size_t i = 0; i < n; ++i) {
+      const Wanted& wanted = wanted_[done + i];
+      choose(wanted, {logits_.data() + i * vocab, vocab}, outcomes[wanted.entry]);
+    }
+    done += n;
+  } while (done < wanted_.size());
+  for (std::size_t i = 0; i < entries.size(); ++i) finish_scoring(entries[i], outcomes[i]);
+}
+
+void StepRunner::choose(const Wanted& wanted, std::span<float> logits, EntryResult& outcome) {
+  Sequence& sequence = at(outcome.id);
+  const AdmittedRequest& request = *sequence.request;
+  const auto fail = [&] {
+    outcome.error = "the model gave no usable logits at position " + std::to_string(wanted.position) +
+                    " (NaN or infinity); the request cannot be answered";
+  };
+  if (!outcome.error.empty()) return;
+  if (!wanted.sampled) {
+    const TokenId next = request.prompt[wanted.position + 1];
+    model::Sampled scored = model::score_token(logits, next, *request.request.params.prompt_logprobs);
+    if (scored.bad_logits) return fail();
+    outcome.prompt_logprobs.emplace_back(scored.logprob, std::move(scored.top));
+    return;
+  }
+  const std::uint32_t generated = sequence.generated();
+  model::Sampled sampled = sequence.sampler.sample(logits, wanted.position + 1, generated);
+  if (sampled.bad_logits) return fail();
+  sequence.tokens.push_back(sampled.token);
+  sequence.sampler.observe(sampled.token, true);
+  outcome.sampled = true;
+  outcome.token = sampled.token;
+  outcome.logprob = sampled.logprob;
+  outcome.top = std::move(sampled.top);
+  outcome.finish = finish_reason(request, sampled.token, generated + 1, end_tokens_);
+}
+
+void StepRunner::finish_scoring(const StepEntry& entry, EntryResult& outcome) {
+  const Sequence& sequence = at(entry.id);
+  const bool whole = std::size_t{entry.first} + entry.count >= sequence.request->prompt.size();
+  if (sequence.request->max_new_tokens == 0 && whole && outcome.error.empty()) outcome.finish = FinishReason::length;
+}
+
+}  // namespace headwater::schedule

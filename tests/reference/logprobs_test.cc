@@ -1,0 +1,190 @@
+// The real model against float32 results: log-probabilities, greedy choices, and the law that a row does not depend on
+// its company, bit for bit.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "model/architecture.h"
+#include "model/sampler.h"
+#include "tests/support/model_file.h"
+
+namespace headwater::model {
+namespace {
+
+constexpr std::uint32_t kBlockTokens = 32;
+
+/// Runs sequences through the model, each in blocks of its own.
+class Passes {
+ public:
+  explicit Passes(std::uint32_t threads) {
+    auto file = GgufFile::open(test::real_model());
+    auto loaded = Architecture::load(*file, kernels::make_cpu_backend(threads));
+    model_ = std::move(loaded).value();
+    model_->allocate_kv(1024, kBlockTokens);
+  }
+
+  std::size_t vocab() const { return model_->shape().vocab_size; }
+
+  struct Part {
+    std::uint32_t slot;  ///< which set of blocks
+    std::vector<TokenId> tokens;
+    std::uint32_t first_position = 0;
+    std::vector<std::uint32_t> rows;  ///< of this part, whose logits are wanted
+  };
+
+  /// Logits of the wanted rows, one after the other.
+  std::vector<float> run(const std::vector<Part>& parts) {
+    std::vector<TokenId> tokens;
+    std::vector<BatchSequence> sequences;
+    std::vector<std::uint32_t> logit_rows;
+    for (const Part& part : parts) {
+      auto& table = tables_[part.slot];
+      if (table.empty()) {
+        for (std::int32_t i = 0; i < 128; ++i) table.push_back(static_cast<std::int32_t>(part.slot) * 128 + 127 - i);
+      }
+      const auto first = static_cast<std::uint32_t>(tokens.size());
+      sequences.push_back({first, static_cast<std::uint32_t>(part.tokens.size()), part.first_position, table});
+      for (std::uint32_t row : part.rows) logit_rows.push_back(first + row);
+      tokens.insert(tokens.end(), part.tokens.begin(), part.tokens.end());
+    }
+    std::vector<float> logits(logit_rows.size() * vocab());
+    model_->forward({tokens, sequences, logit_rows}, logits);
+    return logits;
+  }
+
+  /// Logits after `tokens`, computed in chunks.
+  std::vector<float> after(const std::vector<TokenId>& tokens, std::size_t chunk, std::uint32_t slot = 0) {
+    std::vector<float> logits;
+    for (std::size_t at = 0; at < tokens.size(); at += chunk) {
+      const std::size_t n = std::min(chunk, tokens.size() - at);
+      Part part{slot,
+                {tokens.begin() + std::ptrdiff_t(at), tokens.begin() + std::ptrdiff_t(at + n)},
+                static_cast<std::uint32_t>(at),
+                {}};
+      if (at + n == tokens.size()) part.rows = {static_cast<std::uint32_t>(n - 1)};
+      logits = run({part});
+    }
+    return logits;
+  }
+
+ private:
+  std::unique_ptr<Architecture> model_;
+  std::map<std::uint32_t, std::vector<std::int32_t>> tables_;
+};
+
+std::vector<nlohmann::json> records() {
+  std::vector<nlohmann::json> found;
+  std::ifstream file(test::reference_dir() + "/smollm2/completions.jsonl");
+  for (std::string line; std::getline(file, line);) found.push_back(nlohmann::json::parse(line));
+  return found;
+}
+
+class ReferenceModel : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (test::real_model().empty() || test::reference_dir().empty()) {
+      GTEST_SKIP() << "the real model is not in models/";
+    }
+  }
+};
+
+TEST_F(ReferenceModel, LogProbabilitiesAndGreedyChoicesAreThoseOfFloat32) {
+  Passes passes(0);
+  double difference = 0;
+  std::size_t compared = 0;
+  std::size_t steps = 0;
+  std::size_t agreed = 0;
+  double nll_difference = 0;
+  const auto all = records();
+  ASSERT_GE(all.size(), 12U);
+  for (const auto& record : all) {
+    const auto prompt = record.at("ids").get<std::vector<TokenId>>();
+    const auto greedy = record.at("greedy_ids").get<std::vector<TokenId>>();
+    const auto margins = record.at("greedy_margin").get<std::vector<double>>();
+
+    // The prompt's own likelihood, a part at a time.
+    double nll = 0;
+    for (std::size_t at = 0; at + 1 < prompt.size(); at += 256) {
+      const std::size_t n = std::min<std::size_t>(256, prompt.size() - 1 - at);
+      Passes::Part part{0,
+                        {prompt.begin() + std::ptrdiff_t(at), prompt.begin() + std::ptrdiff_t(at + n)},
+                        static_cast<std::uint32_t>(at),
+                        {}};
+      for (std::uint32_t i = 0; i < n; ++i) part.rows.push_back(i);
+      const auto logits = passes.run({part});
+      for (std::size_t i = 0; i < n; ++i) {
+        nll -= score_token({logits.data() + i * passes.vocab(), passes.vocab()}, prompt[at + i + 1], 0).logprob;
+      }
+    }
+    nll_difference =
+        std::max(nll_difference, std::abs(nll / double(prompt.size() - 1) - record.at("mean_nll").get<double>()));
+
+    // Teacher forcing: the reference's own tokens as history.
+    std::vector<float> logits = passes.run({{0, {prompt.back()}, static_cast<std::uint32_t>(prompt.size() - 1), {0}}});
+    const auto top_ids = record.at("top10_ids").get<std::vector<TokenId>>();
+    const auto top = record.at("top10_logprobs").get<std::vector<double>>();
+    for (std::size_t i = 0; i < top_ids.size(); ++i) {
+      difference += std::abs(score_token(logits, top_ids[i], 0).logprob - top[i]);
+      ++compared;
+    }
+    for (std::size_t i = 0; i < greedy.size(); ++i) {
+      const auto best = static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+      if (margins[i] >= 0.3) {
+        ++steps;
+        agreed += best == greedy[i] ? 1 : 0;
+        EXPECT_EQ(best, greedy[i]) << "step " << i << ", margin " << margins[i];
+      }
+      logits = passes.run({{0, {greedy[i]}, static_cast<std::uint32_t>(prompt.size() + i), {0}}});
+    }
+  }
+  difference /= static_cast<double>(compared);
+  std::cout << "top-10 log-probabilities: mean absolute difference " << difference << " over " << compared << "\n"
+            << "greedy steps with a margin of at least 0.3: " << agreed << " of " << steps << " agree\n"
+            << "mean negative log-likelihood: greatest difference " << nll_difference << "\n";
+  EXPECT_LE(difference, 0.05);
+  EXPECT_LE(nll_difference, 0.03);
+}
+
+TEST_F(ReferenceModel, LogitsAreBitIdenticalAloneInABatchInAnyChunkAndOnAnyThreads) {
+  Passes passes(2);
+  std::vector<std::vector<TokenId>> prompts;
+  for (const auto& record : records()) {
+    auto ids = record.at("ids").get<std::vector<TokenId>>();
+    if (ids.size() > 700) ids.resize(700);
+    prompts.push_back(std::move(ids));
+    if (prompts.size() == 7) break;
+  }
+  std::vector<std::vector<float>> alone;
+  for (const auto& prompt : prompts) alone.push_back(passes.after(prompt, 512));
+
+  for (std::size_t chunk : {1000U, 16U, 33U}) {
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+      EXPECT_EQ(passes.after(prompts[i], chunk), alone[i]) << "prompt " << i << " in chunks of " << chunk;
+    }
+  }
+  for (std::size_t size = 2; size <= prompts.size(); ++size) {  // all but the last token first, then that of all
+    std::vector<Passes::Part> parts;
+    for (std::uint32_t i = 0; i < size; ++i) {
+      std::vector<TokenId> head(prompts[i].begin(), prompts[i].end() - 1);
+      if (!head.empty()) passes.after(head, 128, i);
+      parts.push_back({i, {prompts[i].back()}, static_cast<std::uint32_t>(prompts[i].size() - 1), {0}});
+    }
+    const auto together = passes.run(parts);
+    for (std::size_t i = 0; i < size; ++i) {
+      const std::vector<float> row(together.begin() + std::ptrdiff_t(i * passes.vocab()),
+                                   together.begin() + std::ptrdiff_t((i + 1) * passes.vocab()));
+      EXPECT_EQ(row, alone[i]) << "prompt " << i << " in a batch of " << size;
+    }
+  }
+  Passes one_thread(1);
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    EXPECT_EQ(one_thread.after(prompts[i], 512), alone[i]) << "prompt " << i << " on one thread";
+  }
+}
+
+}  // namespace
+}  // namespace headwater::model
