@@ -36,4 +36,18 @@ bool valid_utf8(std::string_view text) {
   return true;
 }
 
+std::string printable(std::string_view text, std::size_t most) {
+  std::string out;
+  while (!text.empty()) {
+    const Utf8Step step = utf8_step(text);
+    if (out.size() + step.length > most) return out + "\u2026";
+    const auto first = static_cast<unsigned char>(text[0]);
+    const bool c1_control = first == 0xC2 && step.valid && static_cast<unsigned char>(text[1]) < 0xA0;
+    const bool control = first < 0x20 || first == 0x7F || c1_control;
+    out += step.valid && !control ? std::string(text.substr(0, step.length)) : "?";
+    text.remove_prefix(step.length);
+  }
+  return out;
+}
+
 }  // namespace headwater::model

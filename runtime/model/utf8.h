@@ -20,4 +20,8 @@ Utf8Step utf8_step(std::string_view text);
 
 bool valid_utf8(std::string_view text);
 
+/// A stranger's text, fit for a terminal or a log: control characters and bytes that are not UTF-8 become "?", and
+/// what goes beyond `most` bytes becomes "…".
+std::string printable(std::string_view text, std::size_t most = 80);
+
 }  // namespace headwater::model

@@ -1,7 +1,10 @@
 #include "model/gguf.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -100,6 +103,10 @@ TEST(Gguf, SaysBothShapesWhereATensorHasAnother) {
 TEST(Gguf, RefusesWhatIsNoModelFile) {
   EXPECT_NE(GgufFile::open("/nonexistent/model.gguf").error().message.find("cannot be opened"), std::string::npos);
   EXPECT_NE(GgufFile::open("/tmp").error().message.find("regular file"), std::string::npos);
+  const std::string pipe = testing::TempDir() + "headwater_gguf_pipe_" + std::to_string(getpid());
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_NE(GgufFile::open(pipe).error().message.find("regular file"), std::string::npos);
+  std::filesystem::remove(pipe);
   expect_refused("", "empty");
   expect_refused("GG", "left of the file");
   expect_refused(std::string(100, 'x'), "GGUF");
@@ -131,6 +138,57 @@ TEST(Gguf, HoldsCountsAndLengthsAgainstTheFileBeforeAllocating) {
   append<std::uint32_t>(nested, 9);
   append<std::uint64_t>(nested, 1);
   expect_refused(nested + std::string(64, '\0'), "scalar or string");
+}
+
+std::string byte_array(std::uint64_t count) {
+  std::string bytes = header(0, 1);
+  append<std::uint64_t>(bytes, 1);
+  bytes += "k";
+  append<std::uint32_t>(bytes, 9);
+  append<std::uint32_t>(bytes, 0);
+  append(bytes, count);
+  return bytes;
+}
+
+TEST(Gguf, LimitsHowMuchMemoryTheHeaderMayTake) {
+  // Files with holes: the bytes are there, but nothing has to be written.
+  const TemporaryFile array(byte_array((1U << 24U) + 1));
+  std::filesystem::resize_file(array.path(), 1U << 28U);
+  EXPECT_NE(GgufFile::open(array.path()).error().message.find("at most 16777216 in all arrays"), std::string::npos);
+
+  const TemporaryFile entries(header(0, (1U << 16U) + 1));
+  std::filesystem::resize_file(entries.path(), 1U << 28U);
+  EXPECT_NE(GgufFile::open(entries.path()).error().message.find("at most 65536"), std::string::npos);
+}
+
+TEST(Gguf, KeepsControlCharactersOutOfItsMessages) {
+  const std::string key = "bad\x1b[2J\xff" + std::string(1000, 'k');
+  const auto message = open_bytes(GgufWriter().add_u32(key, 1).add_u32(key, 2).bytes()).error().message;
+  EXPECT_NE(message.find("\"bad?[2J?kkk"), std::string::npos) << message;
+  EXPECT_EQ(message.find('\x1b'), std::string::npos);
+  EXPECT_LT(message.size(), 300U);
+}
+
+TEST(Gguf, ReadsEveryTensorTypeToWithinItsPrecision) {
+  const std::pair<kernels::DType, float> types[] = {{kernels::DType::f32, 0},      {kernels::DType::f16, 1e-3F},
+                                                    {kernels::DType::bf16, 1e-2F}, {kernels::DType::q8_0, 1e-2F},
+                                                    {kernels::DType::q4_0, 0.12F}, {kernels::DType::q4_1, 0.08F}};
+  std::vector<float> values(2 * 64);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = std::sin(static_cast<float>(i));
+  for (const auto& [type, most] : types) {
+    SCOPED_TRACE(kernels::name(type));
+    const auto file = open_bytes(GgufWriter().add_tensor("m", {64, 2}, type, values).bytes());
+    ASSERT_TRUE(file.ok()) << file.error().message;
+    const std::uint64_t dims[] = {64, 2};
+    const auto tensor = (*file)->tensor("m", dims);
+    ASSERT_TRUE(tensor.ok());
+    EXPECT_EQ(tensor->type, type);
+    std::vector<float> row(64);
+    for (std::size_t r = 0; r < 2; ++r) {
+      kernels::dequantize_row(*tensor, r, row);
+      for (std::size_t c = 0; c < 64; ++c) ASSERT_NEAR(row[c], values[64 * r + c], most) << r << ", " << c;
+    }
+  }
 }
 
 TEST(Gguf, RefusesTensorsThatDoNotFit) {

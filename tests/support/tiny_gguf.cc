@@ -201,6 +201,7 @@ GgufWriter tiny_llama(const TinyOptions& options) {
       .add_u32("llama.attention.head_count", options.heads)
       .add_u32("llama.attention.head_count_kv", options.kv_heads)
       .add_f32("llama.attention.layer_norm_rms_epsilon", 1e-5F)
+      .add_u32("llama.rope.dimension_count", options.head_dim)
       .add_f32("llama.rope.freq_base", 10000.0F);
   add_tiny_tokenizer(writer);
 
