@@ -13,7 +13,8 @@ if(MOLD_PROGRAM)
 endif()
 
 add_library(headwater_flags INTERFACE)
-target_compile_options(headwater_flags INTERFACE -Wall -Wextra -Werror -fno-omit-frame-pointer)
+# -Wrestrict is wrong about string concatenation in GCC 12 (gcc.gnu.org/PR105651).
+target_compile_options(headwater_flags INTERFACE -Wall -Wextra -Werror -Wno-restrict -fno-omit-frame-pointer)
 if(HEADWATER_SANITIZE)
   add_compile_options(-fsanitize=${HEADWATER_SANITIZE} -fno-sanitize-recover=all -g1)
   add_link_options(-fsanitize=${HEADWATER_SANITIZE})

@@ -45,7 +45,9 @@ TEST_P(KilledStage, FailsItsRequestsClearlyAndTheServerGoesOn) {
     }
   }
   // A tokenizer has handed its requests on long before; every other stage had some.
-  if (std::string(GetParam()) != "tok") EXPECT_GT(failed, 0U);
+  if (std::string(GetParam()) != "tok") {
+    EXPECT_GT(failed, 0U);
+  }
   EXPECT_EQ(log.violations(), 0);
 
   const auto prompt = prompt_of(99, 33);
@@ -77,7 +79,9 @@ TEST(Supervisor, GivesUpOnAStageThatKeepsFailing) {
   for (int i = 0; i < 50 && ticket; ++i) {
     graph.model().throw_next = true;
     ticket = client->submit(ask(prompt_of(1, 4), 2));
-    if (ticket) EXPECT_TRUE(log.wait(ticket->id).ended());
+    if (ticket) {
+      EXPECT_TRUE(log.wait(ticket->id).ended());
+    }
   }
   ASSERT_FALSE(ticket.ok());
   EXPECT_EQ(ticket.error().code, "unavailable");

@@ -164,7 +164,7 @@ std::vector<std::string> tiny_tokens() {
     const unsigned code = 256 + i;
     tokens.push_back({static_cast<char>(0xC0U | code >> 6U), static_cast<char>(0x80U | (code & 0x3FU))});
   }
-  for (const char* merged : {"th", "the", "\xC4\xA0t", "\xC4\xA0the", "in", "er"}) tokens.emplace_back(merged);
+  for (const char* merged : {"th", "the", "he", "\xC4\xA0t", "\xC4\xA0the", "in", "er"}) tokens.emplace_back(merged);
   for (const char* control : {"<|endoftext|>", "<|im_start|>", "<|im_end|>"}) tokens.emplace_back(control);
   return tokens;
 }
@@ -178,7 +178,7 @@ void add_tiny_tokenizer(GgufWriter& writer) {
       .add_string("tokenizer.ggml.pre", "smollm")
       .add_strings("tokenizer.ggml.tokens", tokens)
       .add_i32s("tokenizer.ggml.token_type", types)
-      .add_strings("tokenizer.ggml.merges", {"t h", "th e", "\xC4\xA0 t", "\xC4\xA0t he", "i n", "e r"})
+      .add_strings("tokenizer.ggml.merges", {"t h", "th e", "h e", "\xC4\xA0 t", "\xC4\xA0t he", "i n", "e r"})
       .add_u32("tokenizer.ggml.bos_token_id", last - 1)
       .add_u32("tokenizer.ggml.eos_token_id", last)
       .add_string("tokenizer.chat_template",
