@@ -40,7 +40,7 @@ function(headwater_test name dir)
     return()
   endif()
   add_executable(${name} ${sources})
-  target_link_libraries(${name} PRIVATE headwater_flags headwater_test_support GTest::gtest GTest::gtest_main ${ARGN})
+  target_link_libraries(${name} PRIVATE headwater_flags headwater_test_support GTest::gtest GTest::gmock GTest::gtest_main ${ARGN})
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 300 LABELS ${name}
     WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
 endfunction()

@@ -3,103 +3,118 @@
 #include "topology/topology.h"
 
 namespace headwater::topology {
+namespace {
+
+ArgSpec integer(std::string name, std::int64_t fallback, double min, double max, std::string help) {
+  return {.name = std::move(name),
+          .type = ArgType::integer,
+          .fallback = fallback,
+          .min = min,
+          .max = max,
+          .choices = {},
+          .help = std::move(help)};
+}
+
+ArgSpec choice(std::string name, std::vector<std::string> choices, std::string help) {
+  return {.name = std::move(name),
+          .type = ArgType::choice,
+          .fallback = choices.front(),
+          .min = 0,
+          .max = 0,
+          .choices = choices,
+          .help = std::move(help)};
+}
+
+StageInfo required(std::string kind, std::string consumes, std::string produces) {
+  StageInfo info;
+  info.kind = std::move(kind);
+  info.impl = "default";
+  info.consumes = std::move(consumes);
+  info.produces = std::move(produces);
+  info.required = true;
+  return info;
+}
+
+StageInfo tokenizer() {
+  StageInfo info = required("tokenizer", "generate_request", "tokenized_request");
+  info.replicable = true;
+  ArgSpec limit = integer("max_prompt_bytes", 4 << 20, 1, 64 << 20, "longest prompt text that is tokenized");
+  limit.type = ArgType::size;
+  info.args = {limit};
+  return info;
+}
+
+StageInfo prefix_matcher() { return required("prefix_matcher", "tokenized_request", "matched_request"); }
+
+StageInfo scheduler() {
+  StageInfo info = required("scheduler", "matched_request", "step_plan");
+  info.args = {integer("max_batch_size", 48, 1, 4096, "most sequences in one step"),
+               integer("max_step_tokens", 512, 16, 65536, "most tokens in one step, of all sequences"),
+               integer("prefill_chunk", 256, 1, 65536, "most prompt tokens of one sequence in a step")};
+  return info;
+}
+
+StageInfo executor() {
+  StageInfo info = required("executor", "step_plan", "step_result");
+  info.feedback_to = {"scheduler"};
+  info.args = {choice("backend", {"cpu"}, "what computes"),
+               integer("threads", 0, 0, 1024, "compute threads; 0: as the topology says")};
+  return info;
+}
+
+StageInfo cache_evictor() {
+  StageInfo info = required("cache_evictor", "", "");
+  info.feedback_to = {"scheduler", "prefix_matcher"};
+  info.args = {choice("policy", {"lru"}, "which cached blocks go first")};
+  return info;
+}
+
+StageInfo detokenizer() {
+  StageInfo info = required("detokenizer", "step_result", "token_events");
+  info.replicable = true;
+  return info;
+}
+
+}  // namespace
 
 Result<void> StageCatalog::add(StageInfo info) {
   if (find(info.kind, info.impl) != nullptr) {
-    return Error{
-        "duplicate_stage",
-        "the stage kind \"" + info.kind + "\" (impl \"" + info.impl + "\") is registered already; choose another name",
-        ""};
+    return Error{"duplicate_stage_kind",
+                 "the stage kind \"" + info.kind + "\" with implementation \"" + info.impl +
+                     "\" is registered already; give yours another implementation name",
+                 ""};
   }
   stages_.push_back(std::move(info));
   return {};
 }
 
 const StageInfo* StageCatalog::find(std::string_view kind, std::string_view impl) const {
-  for (const StageInfo& stage : stages_) {
-    if (stage.kind == kind && stage.impl == impl) return &stage;
-  }
-  return nullptr;
+  const auto found = std::find_if(stages_.begin(), stages_.end(),
+                                  [&](const StageInfo& info) { return info.kind == kind && info.impl == impl; });
+  return found == stages_.end() ? nullptr : &*found;
 }
 
 std::vector<std::string> StageCatalog::kinds() const {
-  std::vector<std::string> names;
-  for (const StageInfo& stage : stages_) {
-    if (std::find(names.begin(), names.end(), stage.kind) == names.end()) names.push_back(stage.kind);
+  std::vector<std::string> kinds;
+  for (const StageInfo& info : stages_) {
+    if (std::find(kinds.begin(), kinds.end(), info.kind) == kinds.end()) kinds.push_back(info.kind);
   }
-  return names;
+  return kinds;
 }
 
 std::vector<std::string> StageCatalog::impls(std::string_view kind) const {
-  std::vector<std::string> names;
-  for (const StageInfo& stage : stages_) {
-    if (stage.kind == kind) names.push_back(stage.impl);
+  std::vector<std::string> impls;
+  for (const StageInfo& info : stages_) {
+    if (info.kind == kind) impls.push_back(info.impl);
   }
-  return names;
+  return impls;
 }
 
 StageCatalog builtin_catalog() {
-  const auto integer = [](const char* name, std::int64_t fallback, double min, double max, const char* help) {
-    return ArgSpec{name, ArgType::integer, fallback, min, max, {}, help};
-  };
-  const auto choice = [](const char* name, std::vector<std::string> choices, const char* help) {
-    return ArgSpec{name, ArgType::choice, choices.front(), 0, 0, choices, help};
-  };
-  const std::vector<StageInfo> stages = {
-      {.kind = "tokenizer",
-       .impl = "default",
-       .consumes = "generate_request",
-       .produces = "tokenized_request",
-       .replicable = true,
-       .required = true,
-       .feedback_to = {},
-       .args = {integer("max_prompt_bytes", 4 << 20, 1, 64 << 20, "longest text of a prompt")}},
-      {.kind = "prefix_matcher",
-       .impl = "default",
-       .consumes = "tokenized_request",
-       .produces = "matched_request",
-       .replicable = false,
-       .required = true,
-       .feedback_to = {},
-       .args = {}},
-      {.kind = "scheduler",
-       .impl = "default",
-       .consumes = "matched_request",
-       .produces = "step_plan",
-       .replicable = false,
-       .required = true,
-       .feedback_to = {},
-       .args = {integer("max_batch_size", 48, 1, 4096, "sequences in one step"),
-                integer("max_step_tokens", 512, 16, 65536, "rows in one step"),
-                integer("prefill_chunk", 256, 1, 65536, "prompt tokens of one sequence in one step")}},
-      {.kind = "executor",
-       .impl = "default",
-       .consumes = "step_plan",
-       .produces = "step_result",
-       .replicable = false,
-       .required = true,
-       .feedback_to = {"scheduler"},
-       .args = {choice("backend", {"cpu"}, "what computes"),
-                integer("threads", 0, 0, 1024, "compute threads, 0: one per core")}},
-      {.kind = "cache_evictor",
-       .impl = "default",
-       .consumes = "",
-       .produces = "",
-       .replicable = false,
-       .required = true,
-       .feedback_to = {"scheduler", "prefix_matcher"},
-       .args = {choice("policy", {"lru"}, "which cached blocks go first")}},
-      {.kind = "detokenizer",
-       .impl = "default",
-       .consumes = "step_result",
-       .produces = "token_events",
-       .replicable = true,
-       .required = true,
-       .feedback_to = {},
-       .args = {}},
-  };
   StageCatalog catalog;
-  for (const StageInfo& stage : stages) static_cast<void>(catalog.add(stage));
+  for (StageInfo (*make)() : {tokenizer, prefix_matcher, scheduler, executor, cache_evictor, detokenizer}) {
+    if (!catalog.add(make())) std::terminate();  // two built-in stages of one name: a bug
+  }
   return catalog;
 }
 

@@ -1,294 +1,257 @@
-// YAML → Topology: shape, types, units and ranges. What the stages are to each other is checked in check.cc.
+// From the document to a Topology: the sections, one after the other, then the graph.
 
-#include <algorithm>
-#include <set>
+#include <filesystem>
 
-#include "topology/check.h"
-#include "topology/reader.h"
+#include "topology/graph_check.h"
+#include "topology/overrides.h"
+#include "topology/topology.h"
+#include "topology/values.h"
 
 namespace headwater::topology {
 namespace {
 
-constexpr std::size_t kMaxFileBytes = 1 << 20;
-constexpr std::size_t kMaxStages = 256;
-constexpr std::uint32_t kMaxReplicas = 64;
-constexpr int kMaxDepth = 16;
+constexpr std::uint32_t kMostStages = 256;
+constexpr std::uint32_t kMostReplicas = 64;
 
-/// Whether the document nests no deeper than any topology does. Aliases share nodes, and so cannot make it explode:
-/// it is never expanded here.
-bool shallow(const YAML::Node& node, int depth = 0) {
-  if (depth > kMaxDepth) return false;
-  if (node.IsSequence()) {
-    return std::all_of(node.begin(), node.end(), [&](const auto& item) { return shallow(item, depth + 1); });
-  }
-  if (node.IsMap()) {
-    return std::all_of(node.begin(), node.end(), [&](const auto& entry) { return shallow(entry.second, depth + 1); });
-  }
-  return true;
+ArgSpec integer(std::string name, std::int64_t fallback, double min, double max) {
+  return {.name = std::move(name), .type = ArgType::integer, .fallback = fallback, .min = min, .max = max};
 }
 
 class Parser {
  public:
-  Parser(const StageCatalog& catalog, Reader& reader) : catalog_(catalog), read_(reader) {}
+  Parser(const StageCatalog& catalog, Problems& problems) : catalog_(catalog), problems_(problems) {}
 
-  void document(const YAML::Node& root, Topology& topology) {
-    read_.read_map(root, "the topology", {"name", "model", "cache", "stages", "gateway", "session_len", "threads"},
-                   [&](const std::string& key, const YAML::Node& value) {
-                     if (key == "name") topology.name = read_.text(value, "name").value_or("");
-                     if (key == "model") model(value, topology.model);
-                     if (key == "cache") cache(value, topology.cache);
-                     if (key == "stages") stages(value, topology.stages);
-                     if (key == "gateway") gateway(value, topology.gateway);
-                     if (key == "session_len") set(topology.session_len, read_.integer(value, key, 16, 1 << 24));
-                     if (key == "threads") set(topology.threads, read_.integer(value, key, 0, 1024));
-                   });
-    if (root.IsMap() && !root["stages"]) read_.report(Reader::where(root), "the topology has no \"stages\"");
-    if (root.IsMap() && !root["model"]) read_.report(Reader::where(root), "the topology has no \"model\"");
+  Topology read(const Node& root, std::string_view source) {
+    Topology topology;
+    topology.source = source;
+    if (root.kind == Node::Kind::broken) return topology;
+    const Section top(&root, "the topology", {"name", "model", "cache", "stages", "gateway", "session_len", "threads"},
+                      problems_);
+    if (!root.is_map()) return topology;
+    topology.name = top.text("name");
+    if (topology.name.empty()) topology.name = std::filesystem::path(source).stem().string();
+    topology.session_len = static_cast<std::uint32_t>(top.integer(integer("session_len", 0, 0, 1 << 24)));
+    topology.threads = static_cast<std::uint32_t>(top.integer(integer("threads", 0, 0, 1024)));
+    read_model(top.find("model"), topology.model);
+    read_cache(top.find("cache"), topology.cache);
+    GraphDraft graph;
+    graph.gateway_where = graph.stages_where = root.where;
+    read_gateway(top.find("gateway"), topology.gateway, graph);
+    if (read_stages(top.find("stages"), graph)) check_graph(graph, catalog_, problems_);
+    finish(std::move(graph), topology);
+    return topology;
   }
 
  private:
-  template <class T, class V>
-  static void set(T& place, const std::optional<V>& value) {
-    if (value) place = static_cast<T>(*value);
-  }
-
-  void model(const YAML::Node& node, ModelSpec& spec) {
-    read_.read_map(node, "model", {"path", "name", "chat_template"},
-                   [&](const std::string& key, const YAML::Node& value) {
-                     std::string& place = key == "path" ? spec.path : key == "name" ? spec.name : spec.chat_template;
-                     set(place, read_.text(value, "model." + key));
-                   });
-    if (node.IsMap() && spec.path.empty()) read_.report(Reader::where(node), "model has no \"path\"");
-  }
-
-  void cache(const YAML::Node& node, CacheSpec& spec) {
-    read_.read_map(node, "cache", {"quant_policy", "cache_size_limit", "block_tokens", "enable_prefix_caching"},
-                   [&](const std::string& key, const YAML::Node& value) {
-                     const std::string what = "cache." + key;
-                     if (key == "quant_policy") {
-                       const auto policy = read_.integer(value, what, 0, 8);
-                       if (policy) quant_policy(*policy, Reader::where(value), spec);
-                     } else if (key == "cache_size_limit") {
-                       const auto size = value.IsScalar() ? parse_size_or_share(value.Scalar()) : std::nullopt;
-                       if (!size) {
-                         read_.report(Reader::where(value),
-                                      what + " must be a size such as 2GiB, or a share of memory such as 0.6");
-                       }
-                       set(spec.size_limit, size);
-                     } else if (key == "block_tokens") {
-                       const auto tokens = read_.integer(value, what, 8, 256);
-                       if (tokens && (*tokens & (*tokens - 1)) != 0) {
-                         read_.report(Reader::where(value), what + " must be a power of two");
-                       }
-                       set(spec.block_tokens, tokens);
-                     } else {
-                       set(spec.enable_prefix_caching, read_.boolean(value, what));
-                     }
-                   });
-  }
-
-  void quant_policy(std::int64_t policy, Location where, CacheSpec& spec) {
-    if (policy != 0) {
-      read_.report(where, "cache.quant_policy is " + std::to_string(policy) + "; this version stores 16-bit values, 0");
+  void read_model(const Node* node, ModelSpec& model) {
+    const Section section(node, "model", {"path", "name", "chat_template"}, problems_);
+    model.path = section.text("path");
+    model.name = section.text("name");
+    model.chat_template = section.text("chat_template");
+    if (node == nullptr) {
+      problems_.at(Location{1, 1}, "no model; add model: { path: models/default.gguf }, or pass --model");
+    } else if (node->is_map() && node->find("path") == nullptr) {
+      problems_.at(*node, "model needs a path, that of a GGUF file");
     }
-    spec.quant_policy = static_cast<std::uint32_t>(policy);
   }
 
-  void gateway(const YAML::Node& node, GatewaySpec& spec) {
-    spec.present = true;
-    read_.read_map(node, "gateway",
-                   {"listen", "max_queued", "max_per_connection", "max_connections", "max_body_bytes", "to"},
-                   [&](const std::string& key, const YAML::Node& value) {
-                     const std::string what = "gateway." + key;
-                     if (key == "listen") {
-                       const auto address = value.IsScalar() ? parse_listen(value.Scalar()) : std::nullopt;
-                       if (!address)
-                         read_.report(Reader::where(value), what + " must be host:port, such as 127.0.0.1:8080");
-                       if (address) std::tie(spec.host, spec.port) = *address;
-                     }
-                     if (key == "max_queued") set(spec.max_queued, read_.integer(value, what, 1, 1 << 20));
-                     if (key == "max_per_connection")
-                       set(spec.max_per_connection, read_.integer(value, what, 1, 1 << 20));
-                     if (key == "max_connections") set(spec.max_connections, read_.integer(value, what, 1, 1 << 20));
-                     if (key == "max_body_bytes") set(spec.max_body_bytes, read_.integer(value, what, 1024, 1 << 30));
-                     if (key == "to") spec.to = read_.texts(value, what);
-                   });
-  }
-
-  void stages(const YAML::Node& node, std::vector<Stage>& stages) {
-    if (!node.IsSequence() || node.size() == 0 || node.size() > kMaxStages) {
-      read_.report(Reader::where(node), "stages must be a list of 1 … 256 stages");
-      return;
+  void read_cache(const Node* node, CacheSpec& cache) {
+    const Section section(node, "cache", {"quant_policy", "cache_size_limit", "block_tokens", "enable_prefix_caching"},
+                          problems_);
+    read_quant_policy(section);
+    cache.size_limit = std::get<SizeOrShare>(
+        section.read({.name = "cache_size_limit", .type = ArgType::size_or_share, .fallback = cache.size_limit}));
+    cache.block_tokens =
+        static_cast<std::uint32_t>(section.integer(integer("block_tokens", cache.block_tokens, 8, 256)));
+    if ((cache.block_tokens & (cache.block_tokens - 1)) != 0) {
+      problems_.at(*section.find("block_tokens"), "block_tokens is " + std::to_string(cache.block_tokens) +
+                                                      "; expected a power of two: 8, 16, 32, 64, 128 or 256");
     }
-    for (const YAML::Node& item : node) stages.push_back(stage(item));
+    cache.enable_prefix_caching = section.boolean("enable_prefix_caching", cache.enable_prefix_caching);
   }
 
-  Stage stage(const YAML::Node& node) {
-    Stage stage;
-    stage.where = Reader::where(node);
-    YAML::Node args;
-    YAML::Node kind_node = node;
-    YAML::Node impl_node = node;
-    read_.read_map(node, "a stage", {"id", "kind", "impl", "replicas", "args", "to", "feedback"},
-                   [&](const std::string& key, const YAML::Node& value) {
-                     if (key == "id") set(stage.id, read_.text(value, "id"));
-                     if (key == "kind") set(stage.kind, read_.text(value, "kind"));
-                     if (key == "impl") set(stage.impl, read_.text(value, "impl"));
-                     if (key == "kind") kind_node.reset(value);
-                     if (key == "impl") impl_node.reset(value);
-                     if (key == "replicas") set(stage.replicas, read_.integer(value, "replicas", 1, kMaxReplicas));
-                     if (key == "args") args.reset(value);
-                     if (key == "to") stage.to = read_.texts(value, "to");
-                     if (key == "feedback") stage.feedback = read_.texts(value, "feedback");
-                   });
-    if (!node.IsMap()) return stage;
-    if (stage.id.empty()) read_.report(stage.where, "the stage has no \"id\"");
-    if (stage.kind.empty()) {
-      read_.report(stage.where, "the stage has no \"kind\"");
-      return stage;
+  /// Stays 0, the only one there is.
+  void read_quant_policy(const Section& section) {
+    const Node* node = section.find("quant_policy");
+    if (node == nullptr || node->kind == Node::Kind::broken) return;
+    if (node->kind == Node::Kind::scalar && node->text == "0" && !node->quoted) return;
+    problems_.at(*node, "quant_policy is " + describe(*node) +
+                            "; supported is 0, keys and values in 16 bits (8 and 4 bits are not available)");
+  }
+
+  void read_gateway(const Node* node, GatewaySpec& gateway, GraphDraft& graph) {
+    const Section section(node, "gateway",
+                          {"listen", "max_queued", "max_per_connection", "max_connections", "max_body_bytes", "to"},
+                          problems_);
+    const auto count = [&](const char* name, std::uint32_t fallback, double max) {
+      return static_cast<std::uint32_t>(section.integer(integer(name, fallback, 1, max)));
+    };
+    gateway.max_queued = count("max_queued", gateway.max_queued, 1'000'000);
+    gateway.max_per_connection = count("max_per_connection", gateway.max_per_connection, 1'000'000);
+    gateway.max_connections = count("max_connections", gateway.max_connections, 65536);
+    ArgSpec body = integer("max_body_bytes", static_cast<std::int64_t>(gateway.max_body_bytes), 1 << 10, 1 << 30);
+    body.type = ArgType::size;
+    gateway.max_body_bytes = static_cast<std::uint64_t>(section.integer(body));
+    read_listen(section, gateway);
+    graph.gateway_to = edges(section, "to");
+    gateway.present = graph.has_gateway = node != nullptr && node->flag.empty();
+    if (node != nullptr) graph.gateway_where = node->key_where;
+  }
+
+  void read_listen(const Section& section, GatewaySpec& gateway) {
+    const std::string text = section.text("listen");
+    if (text.empty()) return;
+    const auto address = parse_listen(text);
+    if (address) {
+      std::tie(gateway.host, gateway.port) = *address;
+    } else {
+      problems_.at(*section.find("listen"), address.error().message);
+    }
+  }
+
+  std::vector<Edge> edges(const Section& section, std::string_view key) {
+    std::vector<Edge> edges;
+    for (const Node& name : section.names(key)) edges.push_back({name.text, name.where});
+    return edges;
+  }
+
+  /// False: there is no list of stages to check a graph of.
+  bool read_stages(const Node* node, GraphDraft& graph) {
+    if (node == nullptr) {
+      problems_.at(Location{1, 1}, "no stages; add a list of " + join(catalog_.kinds()));
+      return false;
+    }
+    graph.stages_where = node->key_where;
+    if (node->kind != Node::Kind::sequence || node->items.size() > kMostStages) {
+      if (node->kind != Node::Kind::broken) {
+        const bool list = node->kind == Node::Kind::sequence;
+        problems_.at(*node, "stages is " +
+                                (list ? "a list of " + std::to_string(node->items.size()) : describe(*node)) +
+                                "; expected a list of at most " + std::to_string(kMostStages) + " stages");
+      }
+      return false;
+    }
+    for (const Node& item : node->items) read_stage(item, graph);
+    return true;
+  }
+
+  void read_stage(const Node& node, GraphDraft& graph) {
+    StageDraft draft;
+    Stage& stage = draft.stage;
+    stage.where = node.where;
+    const Section section(&node, "this stage", {"id", "kind", "impl", "replicas", "args", "to", "feedback"}, problems_);
+    if (!node.is_map()) return;
+    stage.id = section.text("id");
+    stage.kind = section.text("kind");
+    if (const std::string impl = section.text("impl"); !impl.empty()) stage.impl = impl;
+    if (!check_id(section, stage, graph)) stage.id.clear();
+    draft.info = find_info(node, section, stage);
+    stage.replicas = static_cast<std::uint32_t>(section.integer(integer("replicas", 1, 1, kMostReplicas)));
+    if (stage.replicas > 1 && draft.info != nullptr && !draft.info->replicable) {
+      problems_.at(*section.find("replicas"), "a " + stage.kind +
+                                                  " cannot be replicated, because it owns state that is "
+                                                  "in one place; remove replicas");
+    }
+    draft.to = edges(section, "to");
+    draft.to_broken =
+        draft.to.empty() && section.find("to") != nullptr && section.find("to")->kind != Node::Kind::sequence;
+    draft.feedback = edges(section, "feedback");
+    if (draft.info != nullptr) read_args(section.find("args"), *draft.info, stage);
+    graph.stages.push_back(std::move(draft));
+  }
+
+  bool check_id(const Section& section, const Stage& stage, const GraphDraft& graph) {
+    const Node* node = section.find("id");
+    if (node == nullptr) {
+      problems_.at(stage.where, "this stage needs an id, such as " + quote(stage.kind.empty() ? "tok" : stage.kind));
+      return false;
+    }
+    if (stage.id.empty()) return false;
+    if (!valid_id(stage.id)) {
+      problems_.at(*node, "the id " + quote(stage.id) +
+                              " is not valid; expected a letter, then up to 63 letters, digits, \"_\" or \"-\"");
+      return false;
+    }
+    if (stage.id == kGateway) {
+      problems_.at(*node, "the id \"gateway\" is reserved for where requests come from; choose another");
+      return false;
+    }
+    for (const StageDraft& other : graph.stages) {
+      if (other.stage.id != stage.id) continue;
+      problems_.at(*node, "the id " + quote(stage.id) + " stands twice, first in line " +
+                              std::to_string(other.stage.where.line) + "; give each stage its own");
+      return false;
+    }
+    return true;
+  }
+
+  const StageInfo* find_info(const Node& node, const Section& section, const Stage& stage) {
+    const Node* kind = section.find("kind");
+    if (kind == nullptr) {
+      problems_.at(node, "this stage needs a kind (known: " + join(catalog_.kinds()) + ")");
+      return nullptr;
+    }
+    if (stage.kind.empty()) return nullptr;
+    const auto impls = catalog_.impls(stage.kind);
+    if (impls.empty()) {
+      problems_.at(*kind, "unknown stage kind " + quote(stage.kind) + suggest(stage.kind, catalog_.kinds()));
+      return nullptr;
     }
     const StageInfo* info = catalog_.find(stage.kind, stage.impl);
+    const Node* impl = section.find("impl");
     if (info == nullptr) {
-      const auto impls = catalog_.impls(stage.kind);
-      if (impls.empty()) {
-        read_.report(Reader::where(kind_node), "unknown stage kind " + unknown(stage.kind, catalog_.kinds()));
-      } else {
-        read_.report(Reader::where(impl_node),
-                     "unknown impl " + unknown(stage.impl, impls) + " of stage kind \"" + stage.kind + "\"");
-      }
-      return stage;
+      problems_.at(impl != nullptr ? *impl : *kind,
+                   "unknown implementation " + quote(stage.impl) + " of " + stage.kind + suggest(stage.impl, impls));
     }
-    arguments(args, *info, stage);
-    return stage;
+    return info;
   }
 
-  void arguments(const YAML::Node& node, const StageInfo& info, Stage& stage) {
-    std::vector<std::string> names;
-    for (const ArgSpec& spec : info.args) {
-      names.push_back(spec.name);
-      stage.args[spec.name] = spec.fallback;
+  void read_args(const Node* node, const StageInfo& info, Stage& stage) {
+    std::vector<std::string> known;
+    for (const ArgSpec& spec : info.args) known.push_back(spec.name);
+    if (known.empty() && node != nullptr && node->is_map()) {
+      for (const Node& arg : node->items) {
+        problems_.at(arg.key_where, "a " + info.kind + " takes no args; remove " + quote(arg.key));
+      }
+      return;
     }
-    if (!node.IsDefined() || node.IsNull()) return;
-    read_.read_map(node, "args of a " + info.kind, names, [&](const std::string& key, const YAML::Node& value) {
-      const auto spec = std::find_if(info.args.begin(), info.args.end(), [&](const auto& s) { return s.name == key; });
-      if (auto parsed = read_.argument(value, key, *spec)) stage.args[key] = *parsed;
-    });
+    const Section section(node, "args of " + info.kind, known, problems_);
+    for (const ArgSpec& spec : info.args) stage.args.emplace(spec.name, section.read(spec));
+  }
+
+  static void finish(GraphDraft graph, Topology& topology) {
+    const auto names = [](const std::vector<Edge>& edges) {
+      std::vector<std::string> names;
+      for (const Edge& edge : edges) names.push_back(edge.target);
+      return names;
+    };
+    topology.gateway.to = names(graph.gateway_to);
+    for (StageDraft& draft : graph.stages) {
+      draft.stage.to = names(draft.to);
+      draft.stage.feedback = names(draft.feedback);
+      if (!graph.has_gateway && draft.info != nullptr && draft.info->consumes == kRequestMessage) {
+        topology.gateway.to.push_back(draft.stage.id);
+      }
+      topology.stages.push_back(std::move(draft.stage));
+    }
   }
 
   const StageCatalog& catalog_;
-  Reader& read_;
-};
-
-/// Puts command-line values in the place of the file's.
-class OverrideWriter {
- public:
-  OverrideWriter(Topology& topology, std::vector<Problem>& problems) : topology_(topology), problems_(problems) {}
-
-  void apply(const Overrides& given) {
-    if (given.model) topology_.model.path = *given.model;
-    if (given.listen) {
-      if (const auto address = parse_listen(*given.listen)) {
-        std::tie(topology_.gateway.host, topology_.gateway.port) = *address;
-      } else {
-        report("--listen", "\"" + *given.listen + "\" must be host:port, such as 127.0.0.1:8080");
-      }
-    }
-    if (given.cache_size_limit) {
-      if (const auto size = parse_size_or_share(*given.cache_size_limit)) {
-        topology_.cache.size_limit = *size;
-      } else {
-        report("--cache-size-limit",
-               "\"" + *given.cache_size_limit + "\" must be a size such as 2GiB, or a share of memory such as 0.6");
-      }
-    }
-    if (given.quant_policy.value_or(0) != 0) {
-      report("--quant-policy", std::to_string(*given.quant_policy) + "; this version stores 16-bit values, 0");
-    }
-    if (given.quant_policy) topology_.cache.quant_policy = *given.quant_policy;
-    if (given.enable_prefix_caching) topology_.cache.enable_prefix_caching = *given.enable_prefix_caching;
-    number("--session-len", given.session_len, 16, 1 << 24, topology_.session_len);
-    number("--max-queued", given.max_queued, 1, 1 << 20, topology_.gateway.max_queued);
-    number("--threads", given.threads, 0, 1024, topology_.threads);
-    argument("--threads", given.threads, 0, 1024, "executor", "threads");
-    argument("--max-batch-size", given.max_batch_size, 1, 4096, "scheduler", "max_batch_size");
-    argument("--prefill-chunk", given.prefill_chunk, 1, 65536, "scheduler", "prefill_chunk");
-  }
-
- private:
-  void report(const std::string& flag, const std::string& what) {
-    problems_.push_back({{}, "command line: " + flag + ": " + what});
-  }
-  bool in_range(const std::string& flag, std::uint32_t value, std::uint32_t min, std::uint32_t max) {
-    if (value >= min && value <= max) return true;
-    report(flag, std::to_string(value) + " must be in " + std::to_string(min) + " … " + std::to_string(max));
-    return false;
-  }
-  void number(const std::string& flag, std::optional<std::uint32_t> value, std::uint32_t min, std::uint32_t max,
-              std::uint32_t& place) {
-    if (value && in_range(flag, *value, min, max)) place = *value;
-  }
-  void argument(const std::string& flag, std::optional<std::uint32_t> value, std::uint32_t min, std::uint32_t max,
-                const std::string& kind, const std::string& name) {
-    if (!value || value < min || value > max) {
-      if (value && flag != "--threads") in_range(flag, *value, min, max);
-      return;
-    }
-    for (Stage& stage : topology_.stages) {
-      if (stage.kind == kind && stage.args.contains(name)) stage.args[name] = std::int64_t{*value};
-    }
-  }
-
-  Topology& topology_;
-  std::vector<Problem>& problems_;
+  Problems& problems_;
 };
 
 }  // namespace
 
 ParseOutcome parse(std::string_view yaml, std::string_view source, const StageCatalog& catalog,
                    const Overrides& overrides) {
-  Reader reader;
-  Topology topology;
-  topology.source = source;
-  if (yaml.size() > kMaxFileBytes) {
-    reader.report({1, 1}, "the file has " + std::to_string(yaml.size()) + " bytes; a topology has at most 1 MiB");
-    return {std::nullopt, std::move(reader.problems)};
-  }
-  try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(yaml));
-    if (documents.size() != 1 || !documents[0].IsMap() || !shallow(documents[0])) {
-      reader.report({1, 1}, documents.size() > 1 ? "the file has several documents; a topology is one"
-                                                 : "the file must be a map with name, model, cache, stages, gateway");
-      return {std::nullopt, std::move(reader.problems)};
-    }
-    Parser(catalog, reader).document(documents[0], topology);
-  } catch (const YAML::Exception& error) {
-    reader.report({error.mark.line + 1, error.mark.column + 1}, "not valid YAML: " + error.msg);
-    return {std::nullopt, std::move(reader.problems)};
-  }
-  OverrideWriter(topology, reader.problems).apply(overrides);
-  check_graph(catalog, topology, reader.problems);
-  std::stable_sort(reader.problems.begin(), reader.problems.end(), [](const Problem& a, const Problem& b) {
-    return std::pair{a.where.line, a.where.column} < std::pair{b.where.line, b.where.column};
-  });
-  ParseOutcome outcome{std::nullopt, std::move(reader.problems)};
+  Problems problems;
+  Node root = read_document(yaml, problems);
+  apply_overrides(overrides, root, problems);
+  Topology topology = Parser(catalog, problems).read(root, source);
+  ParseOutcome outcome;
+  outcome.problems = std::move(problems).sorted();
   if (outcome.problems.empty()) outcome.topology = std::move(topology);
   return outcome;
-}
-
-std::string ParseOutcome::report(std::string_view source) const {
-  std::string text;
-  for (const Problem& problem : problems) {
-    if (problem.where.line > 0) {
-      text += std::string(source) + ":" + std::to_string(problem.where.line) + ":" +
-              std::to_string(problem.where.column) + ": ";
-    }
-    text += problem.message + "\n";
-  }
-  return text;
-}
-
-std::uint64_t resolve(const SizeOrShare& size, std::uint64_t memory) {
-  return size.bytes > 0 ? size.bytes : static_cast<std::uint64_t>(size.share * static_cast<double>(memory));
 }
 
 }  // namespace headwater::topology

@@ -23,7 +23,7 @@ struct Location {
 };
 
 /// The unit in which an argument is written and held.
-enum class ArgType : std::uint8_t { integer, number, boolean, text, size_or_share, duration, choice };
+enum class ArgType : std::uint8_t { integer, number, boolean, text, size, size_or_share, duration, choice };
 
 /// A size: bytes, or a share of the machine's memory.
 struct SizeOrShare {
@@ -31,16 +31,16 @@ struct SizeOrShare {
   double share = 0;         ///< (0, 1]
 };
 
-using ArgValue = std::variant<std::int64_t, double, bool, std::string, SizeOrShare>;  // duration: int64 milliseconds
+using ArgValue = std::variant<std::int64_t, double, bool, std::string, SizeOrShare>;  // size: bytes, duration: ms
 
 /// An option that a stage kind takes.
 struct ArgSpec {
   std::string name;
   ArgType type = ArgType::integer;
-  ArgValue fallback;
-  double min = 0, max = 0;           ///< of integer, number, duration (ms); both inclusive
-  std::vector<std::string> choices;  ///< of choice
-  std::string help;
+  ArgValue fallback{};
+  double min = 0, max = 0;             ///< of integer, number, size, duration; inclusive
+  std::vector<std::string> choices{};  ///< of choice
+  std::string help{};
 };
 
 /// What the checker needs to know of a stage kind and implementation.

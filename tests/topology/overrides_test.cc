@@ -1,0 +1,76 @@
+#include "topology/overrides.h"
+
+#include "tests/topology/check.h"
+
+namespace headwater::topology {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(Overrides, ReplaceWhatTheFileSays) {
+  Overrides overrides;
+  overrides.model = "other.gguf";
+  overrides.listen = "[::1]:99";
+  overrides.cache_size_limit = "64MiB";
+  overrides.enable_prefix_caching = false;
+  overrides.max_batch_size = 5;
+  overrides.prefill_chunk = 16;
+  overrides.threads = 2;
+  overrides.session_len = 100;
+  overrides.max_queued = 9;
+  overrides.quant_policy = 0;
+  const Topology topology = sound(kSound, overrides);
+  EXPECT_EQ(topology.model.path, "other.gguf");
+  EXPECT_EQ(topology.gateway.host, "::1");
+  EXPECT_EQ(topology.gateway.port, 99);
+  EXPECT_EQ(topology.cache.size_limit.bytes, std::uint64_t{64} << 20);
+  EXPECT_FALSE(topology.cache.enable_prefix_caching);
+  EXPECT_EQ(topology.find("sched")->integer("max_batch_size"), 5);
+  EXPECT_EQ(topology.find("sched")->integer("prefill_chunk"), 16);
+  EXPECT_EQ(topology.find("exec")->integer("threads"), 2);
+  EXPECT_EQ(topology.threads, 2U);
+  EXPECT_EQ(topology.session_len, 100U);
+  EXPECT_EQ(topology.gateway.max_queued, 9U);
+}
+
+TEST(Overrides, StandInForMissingParts) {
+  Overrides overrides;
+  overrides.model = "other.gguf";
+  EXPECT_EQ(sound(with("model: { path: m.gguf }\n", ""), overrides).model.path, "other.gguf");
+}
+
+TEST(Overrides, SilenceTheMistakeThatTheyReplace) {
+  Overrides overrides;
+  overrides.cache_size_limit = "64MiB";
+  const std::string yaml = with("2GiB", "nonsense");
+  EXPECT_NE(report(yaml), "");
+  EXPECT_EQ(report(yaml, overrides), "");
+}
+
+TEST(Overrides, BadOnesAreReportedUnderTheirFlag) {
+  Overrides overrides;
+  overrides.quant_policy = 8;
+  overrides.cache_size_limit = "2";
+  overrides.max_batch_size = 0;
+  overrides.listen = "nowhere";
+  const std::string said = report(kSound, overrides);
+  EXPECT_THAT(said, HasSubstr("command line: --quant-policy: quant_policy is \"8\"; supported is 0"));
+  EXPECT_THAT(said, HasSubstr("command line: --cache-size-limit: cache_size_limit is \"2\"; expected"));
+  EXPECT_THAT(said, HasSubstr("command line: --max-batch-size: max_batch_size is \"0\"; expected a whole number"));
+  EXPECT_THAT(said, HasSubstr("command line: --listen: \"nowhere\" is no address"));
+  EXPECT_THAT(said, testing::Not(HasSubstr("t.yaml")));
+}
+
+TEST(Overrides, QueueLimitsHoldWithoutAGateway) {
+  const std::string yaml = with("gateway: { listen: 127.0.0.1:8080, to: [tok] }\n", "");
+  Overrides overrides;
+  overrides.max_queued = 3;
+  const Topology topology = sound(yaml, overrides);
+  EXPECT_FALSE(topology.gateway.present);
+  EXPECT_EQ(topology.gateway.max_queued, 3U);
+  overrides.listen = "127.0.0.1:1";
+  EXPECT_EQ(report(yaml, overrides).find("command line: --listen: the topology has no gateway section"), 0U);
+}
+
+}  // namespace
+}  // namespace headwater::topology
