@@ -26,11 +26,16 @@ TEST(ModelInfo, DescribesATinyModel) {
   expect_line(text, "context         512 tokens");
   expect_line(text, "layers          2");
   expect_line(text, "heads           4, 2 for keys and values, 16 wide");
-  expect_line(text, "tokenizer       gpt2, pre-tokenizer smollm, 265 tokens, 6 merges");
-  // 265 * 64 + 2 * (2 * 64 * 64 + 2 * 64 * 32 + 3 * 64 * 128) + 5 * 64
-  expect_line(text, "parameters      91,008");
+  const std::uint64_t vocab = test::tiny_tokens().size();
+  const std::string merges = with_commas(vocab - 256 - 3);  // all but the bytes and the control tokens
+  expect_line(text,
+              "tokenizer       gpt2, pre-tokenizer smollm, " + with_commas(vocab) + " tokens, " + merges + " merges");
+  constexpr std::uint64_t kNorms = 5 * 64;
+  const std::uint64_t matrices = vocab * 64 + 2 * (2 * 64 * 64 + 2 * 64 * 32 + 3 * 64 * 128);
+  expect_line(text, "parameters      " + with_commas(matrices + kNorms));
   expect_line(text, "  F32           5 with 320 values, 1.2 KiB");
-  expect_line(text, "  Q8_0          15 with 90,688 values, 94.1 KiB");
+  expect_line(text,
+              "  Q8_0          15 with " + with_commas(matrices) + " values, " + readable_bytes(matrices / 32 * 34));
   EXPECT_NE(text.find("\nchat template   chatml: {% for message in messages %}"), std::string::npos) << text;
 }
 
