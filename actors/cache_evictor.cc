@@ -25,7 +25,8 @@ class CacheEvictor : public StageActor {
         },
         [this](const BlockDemand& demand) {
           if (!current(demand.epoch)) return;
-          send(single("prefix_matcher"), ReclaimBlocks{epoch(), demand.blocks, evictor_.victims(demand.blocks)});
+          send(single("prefix_matcher"),
+               ReclaimBlocks{epoch(), demand.blocks, evictor_.victims(demand.blocks), demand.again});
         },
     };
   }

@@ -95,7 +95,7 @@ void merge(const StageStats& stage, Stats& stats) {
 
 std::unique_ptr<caf::actor_system_config> make_config() {
   auto config = std::make_unique<caf::actor_system_config>();
-  config->set("scheduler.policy", "sharing");  // idles at no cost, and wakes fast for the detached executor
+  config->set("scheduler.policy", caf::atom("sharing"));  // idles at no cost, and wakes fast for the detached executor
   config->set("scheduler.max-threads", 2);
   config->set("scheduler.max-throughput", 50);  // messages of one actor before others have a turn
   return config;

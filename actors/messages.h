@@ -87,6 +87,7 @@ struct CacheUpdate {
 struct BlockDemand {
   std::uint64_t epoch = 0;
   std::uint32_t blocks = 0;
+  bool again = false;  ///< asked a second time, by the prefix_matcher
 };
 
 /// cache_evictor → prefix_matcher: the demand, and whom to evict for it if free blocks do not do.
@@ -94,6 +95,7 @@ struct ReclaimBlocks {
   std::uint64_t epoch = 0;
   std::uint32_t blocks = 0;
   std::vector<BlockId> victims;
+  bool again = false;
 };
 
 /// prefix_matcher → scheduler: exactly one for each demand.

@@ -33,12 +33,20 @@ class PrefixMatcher : public StageActor {
           report_touches();
         },
         [this](const ReclaimBlocks& reclaim) {
-          if (!current(reclaim.epoch)) return;
-          send(single("scheduler"),
-               BlockGrant{epoch(), reclaim.blocks, cache_.reclaim(reclaim.blocks, reclaim.victims)});
-          report_touches();
+          if (current(reclaim.epoch)) grant(reclaim);
         },
     };
+  }
+
+  void grant(const ReclaimBlocks& reclaim) {
+    std::vector<BlockId> blocks = cache_.reclaim(reclaim.blocks, reclaim.victims);
+    report_touches();
+    // The evictor chose before it heard of the blocks that are idle now: with that word on its way, it is asked anew.
+    if (blocks.empty() && !reclaim.again && cache_.counts().cached > 0) {
+      send(single("cache_evictor"), BlockDemand{epoch(), reclaim.blocks, true});
+    } else {
+      send(single("scheduler"), BlockGrant{epoch(), reclaim.blocks, std::move(blocks)});
+    }
   }
 
   void match(const RequestPtr& request, const std::vector<TokenId>& tokens) {
@@ -56,8 +64,8 @@ class PrefixMatcher : public StageActor {
     for (const auto& rematch : update.rematch) match(rematch.request, rematch.tokens);
   }
 
-  /// The evictor lives on what it hears here. Sent after each grant and match, so that a demand that the
-  /// scheduler makes in answer finds the evictor informed.
+  /// The evictor lives on what it hears here. Sent before any grant, so that a demand that the scheduler makes in
+  /// answer finds the evictor informed.
   void report_touches() {
     std::vector<cache::Touch> touches = cache_.take_touches();
     if (!touches.empty()) send(single("cache_evictor"), CacheTouches{epoch(), std::move(touches)});

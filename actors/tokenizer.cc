@@ -35,8 +35,9 @@ class TokenizerStage : public StageActor {
     request->prompt = std::move(ids).value();
     const auto room = assets().max_sequence_tokens - static_cast<std::uint32_t>(request->prompt.size());
     request->max_new_tokens = std::min(request->request.params.max_tokens.value_or(room), room);
-    send(frontend(), RequestTokenized{request->id, static_cast<std::uint32_t>(request->prompt.size())});
-    send(successor(request->id), TokenizedRequest{epoch(), std::move(request)});
+    const RequestId id = request->id;
+    send(frontend(), RequestTokenized{id, static_cast<std::uint32_t>(request->prompt.size())});
+    send(successor(id), TokenizedRequest{epoch(), std::move(request)});
   }
 
   Result<std::vector<TokenId>> prompt_ids(const Request& request) const {

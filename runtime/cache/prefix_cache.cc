@@ -21,9 +21,10 @@ struct Block {
   std::vector<TokenId> tokens;
 };
 
-/// A request's place in its chain: the key of its last known block.
+/// A request's place in its chain: its last indexed block, which it holds.
 struct Place {
   Key key{};
+  BlockId block = -1;
   std::uint32_t depth = 0;
 };
 
@@ -107,16 +108,15 @@ PrefixCache::~PrefixCache() = default;
 MatchResult PrefixCache::match(RequestId request, std::span<const TokenId> tokens, std::string_view salt,
                                bool use_cache) {
   Impl& cache = *impl_;
-  Place place{root_key(cache.options.context, salt), 0};
+  Place place{root_key(cache.options.context, salt), -1, 0};
   MatchResult result;
   cache.query_tokens += tokens.size();
   if (cache.options.enabled && use_cache && !tokens.empty()) {
     const std::size_t size = cache.options.block_tokens;
-    BlockId parent = -1;
     for (std::size_t at = 0; at + size < tokens.size(); at += size) {
       const auto part = tokens.subspan(at, size);
       const Key key = block_key(place.key, part);
-      const BlockId id = cache.find(key, parent, part);
+      const BlockId id = cache.find(key, place.block, part);
       if (id < 0) break;
       Block& block = cache.at(id);
       if (block.refs++ == 0) {
@@ -124,8 +124,7 @@ MatchResult PrefixCache::match(RequestId request, std::span<const TokenId> token
         cache.touches.push_back({Touch::Kind::busy, id, -1, 0});
       }
       result.blocks.push_back(id);
-      place = {key, place.depth + 1};
-      parent = id;
+      place = {key, id, place.depth + 1};
     }
     result.cached_tokens = static_cast<std::uint32_t>(result.blocks.size() * size);
     cache.hit_tokens += result.cached_tokens;
@@ -143,22 +142,23 @@ void PrefixCache::publish(RequestId request, std::span<const BlockId> blocks, st
   for (std::size_t i = 0; i < blocks.size(); ++i) {
     const auto part = tokens.subspan(i * size, size);
     const Key key = block_key(place.key, part);
-    // The parent is looked up anew: a twin that this request's own block gave way to may be gone by now.
-    const auto parent = cache.index.find(place.key);
-    const bool rooted = place.depth == 0 || parent != cache.index.end();
-    Block& block = cache.at(blocks[i]);
-    if (rooted && !block.indexed && !cache.index.contains(key)) {
-      block.indexed = true;
-      block.key = key;
-      block.parent = place.depth == 0 ? -1 : parent->second;
-      block.children = 0;
-      block.depth = place.depth;
-      block.tokens.assign(part.begin(), part.end());
-      if (block.parent >= 0) ++cache.at(block.parent).children;
-      cache.index.emplace(key, blocks[i]);
-      cache.touches.push_back({Touch::Kind::published, blocks[i], block.parent, block.depth});
+    if (cache.index.contains(key)) {
+      // A twin: another request computed the same side by side. What follows would hang below a block that this
+      // request does not hold, and could keep it from ever being evicted; so the rest of the chain stays private.
+      cache.places.erase(found);
+      return;
     }
-    place = {key, place.depth + 1};
+    Block& block = cache.at(blocks[i]);
+    block.indexed = true;
+    block.key = key;
+    block.parent = place.block;
+    block.children = 0;
+    block.depth = place.depth;
+    block.tokens.assign(part.begin(), part.end());
+    if (block.parent >= 0) ++cache.at(block.parent).children;
+    cache.index.emplace(key, blocks[i]);
+    cache.touches.push_back({Touch::Kind::published, blocks[i], block.parent, block.depth});
+    place = {key, blocks[i], place.depth + 1};
   }
 }
 

@@ -69,7 +69,7 @@ class PrefixCache {
 
   /// Indexes blocks that have been filled, in order, right after the request's last known block.
   /// `tokens`: block_tokens for each block. If the same prefix is indexed already (two requests computed it
-  /// side by side), the block stays private. Unknown requests are ignored.
+  /// side by side), the block and those after it stay private. Unknown requests are ignored.
   void publish(RequestId request, std::span<const BlockId> blocks, std::span<const TokenId> tokens);
 
   /// Drops one reference of each block, tail first, and the request's place. A block that is not indexed becomes free.

@@ -220,23 +220,24 @@ struct Scheduler::Impl {
     out.plan = std::move(plan);
   }
 
-  /// Asks for what this step lacked and for what the next one will need, so that it need not wait.
+  /// Asks for what this step lacked beside the spare blocks, and for what the next one will need, so that it need
+  /// not wait.
   void ask_for_blocks(std::uint32_t missing) {
     if (demand_in_flight) return;
-    std::uint32_t needed = missing;
+    std::uint32_t soon = 0;
     for (const Sequence* sequence : running) {
       if (!sequence->in_step) continue;
-      // The step leaves at most one token more than now; its end is not known here, so the chunk after it is
-      // counted from what the blocks hold.
+      // A step leaves at most one token more than there are now.
       const auto tokens = static_cast<std::uint32_t>(sequence->tokens.size()) + 1;
       const std::uint32_t next =
           std::min(tokens, sequence->known_blocks * options.block_tokens + options.prefill_chunk);
       const std::uint32_t blocks = blocks_for(next);
-      if (blocks > sequence->known_blocks) needed += blocks - sequence->known_blocks;
+      if (blocks > sequence->known_blocks) soon += blocks - sequence->known_blocks;
     }
     const auto has = static_cast<std::uint32_t>(spare.size());
-    if (needed <= has) return;
-    out.demand = std::min(needed - has, options.total_blocks);
+    const std::uint32_t demand = missing + (soon > has ? soon - has : 0);
+    if (demand == 0) return;
+    out.demand = std::min(demand, options.total_blocks);
     demand_in_flight = true;
   }
 };
