@@ -1,0 +1,54 @@
+#include "gateway/api_keys.h"
+
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
+
+#include <cctype>
+
+namespace headwater::gateway {
+namespace {
+
+bool starts_with_bearer(std::string_view text) {
+  constexpr std::string_view kScheme = "bearer ";
+  if (text.size() < kScheme.size()) return false;
+  for (std::size_t i = 0; i < kScheme.size(); ++i) {
+    if (std::tolower(static_cast<unsigned char>(text[i])) != kScheme[i]) return false;
+  }
+  return true;
+}
+
+std::string hex(const unsigned char* bytes, std::size_t n) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string text;
+  for (std::size_t i = 0; i < n; ++i) text += {kDigits[bytes[i] >> 4U], kDigits[bytes[i] & 15U]};
+  return text;
+}
+
+}  // namespace
+
+ApiKeys::ApiKeys(const std::vector<std::string>& keys) {
+  for (const std::string& key : keys) digests_.push_back(digest(key));
+}
+
+ApiKeys::Digest ApiKeys::digest(std::string_view key) {
+  Digest result;
+  const std::string text = "headwater tenant\n" + std::string(key);
+  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), result.data());
+  return result;
+}
+
+std::optional<std::string> ApiKeys::tenant(std::string_view authorization) const {
+  if (!required()) return "";
+  if (!starts_with_bearer(authorization)) return std::nullopt;
+  const Digest given = digest(authorization.substr(authorization.find(' ') + 1));
+  bool known = false;
+  for (const Digest& digest : digests_) known |= CRYPTO_memcmp(digest.data(), given.data(), given.size()) == 0;
+  if (!known) return std::nullopt;
+  return hex(given.data(), given.size());
+}
+
+std::string cache_salt(const std::string& tenant, const std::string& request_salt) {
+  return tenant.empty() ? request_salt : tenant + ":" + request_salt;
+}
+
+}  // namespace headwater::gateway

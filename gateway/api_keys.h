@@ -1,0 +1,34 @@
+#pragma once
+// Who may come in, and which tenant of the prefix cache they are.
+
+#include <array>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace headwater::gateway {
+
+class ApiKeys {
+ public:
+  /// No keys: everybody may come in.
+  explicit ApiKeys(const std::vector<std::string>& keys);
+
+  bool required() const { return !digests_.empty(); }
+
+  /// The tenant of the header `Authorization: Bearer KEY`; empty without authentication. Nothing: not allowed.
+  /// The time it takes does not depend on how much of a key is right.
+  std::optional<std::string> tenant(std::string_view authorization) const;
+
+ private:
+  using Digest = std::array<unsigned char, 32>;
+  static Digest digest(std::string_view key);
+
+  std::vector<Digest> digests_;
+};
+
+/// The salt under which a request's cache blocks are kept: the tenant's and the request's own. Two pairs that
+/// differ give different salts.
+std::string cache_salt(const std::string& tenant, const std::string& request_salt);
+
+}  // namespace headwater::gateway

@@ -1,0 +1,129 @@
+#include "gateway/generation.h"
+
+#include <chrono>
+#include <random>
+
+#include "gateway/api_error.h"
+#include "gateway/sse.h"
+
+namespace headwater::gateway {
+namespace {
+
+std::string random_id(std::string_view prefix) {
+  thread_local std::mt19937_64 generator{std::random_device{}()};
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string id(prefix);
+  for (int i = 0; i < 24; ++i) id += kDigits[generator() & 15U];
+  return id;
+}
+
+GenerateCall named(GenerateCall call, const Dialect& dialect) {
+  call.id = random_id(dialect.id_prefix());
+  call.created =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  return call;
+}
+
+}  // namespace
+
+Generation::Generation(Hub& hub, const Executor& strand, GenerateCall call, const Dialect& dialect)
+    : hub_(hub),
+      call_(named(std::move(call), dialect)),
+      dialect_(dialect),
+      changed_(strand),
+      choices_(call_.choices()) {
+  for (std::size_t i = 0; i < choices_.size(); ++i) choices_[i].index = i;
+  bridge_.emplace(hub.runtime, hub.metrics, strand,
+                  [this](std::vector<TokenEvent> events) { on_events(std::move(events)); });
+}
+
+Result<void> Generation::start() {
+  auto submitted = submit_more();
+  if (!submitted) bridge_.reset();
+  return submitted;
+}
+
+void Generation::abandon() {
+  bridge_.reset();
+  changed_.notify();
+}
+
+Result<void> Generation::submit_more() {
+  while (submitted_ < choices_.size()) {
+    const auto ticket = bridge_->submit(call_.request(submitted_));
+    if (!ticket) {
+      const bool comes_later = ticket.error().code == "overloaded" && !choice_of_.empty();
+      return comes_later ? Result<void>{} : Result<void>{ticket.error()};
+    }
+    Choice& choice = choices_[submitted_];
+    choice.id = ticket->id;
+    choice_of_[ticket->id] = submitted_++;
+    if (call_.stream) emit(dialect_.opening(call_, choice));
+  }
+  return {};
+}
+
+void Generation::on_events(std::vector<TokenEvent> events) {
+  heard_ = true;
+  // Looked at before the events are added, so that one large event never counts as a slow reader.
+  if (output_.size() > hub_.options.max_unsent_bytes) return abandon();
+  for (TokenEvent& event : events) {
+    const auto found = choice_of_.find(event.id);
+    if (found == choice_of_.end() || ended()) continue;
+    Choice& choice = choices_[found->second];
+    if (event.terminal()) {
+      choice_of_.erase(found);
+      end(choice, event);
+    } else {
+      apply(choice, event);
+    }
+  }
+  if (!ended()) {
+    if (const auto more = submit_more(); !more) fail(more.error());
+  }
+  changed_.notify();
+}
+
+void Generation::apply(Choice& choice, TokenEvent& event) {
+  if (call_.stream) return emit(dialect_.delta(call_, choice, event));
+  choice.text += event.text;
+  auto& logprobs = event.kind == TokenEvent::Kind::prompt ? choice.prompt_logprobs : choice.logprobs;
+  std::move(event.logprobs.begin(), event.logprobs.end(), std::back_inserter(logprobs));
+}
+
+void Generation::end(Choice& choice, const TokenEvent& event) {
+  if (event.kind == TokenEvent::Kind::failed) return fail(event.error);
+  if (event.kind == TokenEvent::Kind::cancelled) {
+    return fail({"unavailable", "the server cancelled the request because it is shutting down", ""});
+  }
+  ++ended_;
+  choice.ended = true;
+  choice.finish_reason = event.finish_reason;
+  choice.stop_match = event.stop_match;
+  choice.usage = event.usage;
+  if (call_.stream) emit(dialect_.closing(call_, choice));
+}
+
+void Generation::fail(const Error& error) {
+  failure_ = error;
+  for (const auto& [id, index] : choice_of_) bridge_->cancel(id);
+  choice_of_.clear();
+}
+
+void Generation::emit(const Json& chunk) {
+  if (!chunk.is_null()) output_ += sse_event(chunk);
+}
+
+std::string Generation::take_output() {
+  if (ended()) {
+    if (failure_) {
+      output_ += sse_event(error_body(*failure_));
+    } else if (call_.include_usage) {
+      emit(dialect_.usage_chunk(call_, choices_));
+    }
+    output_ += kSseDone;
+  }
+  return std::exchange(output_, {});
+}
+
+}  // namespace headwater::gateway

@@ -1,0 +1,65 @@
+#pragma once
+// One HTTP call for completions under way: its requests in the runtime, and what has come of them.
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+
+#include "gateway/bridge.h"
+#include "gateway/generate_call.h"
+#include "gateway/hub.h"
+#include "gateway/signal.h"
+
+namespace headwater::gateway {
+
+/// REQUIRES: all on one strand.
+class Generation {
+ public:
+  Generation(Hub& hub, const Executor& strand, GenerateCall call, const Dialect& dialect);
+
+  /// Submits as many choices as there is credit for; the others follow as those end. An error: nothing runs.
+  Result<void> start();
+  /// The client is gone: cancels everything.
+  void abandon();
+
+  /// Something has happened: an event, or abandon().
+  Signal& changed() { return changed_; }
+
+  /// Something has come from the runtime.
+  bool heard() const { return heard_; }
+  /// Nobody reads the answer any more; also where a stream's reader is further behind than max_unsent_bytes.
+  bool abandoned() const { return !bridge_.has_value(); }
+  bool ended() const { return ended_ == choices_.size() || failure_.has_value(); }
+  /// A choice that failed fails the call.
+  const std::optional<Error>& failure() const { return failure_; }
+  bool has_output() const { return !output_.empty(); }
+
+  /// REQUIRES: ended() without failure(), and the call does not stream.
+  Json whole() { return dialect_.whole(call_, choices_); }
+  /// Streaming: the events to write since the last call; the last ones, with the end of the stream, once ended().
+  std::string take_output();
+
+ private:
+  Result<void> submit_more();
+  void on_events(std::vector<TokenEvent> events);
+  void apply(Choice& choice, TokenEvent& event);
+  void end(Choice& choice, const TokenEvent& event);
+  void fail(const Error& error);
+  void emit(const Json& chunk);
+
+  Hub& hub_;
+  const GenerateCall call_;
+  const Dialect& dialect_;
+  Signal changed_;
+  std::vector<Choice> choices_;
+  std::unordered_map<RequestId, std::size_t> choice_of_;
+  std::size_t submitted_ = 0;
+  std::size_t ended_ = 0;
+  bool heard_ = false;
+  std::optional<Error> failure_;
+  std::string output_;
+  std::optional<Bridge> bridge_;  // last: its events use all the others
+};
+
+}  // namespace headwater::gateway

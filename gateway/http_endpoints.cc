@@ -1,0 +1,88 @@
+#include "gateway/http_endpoints.h"
+
+#include "gateway/openai_chat.h"
+#include "gateway/shared_fields.h"
+
+namespace headwater::gateway {
+namespace {
+
+/// Most ids that are turned into text in one call.
+constexpr std::size_t kMaxDetokenized = 1'000'000;
+
+Json model_json(const ModelInfo& model) {
+  return {{"id", model.name},
+          {"object", "model"},
+          {"created", 0},
+          {"owned_by", "headwater"},
+          {"max_model_len", model.context_length}};
+}
+
+HttpResponse reply_to(const Result<Json>& answer) { return answer ? json_reply(*answer) : error_reply(answer.error()); }
+
+Result<Json> answer_body(Hub& hub, Endpoint endpoint, std::string_view text) {
+  const auto body = parse_json(text);
+  if (!body) return body.error();
+  if (!body->is_object()) return Error{"invalid_request", "the body must be a JSON object", ""};
+  return endpoint == Endpoint::tokenize ? tokenize(hub.runtime, hub.model, *body)
+                                        : detokenize(hub.runtime, hub.model, *body);
+}
+
+HttpResponse ready(Hub& hub) {
+  if (hub.runtime.draining() || !hub.accepting) {
+    return error_reply({"draining", "the server is shutting down and accepts nothing more", ""});
+  }
+  return json_reply({{"status", "ready"}, {"model", hub.model.name}});
+}
+
+}  // namespace
+
+Result<Json> tokenize(const Runtime& runtime, const ModelInfo& model, const Json& body) {
+  Fields fields(body);
+  std::string prompt;
+  std::vector<ChatMessage> messages;
+  bool add_special = true;
+  read_model(fields, model);
+  const bool has_prompt = fields.value("prompt") != nullptr;
+  const bool has_messages = fields.value("messages") != nullptr;
+  if (has_prompt == has_messages) fields.fail("prompt", "exactly one of \"prompt\" and \"messages\" must be there");
+  if (has_messages) read_messages(fields, messages);
+  fields.read("prompt", prompt);
+  fields.read("add_special_tokens", add_special);
+  fields.accept({"add_generation_prompt"});
+  if (auto read = fields.finish(); !read) return read.error();
+  const auto ids = has_prompt ? runtime.tokenize(prompt, add_special, true) : runtime.tokenize(messages);
+  if (!ids) return ids.error();
+  return Json{{"tokens", *ids}, {"count", ids->size()}, {"max_model_len", model.context_length}};
+}
+
+Result<Json> detokenize(const Runtime& runtime, const ModelInfo& model, const Json& body) {
+  Fields fields(body);
+  std::vector<TokenId> ids;
+  read_model(fields, model);
+  if (fields.value("tokens") == nullptr) fields.fail("tokens", "\"tokens\" is missing; it is a list of token ids");
+  fields.read("tokens", ids, kMaxDetokenized);
+  if (auto read = fields.finish(); !read) return read.error();
+  const auto text = runtime.detokenize(ids);
+  if (!text) return text.error();
+  return Json{{"prompt", *text}};
+}
+
+HttpResponse answer_at_once(Hub& hub, const Route& route, std::string_view body) {
+  switch (route.endpoint) {
+    case Endpoint::models:
+      return json_reply({{"object", "list"}, {"data", Json::array({model_json(hub.model)})}});
+    case Endpoint::model:
+      if (route.argument == hub.model.name) return json_reply(model_json(hub.model));
+      return error_reply(unknown_model(route.argument, hub.model));
+    case Endpoint::health:
+      return json_reply({{"status", "ok"}});
+    case Endpoint::ready:
+      return ready(hub);
+    case Endpoint::metrics:
+      return text_reply(hub.metrics.text(), "text/plain; version=0.0.4; charset=utf-8");
+    default:
+      return reply_to(answer_body(hub, route.endpoint, body));
+  }
+}
+
+}  // namespace headwater::gateway

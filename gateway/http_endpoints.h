@@ -1,0 +1,18 @@
+#pragma once
+// The endpoints that answer at once: models, tokenization, health and metrics.
+
+#include "gateway/http_reply.h"
+#include "gateway/http_routes.h"
+#include "gateway/hub.h"
+
+namespace headwater::gateway {
+
+/// May tokenize a whole body or wait for stages: not for a thread that serves sockets.
+/// REQUIRES: the endpoint is none of chat, completions, stream, unknown.
+HttpResponse answer_at_once(Hub& hub, const Route& route, std::string_view body);
+
+/// POST /tokenize and /detokenize.
+Result<Json> tokenize(const Runtime& runtime, const ModelInfo& model, const Json& body);
+Result<Json> detokenize(const Runtime& runtime, const ModelInfo& model, const Json& body);
+
+}  // namespace headwater::gateway

@@ -1,0 +1,40 @@
+#include "gateway/http_reply.h"
+
+#include "gateway/api_error.h"
+
+namespace headwater::gateway {
+namespace {
+
+beast::string_view view(std::string_view text) { return {text.data(), text.size()}; }
+
+HttpResponse reply(unsigned status, std::string body, std::string_view content_type) {
+  HttpResponse response;
+  response.result(status);
+  response.set(http::field::server, "headwater");
+  response.set(http::field::content_type, view(content_type));
+  response.body() = std::move(body);
+  return response;
+}
+
+}  // namespace
+
+HttpResponse json_reply(const Json& body) { return reply(200, to_text(body), "application/json"); }
+
+HttpResponse text_reply(std::string body, std::string_view content_type) {
+  return reply(200, std::move(body), content_type);
+}
+
+HttpResponse error_reply(const Error& error) {
+  const unsigned status = status_of(error);
+  HttpResponse response = reply(status, to_text(error_body(error)), "application/json");
+  if (status == 401) response.set(http::field::www_authenticate, "Bearer");
+  if (status == 429) response.set(http::field::retry_after, "1");
+  if (status == 503) response.set(http::field::retry_after, "5");
+  if (status == 426) {
+    response.set(http::field::upgrade, "websocket");
+    response.set(http::field::connection, "Upgrade");
+  }
+  return response;
+}
+
+}  // namespace headwater::gateway

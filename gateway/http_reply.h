@@ -1,0 +1,20 @@
+#pragma once
+// Whole HTTP responses.
+
+#include <string>
+
+#include "gateway/asio.h"
+#include "gateway/json_text.h"
+#include "headwater/result.h"
+
+namespace headwater::gateway {
+
+using HttpRequest = http::request<http::string_body>;
+using HttpResponse = http::response<http::string_body>;
+
+HttpResponse json_reply(const Json& body);
+HttpResponse text_reply(std::string body, std::string_view content_type);
+/// The status that belongs to the error, with Retry-After or WWW-Authenticate where they help.
+HttpResponse error_reply(const Error& error);
+
+}  // namespace headwater::gateway

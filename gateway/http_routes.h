@@ -1,0 +1,24 @@
+#pragma once
+// Which paths there are and what they take.
+
+#include <string>
+#include <string_view>
+
+namespace headwater::gateway {
+
+enum class Endpoint { unknown, chat, completions, models, model, tokenize, detokenize, health, ready, metrics, stream };
+
+struct Route {
+  Endpoint endpoint = Endpoint::unknown;
+  bool takes_body = false;  ///< POST with JSON; otherwise GET (and HEAD)
+  bool is_public = false;   ///< needs no API key
+  std::string argument;     ///< model: the id asked for
+};
+
+/// `target` as it stands in the request line; a query is ignored.
+Route find_route(std::string_view target);
+
+/// The value of `Allow` for a route.
+std::string_view allowed_methods(const Route& route);
+
+}  // namespace headwater::gateway

@@ -1,0 +1,47 @@
+#pragma once
+// What all connections of a server share.
+
+#include <atomic>
+
+#include "gateway/api_keys.h"
+#include "gateway/asio.h"
+#include "gateway/metrics.h"
+#include "gateway/server.h"
+#include "gateway/sessions.h"
+
+namespace headwater::gateway {
+
+struct Hub {
+  Hub(Runtime& runtime, const ServerOptions& options)
+      : runtime(runtime),
+        options(options),
+        model(runtime.model()),
+        keys(options.api_keys),
+        metrics(runtime),
+        sessions(options.max_connections) {}
+
+  Runtime& runtime;
+  const ServerOptions options;
+  const ModelInfo model;
+  const ApiKeys keys;
+  Metrics metrics;
+  Sessions sessions;
+  std::atomic<bool> accepting{true};
+  net::thread_pool workers{2};   ///< for computing that would hold up sockets
+  net::thread_pool scrapers{1};  ///< for waiting: the runtime's stages may take a second to tell their stats
+};
+
+/// Runs `work` in a pool; the caller goes on, on its own strand, when it is done.
+/// REQUIRES: what `work` refers to outlives the await.
+template <class Work>
+Awaitable<void> run_in(net::thread_pool& pool, Work& work) {
+  co_await net::co_spawn(
+      pool.get_executor(),
+      [&work]() -> Awaitable<void> {
+        work();
+        co_return;
+      },
+      net::use_awaitable);
+}
+
+}  // namespace headwater::gateway

@@ -1,0 +1,195 @@
+#include "gateway/json_fields.h"
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+
+#include "gateway/nearest_name.h"
+
+namespace headwater::gateway {
+namespace {
+
+std::string number_text(double value) {
+  char text[32];
+  const auto end = std::to_chars(text, text + sizeof(text), value);
+  return {text, end.ptr};
+}
+
+bool fits(const Json& value, std::uint64_t low, std::uint64_t high) {
+  if (value.is_number_unsigned()) return value.get<std::uint64_t>() >= low && value.get<std::uint64_t>() <= high;
+  return false;  // a negative integer: no bound here is below 0
+}
+
+}  // namespace
+
+std::string in_quotes(std::string_view name) {
+  std::string text = "\"";
+  text.append(name).push_back('"');
+  return text;
+}
+
+std::string_view type_name(const Json& value) {
+  switch (value.type()) {
+    case Json::value_t::null:
+      return "null";
+    case Json::value_t::object:
+      return "an object";
+    case Json::value_t::array:
+      return "a list";
+    case Json::value_t::string:
+      return "a string";
+    case Json::value_t::boolean:
+      return "a boolean";
+    case Json::value_t::number_float:
+      return "a number with a fraction or exponent";
+    default:
+      return "a whole number";
+  }
+}
+
+Result<std::vector<TokenId>> read_token_ids(const Json& list, const std::string& name, std::size_t max_size) {
+  if (!list.is_array()) {
+    return Error{"invalid_request",
+                 in_quotes(name) + " must be a list of token ids, and is " + std::string(type_name(list)), name};
+  }
+  if (list.size() > max_size) {
+    return Error{"invalid_request",
+                 in_quotes(name) + " holds " + std::to_string(list.size()) + " token ids; at most " +
+                     std::to_string(max_size) + " are accepted",
+                 name};
+  }
+  std::vector<TokenId> ids;
+  ids.reserve(list.size());
+  for (const Json& item : list) {
+    if (!fits(item, 0, std::numeric_limits<TokenId>::max())) {
+      const std::string place = name + "[" + std::to_string(ids.size()) + "]";
+      return Error{"invalid_request", in_quotes(place) + " must be a token id, a whole number from 0", place};
+    }
+    ids.push_back(item.get<TokenId>());
+  }
+  return ids;
+}
+
+const Json* Fields::find(std::string_view name) {
+  known_.emplace_back(name);
+  if (failed()) return nullptr;
+  const auto found = object_.find(std::string(name));
+  return found == object_.end() || found->is_null() ? nullptr : &*found;
+}
+
+const Json* Fields::value(std::string_view name) { return find(name); }
+
+void Fields::read(std::string_view name, bool& out) {
+  const Json* field = find(name);
+  if (field == nullptr) return;
+  if (!field->is_boolean()) return fail_type(name, "true or false", *field);
+  out = field->get<bool>();
+}
+
+void Fields::read(std::string_view name, std::string& out) {
+  const Json* field = find(name);
+  if (field == nullptr) return;
+  if (!field->is_string()) return fail_type(name, "a string", *field);
+  out = field->get<std::string>();
+}
+
+void Fields::read(std::string_view name, float& out, Range range) {
+  const Json* field = find(name);
+  if (field == nullptr) return;
+  if (!field->is_number()) return fail_type(name, "a number", *field);
+  const double value = field->get<double>();
+  const bool inside = value >= range.low && value <= range.high;
+  // A tiny number may round to the excluded bound.
+  if (!inside || (range.above_low && static_cast<float>(value) <= static_cast<float>(range.low))) {
+    return fail(name, in_quotes(path(name)) + " is " + number_text(value) + "; it must be " +
+                          (range.above_low ? "above " : "from ") + number_text(range.low) + " to " +
+                          number_text(range.high));
+  }
+  out = static_cast<float>(value);
+}
+
+std::optional<std::uint32_t> Fields::integer(std::string_view name, std::uint32_t low, std::uint32_t high) {
+  const Json* field = find(name);
+  if (field == nullptr) return std::nullopt;
+  if (!field->is_number_integer()) {
+    fail_type(name, "a whole number", *field);
+    return std::nullopt;
+  }
+  if (!fits(*field, low, high)) {
+    fail(name, in_quotes(path(name)) + " is " + field->dump() + "; it must be from " + std::to_string(low) + " to " +
+                   std::to_string(high));
+    return std::nullopt;
+  }
+  return field->get<std::uint32_t>();
+}
+
+void Fields::read(std::string_view name, std::uint32_t& out, std::uint32_t low, std::uint32_t high) {
+  if (const auto value = integer(name, low, high)) out = *value;
+}
+
+void Fields::read(std::string_view name, std::optional<std::uint32_t>& out, std::uint32_t low, std::uint32_t high) {
+  if (const auto value = integer(name, low, high)) out = *value;
+}
+
+void Fields::read_bits(std::string_view name, std::optional<std::uint64_t>& out) {
+  const Json* field = find(name);
+  if (field == nullptr) return;
+  if (field->is_number_unsigned()) {
+    out = field->get<std::uint64_t>();
+  } else if (field->is_number_integer()) {
+    out = static_cast<std::uint64_t>(field->get<std::int64_t>());
+  } else {
+    fail_type(name, "a whole number of at most 64 bits", *field);
+  }
+}
+
+void Fields::read(std::string_view name, std::vector<TokenId>& out, std::size_t max_size) {
+  const Json* field = find(name);
+  if (field == nullptr) return;
+  auto ids = read_token_ids(*field, path(name), max_size);
+  if (!ids) {
+    error_ = ids.error();
+  } else {
+    out = std::move(*ids);
+  }
+}
+
+void Fields::accept(std::initializer_list<std::string_view> names) {
+  for (std::string_view name : names) known_.emplace_back(name);
+}
+
+void Fields::refuse(std::initializer_list<std::string_view> names) {
+  for (std::string_view name : names) {
+    const Json* field = find(name);
+    if (field == nullptr || *field == false || (field->is_structured() && field->empty())) continue;
+    fail(name, in_quotes(path(name)) + " is not supported by this server; leave it out", "unsupported_parameter");
+  }
+}
+
+void Fields::fail(std::string_view name, std::string message, std::string code) {
+  if (!failed()) error_ = Error{std::move(code), std::move(message), path(name)};
+}
+
+void Fields::fail(const Error& error) {
+  if (!failed()) error_ = error;
+}
+
+void Fields::fail_type(std::string_view name, std::string_view wanted, const Json& got) {
+  fail(name, in_quotes(path(name)) + " must be " + std::string(wanted) + ", and is " + std::string(type_name(got)));
+}
+
+Result<void> Fields::finish() {
+  if (error_) return *error_;
+  for (const auto& [name, value] : object_.items()) {
+    if (std::find(known_.begin(), known_.end(), name) != known_.end()) continue;
+    // Unknown names may be as long as a body; an error quotes only their beginning.
+    const std::string shown = path(std::string_view(name).substr(0, 64));
+    std::string message = "unknown field " + in_quotes(shown);
+    const std::string_view meant = nearest_name(name, known_);
+    if (!meant.empty()) message += " (did you mean " + in_quotes(path(meant)) + "?)";
+    return Error{"unknown_parameter", message, shown};
+  }
+  return {};
+}
+
+}  // namespace headwater::gateway

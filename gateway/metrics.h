@@ -1,0 +1,34 @@
+#pragma once
+// What Prometheus scrapes: the gateway's own observations, and the runtime's Stats read at scrape time.
+//
+// Threading: every member may be called from any thread. text() asks the runtime, which may take a second.
+
+#include <memory>
+#include <string>
+
+#include "headwater/runtime.h"
+
+namespace headwater::gateway {
+
+class Metrics {
+ public:
+  explicit Metrics(const Runtime& runtime);
+  ~Metrics();
+
+  /// A terminal event: queue time, time to first token and time per output token of a finished request.
+  void observe(const TokenEvent& event);
+  /// A request for tokens that was refused before the runtime saw it.
+  void count_refused();
+  void count_response(unsigned status);
+  void connection_opened();
+  void connection_closed();
+
+  /// The text format, version 0.0.4.
+  std::string text() const;
+
+ private:
+  struct Families;
+  std::unique_ptr<Families> families_;
+};
+
+}  // namespace headwater::gateway

@@ -1,0 +1,165 @@
+#include "gateway/native_dialect.h"
+
+#include <cmath>
+
+#include "gateway/api_error.h"
+#include "gateway/json_fields.h"
+#include "gateway/openai_chat.h"
+#include "gateway/openai_common.h"
+#include "gateway/shared_fields.h"
+#include "gateway/token_text.h"
+
+namespace headwater::gateway {
+namespace {
+
+constexpr std::size_t kMaxIdBytes = 256;
+
+Result<std::string> id_of(const Json& frame) {
+  const auto found = frame.find("id");
+  if (found == frame.end() || !found->is_string()) {
+    return Error{"invalid_request", "\"id\" must be a string: your name for the request", "id"};
+  }
+  const auto& id = found->get_ref<const std::string&>();
+  if (id.empty() || id.size() > kMaxIdBytes) {
+    return Error{"invalid_request", "\"id\" must have 1 to " + std::to_string(kMaxIdBytes) + " bytes", "id"};
+  }
+  return id;
+}
+
+void read_params(Fields& frame, SamplingParams& params) {
+  const Json* value = frame.value("params");
+  if (value == nullptr) return;
+  if (!value->is_object()) {
+    return frame.fail_type("params", "an object", *value);
+  }
+  Fields fields(*value, "params.");
+  read_sampling(fields, params);
+  fields.read("max_tokens", params.max_tokens, 0, kMaxTokens);
+  fields.read("logprobs", params.logprobs, 0, kMaxLogprobs);
+  fields.read("prompt_logprobs", params.prompt_logprobs, 0, kMaxLogprobs);
+  if (params.max_tokens == 0U && !params.prompt_logprobs) {
+    fields.fail("max_tokens", "\"params.max_tokens\" is 0, which only scores a prompt: it needs \"prompt_logprobs\"");
+  }
+  if (const auto read = fields.finish(); !read) frame.fail(read.error());
+}
+
+void read_prompt(Fields& fields, const ModelInfo& model, Request& request) {
+  const bool text = fields.value("prompt") != nullptr;
+  const bool ids = fields.value("prompt_ids") != nullptr;
+  const bool messages = fields.value("messages") != nullptr;
+  if (text + ids + messages != 1) {
+    return fields.fail("prompt", "exactly one of \"prompt\", \"messages\" and \"prompt_ids\" must be there");
+  }
+  if (text) fields.read("prompt", request.prompt.emplace<std::string>());
+  if (ids) fields.read("prompt_ids", request.prompt.emplace<std::vector<TokenId>>(), model.context_length);
+  if (messages) read_messages(fields, request.prompt.emplace<std::vector<ChatMessage>>());
+}
+
+Result<Request> parse_generate(const Json& frame, const ModelInfo& model) {
+  Request request;
+  Fields fields(frame);
+  fields.accept({"type", "id"});
+  read_model(fields, model);
+  read_prompt(fields, model, request);
+  read_params(fields, request.params);
+  fields.read("cache_salt", request.cache_salt);
+  fields.read("timeout_ms", request.timeout_ms, 0, kMaxTimeoutMs);
+  fields.read("add_special_tokens", request.add_special_tokens);
+  if (auto read = fields.finish(); !read) return read.error();
+  return request;
+}
+
+Json logprob_json(const TokenLogprob& token) {
+  Json entry = {{"token_id", token.token}, {"token", token_name(token, false)}, {"logprob", nullptr}};
+  if (!std::isnan(token.logprob)) entry["logprob"] = finite_logprob(token.logprob);
+  return entry;
+}
+
+Json logprobs_json(std::span<const PositionLogprobs> positions) {
+  Json list = Json::array();
+  for (const PositionLogprobs& position : positions) {
+    Json entry = logprob_json(position.chosen);
+    entry["top"] = Json::array();
+    for (const TokenLogprob& token : position.top) entry["top"].push_back(logprob_json(token));
+    list.push_back(std::move(entry));
+  }
+  return list;
+}
+
+std::string_view type_of(TokenEvent::Kind kind) {
+  switch (kind) {
+    case TokenEvent::Kind::prompt:
+      return "prompt";
+    case TokenEvent::Kind::tokens:
+      return "token";
+    case TokenEvent::Kind::finished:
+      return "finished";
+    case TokenEvent::Kind::failed:
+      return "failed";
+    case TokenEvent::Kind::cancelled:
+      return "cancelled";
+  }
+  return "failed";
+}
+
+void add_end(Json& frame, const TokenEvent& event) {
+  if (event.kind == TokenEvent::Kind::finished) {
+    frame["reason"] = finish_name(event.finish_reason);
+    if (!event.stop_match.empty()) frame["stop_match"] = event.stop_match;
+  }
+  if (event.kind == TokenEvent::Kind::failed) frame["error"] = error_object(event.error);
+  const std::uint64_t total = std::uint64_t{event.usage.prompt_tokens} + event.usage.completion_tokens;
+  frame["usage"] = {{"prompt_tokens", event.usage.prompt_tokens},
+                    {"completion_tokens", event.usage.completion_tokens},
+                    {"total_tokens", total},
+                    {"cached_tokens", event.usage.cached_tokens}};
+  frame["timings"] = {
+      {"queue_ms", event.timings.queue_ms}, {"ttft_ms", event.timings.ttft_ms}, {"total_ms", event.timings.total_ms}};
+}
+
+}  // namespace
+
+ClientFrame parse_frame(std::string_view text, const ModelInfo& model) {
+  const auto frame = parse_json(text);
+  if (!frame) return BadFrame{std::nullopt, frame.error()};
+  if (!frame->is_object()) return BadFrame{std::nullopt, {"invalid_request", "a frame must be a JSON object", ""}};
+  auto id = id_of(*frame);
+  if (!id) return BadFrame{std::nullopt, id.error()};
+  const auto type = frame->find("type");
+  if (type != frame->end() && *type == "generate") {
+    auto request = parse_generate(*frame, model);
+    if (!request) return BadFrame{*id, request.error()};
+    return GenerateFrame{std::move(*id), std::move(*request)};
+  }
+  if (type != frame->end() && *type == "cancel") {
+    Fields fields(*frame);
+    fields.accept({"type", "id"});
+    if (const auto read = fields.finish(); !read) return BadFrame{*id, read.error()};
+    return CancelFrame{std::move(*id)};
+  }
+  return BadFrame{*id, {"invalid_request", "\"type\" must be \"generate\" or \"cancel\"", "type"}};
+}
+
+Json accepted_frame(const std::string& id, const Client::Ticket& ticket) {
+  return {{"type", "accepted"}, {"id", id}, {"position", ticket.position}};
+}
+
+Json event_frame(const std::string& id, const TokenEvent& event) {
+  Json frame = {{"type", type_of(event.kind)}, {"id", id}, {"seq", event.seq}};
+  if (event.terminal()) {
+    add_end(frame, event);
+    return frame;
+  }
+  if (event.kind == TokenEvent::Kind::tokens) frame["text"] = event.text;
+  frame["token_ids"] = event.token_ids;
+  if (!event.logprobs.empty()) frame["logprobs"] = logprobs_json(event.logprobs);
+  return frame;
+}
+
+Json error_frame(const std::optional<std::string>& id, const Error& error) {
+  Json frame = {{"type", "error"}, {"error", error_object(error)}};
+  if (id) frame["id"] = *id;
+  return frame;
+}
+
+}  // namespace headwater::gateway

@@ -1,0 +1,41 @@
+#pragma once
+// The frames of the WebSocket API, as JSON.
+//
+// client: {"type": "generate", "id", "prompt" | "messages" | "prompt_ids", "params"?, "cache_salt"?, "timeout_ms"?,
+//          "add_special_tokens"?, "model"?}, {"type": "cancel", "id"}
+// server: accepted, prompt, token, then one of finished, cancelled, failed; and error for a frame that is not
+// understood.
+
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "gateway/json_text.h"
+#include "headwater/request.h"
+#include "headwater/runtime.h"
+
+namespace headwater::gateway {
+
+struct GenerateFrame {
+  std::string id;  ///< the client's name for the request
+  Request request;
+};
+struct CancelFrame {
+  std::string id;
+};
+/// A frame that is not understood, with its id where that much is clear.
+struct BadFrame {
+  std::optional<std::string> id;
+  Error error;
+};
+
+using ClientFrame = std::variant<GenerateFrame, CancelFrame, BadFrame>;
+
+/// Reads one text message.
+ClientFrame parse_frame(std::string_view text, const ModelInfo& model);
+
+Json accepted_frame(const std::string& id, const Client::Ticket& ticket);
+Json event_frame(const std::string& id, const TokenEvent& event);
+Json error_frame(const std::optional<std::string>& id, const Error& error);
+
+}  // namespace headwater::gateway

@@ -1,0 +1,113 @@
+#include "gateway/shared_fields.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <limits>
+
+namespace headwater::gateway {
+namespace {
+
+bool read_stop_string(Fields& fields, const Json& item, const std::string& name, std::vector<std::string>& out) {
+  if (!item.is_string()) {
+    fields.fail_type(name, "a string", item);
+    return false;
+  }
+  const auto& text = item.get_ref<const std::string&>();
+  if (text.empty() || text.size() > kMaxStopBytes) {
+    fields.fail(name, in_quotes(fields.path(name)) + " must have 1 to " + std::to_string(kMaxStopBytes) +
+                          " bytes, and has " + std::to_string(text.size()));
+    return false;
+  }
+  out.push_back(text);
+  return true;
+}
+
+void read_stop(Fields& fields, std::vector<std::string>& out) {
+  const Json* stop = fields.value("stop");
+  if (stop == nullptr) return;
+  if (stop->is_string()) {
+    // An empty string stops nothing; some clients send it for "none".
+    if (!stop->get_ref<const std::string&>().empty()) read_stop_string(fields, *stop, "stop", out);
+    return;
+  }
+  if (!stop->is_array()) {
+    return fields.fail_type("stop", "a string or a list of strings", *stop);
+  }
+  if (stop->size() > kMaxStops) {
+    return fields.fail("stop", in_quotes(fields.path("stop")) + " may list at most " + std::to_string(kMaxStops) +
+                                   " strings, and lists " + std::to_string(stop->size()));
+  }
+  for (const Json& item : *stop) {
+    if (!read_stop_string(fields, item, "stop[" + std::to_string(out.size()) + "]", out)) return;
+  }
+}
+
+std::optional<TokenId> parse_id(std::string_view text) {
+  TokenId id = 0;
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), id);
+  if (failure != std::errc{} || end != text.data() + text.size() || id < 0 || text != std::to_string(id)) return {};
+  return id;
+}
+
+void read_logit_bias(Fields& fields, std::vector<std::pair<TokenId, float>>& out) {
+  const Json* biases = fields.value("logit_bias");
+  if (biases == nullptr) return;
+  if (!biases->is_object()) {
+    return fields.fail_type("logit_bias", "an object of token ids and numbers", *biases);
+  }
+  if (biases->size() > kMaxBiases) {
+    return fields.fail("logit_bias", in_quotes(fields.path("logit_bias")) + " may have at most " +
+                                         std::to_string(kMaxBiases) + " entries");
+  }
+  for (const auto& [key, bias] : biases->items()) {
+    const std::string name = "logit_bias." + key.substr(0, 32);
+    const auto id = parse_id(key);
+    if (!id) return fields.fail(name, in_quotes(fields.path(name)) + " is not a token id: a whole number from 0");
+    if (!bias.is_number() || !(std::abs(bias.get<double>()) <= 100)) {
+      return fields.fail(name, in_quotes(fields.path(name)) + " must be a number from -100 to 100");
+    }
+    out.emplace_back(*id, bias.get<float>());
+  }
+}
+
+}  // namespace
+
+Error unknown_model(std::string_view wanted, const ModelInfo& model) {
+  std::string message = "the model " + in_quotes(wanted.substr(0, 128)) + " does not exist; this server has ";
+  message += in_quotes(model.name);
+  return {"model_not_found", message, "model"};
+}
+
+void read_model(Fields& fields, const ModelInfo& model) {
+  std::string wanted = model.name;
+  fields.read("model", wanted);
+  if (wanted != model.name) fields.fail(unknown_model(wanted, model));
+}
+
+void read_sampling(Fields& fields, SamplingParams& params) {
+  constexpr float kTop = 1.0F;
+  fields.read("temperature", params.temperature, Range{0, 100});
+  fields.read("top_p", params.top_p, Range{0, kTop, true});
+  fields.read("min_p", params.min_p, Range{0, kTop});
+  fields.read("repetition_penalty", params.repetition_penalty, Range{0, 10, true});
+  fields.read("presence_penalty", params.presence_penalty, Range{-2, 2});
+  fields.read("frequency_penalty", params.frequency_penalty, Range{-2, 2});
+  if (const Json* top_k = fields.value("top_k"); top_k != nullptr && *top_k != -1) {  // -1: off, as others write it
+    fields.read("top_k", params.top_k, 0, std::numeric_limits<std::int32_t>::max());
+  }
+  fields.read_bits("seed", params.seed);
+  fields.read("min_tokens", params.min_tokens, 0, kMaxTokens);
+  fields.read("ignore_eos", params.ignore_eos);
+  fields.read("stop_token_ids", params.stop_token_ids, kMaxStopTokens);
+  read_stop(fields, params.stop);
+  read_logit_bias(fields, params.logit_bias);
+}
+
+void read_timeout(Fields& fields, Request& request) {
+  float seconds = 0;
+  fields.read("timeout", seconds, Range{0, kMaxTimeoutMs / 1000.0, true});
+  if (seconds > 0) request.timeout_ms = std::max(1U, static_cast<std::uint32_t>(std::lround(seconds * 1000.0)));
+}
+
+}  // namespace headwater::gateway

@@ -1,0 +1,30 @@
+#pragma once
+// The fields that every dialect has, with the same names and meaning.
+
+#include "gateway/json_fields.h"
+#include "headwater/runtime.h"
+
+namespace headwater::gateway {
+
+/// Most tokens that a request may ask for.
+inline constexpr std::uint32_t kMaxTokens = 1'000'000;
+inline constexpr std::size_t kMaxStops = 16;
+inline constexpr std::size_t kMaxStopBytes = 256;
+inline constexpr std::size_t kMaxStopTokens = 64;
+inline constexpr std::size_t kMaxBiases = 1024;
+/// Longest timeout of a request: a day.
+inline constexpr std::uint32_t kMaxTimeoutMs = 86'400'000;
+
+Error unknown_model(std::string_view wanted, const ModelInfo& model);
+
+/// `model`, which need not be there; another one than ours is an error.
+void read_model(Fields& fields, const ModelInfo& model);
+
+/// Reads temperature, top_p, top_k, min_p, the penalties, logit_bias, seed, stop, stop_token_ids, min_tokens and
+/// ignore_eos. Not max_tokens and logprobs, which the dialects define differently.
+void read_sampling(Fields& fields, SamplingParams& params);
+
+/// `timeout`, in seconds with a fraction.
+void read_timeout(Fields& fields, Request& request);
+
+}  // namespace headwater::gateway

@@ -1,0 +1,103 @@
+#include "gateway/stats_collector.h"
+
+#include <limits>
+#include <span>
+
+namespace headwater::gateway {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+
+MetricFamily family(std::string name, std::string help, MetricType type) {
+  MetricFamily family;
+  family.name = std::move(name);
+  family.help = std::move(help);
+  family.type = type;
+  return family;
+}
+
+/// One value; a label where `label` is not empty.
+void add(MetricFamily& family, double value, const std::string& label = "", const std::string& label_value = "") {
+  ClientMetric metric;
+  if (!label.empty()) metric.label.push_back({label, label_value});
+  if (family.type == MetricType::Counter) metric.counter.value = value;
+  if (family.type == MetricType::Gauge) metric.gauge.value = value;
+  family.metric.push_back(std::move(metric));
+}
+
+MetricFamily single(std::string name, std::string help, MetricType type, double value) {
+  MetricFamily result = family(std::move(name), std::move(help), type);
+  add(result, value);
+  return result;
+}
+
+/// `counts` holds how many values fell into each bucket, the last one for those above all bounds.
+MetricFamily histogram(std::string name, std::string help, std::span<const double> bounds,
+                       std::span<const std::uint64_t> counts, double sum) {
+  MetricFamily result = family(std::move(name), std::move(help), MetricType::Histogram);
+  ClientMetric metric;
+  std::uint64_t so_far = 0;
+  for (std::size_t i = 0; i <= bounds.size(); ++i) {
+    so_far += i < counts.size() ? counts[i] : 0;
+    const double bound = i < bounds.size() ? bounds[i] : std::numeric_limits<double>::infinity();
+    metric.histogram.bucket.push_back({so_far, bound});
+  }
+  metric.histogram.sample_count = so_far;
+  metric.histogram.sample_sum = sum;
+  result.metric.push_back(std::move(metric));
+  return result;
+}
+
+double number(std::uint64_t value) { return static_cast<double>(value); }
+
+}  // namespace
+
+std::vector<MetricFamily> StatsCollector::Collect() const {
+  const Stats stats = runtime_.stats();
+  std::vector<MetricFamily> all;
+
+  auto requests = family("headwater_requests_total", "Requests by outcome.", MetricType::Counter);
+  add(requests, number(stats.finished), "outcome", "finished");
+  add(requests, number(stats.failed), "outcome", "failed");
+  add(requests, number(stats.cancelled), "outcome", "cancelled");
+  add(requests, number(stats.rejected + refused_), "outcome", "rejected");
+  all.push_back(std::move(requests));
+
+  auto blocks = family("headwater_kv_blocks", "Blocks of the KV cache by state.", MetricType::Gauge);
+  add(blocks, number(stats.blocks_free), "state", "free");
+  add(blocks, number(stats.blocks_active), "state", "active");
+  add(blocks, number(stats.blocks_cached), "state", "cached");
+  all.push_back(std::move(blocks));
+
+  const auto counter = [&](const char* name, const char* help, std::uint64_t value) {
+    all.push_back(single(name, help, MetricType::Counter, number(value)));
+  };
+  const auto gauge = [&](const char* name, const char* help, std::uint64_t value) {
+    all.push_back(single(name, help, MetricType::Gauge, number(value)));
+  };
+  counter("headwater_requests_accepted_total", "Requests that were given credit.", stats.accepted);
+  gauge("headwater_requests_in_flight", "Requests accepted and not ended.", stats.in_flight);
+  gauge("headwater_requests_running", "Requests in the running batch.", stats.running);
+  gauge("headwater_requests_queued", "Requests waiting for a place in the batch.", stats.queued);
+  counter("headwater_prompt_tokens_total", "Prompt tokens of accepted requests.", stats.prompt_tokens);
+  counter("headwater_generation_tokens_total", "Tokens generated.", stats.generation_tokens);
+  counter("headwater_prefix_cache_query_tokens_total", "Prompt tokens looked up in the prefix cache.",
+          stats.prefix_query_tokens);
+  counter("headwater_prefix_cache_hit_tokens_total", "Of those, tokens found.", stats.prefix_hit_tokens);
+  gauge("headwater_kv_blocks_total", "Blocks of the KV cache.", stats.blocks_total);
+  gauge("headwater_kv_block_tokens", "Tokens of one block.", stats.block_tokens);
+  counter("headwater_cache_evictions_total", "Cached blocks given up.", stats.evictions);
+  counter("headwater_preemptions_total", "Running requests set back for want of blocks.", stats.preemptions);
+  counter("headwater_steps_total", "Forward passes.", stats.steps);
+  counter("headwater_stage_restarts_total", "Stages started anew after a failure.", stats.stage_restarts);
+
+  all.push_back(histogram("headwater_step_seconds", "Time of a forward pass.", kStepSecondsBounds,
+                          stats.step_seconds_counts, stats.step_seconds_sum));
+  all.push_back(histogram("headwater_batch_size", "Sequences of a forward pass.", kBatchSizeBounds,
+                          stats.batch_size_counts, number(stats.batch_rows_sum)));
+  return all;
+}
+
+}  // namespace headwater::gateway

@@ -1,0 +1,194 @@
+#include "gateway/websocket_session.h"
+
+namespace headwater::gateway {
+namespace {
+
+/// Messages up to this size take less time to parse than a change of threads is worth.
+constexpr std::size_t kParsedInPlace = 64 << 10;
+/// How long a slow reader has to take the write under way and then the close frame.
+constexpr auto kCutOffPatience = std::chrono::seconds(2);
+
+beast::string_view view(std::string_view text) { return {text.data(), text.size()}; }
+
+}  // namespace
+
+WebSocketSession::WebSocketSession(Hub& hub, beast::tcp_stream stream, SessionSlot slot, std::string tenant)
+    : hub_(hub),
+      strand_(stream.get_executor()),
+      socket_(std::move(stream)),
+      slot_(std::move(slot)),
+      tenant_(std::move(tenant)),
+      queue_changed_(strand_),
+      cut_off_timer_(strand_) {
+  hub_.metrics.connection_opened();
+}
+
+WebSocketSession::~WebSocketSession() {
+  hub_.sessions.remove(this);
+  hub_.metrics.connection_closed();
+}
+
+void WebSocketSession::start(std::shared_ptr<WebSocketSession> session, HttpRequest upgrade) {
+  session->hub_.sessions.add(session);
+  net::co_spawn(
+      session->strand_, [session, upgrade = std::move(upgrade)]() mutable { return session->run(std::move(upgrade)); },
+      log_failure);
+}
+
+void WebSocketSession::end(bool at_once) {
+  net::post(strand_, [self = shared_from_this(), at_once] {
+    if (at_once) return self->close_socket();
+    if (!self->closing_) self->closing_.emplace(websocket::close_code::going_away, "the server is shutting down");
+    self->queue_changed_.notify();
+  });
+}
+
+Awaitable<void> WebSocketSession::run(HttpRequest upgrade) {
+  beast::get_lowest_layer(socket_).expires_never();  // the WebSocket has timeouts of its own
+  websocket::stream_base::timeout timeouts{};
+  timeouts.handshake_timeout = hub_.options.header_timeout;
+  timeouts.idle_timeout = hub_.options.idle_timeout;
+  timeouts.keep_alive_pings = true;
+  socket_.set_option(timeouts);
+  socket_.read_message_max(hub_.options.max_body_bytes);
+  socket_.set_option(websocket::stream_base::decorator(
+      [](websocket::response_type& response) { response.set(http::field::server, "headwater"); }));
+
+  ErrorCode error;
+  co_await socket_.async_accept(upgrade, into(error));
+  hub_.metrics.count_response(error ? 400 : 101);
+  if (error) co_return close_socket();
+  bridge_.emplace(hub_.runtime, hub_.metrics, strand_,
+                  [this](const std::vector<TokenEvent>& events) { on_events(events); });
+  net::co_spawn(
+      strand_, [self = shared_from_this()] { return self->write_frames(); }, log_failure);
+  co_await read_frames();
+  reading_ = false;
+  bridge_.reset();
+  queue_changed_.notify();
+}
+
+Awaitable<void> WebSocketSession::read_frames() {
+  for (;;) {
+    ErrorCode error;
+    beast::flat_buffer buffer;
+    co_await socket_.async_read(buffer, into(error));
+    if (error) co_return;
+    if (!bridge_) continue;  // being cut off: only the peer's close frame is waited for
+    if (!socket_.got_text()) {
+      send(error_frame(std::nullopt, {"invalid_request", "binary frames are not understood; send JSON as text", ""}));
+      continue;
+    }
+    const std::string_view text(static_cast<const char*>(buffer.cdata().data()), buffer.size());
+    ClientFrame frame;
+    const auto work = [&] { frame = parse_frame(text, hub_.model); };
+    if (text.size() > kParsedInPlace) {
+      co_await run_in(hub_.workers, work);
+    } else {
+      work();
+    }
+    on_frame(std::move(frame));
+  }
+}
+
+void WebSocketSession::on_frame(ClientFrame frame) {
+  if (!bridge_) return;
+  if (auto* bad = std::get_if<BadFrame>(&frame)) {
+    hub_.metrics.count_refused();
+    send(error_frame(bad->id, bad->error));
+  } else if (auto* wanted = std::get_if<GenerateFrame>(&frame)) {
+    generate(std::move(*wanted));
+  } else {
+    cancel(std::get<CancelFrame>(frame));
+  }
+}
+
+void WebSocketSession::generate(GenerateFrame frame) {
+  if (request_of_.contains(frame.id)) {
+    hub_.metrics.count_refused();
+    return send(error_frame(
+        frame.id, {"duplicate_id", "a request with this id is under way on this connection; choose another", "id"}));
+  }
+  frame.request.cache_salt = cache_salt(tenant_, frame.request.cache_salt);
+  const auto ticket = bridge_->submit(std::move(frame.request));
+  if (!ticket) return send(error_frame(frame.id, ticket.error()));
+  request_of_[frame.id] = ticket->id;
+  name_of_[ticket->id] = frame.id;
+  send(accepted_frame(frame.id, *ticket));
+}
+
+void WebSocketSession::cancel(const CancelFrame& frame) {
+  const auto found = request_of_.find(frame.id);
+  if (found == request_of_.end()) {
+    return send(error_frame(
+        frame.id, {"not_found", "no request with this id is under way on this connection; it may have ended", "id"}));
+  }
+  bridge_->cancel(found->second);
+}
+
+void WebSocketSession::on_events(const std::vector<TokenEvent>& events) {
+  for (const TokenEvent& event : events) {
+    const auto found = name_of_.find(event.id);
+    if (found == name_of_.end()) continue;
+    const std::string name = found->second;
+    if (event.terminal()) {
+      name_of_.erase(found);
+      request_of_.erase(name);
+    }
+    send(event_frame(name, event));
+    if (!bridge_) return;
+  }
+}
+
+void WebSocketSession::send(const Json& frame) {
+  if (closing_) return;
+  // Looked at before the frame is added, so that one large frame never counts as a slow reader.
+  if (queued_bytes_ > hub_.options.max_unsent_bytes) {
+    return cut_off(websocket::close_code::policy_error, "too slow: the answers are not being read");
+  }
+  queue_.push_back(to_text(frame));
+  queued_bytes_ += queue_.back().size();
+  queue_changed_.notify();
+}
+
+void WebSocketSession::cut_off(websocket::close_code code, std::string_view reason) {
+  closing_.emplace(code, view(reason));
+  queue_.clear();  // the frame being written has been taken out already
+  queued_bytes_ = 0;
+  bridge_.reset();
+  request_of_.clear();
+  name_of_.clear();
+  cut_off_timer_.expires_after(kCutOffPatience);
+  cut_off_timer_.async_wait([weak = weak_from_this()](const ErrorCode& error) {
+    const auto self = weak.lock();
+    if (self && !error) self->close_socket();
+  });
+  queue_changed_.notify();
+}
+
+Awaitable<void> WebSocketSession::write_frames() {
+  ErrorCode error;
+  while (!error && reading_) {
+    if (queue_.empty()) {
+      if (closing_) break;
+      co_await queue_changed_.wait();
+      continue;
+    }
+    const std::string frame = std::move(queue_.front());
+    queue_.pop_front();
+    socket_.text(true);
+    co_await socket_.async_write(net::buffer(frame), into(error));
+    queued_bytes_ -= std::min(queued_bytes_, frame.size());
+  }
+  if (!error && reading_ && closing_) co_await socket_.async_close(*closing_, into(error));
+  close_socket();
+}
+
+void WebSocketSession::close_socket() {
+  bridge_.reset();
+  cut_off_timer_.cancel();
+  beast::get_lowest_layer(socket_).close();
+  queue_changed_.notify();
+}
+
+}  // namespace headwater::gateway

@@ -1,0 +1,210 @@
+#include "gateway/http_session.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/gateway/live_server.h"
+
+namespace headwater::test {
+namespace {
+
+using gateway::ServerOptions;
+using std::chrono::milliseconds;
+
+const Json kChat = {{"messages", {{{"role", "user"}, {"content", "hi"}}}}};
+
+TEST(HttpSession, AnswersManyRequestsOnOneConnection) {
+  LiveServer live;
+  HttpClient client(live);
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(client.get("/health").status, 200U);
+    EXPECT_EQ(client.post("/v1/chat/completions", kChat).status, 200U);
+  }
+}
+
+TEST(HttpSession, AnswersPipelinedRequestsInTheirOrder) {
+  LiveServer live;
+  HttpClient client(live);
+  live.runtime.hold();
+  client.send(http::verb::post, "/v1/chat/completions", kChat.dump());
+  client.send(http::verb::get, "/v1/models");
+  client.send(http::verb::get, "/nowhere");
+  ASSERT_TRUE(live.runtime.wait_accepted(1));
+  live.runtime.release();
+  EXPECT_EQ(client.receive().json()["object"], "chat.completion");
+  EXPECT_EQ(client.receive().json()["object"], "list");
+  EXPECT_EQ(client.receive().status, 404U);
+}
+
+TEST(HttpSession, SaysWhichMethodsAPathTakes) {
+  LiveServer live;
+  HttpClient client(live);
+  const Answer get = client.get("/v1/chat/completions");
+  EXPECT_EQ(get.status, 405U);
+  EXPECT_EQ(get.header("Allow"), "POST");
+  EXPECT_EQ(get.code(), "method_not_allowed");
+  client.send(http::verb::delete_, "/health");
+  const Answer other = client.receive();
+  EXPECT_EQ(other.status, 405U);
+  EXPECT_EQ(other.header("Allow"), "GET, HEAD");
+  const Answer with_body = client.post("/v1/models", kChat);
+  EXPECT_EQ(with_body.status, 405U);
+  EXPECT_TRUE(client.closed());
+}
+
+TEST(HttpSession, AnswersHeadWithoutABody) {
+  LiveServer live;
+  HttpClient client(live);
+  client.send(http::verb::head, "/health");
+  const Answer head = client.receive(true);
+  EXPECT_EQ(head.status, 200U);
+  EXPECT_EQ(head.body, "");
+  EXPECT_EQ(client.get("/health").status, 200U);
+}
+
+TEST(HttpSession, Answers404ForAnUnknownPath) {
+  LiveServer live;
+  const Answer answer = HttpClient(live).get("/v2/models");
+  EXPECT_EQ(answer.status, 404U);
+  EXPECT_EQ(answer.code(), "not_found");
+}
+
+TEST(HttpSession, TakesOnlyJson) {
+  LiveServer live;
+  const auto status = [&](const std::string& type) {
+    return HttpClient(live).post_text("/v1/chat/completions", kChat.dump(), {{"Content-Type", type}}).status;
+  };
+  EXPECT_EQ(status("text/plain"), 415U);
+  EXPECT_EQ(status("application/x-www-form-urlencoded"), 415U);
+  EXPECT_EQ(status("application/json; charset=utf-8"), 200U);
+  EXPECT_EQ(status("Application/JSON"), 200U);
+}
+
+TEST(HttpSession, WantsAKeyWhereKeysAreSet) {
+  ServerOptions options;
+  options.api_keys = {"alpha", "beta"};
+  LiveServer live(options);
+  const auto answer = [&](const std::string& authorization) {
+    return HttpClient(live).post("/v1/chat/completions", kChat, {{"Authorization", authorization}});
+  };
+  EXPECT_EQ(answer("Bearer alpha").status, 200U);
+  EXPECT_EQ(answer("bearer beta").status, 200U);
+  for (const char* wrong : {"", "Bearer", "Bearer ", "Bearer alph", "Bearer alphaa", "Basic alpha", "alpha"}) {
+    const Answer refused = answer(wrong);
+    EXPECT_EQ(refused.status, 401U) << wrong;
+    EXPECT_EQ(refused.code(), "invalid_api_key");
+  }
+  EXPECT_EQ(HttpClient(live).get("/health").status, 200U);
+  EXPECT_EQ(HttpClient(live).get("/ready").status, 200U);
+  EXPECT_EQ(HttpClient(live).get("/metrics").status, 401U);
+  EXPECT_EQ(HttpClient(live).get("/v1/models").status, 401U);
+  const auto requests = live.runtime.requests();
+  ASSERT_EQ(requests.size(), 2U);
+  EXPECT_NE(requests[0].cache_salt, "");
+  EXPECT_NE(requests[0].cache_salt, requests[1].cache_salt);
+}
+
+TEST(HttpSession, RefusesABodyThatIsTooLargeBeforeReadingIt) {
+  ServerOptions options;
+  options.max_body_bytes = 1000;
+  LiveServer live(options);
+  HttpClient announced(live);
+  announced.send_raw("POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000000\r\n\r\n");
+  EXPECT_EQ(announced.receive().status, 413U);
+  EXPECT_TRUE(announced.closed());
+
+  HttpClient chunked(live);
+  chunked.send_raw("POST /v1/completions HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+  chunked.send_raw("800\r\n" + std::string(0x800, ' ') + "\r\n");
+  const Answer answer = chunked.receive();
+  EXPECT_EQ(answer.status, 413U);
+  EXPECT_EQ(answer.code(), "payload_too_large");
+}
+
+TEST(HttpSession, TakesABodyInChunks) {
+  LiveServer live;
+  HttpClient client(live);
+  client.send_raw("POST /tokenize HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+  client.send_raw("b\r\n{\"prompt\": \r\n5\r\n\"ab\"}\r\n0\r\n\r\n");
+  EXPECT_EQ(client.receive().json()["count"], 3);
+}
+
+TEST(HttpSession, AsksForTheBodyWhereTheClientWaitsToBeAsked) {
+  LiveServer live;
+  HttpClient client(live);
+  client.send_raw("POST /tokenize HTTP/1.1\r\nHost: x\r\nContent-Length: 16\r\nExpect: 100-continue\r\n\r\n");
+  char line[25] = {};
+  net::read(client.socket(), net::buffer(line, 25));
+  EXPECT_EQ(std::string(line, 25), "HTTP/1.1 100 Continue\r\n\r\n");
+  client.send_raw("{\"prompt\": \"ab\"}");
+  EXPECT_EQ(client.receive().json()["count"], 3);
+}
+
+TEST(HttpSession, RefusesWhatIsNotHttp) {
+  LiveServer live;
+  HttpClient client(live);
+  client.send_raw("EHLO example.org\r\n\r\n");
+  EXPECT_EQ(client.receive().status, 400U);
+  EXPECT_TRUE(client.closed());
+}
+
+TEST(HttpSession, RefusesAnEndlessHeader) {
+  LiveServer live;
+  HttpClient client(live);
+  client.send_raw("GET /health HTTP/1.1\r\nX: " + std::string(40'000, 'x'));
+  EXPECT_EQ(client.receive().status, 431U);
+}
+
+TEST(HttpSession, ClosesAConnectionWhoseHeaderOrBodyDoesNotCome) {
+  ServerOptions options;
+  options.header_timeout = options.body_timeout = options.idle_timeout = milliseconds(100);
+  LiveServer live(options);
+  HttpClient silent(live);
+  HttpClient slow_header(live);
+  slow_header.send_raw("GET /health HTTP/1.1\r\nX: ");
+  HttpClient slow_body(live);
+  slow_body.send_raw("POST /tokenize HTTP/1.1\r\nHost: x\r\nContent-Length: 16\r\n\r\n{");
+  EXPECT_TRUE(silent.closed());
+  EXPECT_TRUE(slow_header.closed());
+  EXPECT_TRUE(slow_body.closed());
+}
+
+TEST(HttpSession, CancelsTheRequestOfAClientThatGoes) {
+  LiveServer live;
+  live.runtime.hold();
+  {
+    HttpClient whole(live);
+    whole.send(http::verb::post, "/v1/chat/completions", kChat.dump());
+    Json streamed = kChat;
+    streamed["stream"] = true;
+    HttpClient stream(live);
+    stream.send(http::verb::post, "/v1/chat/completions", streamed.dump());
+    ASSERT_TRUE(live.runtime.wait_accepted(2));
+    live.runtime.let_through(2);
+  }
+  EXPECT_TRUE(live.runtime.wait_cancelled(2));
+  EXPECT_EQ(HttpClient(live).get("/health").status, 200U);
+}
+
+TEST(HttpSession, AnswersHttp10AndCloses) {
+  LiveServer live;
+  HttpClient client(live);
+  Json body = kChat;
+  body["stream"] = true;
+  const std::string text = body.dump();
+  client.send_raw("POST /v1/chat/completions HTTP/1.0\r\nContent-Length: " + std::to_string(text.size()) + "\r\n\r\n" +
+                  text);
+  const Answer answer = client.receive();
+  EXPECT_EQ(answer.header("Transfer-Encoding"), "");
+  ASSERT_FALSE(answer.events().empty());
+  EXPECT_EQ(answer.events().back(), "[DONE]");
+}
+
+TEST(HttpSession, SaysThatTheStreamIsForWebSockets) {
+  LiveServer live;
+  const Answer answer = HttpClient(live).get("/v1/stream");
+  EXPECT_EQ(answer.status, 426U);
+  EXPECT_EQ(answer.code(), "websocket_expected");
+}
+
+}  // namespace
+}  // namespace headwater::test
