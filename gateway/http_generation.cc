@@ -51,7 +51,7 @@ Awaitable<bool> HttpSession::generate(Endpoint endpoint, const std::string& tena
   }
   if (!*call) {
     hub_.metrics.count_refused();
-    co_return co_await reply(error_reply(call->error()), request);
+    co_return co_await reply_error(call->error(), request);
   }
   GenerateCall& parsed = **call;
   parsed.base.cache_salt = cache_salt(tenant, parsed.base.cache_salt);
@@ -59,7 +59,7 @@ Awaitable<bool> HttpSession::generate(Endpoint endpoint, const std::string& tena
   const Dialect& dialect = endpoint == Endpoint::chat ? chat_dialect() : completions_dialect();
   Generation generation(hub_, strand_, std::move(parsed), dialect);
   if (const auto started = generation.start(); !started) {
-    co_return co_await reply(error_reply(started.error()), request);
+    co_return co_await reply_error(started.error(), request);
   }
 
   generation_ = &generation;
@@ -84,9 +84,10 @@ Awaitable<bool> HttpSession::await_answer(Generation& generation, const HttpRequ
   }
   if (generation.abandoned()) co_return false;
   // A call that fails before its stream has begun can still have the right status.
-  if (generation.failure()) co_return co_await reply(error_reply(*generation.failure()), request);
+  if (generation.failure()) co_return co_await reply_error(*generation.failure(), request);
   if (stream) co_return co_await stream_answer(generation, request);
-  co_return co_await reply(json_reply(generation.whole()), request);
+  HttpResponse response = json_reply(generation.whole());
+  co_return co_await reply(response, request);
 }
 
 Awaitable<bool> HttpSession::stream_answer(Generation& generation, const HttpRequest& request) {
@@ -114,14 +115,17 @@ Awaitable<bool> HttpSession::stream_answer(Generation& generation, const HttpReq
       if (net::steady_timer::clock_type::now() < deadline) continue;
       text = kSseComment;
     }
-    if (!co_await write_chunk(std::move(text), chunked)) co_return false;
+    if (!co_await write_chunk(text, chunked)) co_return false;
   }
   if (error) co_return false;
-  if (chunked) co_await net::async_write(stream_, http::make_chunk_last(), into(error));
+  if (chunked) {
+    const auto last_chunk = http::make_chunk_last();
+    co_await net::async_write(stream_, last_chunk, into(error));
+  }
   co_return !error && head.keep_alive();
 }
 
-Awaitable<bool> HttpSession::write_chunk(std::string text, bool chunked) {
+Awaitable<bool> HttpSession::write_chunk(const std::string& text, bool chunked) {
   ErrorCode error;
   stream_.expires_after(hub_.options.write_timeout);
   const net::const_buffer data = net::buffer(text);

@@ -102,7 +102,7 @@ Awaitable<bool> HttpSession::serve_one() {
   if (wrong) {
     HttpResponse response = error_reply(*wrong);
     if (response.result_int() == 405) response.set(http::field::allow, std::string(allowed_methods(route)));
-    co_return co_await reply(std::move(response), request);
+    co_return co_await reply(response, request);
   }
   if (!whole && !co_await read_body(parser)) co_return false;
   if (route.endpoint == Endpoint::stream && websocket::is_upgrade(request)) {
@@ -130,13 +130,13 @@ Awaitable<bool> HttpSession::read_header(Parser& parser) {
   if (!error) co_return true;
   if (error == http::error::end_of_stream || error == net::error::operation_aborted) co_return false;
   if (error.category() == net::error::get_system_category()) co_return false;
-  co_return co_await refuse(error_of(error));
+  const Error why = error_of(error);
+  const Route unknown;
+  co_return co_await refuse(why, unknown);
 }
 
 Awaitable<bool> HttpSession::read_body(Parser& parser) {
   ErrorCode error;
-  const auto length = parser.content_length();
-  if (length && *length > hub_.options.max_body_bytes) co_return co_await refuse(error_of(http::error::body_limit));
   stream_.expires_after(hub_.options.body_timeout);
   if (beast::iequals(parser.get()[http::field::expect], "100-continue")) {
     constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -146,8 +146,10 @@ Awaitable<bool> HttpSession::read_body(Parser& parser) {
   if (!error) co_return true;
   const bool answerable = error == http::error::body_limit || error == beast::error::timeout ||
                           error == http::error::bad_chunk || error == http::error::bad_chunk_extension;
-  if (answerable && stream_.socket().is_open()) co_return co_await refuse(error_of(error));
-  co_return false;
+  if (!answerable || !stream_.socket().is_open()) co_return false;
+  const Error why = error_of(error);
+  const Route unknown;
+  co_return co_await refuse(why, unknown);
 }
 
 Awaitable<bool> HttpSession::dispatch(const Route& route, const std::string& tenant, HttpRequest& request) {
@@ -156,7 +158,7 @@ Awaitable<bool> HttpSession::dispatch(const Route& route, const std::string& ten
   }
   if (route.endpoint == Endpoint::stream) {
     const Error error{"websocket_expected", "/v1/stream speaks WebSocket; connect with ws://", ""};
-    co_return co_await reply(error_reply(error), request);
+    co_return co_await reply_error(error, request);
   }
   HttpResponse response;
   const auto work = [&] { response = answer_at_once(hub_, route, request.body()); };
@@ -165,10 +167,15 @@ Awaitable<bool> HttpSession::dispatch(const Route& route, const std::string& ten
   } else {
     work();
   }
-  co_return co_await reply(std::move(response), request);
+  co_return co_await reply(response, request);
 }
 
-Awaitable<bool> HttpSession::reply(HttpResponse response, const HttpRequest& request) {
+Awaitable<bool> HttpSession::reply_error(const Error& error, const HttpRequest& request) {
+  HttpResponse response = error_reply(error);
+  co_return co_await reply(response, request);
+}
+
+Awaitable<bool> HttpSession::reply(HttpResponse& response, const HttpRequest& request) {
   ErrorCode error;
   response.version(request.version());
   response.keep_alive(request.keep_alive() && !ending_ && hub_.accepting);

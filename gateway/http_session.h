@@ -33,14 +33,16 @@ class HttpSession : public Session, public std::enable_shared_from_this<HttpSess
   Awaitable<bool> generate(Endpoint endpoint, const std::string& tenant, const HttpRequest& request);
   Awaitable<bool> await_answer(Generation& generation, const HttpRequest& request, bool stream);
   Awaitable<bool> stream_answer(Generation& generation, const HttpRequest& request);
-  Awaitable<bool> write_chunk(std::string text, bool chunked);
+  Awaitable<bool> write_chunk(const std::string& text, bool chunked);
   /// Watches for the end of the connection while an answer is made; requests that come meanwhile are kept.
   Awaitable<void> watch(Generation& generation);
   Awaitable<void> stop_watching();
 
-  Awaitable<bool> reply(HttpResponse response, const HttpRequest& request);
+  // Arguments of awaited calls are named objects: GCC 12 may destroy temporaries there twice.
+  Awaitable<bool> reply(HttpResponse& response, const HttpRequest& request);
+  Awaitable<bool> reply_error(const Error& error, const HttpRequest& request);
   /// An answer to a request that was not read to its end; the connection cannot be used on.
-  Awaitable<bool> refuse(const Error& error, const Route& route = {});
+  Awaitable<bool> refuse(const Error& error, const Route& route);
   Awaitable<void> linger();
 
   Hub& hub_;

@@ -28,14 +28,28 @@ class FakeRuntime : public Runtime {
   // ---- what a test sets and asks; any thread ----------------------------------------------------------
 
   /// Steps wait for let_through() from now on.
-  void hold() { set([&] { held_ = true, permits_ = 0; }); }
-  void let_through(std::uint64_t steps) { set([&] { permits_ += steps; }); }
-  void release() { set([&] { held_ = false; }); }
+  void hold() {
+    set([&] { held_ = true, permits_ = 0; });
+  }
+  void let_through(std::uint64_t steps) {
+    set([&] { permits_ += steps; });
+  }
+  void release() {
+    set([&] { held_ = false; });
+  }
   /// Every word is followed by so many dots.
-  void pad_words(std::size_t bytes) { set([&] { padding_ = bytes; }); }
-  void refuse_with(std::optional<Error> error) { set([&] { refusal_ = std::move(error); }); }
-  void limit_in_flight(std::size_t n) { set([&] { limit_ = n; }); }
-  void drain_now() { set([&] { draining_ = true; }); }
+  void pad_words(std::size_t bytes) {
+    set([&] { padding_ = bytes; });
+  }
+  void refuse_with(std::optional<Error> error) {
+    set([&] { refusal_ = std::move(error); });
+  }
+  void limit_in_flight(std::size_t n) {
+    set([&] { limit_ = n; });
+  }
+  void drain_now() {
+    set([&] { draining_ = true; });
+  }
 
   /// The requests that were accepted, in order.
   std::vector<Request> requests() {
@@ -243,7 +257,8 @@ class FakeRuntime : public Runtime {
   static PositionLogprobs scored(TokenId id, const std::string& bytes, float logprob, std::uint32_t n) {
     PositionLogprobs position{{id, logprob, bytes}, {}};
     if (n > 0) position.top.push_back({id, logprob, bytes});
-    for (std::uint32_t i = 1; i < n; ++i) position.top.push_back({TokenId(i), logprob - float(i), std::string(1, char('A' + i))});
+    for (std::uint32_t i = 1; i < n; ++i)
+      position.top.push_back({TokenId(i), logprob - float(i), std::string(1, char('A' + i))});
     return position;
   }
 
@@ -256,7 +271,8 @@ class FakeRuntime : public Runtime {
       events.push_back(event(id, live, Kind::cancelled));
       return;
     }
-    if (prompt.find("TOO LONG") != std::string::npos) return fail(id, live, {"context_length_exceeded", "too long", "prompt"}, events);
+    if (prompt.find("TOO LONG") != std::string::npos)
+      return fail(id, live, {"context_length_exceeded", "too long", "prompt"}, events);
     if (prompt.find("BREAK") != std::string::npos && live.words == 2) {
       return fail(id, live, {"stage_failed", "the stage broke", ""}, events);
     }
@@ -265,7 +281,8 @@ class FakeRuntime : public Runtime {
       scores.token_ids = live.prompt;
       for (std::size_t i = 0; i < live.prompt.size(); ++i) {
         const float logprob = i == 0 ? std::numeric_limits<float>::quiet_NaN() : -float(i);
-        scores.logprobs.push_back(scored(live.prompt[i], std::string(1, char(live.prompt[i])), logprob, i == 0 ? 0 : *params.prompt_logprobs));
+        scores.logprobs.push_back(scored(live.prompt[i], std::string(1, char(live.prompt[i])), logprob,
+                                         i == 0 ? 0 : *params.prompt_logprobs));
       }
       events.push_back(std::move(scores));
     }

@@ -17,7 +17,8 @@ TEST(JsonText, ReadsJson) {
 }
 
 TEST(JsonText, RefusesWhatIsNotJson) {
-  for (const char* text : {"", "{", "{'a': 1}", "[1,]", "nul", "{} {}", "NaN", "Infinity", "-Infinity", "01", "\"\\ud800\""}) {
+  for (const char* text :
+       {"", "{", "{'a': 1}", "[1,]", "nul", "{} {}", "NaN", "Infinity", "-Infinity", "01", "\"\\ud800\""}) {
     EXPECT_EQ(code_of(text), "invalid_json") << text;
   }
 }

@@ -3,7 +3,8 @@
 
 #include <gtest/gtest.h>
 
-#include <boost/asio/connect.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/write.hpp>
 
 #include "gateway/asio.h"
 #include "gateway/json_text.h"
@@ -134,11 +135,10 @@ class WsClient {
       if (!authorization.empty()) request.set(http::field::authorization, authorization);
     }));
     socket_.read_message_max(0);
-    socket_.handshake(response_, "localhost", "/v1/stream", error_);
+    socket_.handshake("localhost", "/v1/stream", error_);
   }
 
   websocket::stream<net::ip::tcp::socket>& socket() { return socket_; }
-  unsigned handshake_status() const { return response_.result_int(); }
 
   void send(const Json& frame) { send_text(frame.dump()); }
   void send_text(const std::string& text) {
@@ -170,7 +170,6 @@ class WsClient {
  private:
   net::io_context context_;
   websocket::stream<net::ip::tcp::socket> socket_;
-  websocket::response_type response_;
   beast::error_code error_;
 };
 
