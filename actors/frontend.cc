@@ -69,6 +69,8 @@ class Frontend : public caf::event_based_actor {
     };
   }
 
+  void on_exit() override { wire_ = {}; }
+
   void open(SubmitRequest& message) {
     auto request = std::make_shared<schedule::AdmittedRequest>(*message.request);
     request->epoch = epoch_;

@@ -45,6 +45,8 @@ class StageActor : public caf::event_based_actor {
   virtual void on_cancel(CancelRequests& cancel);
 
   caf::behavior make_behavior() override;
+  /// Lets go of the neighbours: handles that point at each other would keep all of them alive.
+  void on_exit() override { wire_ = {}; }
 
   const StageContext& context() const { return context_; }
   const Assets& assets() const { return *context_.assets; }

@@ -45,6 +45,11 @@ class Supervisor : public caf::event_based_actor {
     };
   }
 
+  void on_exit() override {
+    stages_.clear();
+    frontend_ = nullptr;
+  }
+
   void start_all() {
     for (const topology::Stage& stage : topology_.stages) {
       for (std::uint32_t replica = 0; replica < stage.replicas; ++replica) {
