@@ -15,6 +15,7 @@ schedule::SchedulerOptions options_for(const StageContext& context) {
   options.prefill_chunk = static_cast<std::uint32_t>(context.stage.integer("prefill_chunk"));
   options.block_tokens = context.assets->block_tokens;
   options.total_blocks = context.assets->total_blocks;
+  options.share_prefixes = context.cache.enable_prefix_caching;
   return options;
 }
 

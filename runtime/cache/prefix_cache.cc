@@ -139,6 +139,7 @@ void PrefixCache::publish(RequestId request, std::span<const BlockId> blocks, st
   if (!cache.options.enabled || found == cache.places.end()) return;
   Place& place = found->second;
   const std::size_t size = cache.options.block_tokens;
+  if (tokens.size() != blocks.size() * size) throw std::logic_error("blocks were published without their tokens");
   for (std::size_t i = 0; i < blocks.size(); ++i) {
     const auto part = tokens.subspan(i * size, size);
     const Key key = block_key(place.key, part);
@@ -149,6 +150,9 @@ void PrefixCache::publish(RequestId request, std::span<const BlockId> blocks, st
       return;
     }
     Block& block = cache.at(blocks[i]);
+    if (block.state != State::active || block.indexed) {
+      throw std::logic_error("block " + std::to_string(blocks[i]) + " was published twice, or while not in use");
+    }
     block.indexed = true;
     block.key = key;
     block.parent = place.block;

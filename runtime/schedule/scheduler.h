@@ -16,19 +16,22 @@
 namespace headwater::schedule {
 
 struct SchedulerOptions {
-  std::uint32_t max_batch_size = 48;    ///< sequences in one step
+  std::uint32_t max_batch_size = 48;    ///< sequences in one step; no more than max_step_tokens take part
   std::uint32_t max_step_tokens = 512;  ///< rows in one step
   std::uint32_t prefill_chunk = 256;    ///< prompt tokens of one sequence in one step
   std::uint32_t block_tokens = 32;
   std::uint32_t total_blocks = 0;  ///< of the pool
+  /// Whether the prefix cache is on: then a sequence waits while another computes what it begins with.
+  bool share_prefixes = true;
 };
 
 /// A request with the blocks that the prefix cache found for it.
 struct MatchedSequence {
   RequestPtr request;
-  std::vector<TokenId> tokens;      ///< prompt, and after a preemption what was generated
-  std::vector<BlockId> blocks;      ///< referenced in the cache for this request
-  std::uint32_t cached_tokens = 0;  ///< whole blocks; < tokens.size()
+  std::vector<TokenId> tokens;  ///< prompt, and after a preemption what was generated
+  std::vector<BlockId> blocks;  ///< referenced in the cache for this request
+  std::uint32_t cached_tokens =
+      0;  ///< blocks.size() * block_tokens; less than tokens.size(), so tokens are never empty
 };
 
 /// Blocks to publish: filled, in order, since the last time.
@@ -81,9 +84,10 @@ class Scheduler {
   void on_result(const StepResult& result);
 
   /// Decides everything that can be decided now. Call after each of the above.
-  /// Policy: decode first; then prompt chunks, round robin over connections, first come first served in each, until a
-  /// limit is reached. If blocks run out: waiting sequences give up their pins (newest first), then the newest running
-  /// sequence is preempted; the oldest always goes on.
+  /// Policy: decode first; then prompt chunks of those that run, oldest first; then new ones, round robin over
+  /// connections, first come first served in each, until a limit is reached. One whose prefix is being computed by
+  /// another waits for that. If blocks run out: waiting sequences give up their pins (newest first), then the newest
+  /// running sequences are preempted; the oldest always goes on.
   SchedulerOutput poll(TimeNs now);
 
   bool idle() const;  ///< no sequence and no step in flight

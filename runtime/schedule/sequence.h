@@ -29,9 +29,10 @@ struct Sequence {
   std::uint32_t cached_tokens = 0;  ///< of the first match
   TimeNs scheduled_at = 0;          ///< first time; 0: not yet
   bool matched = true;              ///< its blocks are those of a match (none: it gave them up)
+  bool stale = false;               ///< more of its prefix has been published since it was matched
   bool started = false;             ///< the executor knows it
-  bool in_step = false;             ///< part of the step in flight
   bool cancelled = false;
+  std::uint32_t planned = 0;       ///< tokens that the step in flight computes for it; 0: it is not part of it
   std::uint32_t known_blocks = 0;  ///< leading blocks that the executor knows
 
   RequestId id() const { return request->id; }
@@ -39,19 +40,27 @@ struct Sequence {
   std::uint32_t uncomputed() const { return static_cast<std::uint32_t>(tokens.size()) - computed; }
   /// Nothing but the newest token is to be computed, and it was generated.
   bool decoding() const { return uncomputed() == 1 && tokens.size() > request->prompt.size(); }
+  /// Whether it may read what others have computed; scoring a prompt needs every row.
+  bool uses_cache() const { return !request->request.params.prompt_logprobs.has_value(); }
+  /// Tokens that will be known, and not computed, after the step in flight, if it does not end there.
+  std::uint32_t uncomputed_after_step() const;
 };
+
+/// Tokens in whole blocks with which both begin, short of the last token of `reader`, for a reader that may use
+/// them: same tenant, cache allowed. 0 otherwise.
+std::uint32_t shared_prefix(const Sequence& reader, const Sequence& writer, std::uint32_t block_tokens);
 
 /// Who is next: preempted sequences first, then connections in turns, first come first served in each.
 class WaitingQueue {
  public:
   void push_back(Sequence* sequence);
   void push_front(Sequence* sequence);  ///< before everybody
-  Sequence* front() const;              ///< nullptr: nobody
+  /// The first `n` in the order of their turns.
+  std::vector<Sequence*> first(std::size_t n) const;
+  /// Takes a sequence out whose turn it is; its connection moves to the end.
+  void take(Sequence* sequence);
+  /// Takes a sequence out that leaves; its connection keeps its place.
   void remove(Sequence* sequence);
-  /// Takes the front and moves its connection to the end of the turn.
-  void pop();
-  bool empty() const { return urgent_.empty() && turns_.empty(); }
-  void clear();
 
  private:
   struct Turn {

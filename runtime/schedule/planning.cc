@@ -1,0 +1,162 @@
+#include <algorithm>
+#include <utility>
+
+#include "schedule/block_givers.h"
+#include "schedule/scheduler_state.h"
+
+namespace headwater::schedule {
+
+std::uint32_t Scheduler::Impl::lacking(const Sequence& sequence, std::uint32_t count) const {
+  const std::uint32_t needed = (sequence.computed + count + options.block_tokens - 1) / options.block_tokens;
+  const auto has = static_cast<std::uint32_t>(sequence.blocks.size());
+  return needed > has ? needed - has : 0;
+}
+
+/// Rows for all that run: a token for each that decodes, then prompt chunks, oldest first.
+std::vector<Share> Scheduler::Impl::share_rows(std::uint32_t& rows) const {
+  std::vector<Share> shares;
+  for (const bool decoding : {true, false}) {
+    for (Sequence* sequence : running) {
+      if (sequence->decoding() != decoding) continue;
+      const std::uint32_t count = std::min({sequence->uncomputed(), options.prefill_chunk, rows});
+      if (count > 0) shares.push_back({sequence, count});
+      rows -= count;
+    }
+  }
+  return shares;
+}
+
+/// Blocks that the shares need and that are not there.
+std::uint32_t Scheduler::Impl::shortage(const std::vector<Share>& shares) const {
+  std::uint32_t lacks = 0;
+  for (const Share& share : shares) lacks += lacking(*share.sequence, share.count);
+  const auto has = static_cast<std::uint32_t>(spare.size());
+  return lacks > has ? lacks - has : 0;
+}
+
+/// Adds the sequence to the plan, with as many of `count` tokens as its blocks and the spare ones can hold.
+void Scheduler::Impl::schedule(Sequence& sequence, std::uint32_t count, StepPlan& plan, TimeNs now) {
+  const auto room = static_cast<std::uint32_t>(sequence.blocks.size() + spare.size()) * options.block_tokens;
+  count = room > sequence.computed ? std::min(count, room - sequence.computed) : 0;
+  if (count == 0) return;
+  const std::uint32_t lacks = lacking(sequence, count);
+  sequence.blocks.insert(sequence.blocks.end(), spare.end() - lacks, spare.end());
+  spare.resize(spare.size() - lacks);
+
+  StepEntry entry;
+  entry.id = sequence.id();
+  entry.first = sequence.computed;
+  entry.count = count;
+  entry.sample = count == sequence.uncomputed() && sequence.request->max_new_tokens > 0;
+  if (sequence.scheduled_at == 0) sequence.scheduled_at = now;
+  if (sequence.started) {
+    entry.new_blocks.assign(sequence.blocks.begin() + sequence.known_blocks, sequence.blocks.end());
+  } else {
+    sequence.started = true;
+    plan.starts.push_back(
+        {sequence.request, sequence.tokens, sequence.blocks, sequence.cached_tokens, sequence.scheduled_at});
+  }
+  sequence.known_blocks = static_cast<std::uint32_t>(sequence.blocks.size());
+  sequence.planned = count;
+  plan.entries.push_back(std::move(entry));
+}
+
+/// Lets waiting sequences in while there is room in batch, step and pool. Returns how many blocks the one whose turn
+/// it is lacks.
+std::uint32_t Scheduler::Impl::admit(std::uint32_t rows, StepPlan& plan, TimeNs now) {
+  for (Sequence* next : waiting.first(options.max_batch_size - running.size())) {
+    if (rows == 0 || !may_admit()) return 0;
+    if (awaits_prefix(*next)) continue;
+    if (!next->matched || next->stale) {
+      rematch(*next);
+      continue;
+    }
+    const std::uint32_t count = std::min({next->uncomputed(), options.prefill_chunk, rows});
+    const std::uint32_t lacks = lacking(*next, count);
+    if (lacks > spare.size()) return lacks - static_cast<std::uint32_t>(spare.size());
+    waiting.take(next);
+    next->state = Sequence::State::running;
+    running.insert(std::ranges::upper_bound(running, next->age, {}, &Sequence::age), next);
+    schedule(*next, count, plan, now);
+    rows -= count;
+  }
+  return 0;
+}
+
+/// Frees blocks for those that run, or for `beneficiary`, which waits while nothing runs.
+void Scheduler::Impl::make_room(const Sequence* beneficiary, std::uint32_t missing) {
+  if (beneficiary == nullptr) starved = true;
+  std::vector<Sequence*> holders;
+  for (auto& [id, sequence] : sequences) {
+    if (sequence.state == Sequence::State::waiting) holders.push_back(&sequence);
+  }
+  for (Sequence* giver : block_givers(running, std::move(holders), beneficiary, missing)) {
+    giver->state == Sequence::State::running ? preempt(*giver) : release_blocks(*giver);
+  }
+}
+
+void Scheduler::Impl::make_plan(TimeNs now) {
+  std::uint32_t rows = options.max_step_tokens;
+  std::vector<Share> shares = share_rows(rows);
+  std::uint32_t missing = shortage(shares);
+  if (missing > 0 && exhausted) {
+    make_room(nullptr, missing);
+    rows = options.max_step_tokens;
+    shares = share_rows(rows);
+    missing = shortage(shares);
+  }
+  StepPlan plan;
+  for (const Share& share : shares) schedule(*share.sequence, share.count, plan, now);
+  if (missing == 0) {
+    missing = admit(rows, plan, now);
+    if (missing > 0 && exhausted) {
+      running.empty() ? make_room(waiting.first(1).front(), missing) : static_cast<void>(starved = true);
+    }
+  }
+
+  plan.retired = std::exchange(retired, {});
+  if (plan.entries.empty() && plan.retired.empty()) return;
+  plan.epoch = epoch;
+  plan.step = ++step;
+  step_in_flight = true;
+  exhausted = false;  // each step asks once more
+  if (!plan.entries.empty()) ++counters.steps;
+  out.plan = std::move(plan);
+}
+
+/// Blocks that the next step will take beyond those that the sequences have.
+std::uint32_t Scheduler::Impl::foreseen() const {
+  std::uint32_t rows = options.max_step_tokens;
+  std::uint32_t blocks = 0;
+  const auto foresee = [&](const Sequence& sequence) {
+    const std::uint32_t count = std::min({sequence.uncomputed_after_step(), options.prefill_chunk, rows});
+    rows -= count;
+    if (count > 0) blocks += lacking(sequence, sequence.planned + count);
+  };
+  for (const bool decoding : {true, false}) {
+    for (const Sequence* sequence : running) {
+      if ((sequence->uncomputed_after_step() <= 1) == decoding) foresee(*sequence);
+    }
+  }
+  if (!may_admit()) return blocks;
+  for (const Sequence* next : waiting.first(options.max_batch_size - running.size())) {
+    if (next->matched && !next->stale && !awaits_prefix(*next)) foresee(*next);
+  }
+  return blocks;
+}
+
+void Scheduler::Impl::balance_spare() {
+  if (demand_in_flight) return;
+  const std::uint32_t needed = std::min(foreseen(), options.total_blocks);
+  const auto has = static_cast<std::uint32_t>(spare.size());
+  if (needed > has && !(exhausted && step_in_flight)) {
+    out.demand = needed - has;
+    demand_in_flight = true;
+    released_since_demand = false;
+  } else if (needed < has) {
+    out.returned.insert(out.returned.end(), spare.begin() + needed, spare.end());
+    spare.resize(needed);
+  }
+}
+
+}  // namespace headwater::schedule

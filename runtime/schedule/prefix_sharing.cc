@@ -1,0 +1,40 @@
+#include <algorithm>
+
+#include "schedule/scheduler_state.h"
+
+namespace headwater::schedule {
+
+std::uint32_t shared_prefix(const Sequence& reader, const Sequence& writer, std::uint32_t block_tokens) {
+  if (!reader.uses_cache() || reader.request->request.cache_salt != writer.request->request.cache_salt) return 0;
+  const std::size_t limit = std::min(reader.tokens.size() - 1, writer.tokens.size());
+  const auto end = reader.tokens.begin() + static_cast<std::ptrdiff_t>(limit);
+  const auto same = std::mismatch(reader.tokens.begin(), end, writer.tokens.begin()).first - reader.tokens.begin();
+  return static_cast<std::uint32_t>(same) / block_tokens * block_tokens;
+}
+
+void Scheduler::Impl::mark_stale(const Sequence& writer) {
+  if (!options.share_prefixes) return;
+  const std::uint32_t published = writer.published * options.block_tokens;
+  for (auto& [id, reader] : sequences) {
+    if (reader.state == Sequence::State::running || reader.stale || reader.computed >= published) continue;
+    reader.stale = std::min(shared_prefix(reader, writer, options.block_tokens), published) > reader.computed;
+  }
+}
+
+bool Scheduler::Impl::published_beyond(const Sequence& reader, std::uint32_t cached_tokens) const {
+  return options.share_prefixes && std::ranges::any_of(running, [&](const Sequence* writer) {
+           const std::uint32_t published = writer->published * options.block_tokens;
+           return published > cached_tokens &&
+                  std::min(shared_prefix(reader, *writer, options.block_tokens), published) > cached_tokens;
+         });
+}
+
+bool Scheduler::Impl::awaits_prefix(const Sequence& reader) const {
+  return options.share_prefixes && std::ranges::any_of(running, [&](const Sequence* writer) {
+           if (writer->uncomputed() <= 1) return false;
+           const std::uint32_t shared = shared_prefix(reader, *writer, options.block_tokens);
+           return shared > reader.computed && shared > writer->computed;
+         });
+}
+
+}  // namespace headwater::schedule

@@ -1,0 +1,78 @@
+#pragma once
+// What the scheduler knows, and the parts of its work: ends of sequences (scheduler.cc), plans (planning.cc), and which
+// sequences share a prefix (prefix_sharing.cc). Private to those files.
+
+#include <unordered_map>
+#include <vector>
+
+#include "schedule/sequence.h"
+
+namespace headwater::schedule {
+
+/// What a running sequence will compute in the step that is being planned.
+struct Share {
+  Sequence* sequence;
+  std::uint32_t count;
+};
+
+struct Scheduler::Impl {
+  SchedulerOptions options;
+  std::uint64_t epoch = 0;
+  std::uint64_t step = 0;
+  bool step_in_flight = false;
+  bool demand_in_flight = false;
+  bool released_since_demand = false;
+  /// The last demand brought nothing, and nothing has been released since it was made.
+  bool exhausted = false;
+  /// Blocks have run out while sequences ran: nobody new is let in until one of them ends.
+  bool starved = false;
+
+  std::unordered_map<RequestId, Sequence> sequences;
+  std::vector<Sequence*> running;  ///< oldest first
+  WaitingQueue waiting;
+  std::uint32_t rematching = 0;  ///< sequences that are at the prefix cache
+  std::vector<BlockId> spare;
+  std::vector<RequestId> retired;  ///< for the next plan
+  std::uint64_t next_age = 0;
+  SchedulerCounters counters;
+  SchedulerOutput out;
+
+  // ---- scheduler.cc ----
+
+  void publish(Sequence& sequence);
+  void release_blocks(Sequence& sequence);
+  void leave_executor(Sequence& sequence);
+  void end(Sequence& sequence);
+  void preempt(Sequence& sequence);
+  /// Sends a waiting sequence to the prefix cache once more.
+  void rematch(Sequence& sequence);
+  void on_entry(Sequence& sequence, const EntryResult& entry);
+
+  // ---- prefix_sharing.cc ----
+
+  /// Those who wait and could use what `writer` has just published are matched again before they run.
+  void mark_stale(const Sequence& writer);
+  /// Whether more of the prefix has been published, by one that runs, than a match found that was under way meanwhile.
+  bool published_beyond(const Sequence& reader, std::uint32_t cached_tokens) const;
+  /// Whether a running sequence is about to compute more of what this one begins with: to wait for that is quicker
+  /// than to compute it twice.
+  bool awaits_prefix(const Sequence& reader) const;
+
+  // ---- planning.cc ----
+
+  void make_plan(TimeNs now);
+  /// Asks for what the next step will need, so that it need not wait, or returns what it will not.
+  void balance_spare();
+
+  /// Blocks that the sequence lacks to compute `count` more tokens.
+  std::uint32_t lacking(const Sequence& sequence, std::uint32_t count) const;
+  std::vector<Share> share_rows(std::uint32_t& rows) const;
+  std::uint32_t shortage(const std::vector<Share>& shares) const;
+  void schedule(Sequence& sequence, std::uint32_t count, StepPlan& plan, TimeNs now);
+  bool may_admit() const { return !starved || (running.empty() && rematching == 0); }
+  std::uint32_t admit(std::uint32_t rows, StepPlan& plan, TimeNs now);
+  void make_room(const Sequence* beneficiary, std::uint32_t missing);
+  std::uint32_t foreseen() const;
+};
+
+}  // namespace headwater::schedule

@@ -1,0 +1,112 @@
+// Scheduler, prefix cache and evictor together, under random orders of arrival and delivery.
+
+#include <gtest/gtest.h>
+
+#include "tests/schedule/serving_simulation.h"
+
+namespace headwater::test {
+namespace {
+
+SimulationOptions tiny(std::uint64_t seed) {
+  SimulationOptions options;
+  options.scheduler = {.max_batch_size = 4, .max_step_tokens = 24, .prefill_chunk = 10, .block_tokens = 4};
+  options.scheduler.total_blocks = 12;
+  options.seed = seed;
+  return options;
+}
+
+/// Prompts of a few families, so that prefixes are shared often.
+std::vector<TokenId> prompt(std::mt19937_64& random, std::size_t max_size) {
+  const std::size_t size = 1 + random() % max_size;
+  const auto family = static_cast<TokenId>(random() % 3);
+  const std::size_t common = random() % (size + 1);
+  std::vector<TokenId> tokens;
+  for (std::size_t i = 0; i < size; ++i) {
+    tokens.push_back(i < common ? family * 100 + static_cast<TokenId>(i) : static_cast<TokenId>(random() % 40));
+  }
+  return tokens;
+}
+
+void expect_all_ended(const ServingSimulation& simulation) {
+  for (const std::string& fault : simulation.faults()) ADD_FAILURE() << fault;
+  for (const auto& [id, ending] : simulation.endings()) {
+    EXPECT_LE(ending.times, 1U) << "request " << id;
+    if (ending.cancelled || ending.failed) continue;
+    EXPECT_EQ(ending.times, 1U) << "request " << id;
+    EXPECT_EQ(ending.generated, undisturbed_answer(ending.request->prompt, ending.request->max_new_tokens))
+        << "request " << id;
+  }
+  const cache::BlockCounts counts = simulation.cache().counts();
+  EXPECT_EQ(counts.active, 0U);
+  EXPECT_EQ(counts.free + counts.cached, counts.total);
+  EXPECT_EQ(simulation.cache().check(), "");
+  EXPECT_TRUE(simulation.scheduler().idle());
+  EXPECT_EQ(simulation.executor_sequences(), 0U);
+  EXPECT_EQ(simulation.scheduler().counters().running + simulation.scheduler().counters().waiting, 0U);
+}
+
+/// Requests that arrive, are cancelled and fail at random; none needs more than the pool.
+void scatter(ServingSimulation& simulation, std::uint32_t requests, std::uint32_t pool_tokens) {
+  auto& random = simulation.random();
+  for (std::uint32_t i = 0; i < requests; ++i) {
+    auto tokens = prompt(random, pool_tokens - 1);
+    const auto room = static_cast<std::uint32_t>(pool_tokens - tokens.size());
+    const bool scores = random() % 12 == 0;
+    const auto max_new = scores && random() % 2 == 0 ? 0 : static_cast<std::uint32_t>(1 + random() % room);
+    const RequestId id =
+        simulation.submit(random() % 4, std::move(tokens), max_new, random() % 3 == 0 ? "b" : "a", scores);
+    if (random() % 40 == 0) simulation.fail(id);
+    for (std::uint64_t n = random() % 60; n > 0 && simulation.deliver(); --n) {
+    }
+    if (random() % 8 == 0) simulation.cancel(1 + random() % id);
+  }
+}
+
+TEST(Serving, EndsEveryRequestOnceWithItsOwnAnswerInATinyPool) {
+  std::uint64_t preemptions = 0, evictions = 0, hits = 0;
+  for (std::uint64_t seed = 1; seed <= 1500 && !HasFailure(); ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    ServingSimulation simulation(tiny(seed));
+    scatter(simulation, 20, 48);
+    simulation.run();
+    expect_all_ended(simulation);
+    preemptions += simulation.scheduler().counters().preemptions;
+    evictions += simulation.cache().evictions();
+    hits += simulation.cache().hit_tokens();
+  }
+  // The property means something only if all of this has happened.
+  EXPECT_GT(preemptions, 100U);
+  EXPECT_GT(evictions, 1000U);
+  EXPECT_GT(hits, 1000U);
+}
+
+TEST(Serving, EndsEveryRequestWithoutAPrefixCache) {
+  for (std::uint64_t seed = 1; seed <= 400 && !HasFailure(); ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    SimulationOptions options = tiny(seed);
+    options.cache_enabled = false;
+    ServingSimulation simulation(options);
+    scatter(simulation, 20, 48);
+    simulation.run();
+    expect_all_ended(simulation);
+    EXPECT_EQ(simulation.cache().hit_tokens(), 0U);
+    EXPECT_EQ(simulation.cache().counts().cached, 0U);
+  }
+}
+
+TEST(Serving, GetsThroughWhenEveryRequestNeedsTheWholePool) {
+  for (std::uint64_t seed = 1; seed <= 200 && !HasFailure(); ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    ServingSimulation simulation(tiny(seed));
+    for (TokenId i = 0; i < 6; ++i) {
+      std::vector<TokenId> same(20, 7);  // all share a prefix and compute it side by side
+      same.push_back(i % 2);
+      simulation.submit(static_cast<ConnectionId>(i), same, 48 - 21);
+    }
+    simulation.run();
+    expect_all_ended(simulation);
+  }
+}
+
+}  // namespace
+}  // namespace headwater::test
