@@ -1,0 +1,66 @@
+#include "tools/headwater/command.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+
+namespace headwater::tools {
+namespace {
+
+constexpr std::size_t kMaxPromptBytes = 64 << 20;
+
+/// At most `max_bytes` + 1.
+Result<std::string> read_all(std::FILE* file, const std::string& name, std::size_t max_bytes) {
+  std::string text;
+  char buffer[1 << 14];
+  while (text.size() <= max_bytes) {
+    const std::size_t wanted = std::min(sizeof buffer, max_bytes + 1 - text.size());
+    const std::size_t got = std::fread(buffer, 1, wanted, file);
+    text.append(buffer, got);
+    if (got < wanted) break;
+  }
+  if (std::ferror(file) != 0) return Error{"read_failed", "cannot read " + name + ": " + std::strerror(errno), ""};
+  return text;
+}
+
+}  // namespace
+
+int fail(const std::string& message) {
+  std::fflush(stdout);
+  const bool ended = !message.empty() && message.back() == '\n';
+  std::fprintf(stderr, "headwater: %s%s", message.c_str(), ended ? "" : "\n");
+  return kFailed;
+}
+
+Result<std::string> read_file(const std::string& path, std::size_t max_bytes) {
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
+  if (file == nullptr) return Error{"open_failed", "cannot open " + path + ": " + std::strerror(errno), ""};
+  return read_all(file.get(), path, max_bytes);
+}
+
+Result<std::string> read_stdin(std::size_t max_bytes) {
+  auto text = read_all(stdin, "standard input", max_bytes);
+  if (text && text->size() > max_bytes) {
+    return Error{"too_large", "standard input has more than " + std::to_string(max_bytes) + " bytes", ""};
+  }
+  return text;
+}
+
+Result<std::string> text_or_stdin(const std::string& text) {
+  return text == "-" ? read_stdin(kMaxPromptBytes) : Result<std::string>(text);
+}
+
+void print(std::string_view text) {
+  static const bool terminal = isatty(STDOUT_FILENO) != 0;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool control = (byte < 0x20 && c != '\n' && c != '\t') || byte == 0x7F;
+    if (!terminal || !control) std::fputc(c, stdout);
+  }
+  std::fflush(stdout);
+}
+
+}  // namespace headwater::tools

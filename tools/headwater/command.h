@@ -1,0 +1,47 @@
+#pragma once
+// The parts that every subcommand uses.
+
+#include <CLI/CLI.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "headwater/result.h"
+
+namespace headwater::tools {
+
+/// Exit statuses, beside 0.
+inline constexpr int kFailed = 1;      ///< what was asked for did not work
+inline constexpr int kWrongUsage = 2;  ///< the command line makes no sense
+
+inline constexpr const char* kDefaultModel = "models/default.gguf";
+
+/// What the chosen subcommand does, and its exit status.
+using Action = std::function<int()>;
+
+// Each adds a subcommand, which sets `action` when it is chosen.
+void add_serve(CLI::App& app, Action& action);
+void add_run(CLI::App& app, Action& action);
+void add_chat(CLI::App& app, Action& action);
+void add_tokenize(CLI::App& app, Action& action);
+void add_model(CLI::App& app, Action& action);
+void add_topology(CLI::App& app, Action& action);
+
+/// Prints "headwater: message" on stderr. Gives kFailed.
+int fail(const std::string& message);
+
+/// The file's text, at most `max_bytes` + 1 of it. Error: a sentence with the file's name.
+Result<std::string> read_file(const std::string& path, std::size_t max_bytes);
+
+/// All of standard input. Error: more than `max_bytes`.
+Result<std::string> read_stdin(std::size_t max_bytes);
+
+/// `text` itself, or what stands on standard input where it is "-".
+Result<std::string> text_or_stdin(const std::string& text);
+
+/// Writes to stdout at once. On a terminal, control characters other than line ends and tabs are left out.
+void print(std::string_view text);
+
+}  // namespace headwater::tools

@@ -1,0 +1,46 @@
+// The `headwater` command: see `headwater --help`.
+
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include "tools/headwater/command.h"
+
+namespace headwater::tools {
+namespace {
+
+constexpr const char* kExamples =
+    "Examples:\n"
+    "  headwater serve                              serve models/default.gguf on 127.0.0.1:8080\n"
+    "  headwater run \"Why is the sky blue?\"         one answer, on the terminal\n"
+    "  headwater chat                               a conversation\n"
+    "  headwater topology check topologies/*.yaml   look for mistakes without starting anything\n"
+    "\n"
+    "Exit status: 0 done, 1 failed, 2 wrong usage. `headwater COMMAND --help` explains a command.";
+
+int main(int argc, char** argv) {
+  CLI::App app{"Headwater serves large language models from a dataflow of actors.", "headwater"};
+  app.require_subcommand(1);
+  app.set_version_flag("--version", "headwater " HEADWATER_VERSION);
+  app.footer(kExamples);
+  Action action;
+  for (const auto add : {add_serve, add_run, add_chat, add_tokenize, add_model, add_topology}) add(app, action);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kWrongUsage;  // --help is an "error", too
+  }
+  spdlog::set_default_logger(spdlog::stderr_color_mt("headwater"));
+  spdlog::set_level(spdlog::level::warn);
+  try {
+    return action();
+  } catch (const std::bad_alloc&) {
+    return fail("out of memory; try a smaller --cache-size-limit or a smaller model");
+  } catch (const std::exception& error) {
+    return fail(std::string("internal error: ") + error.what());
+  }
+}
+
+}  // namespace
+}  // namespace headwater::tools
+
+int main(int argc, char** argv) { return headwater::tools::main(argc, argv); }

@@ -1,0 +1,188 @@
+// headwater serve
+
+#include <fcntl.h>
+#include <spdlog/spdlog.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "gateway/server.h"
+#include "headwater/runtime.h"
+#include "tools/headwater/command.h"
+#include "topology/document.h"
+#include "topology/topology.h"
+
+namespace headwater::tools {
+namespace {
+
+struct Options {
+  std::string topology = "topologies/single.yaml";
+  Overrides overrides;
+  bool no_prefix_caching = false;
+  std::uint32_t drain_timeout = 30;  // seconds
+  std::string log_level = "info";
+  std::vector<std::string> api_keys;
+};
+
+/// The first SIGINT or SIGTERM wakes wait(); one before that, or a second one, ends the process at once.
+class StopSignal {
+ public:
+  StopSignal() {
+    event_ = eventfd(0, EFD_CLOEXEC);
+    struct sigaction action {};
+    action.sa_handler = on_signal;
+    action.sa_flags = SA_RESTART;
+    sigaction(SIGINT, &action, nullptr);
+    sigaction(SIGTERM, &action, nullptr);
+    std::signal(SIGPIPE, SIG_IGN);
+  }
+
+  void wait() {
+    armed_ = 1;
+    std::uint64_t count = 0;
+    while (read(event_, &count, sizeof count) < 0 && errno == EINTR) {
+    }
+  }
+
+ private:
+  static void on_signal(int signal) {
+    if (armed_ == 0) _exit(128 + signal);
+    armed_ = 0;
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const auto written = write(event_, &one, sizeof one);
+  }
+
+  static inline int event_ = -1;
+  static inline volatile std::sig_atomic_t armed_ = 0;
+};
+
+/// Where a client on this machine reaches the server.
+std::string url(const std::string& host, std::uint16_t port) {
+  std::string reachable = host;
+  if (host == "0.0.0.0") reachable = "127.0.0.1";
+  if (host == "::") reachable = "::1";
+  if (reachable.find(':') != std::string::npos) reachable = "[" + reachable + "]";
+  return "http://" + reachable + ":" + std::to_string(port);
+}
+
+/// A request that a person can paste into a shell.
+std::string curl_line(const std::string& base, const ModelInfo& model, bool needs_key) {
+  nlohmann::ordered_json body{{"model", model.name}};
+  if (model.chat_template.empty()) {
+    body["prompt"] = "Once upon a time";
+    body["max_tokens"] = 64;
+  } else {
+    body["messages"] = {{{"role", "user"}, {"content", "Hello!"}}};
+  }
+  std::string text = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  for (std::size_t at = 0; (at = text.find('\'', at)) != std::string::npos; at += 4) text.replace(at, 1, "'\\''");
+  return "curl " + base + (model.chat_template.empty() ? "/v1/completions" : "/v1/chat/completions") +
+         " -H 'content-type: application/json'" +
+         (needs_key ? " -H \"authorization: Bearer $HEADWATER_API_KEY\"" : "") + " -d '" + text + "'";
+}
+
+gateway::ServerOptions server_options(const topology::GatewaySpec& spec, const Options& options) {
+  gateway::ServerOptions server;
+  server.host = spec.host;
+  server.port = spec.port;
+  server.max_connections = spec.max_connections;
+  server.max_body_bytes = spec.max_body_bytes;
+  server.api_keys = options.api_keys;
+  return server;
+}
+
+void warn_if_open(const topology::GatewaySpec& spec, const Options& options) {
+  const bool local = spec.host.starts_with("127.") || spec.host == "::1" || spec.host == "localhost";
+  if (!local && options.api_keys.empty()) {
+    spdlog::warn("anyone who reaches {}:{} may use this server; --api-key asks for a key", spec.host, spec.port);
+  }
+}
+
+/// Serves until a signal, then lets what runs end.
+int serve_until_stopped(Runtime& runtime, const topology::GatewaySpec& spec, const Options& options,
+                        StopSignal& signal) {
+  auto server = gateway::Server::start(runtime, server_options(spec, options));
+  if (!server) return fail(server.error().message);
+  const std::string base = url(spec.host, (*server)->port());
+  const ModelInfo model = runtime.model();
+  print(model.name + " is ready at " + base + "\n\n" + curl_line(base, model, !options.api_keys.empty()) + "\n\n");
+
+  signal.wait();
+  spdlog::info("stopping: waiting up to {} s for what runs; a second signal ends at once", options.drain_timeout);
+  (*server)->stop_accepting();
+  if (!runtime.drain(std::chrono::seconds(options.drain_timeout))) {
+    spdlog::warn("after {} s some requests still ran; they were cancelled", options.drain_timeout);
+  }
+  (*server)->stop();
+  return 0;
+}
+
+int serve(const Options& options) {
+  spdlog::set_level(spdlog::level::from_str(options.log_level));
+  StopSignal signal;
+  const auto yaml = read_file(options.topology, topology::kMaxFileBytes);
+  if (!yaml) return fail(yaml.error().message + "; name a topology file: headwater serve FILE");
+  const auto checked = topology::parse(*yaml, options.topology, topology::builtin_catalog(), options.overrides);
+  if (!checked.topology) return fail("the topology has mistakes\n" + checked.report(options.topology));
+  const topology::GatewaySpec& spec = checked.topology->gateway;
+  if (!spec.present) {
+    return fail(options.topology +
+                " has no gateway section, so there is nothing to serve on; add gateway: { listen: "
+                "127.0.0.1:8080, to: [tok] }");
+  }
+  warn_if_open(spec, options);
+  spdlog::info("loading {}", checked.topology->model.path);
+  auto runtime = Runtime::start(*yaml, options.topology, options.overrides);
+  if (!runtime) return fail(runtime.error().message);
+  return serve_until_stopped(**runtime, spec, options, signal);
+}
+
+void add_overrides(CLI::App& command, Options& options) {
+  Overrides& given = options.overrides;
+  command.add_option("-m,--model", given.model, "GGUF file");
+  command.add_option("-l,--listen", given.listen, "host:port; port 0 takes any free one");
+  command.add_option("--quant-policy", given.quant_policy, "how the cache stores keys and values; 0: 16 bits");
+  command.add_option("--cache-size-limit", given.cache_size_limit, "cache: a size (2GiB) or a share of memory (0.6)");
+  command.add_option("--max-batch-size", given.max_batch_size, "most sequences in one step");
+  command.add_option("--prefill-chunk", given.prefill_chunk, "most prompt tokens of one sequence in a step");
+  command.add_option("--threads", given.threads, "compute threads; 0: one per core");
+  command.add_option("--session-len", given.session_len, "most tokens of one sequence, prompt and answer");
+  command.add_option("--max-queued", given.max_queued, "most requests accepted and not ended");
+  command.add_flag("--no-prefix-caching", options.no_prefix_caching, "compute every prompt from its beginning");
+}
+
+}  // namespace
+
+void add_serve(CLI::App& app, Action& action) {
+  auto* command = app.add_subcommand("serve", "Serve a model over HTTP and WebSocket");
+  auto options = std::make_shared<Options>();
+  command->add_option("TOPOLOGY", options->topology, "topology file")->capture_default_str();
+  add_overrides(*command, *options);
+  command->add_option("--api-key", options->api_keys, "a key that clients must send; may be given several times")
+      ->take_all()
+      ->allow_extra_args(false)
+      ->envname("HEADWATER_API_KEY");
+  command->add_option("--drain-timeout", options->drain_timeout, "seconds that running requests get after SIGTERM")
+      ->check(CLI::Range(0, 86400))
+      ->capture_default_str();
+  command->add_option("--log-level", options->log_level)
+      ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}))
+      ->capture_default_str();
+  command->footer(
+      "Options replace what the topology file says. SIGTERM or Ctrl-C lets running requests end.\n"
+      "Example: headwater serve --model models/default.gguf --listen 127.0.0.1:8080");
+  command->callback([options, &action] {
+    for (const std::string& key : options->api_keys) {
+      if (key.empty()) throw CLI::ValidationError("--api-key", "a key must not be empty");
+    }
+    if (options->no_prefix_caching) options->overrides.enable_prefix_caching = false;
+    action = [options] { return serve(*options); };
+  });
+}
+
+}  // namespace headwater::tools
