@@ -1,0 +1,221 @@
+// The built `headwater` command as a person runs it: exit statuses, help, errors, and one session of each kind.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "tests/support/model_file.h"
+#include "tests/support/tiny_gguf.h"
+
+namespace headwater::test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::StartsWith;
+
+struct Ran {
+  int status = -1;
+  std::string out, err;
+};
+
+std::string slurp(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+class Cli : public testing::Test {
+ protected:
+  void SetUp() override {
+    dir_ = std::filesystem::temp_directory_path() / ("headwater_cli_" + std::to_string(getpid()));
+    std::filesystem::create_directories(dir_);
+  }
+  void TearDown() override { std::filesystem::remove_all(dir_); }
+
+  std::string path(const std::string& name) const { return (dir_ / name).string(); }
+  std::string write(const std::string& name, const std::string& text) const {
+    std::ofstream(path(name)) << text;
+    return path(name);
+  }
+
+  /// `arguments` are shell words.
+  Ran run(const std::string& arguments, const std::string& input = "") const {
+    const std::string command = std::string(HEADWATER_BINARY) + " " + arguments + " < " + write("in", input) + " > " +
+                                path("out") + " 2> " + path("err");
+    const int status = std::system(command.c_str());
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, slurp(path("out")), slurp(path("err"))};
+  }
+
+  std::string tiny_model() const {
+    write_tiny_llama(path("tiny.gguf"), {});
+    return path("tiny.gguf");
+  }
+
+ private:
+  std::filesystem::path dir_;
+};
+
+TEST_F(Cli, EveryCommandExplainsItselfWithAnExample) {
+  for (const std::string command : {"", "serve", "run", "chat", "tokenize", "model", "model info", "topology",
+                                    "topology check", "topology graph"}) {
+    const Ran ran = run(command + " --help");
+    EXPECT_EQ(ran.status, 0) << command;
+    EXPECT_THAT(ran.out, AllOf(HasSubstr("Usage: headwater"), HasSubstr("Example"))) << command;
+    EXPECT_THAT(ran.err, IsEmpty()) << command;
+  }
+}
+
+TEST_F(Cli, WrongUsageEndsWithTwo) {
+  for (const char* arguments :
+       {"", "nonsense", "serve --nonsense", "serve --threads many", "serve --threads=-1", "serve --drain-timeout=-1",
+        "serve --log-level loud", "serve --api-key ''", "run", "run hi --raw --system x", "run hi --temperature 101",
+        "run hi --max-tokens 0", "topology", "topology check", "topology graph a.yaml --format png", "model info",
+        "tokenize"}) {
+    const Ran ran = run(arguments);
+    EXPECT_EQ(ran.status, 2) << arguments << "\n" << ran.err;
+    EXPECT_THAT(ran.err, testing::Not(IsEmpty())) << arguments;
+    EXPECT_THAT(ran.out, IsEmpty()) << arguments;
+  }
+}
+
+TEST_F(Cli, SaysItsVersion) {
+  const Ran ran = run("--version");
+  EXPECT_EQ(ran.status, 0);
+  EXPECT_THAT(ran.out, testing::MatchesRegex("headwater [0-9]+\\.[0-9]+\\.[0-9]+\n"));
+}
+
+TEST_F(Cli, FilesThatAreMissingAreFailuresInOneSentence) {
+  for (const char* arguments :
+       {"serve nothing.yaml", "serve --model nothing", "run hi --model nothing", "chat --model nothing",
+        "tokenize hi --model nothing", "model info nothing", "topology check nothing", "topology graph nothing"}) {
+    const Ran ran =
+        run(std::string(arguments) + (std::string(arguments).starts_with("serve --") ? " --log-level off" : ""));
+    EXPECT_EQ(ran.status, 1) << arguments;
+    EXPECT_THAT(ran.err, AllOf(StartsWith("headwater: "), HasSubstr("nothing"))) << arguments;
+    EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << ran.err;
+    EXPECT_THAT(ran.out, IsEmpty()) << arguments;
+  }
+}
+
+TEST_F(Cli, DirectoriesAreNoTopologies) { EXPECT_EQ(run("topology check topologies").status, 1); }
+
+TEST_F(Cli, TopologyCheckReportsEveryFileAndFailsIfOneDoes) {
+  const Ran sound = run("topology check topologies/*.yaml");
+  EXPECT_EQ(sound.status, 0) << sound.err;
+  EXPECT_THAT(sound.out, HasSubstr("topologies/single.yaml: ok, 6 stages\n"));
+  const std::string bad = write("bad.yaml", "model: { path: m }\nstages: [{ id: a, kind: schedular, to: [b] }]\n");
+  const Ran both = run("topology check " + bad + " topologies/single.yaml");
+  EXPECT_EQ(both.status, 1);
+  EXPECT_THAT(both.out, HasSubstr("single.yaml: ok"));
+  EXPECT_THAT(both.err, AllOf(HasSubstr("bad.yaml:2:25: unknown stage kind \"schedular\" (did you mean \"scheduler\"?"),
+                              HasSubstr("bad.yaml:2:41: unknown stage \"b\"")));
+}
+
+TEST_F(Cli, TopologyGraphPrintsBothFormats) {
+  EXPECT_THAT(run("topology graph topologies/single.yaml").out, StartsWith("digraph \"single\" {"));
+  EXPECT_THAT(run("topology graph topologies/single.yaml --format mermaid").out, StartsWith("flowchart LR\n"));
+}
+
+TEST_F(Cli, ServeNamesTheFlagThatIsWrong) {
+  const Ran ran = run("serve --quant-policy 8 --listen nowhere --cache-size-limit 2 --session-len 99999999");
+  EXPECT_EQ(ran.status, 1);
+  for (const char* flag : {"--quant-policy", "--listen", "--cache-size-limit", "--session-len"}) {
+    EXPECT_THAT(ran.err, HasSubstr(std::string("command line: ") + flag + ": ")) << flag;
+  }
+}
+
+TEST_F(Cli, ServeNeedsAGateway) {
+  std::string yaml = slurp("topologies/single.yaml");
+  yaml.resize(yaml.find("gateway:"));
+  const Ran ran = run("serve " + write("no_gateway.yaml", yaml));
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_THAT(ran.err, HasSubstr("has no gateway section"));
+}
+
+TEST_F(Cli, TokenizeGivesIdsAndPiecesThatJoinToTheText) {
+  const Ran ran = run("tokenize --json --no-special -m " + tiny_model() + " -", "the <|im_end|> in");
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  const auto json = nlohmann::json::parse(ran.out);
+  std::string joined;
+  for (const auto& piece : json.at("pieces")) joined += piece.get<std::string>();
+  EXPECT_EQ(joined, "the <|im_end|> in");
+  EXPECT_EQ(json.at("ids").size(), json.at("pieces").size());
+  const Ran special = run("tokenize -m " + tiny_model() + " '<|im_end|>'");
+  EXPECT_THAT(special.out, HasSubstr("\"<|im_end|>\"\n"));
+}
+
+TEST_F(Cli, ModelInfoDescribesTheFile) {
+  const Ran ran = run("model info " + tiny_model());
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("llama"));
+}
+
+TEST_F(Cli, RunGivesTheSameAnswerForTheSameSeed) {
+  if (real_model().empty()) GTEST_SKIP() << "the real model is not in models/";
+  const std::string arguments = "run 'Why is the sky blue?' --max-tokens 12 --seed 7 --model " + real_model();
+  const Ran text = run(arguments);
+  ASSERT_EQ(text.status, 0) << text.err;
+  EXPECT_THAT(text.err, IsEmpty());
+  const Ran json = run(arguments + " --json");
+  ASSERT_EQ(json.status, 0) << json.err;
+  const auto object = nlohmann::json::parse(json.out);
+  EXPECT_EQ(object.at("text").get<std::string>() + "\n", text.out);
+  EXPECT_EQ(object.at("finish_reason"), "length");
+  EXPECT_EQ(object.at("usage").at("completion_tokens"), 12);
+}
+
+TEST_F(Cli, ChatRemembersUntilItIsReset) {
+  if (real_model().empty()) GTEST_SKIP() << "the real model is not in models/";
+  const std::string arguments = "chat --temperature 0 --max-tokens 12 --model " + real_model();
+  const Ran fresh = run(arguments, "What is two plus two?\n");
+  const Ran again = run(arguments, "Tell me of the sea.\n/reset\nWhat is two plus two?\n/exit\nnever asked\n");
+  ASSERT_EQ(fresh.status, 0) << fresh.err;
+  ASSERT_EQ(again.status, 0) << again.err;
+  EXPECT_TRUE(again.out.ends_with(fresh.out)) << again.out << "\nagainst\n" << fresh.out;
+  EXPECT_GT(again.out.size(), fresh.out.size());
+}
+
+TEST_F(Cli, ServeSaysWhenItIsReadyAndEndsCleanlyOnSigterm) {
+  if (real_model().empty()) GTEST_SKIP() << "the real model is not in models/";
+  const std::string command = std::string("exec ") + HEADWATER_BINARY +
+                              " serve --listen 127.0.0.1:0 --log-level off --cache-size-limit 64MiB --model " +
+                              real_model();
+  int out[2];
+  ASSERT_EQ(pipe(out), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    dup2(out[1], STDOUT_FILENO);
+    execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
+    _exit(127);
+  }
+  close(out[1]);
+  std::string said;
+  char buffer[512];
+  for (ssize_t got = 1; got > 0 && said.find("\ncurl ") == std::string::npos;) {
+    got = read(out[0], buffer, sizeof buffer);
+    if (got > 0) said.append(buffer, static_cast<std::size_t>(got));
+  }
+  EXPECT_THAT(said, HasSubstr(" is ready at http://127.0.0.1:"));
+  EXPECT_THAT(said, HasSubstr("\ncurl http://127.0.0.1:"));
+  kill(child, SIGTERM);
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  close(out[0]);
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+}  // namespace
+}  // namespace headwater::test
