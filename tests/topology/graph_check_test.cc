@@ -81,6 +81,16 @@ TEST(GraphCheck, StagesThatNothingReachesAreNamed) {
                         "sends tokenized_request: \"tok\" (tokenizer)"));
 }
 
+std::size_t problems(const std::string& yaml) { return parse(yaml, "t.yaml", builtin_catalog()).problems.size(); }
+
+TEST(GraphCheck, AMistakeIsNotReportedAgainByThoseItTouches) {
+  EXPECT_EQ(problems(with("to: [exec]", "to: exec")), 1U);
+  EXPECT_EQ(problems(with("to: [exec]", "to: []")), 1U);
+  EXPECT_EQ(problems(with("kind: prefix_matcher", "kind: prefix_macher")), 1U);
+  EXPECT_EQ(problems(with("  - { id: tok, kind: tokenizer, to: [match] }\n", "", with("to: [tok]", "to: [match]"))),
+            2U);
+}
+
 StageCatalog catalog_with_filter() {
   StageCatalog catalog = builtin_catalog();
   StageInfo info;
