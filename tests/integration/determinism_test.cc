@@ -113,7 +113,7 @@ TEST_F(Determinism, AllAtOnceWithAColdThenAWarmCache) {
   const auto before = runtime->stats();
   EXPECT_EQ(together(*runtime), expected());
   EXPECT_EQ(alone(*runtime), expected());
-  EXPECT_GT(runtime->stats().prefix_hit_tokens, before.prefix_hit_tokens + 1000);
+  EXPECT_GT(runtime->stats().prefix_hit_tokens, before.prefix_hit_tokens + 500);
 }
 
 TEST_F(Determinism, WithAPoolSoSmallThatSequencesArePreempted) {

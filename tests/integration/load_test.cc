@@ -66,6 +66,7 @@ void http_client(std::uint16_t port, std::mt19937& random, std::size_t chunks) {
   http::request<http::string_body> request{http::verb::post, "/v1/completions", 11};
   request.set(http::field::host, "localhost");
   request.set(http::field::content_type, "application/json");
+  request.keep_alive(false);
   request.body() = R"({"prompt":")" + prompt(random) + R"(","max_tokens":)" + std::to_string(1 + random() % 60) +
                    R"(,"stream":true,"ignore_eos":true})";
   request.prepare_payload();
@@ -125,7 +126,9 @@ TEST(Load, LeavesNothingBehindAfter500RequestsWithRandomDisconnects) {
   auto runtime = Runtime::start(kTopology, "load.yaml", overrides);
   std::filesystem::remove(path);
   ASSERT_TRUE(runtime.ok()) << runtime.error().message;
-  auto server = gateway::Server::start(**runtime, {.host = "127.0.0.1", .port = 0});
+  gateway::ServerOptions options;
+  options.port = 0;
+  auto server = gateway::Server::start(**runtime, options);
   ASSERT_TRUE(server.ok()) << server.error().message;
   const std::uint16_t port = (*server)->port();
 
@@ -137,7 +140,7 @@ TEST(Load, LeavesNothingBehindAfter500RequestsWithRandomDisconnects) {
   const std::uint64_t accepted_before = (*runtime)->stats().accepted;
 
   std::vector<std::thread> clients;
-  for (unsigned c = 0; c < 10; ++c) clients.emplace_back(load, port, 100 + c, 25);
+  for (unsigned c = 0; c < 10; ++c) clients.emplace_back(load, port, 100 + c, 30);
   for (auto& client : clients) client.join();
 
   const Stats stats = idle(**runtime);
