@@ -1,0 +1,147 @@
+#include "cache/eviction.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+
+namespace headwater::cache {
+namespace {
+
+using Kind = Touch::Kind;
+
+Evictor lru(std::uint32_t total_blocks) { return {make_policy("lru", total_blocks).value(), total_blocks}; }
+
+Touch published(BlockId block, BlockId parent, std::uint32_t depth) { return {Kind::published, block, parent, depth}; }
+Touch touch(Kind kind, BlockId block) { return {kind, block, -1, 0}; }
+
+void feed(Evictor& evictor, schedule::TimeNs now, std::vector<Touch> touches) { evictor.on_touches(touches, now); }
+
+TEST(Eviction, RefusesAnUnknownPolicyAndNamesTheKnown) {
+  const auto policy = make_policy("mru", 4);
+  ASSERT_FALSE(policy);
+  EXPECT_NE(policy.error().message.find("\"mru\""), std::string::npos);
+  EXPECT_NE(policy.error().message.find("lru"), std::string::npos);
+}
+
+TEST(Eviction, OffersNoBlockThatIsInUse) {
+  Evictor evictor = lru(4);
+  feed(evictor, 1, {published(0, -1, 0), published(1, -1, 0), touch(Kind::idle, 1)});
+  EXPECT_EQ(evictor.victims(9), (std::vector<BlockId>{1}));
+  feed(evictor, 2, {touch(Kind::busy, 1)});
+  EXPECT_TRUE(evictor.victims(9).empty());
+  EXPECT_EQ(evictor.candidates(), 0U);
+}
+
+TEST(Eviction, GivesUpWhatWasUsedLongestAgo) {
+  Evictor evictor = lru(4);
+  feed(evictor, 1, {published(0, -1, 0), published(1, -1, 0), published(2, -1, 0)});
+  feed(evictor, 2, {touch(Kind::idle, 2)});
+  feed(evictor, 3, {touch(Kind::idle, 0)});
+  feed(evictor, 4, {touch(Kind::idle, 1)});
+  EXPECT_EQ(evictor.victims(9), (std::vector<BlockId>{2, 0, 1}));
+  feed(evictor, 5, {touch(Kind::busy, 2), touch(Kind::idle, 2)});
+  EXPECT_EQ(evictor.victims(2), (std::vector<BlockId>{0, 1}));
+}
+
+TEST(Eviction, TakesTheDeeperOfTwoUsedAtTheSameTime) {
+  Evictor evictor = lru(4);
+  feed(evictor, 1, {published(0, -1, 0), published(1, 0, 1), published(2, 1, 2), published(3, -1, 0)});
+  feed(evictor, 2, {touch(Kind::idle, 0), touch(Kind::idle, 1), touch(Kind::idle, 2), touch(Kind::idle, 3)});
+  EXPECT_EQ(evictor.victims(3), (std::vector<BlockId>{2, 1, 0}));
+}
+
+TEST(Eviction, KeepsAParentWhileAChildIsInUseOrStillThere) {
+  Evictor evictor = lru(4);
+  feed(evictor, 1, {published(0, -1, 0), published(1, 0, 1), published(2, 0, 1)});
+  feed(evictor, 2, {touch(Kind::idle, 0), touch(Kind::idle, 1)});
+  EXPECT_EQ(evictor.victims(9), (std::vector<BlockId>{1}));
+  feed(evictor, 3, {touch(Kind::idle, 2)});
+  EXPECT_EQ(evictor.victims(9), (std::vector<BlockId>{1, 2, 0}));
+  feed(evictor, 4, {touch(Kind::forgotten, 1), touch(Kind::forgotten, 2)});
+  EXPECT_EQ(evictor.victims(9), (std::vector<BlockId>{0}));
+}
+
+TEST(Eviction, ForgetsEverythingAtAReset) {
+  Evictor evictor = lru(2);
+  feed(evictor, 1, {published(0, -1, 0), touch(Kind::idle, 0)});
+  evictor.reset();
+  EXPECT_EQ(evictor.candidates(), 0U);
+  EXPECT_TRUE(evictor.victims(9).empty());
+  feed(evictor, 2, {published(0, -1, 0), touch(Kind::idle, 0)});
+  EXPECT_EQ(evictor.victims(9), (std::vector<BlockId>{0}));
+}
+
+/// A forest of blocks beside the evictor, by the plainest means.
+struct Forest {
+  struct Node {
+    bool indexed = false, idle = false;
+    BlockId parent = -1;
+    schedule::TimeNs used = 0;
+  };
+  std::vector<Node> nodes;
+
+  bool has_child(BlockId block, const std::vector<BlockId>& gone) const {
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+      const bool left = std::ranges::count(gone, static_cast<BlockId>(i)) == 0;
+      if (nodes[i].indexed && nodes[i].parent == block && left) return true;
+    }
+    return false;
+  }
+  std::uint32_t depth(BlockId block) const {
+    const BlockId parent = nodes[static_cast<std::size_t>(block)].parent;
+    return parent < 0 ? 0 : 1 + depth(parent);
+  }
+  std::vector<BlockId> victims() const {
+    std::vector<BlockId> gone;
+    while (true) {
+      BlockId best = -1;
+      const auto order = [&](BlockId b) {
+        return std::tuple(nodes[static_cast<std::size_t>(b)].used, -std::int64_t{depth(b)}, b);
+      };
+      for (BlockId b = 0; b < static_cast<BlockId>(nodes.size()); ++b) {
+        const Node& node = nodes[static_cast<std::size_t>(b)];
+        if (!node.indexed || !node.idle || std::ranges::count(gone, b) > 0 || has_child(b, gone)) continue;
+        if (best < 0 || order(b) < order(best)) best = b;
+      }
+      if (best < 0) return gone;
+      gone.push_back(best);
+    }
+  }
+};
+
+TEST(Eviction, ChoosesAsAPlainSearchDoesAfterAnySequenceOfTouches) {
+  constexpr BlockId kBlocks = 12;
+  for (unsigned seed = 1; seed <= 300; ++seed) {
+    std::mt19937 random(seed);
+    Evictor evictor = lru(kBlocks);
+    Forest forest{std::vector<Forest::Node>(kBlocks)};
+    for (schedule::TimeNs now = 1; now <= 120; ++now) {
+      const auto block = static_cast<BlockId>(random() % kBlocks);
+      auto& node = forest.nodes[static_cast<std::size_t>(block)];
+      const schedule::TimeNs time = now / 3;  // several at the same time
+      if (!node.indexed) {
+        BlockId parent = static_cast<BlockId>(random() % kBlocks);
+        if (!forest.nodes[static_cast<std::size_t>(parent)].indexed) parent = -1;
+        node = {true, false, parent, time};
+        feed(evictor, time, {published(block, parent, forest.depth(block))});
+      } else if (node.idle && random() % 3 == 0 && !forest.has_child(block, {})) {
+        node = {};
+        feed(evictor, time, {touch(Kind::forgotten, block)});
+      } else {
+        node.idle = !node.idle;
+        node.used = time;
+        feed(evictor, time, {touch(node.idle ? Kind::idle : Kind::busy, block)});
+      }
+      const auto expected = forest.victims();
+      ASSERT_EQ(evictor.victims(kBlocks), expected) << "seed " << seed << " at " << now;
+      const std::size_t n = random() % (kBlocks + 1);
+      ASSERT_EQ(
+          evictor.victims(static_cast<std::uint32_t>(n)),
+          std::vector<BlockId>(expected.begin(), expected.begin() + std::ptrdiff_t(std::min(n, expected.size()))));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace headwater::cache
