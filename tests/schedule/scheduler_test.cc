@@ -2,18 +2,20 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <set>
-
-#include "tests/support/pump.h"
+#include "tests/support/serving_simulation.h"
 
 namespace headwater::schedule {
 namespace {
 
-using test::Pump;
+using test::expect_all_ended;
+using test::ServingSimulation;
 
-constexpr SchedulerOptions kSmall{
-    .max_batch_size = 4, .max_step_tokens = 32, .prefill_chunk = 12, .block_tokens = 4, .total_blocks = 64};
+test::SimulationOptions roomy() {
+  test::SimulationOptions options;
+  options.scheduler = {.max_batch_size = 4, .max_step_tokens = 32, .prefill_chunk = 12, .block_tokens = 4};
+  options.scheduler.total_blocks = 64;
+  return options;
+}
 
 std::vector<TokenId> prompt_of(unsigned seed, std::size_t n) {
   std::mt19937 random(seed);
@@ -22,171 +24,240 @@ std::vector<TokenId> prompt_of(unsigned seed, std::size_t n) {
   return tokens;
 }
 
-std::vector<TokenId> expected(std::vector<TokenId> prompt, std::uint32_t n) {
-  const std::size_t begin = prompt.size();
-  while (prompt.size() < begin + n) prompt.push_back(Pump::next(prompt));
-  return {prompt.begin() + static_cast<std::ptrdiff_t>(begin), prompt.end()};
+bool has(const StepPlan& plan, RequestId id) {
+  return std::ranges::any_of(plan.entries, [&](const StepEntry& entry) { return entry.id == id; });
 }
 
-void expect_settled(Pump& pump) {
-  EXPECT_TRUE(pump.scheduler().idle());
-  EXPECT_EQ(pump.cache().check(), "");
-  EXPECT_EQ(pump.cache().counts().active, 0U);
+std::vector<RequestId> order_of_starts(const ServingSimulation& simulation) {
+  std::vector<RequestId> order;
+  for (const StepPlan& plan : simulation.plans()) {
+    for (const SequenceStart& start : plan.starts) order.push_back(start.request->id);
+  }
+  return order;
+}
+
+void deliver_until_tokens(ServingSimulation& simulation, RequestId id, std::size_t n) {
+  while (simulation.answer(id).size() < n) ASSERT_TRUE(simulation.deliver());
 }
 
 TEST(Scheduler, AnswersOneRequest) {
-  Pump pump(kSmall, 1);
-  const auto id = pump.submit(1, prompt_of(1, 10), 7);
-  pump.run();
-  EXPECT_EQ(pump.answer(id), expected(prompt_of(1, 10), 7));
-  expect_settled(pump);
+  ServingSimulation simulation(roomy());
+  const auto id = simulation.submit(1, prompt_of(1, 10), 7);
+  simulation.run();
+  EXPECT_EQ(simulation.answer(id).size(), 7U);
+  expect_all_ended(simulation);
 }
 
-TEST(Scheduler, CutsPromptsIntoChunksWithinTheLimits) {
-  Pump pump(kSmall, 1);
-  for (unsigned i = 0; i < 6; ++i) pump.submit(i, prompt_of(i, 50), 5);
-  pump.run();
-  for (const StepPlan& plan : pump.plans()) {
+TEST(Scheduler, FillsAStepWithChunksWithinTheLimits) {
+  ServingSimulation simulation(roomy());
+  for (unsigned i = 0; i < 6; ++i) simulation.submit(i, prompt_of(i, 50), 5);
+  simulation.run();
+  std::uint32_t most = 0;
+  for (const StepPlan& plan : simulation.plans()) {
     std::uint32_t rows = 0;
-    EXPECT_LE(plan.entries.size(), kSmall.max_batch_size);
+    EXPECT_LE(plan.entries.size(), 4U);
     for (const StepEntry& entry : plan.entries) {
-      EXPECT_LE(entry.count, kSmall.prefill_chunk);
+      EXPECT_LE(entry.count, 12U);
       rows += entry.count;
     }
-    EXPECT_LE(rows, kSmall.max_step_tokens);
+    EXPECT_LE(rows, 32U);
+    most = std::max(most, rows);
   }
-  expect_settled(pump);
+  EXPECT_EQ(most, 32U);
+  expect_all_ended(simulation);
 }
 
-TEST(Scheduler, GivesEveryRunningStreamATokenInEachStepWhileALongPromptIsComputed) {
-  Pump pump(kSmall, 1);
-  const auto stream = pump.submit(1, prompt_of(1, 4), 40);
-  while (pump.answer(stream).size() < 5) ASSERT_TRUE(pump.turn());
-  const std::size_t before = pump.plans().size();
-  const auto long_one = pump.submit(2, prompt_of(2, 100), 3);
-  pump.run();
-  std::size_t mixed = 0;
-  for (std::size_t i = before; i < pump.plans().size(); ++i) {
-    const auto& entries = pump.plans()[i].entries;
-    const auto has = [&](RequestId id) {
-      return std::ranges::any_of(entries, [&](const auto& e) { return e.id == id; });
-    };
-    if (has(long_one) && !has(stream)) {
-      EXPECT_EQ(pump.answer(stream).size(), 40U);  // only after the stream has ended
-    }
-    mixed += has(long_one) && has(stream) ? 1 : 0;
-  }
-  EXPECT_GE(mixed, 8U);
+TEST(Scheduler, LetsAllInThatFitIntoOneStep) {
+  test::SimulationOptions options = roomy();
+  options.slow_executor = true;
+  ServingSimulation simulation(options);
+  for (unsigned i = 0; i < 4; ++i) simulation.submit(i, prompt_of(i, 6), 5);
+  simulation.run();
+  // The first comes alone; the others wait for blocks no longer than its step takes.
+  EXPECT_EQ(simulation.plans()[0].starts.size() + simulation.plans()[1].starts.size(), 4U);
 }
 
-TEST(Scheduler, LetsConnectionsTakeTurns) {
-  SchedulerOptions one_at_a_time = kSmall;
-  one_at_a_time.max_batch_size = 1;
-  Pump pump(one_at_a_time, 1);
-  std::vector<RequestId> greedy;
-  for (unsigned i = 0; i < 10; ++i) greedy.push_back(pump.submit(1, prompt_of(i, 8), 2));
-  const auto modest = pump.submit(2, prompt_of(50, 8), 2);
-  pump.run();
-  std::vector<RequestId> order;
-  for (const StepPlan& plan : pump.plans()) {
-    for (const SequenceStart& start : plan.starts) order.push_back(start.request->id);
+TEST(Scheduler, GivesEveryStreamATokenInEachStepWhileLongPromptsAreComputed) {
+  test::SimulationOptions options = roomy();
+  options.slow_executor = true;
+  ServingSimulation simulation(options);
+  const auto stream = simulation.submit(1, prompt_of(1, 4), 40);
+  deliver_until_tokens(simulation, stream, 3);
+  const std::size_t before = simulation.plans().size();
+  simulation.submit(2, prompt_of(2, 100), 3);
+  simulation.submit(3, prompt_of(3, 60), 3);
+  simulation.run();
+  std::size_t with_stream = 0, tokens = 3;
+  for (std::size_t i = before; i < simulation.plans().size() && tokens < 40; ++i, ++tokens) {
+    EXPECT_TRUE(has(simulation.plans()[i], stream)) << "plan " << i;
+    with_stream += simulation.plans()[i].entries.size() > 1 ? 1 : 0;
   }
-  const auto place = std::ranges::find(order, modest) - order.begin();
-  EXPECT_LE(place, 3);
-  EXPECT_EQ(order.front(), greedy.front());
+  EXPECT_GE(with_stream, 8U);
+  expect_all_ended(simulation);
 }
 
-TEST(Scheduler, StopsACancelledSequenceWithinOneStep) {
-  Pump pump(kSmall, 1);
-  const auto id = pump.submit(1, prompt_of(1, 8), 200);
-  while (pump.answer(id).size() < 5) ASSERT_TRUE(pump.turn());
-  pump.cancel(id);
-  const std::size_t before = pump.answer(id).size();
-  pump.run();
-  EXPECT_LE(pump.answer(id).size(), before + 3);  // the step in flight, and those planned before the cancel arrived
-  EXPECT_EQ(std::ranges::count(pump.plans().back().retired, id), 1);
-  expect_settled(pump);
+TEST(Scheduler, LetsConnectionsTakeTurnsAndKeepsTheOrderWithinEach) {
+  test::SimulationOptions options = roomy();
+  options.scheduler.max_batch_size = 1;
+  options.slow_executor = true;  // all are in the queue before the first step ends
+  ServingSimulation simulation(options);
+  for (unsigned i = 0; i < 6; ++i) simulation.submit(1, prompt_of(i, 8), 2);  // 1 … 6
+  simulation.submit(2, prompt_of(50, 8), 2);                                  // 7
+  simulation.submit(2, prompt_of(51, 8), 2);                                  // 8
+  simulation.submit(3, prompt_of(52, 8), 2);                                  // 9
+  simulation.run();
+  EXPECT_EQ(order_of_starts(simulation), (std::vector<RequestId>{1, 2, 7, 9, 3, 8, 4, 5, 6}));
+  expect_all_ended(simulation);
+}
+
+TEST(Scheduler, StopsACancelledSequenceWithTheStepInFlight) {
+  ServingSimulation simulation(roomy());
+  const auto id = simulation.submit(1, prompt_of(1, 8), 200);
+  deliver_until_tokens(simulation, id, 5);
+  simulation.scheduler().cancel(id);
+  const std::size_t before = simulation.plans().size();
+  while (simulation.deliver()) {
+  }
+  for (std::size_t i = before; i < simulation.plans().size(); ++i) EXPECT_FALSE(has(simulation.plans()[i], id));
+  EXPECT_EQ(simulation.plans().back().retired, std::vector<RequestId>{id});
+  EXPECT_TRUE(simulation.plans().back().entries.empty());
+  EXPECT_TRUE(simulation.scheduler().idle());
+  EXPECT_EQ(simulation.cache().counts().active, 0U);
+  EXPECT_EQ(simulation.executor_sequences(), 0U);
 }
 
 TEST(Scheduler, ScoresAPromptWithoutSampling) {
-  Pump pump(kSmall, 1);
-  const auto id = pump.submit(1, prompt_of(1, 30), 0);
-  pump.run();
-  for (const StepPlan& plan : pump.plans()) {
+  ServingSimulation simulation(roomy());
+  const auto id = simulation.submit(1, prompt_of(1, 30), 0, "", true);
+  simulation.run();
+  for (const StepPlan& plan : simulation.plans()) {
     for (const StepEntry& entry : plan.entries) EXPECT_FALSE(entry.sample);
   }
-  EXPECT_TRUE(pump.answer(id).empty());
-  EXPECT_EQ(pump.rows, 30U);
-  expect_settled(pump);
+  EXPECT_TRUE(simulation.answer(id).empty());
+  EXPECT_EQ(simulation.computed_rows(), 30U);
+  expect_all_ended(simulation);
 }
 
-TEST(Scheduler, ReusesABlockAsSoonAsItIsFilledByARequestThatStillRuns) {
-  Pump pump(kSmall, 1);
-  const auto first = pump.submit(1, prompt_of(1, 20), 30);
-  while (pump.answer(first).size() < 6) ASSERT_TRUE(pump.turn());
-  const auto second = pump.submit(2, prompt_of(1, 20), 30);
-  pump.run();
-  EXPECT_EQ(pump.cached_tokens(second), 16U);
-  EXPECT_EQ(pump.answer(first), pump.answer(second));
+TEST(Scheduler, ReusesABlockOfARequestThatStillRuns) {
+  ServingSimulation simulation(roomy());
+  const auto first = simulation.submit(1, prompt_of(1, 20), 30);
+  deliver_until_tokens(simulation, first, 6);
+  const auto second = simulation.submit(2, prompt_of(1, 20), 30);
+  simulation.run();
+  EXPECT_EQ(simulation.ending(second).cached_tokens, 16U);
+  EXPECT_EQ(simulation.answer(first), simulation.answer(second));
 }
 
-TEST(Scheduler, GivesTheRightAnswersInRandomInterleavings) {
-  for (unsigned seed = 0; seed < 3000; ++seed) {
-    SchedulerOptions options = kSmall;
-    options.total_blocks = 12 + seed % 20;  // so few that sequences are preempted
-    options.max_batch_size = 1 + seed % 6;
-    options.prefill_chunk = 1 + seed % 17;
-    options.max_step_tokens = 16 + seed % 30;
-    Pump pump(options, seed, seed % 5 != 0);
-    struct Sent {
-      RequestId id;
-      std::vector<TokenId> prompt;
-      std::uint32_t n;
-    };
-    std::vector<Sent> sent;
-    for (int i = 0; i < 25; ++i) {
-      const unsigned kind = pump.random()() % 4;  // prompts that begin alike
-      auto prompt = prompt_of(kind, 24);
-      prompt.resize(1 + pump.random()() % 24);
-      const std::uint32_t n = 1 + pump.random()() % 20;
-      sent.push_back({pump.submit(1 + pump.random()() % 3, prompt, n, kind == 3 ? "tenant" : ""), prompt, n});
-      if (pump.random()() % 5 == 0) pump.cancel(sent[pump.random()() % sent.size()].id);
-      for (unsigned turns = pump.random()() % 60; turns > 0; --turns) pump.turn();
+TEST(Scheduler, ComputesAPrefixOnceForRequestsThatArriveTogether) {
+  for (unsigned seed = 1; seed <= 50; ++seed) {
+    test::SimulationOptions options = roomy();
+    options.seed = seed;
+    ServingSimulation simulation(options);
+    for (TokenId i = 0; i < 4; ++i) {
+      auto prompt = prompt_of(1, 40);
+      prompt.push_back(i);
+      simulation.submit(static_cast<ConnectionId>(i), prompt, 1);
     }
-    ASSERT_NO_THROW(pump.run()) << "seed " << seed;
-    for (const Sent& request : sent) {
-      const auto want = expected(request.prompt, request.n);
-      const auto& got = pump.answer(request.id);
-      if (pump.was_cancelled(request.id)) {
-        ASSERT_TRUE(got.size() <= want.size() && std::equal(got.begin(), got.end(), want.begin())) << "seed " << seed;
-      } else {
-        ASSERT_EQ(got, want) << "seed " << seed << ", request " << request.id;
-      }
-    }
-    ASSERT_TRUE(pump.scheduler().idle()) << "seed " << seed;
-    ASSERT_EQ(pump.cache().counts().active, 0U) << "seed " << seed;
+    simulation.run();
+    EXPECT_EQ(simulation.computed_rows(), 40U + 4U) << "seed " << seed;
+    expect_all_ended(simulation);
   }
 }
 
-TEST(Scheduler, PreemptsWhenBlocksRunOutAndGoesOnWithTheSameTokens) {
-  SchedulerOptions options = kSmall;
-  options.total_blocks = 14;
-  Pump pump(options, 3);
-  std::vector<RequestId> ids;
-  for (unsigned i = 0; i < 5; ++i) ids.push_back(pump.submit(i, prompt_of(i, 10), 35));
-  pump.run();
-  EXPECT_GT(pump.scheduler().counters().preemptions, 0U);
-  for (unsigned i = 0; i < 5; ++i) EXPECT_EQ(pump.answer(ids[i]), expected(prompt_of(i, 10), 35));
-  expect_settled(pump);
+TEST(Scheduler, LetsTenantsAndScoringComputeForThemselves) {
+  ServingSimulation simulation(roomy());
+  simulation.submit(1, prompt_of(1, 40), 1, "a");
+  simulation.submit(2, prompt_of(1, 40), 1, "b");
+  simulation.submit(3, prompt_of(1, 40), 1, "a", true);
+  simulation.run();
+  EXPECT_EQ(simulation.computed_rows(), 3 * 40U);
+  expect_all_ended(simulation);
+}
+
+TEST(Scheduler, PreemptsTheNewestAndLetsTheOldestGoOn) {
+  test::SimulationOptions options = roomy();
+  options.scheduler.total_blocks = 14;
+  ServingSimulation simulation(options);
+  for (unsigned i = 0; i < 5; ++i) simulation.submit(i, prompt_of(i, 10), 35);
+  simulation.run();
+  EXPECT_GT(simulation.scheduler().counters().preemptions, 0U);
+  std::size_t starts_of_oldest = 0;
+  for (RequestId id : order_of_starts(simulation)) starts_of_oldest += id == 1 ? 1 : 0;
+  EXPECT_EQ(starts_of_oldest, 1U);
+  expect_all_ended(simulation);
+}
+
+TEST(Scheduler, PreemptsNobodyWhileThePoolHasRoomInTheCache) {
+  for (unsigned seed = 1; seed <= 50; ++seed) {
+    test::SimulationOptions options = roomy();
+    options.seed = seed;
+    options.scheduler.total_blocks = 4 * 5;  // four sequences at a time, and nothing over
+    ServingSimulation simulation(options);
+    for (unsigned i = 0; i < 24; ++i) simulation.submit(i % 3, prompt_of(i, 10), 10);
+    simulation.run();
+    EXPECT_EQ(simulation.scheduler().counters().preemptions, 0U) << "seed " << seed;
+    expect_all_ended(simulation);
+  }
+}
+
+TEST(Scheduler, IgnoresResultsThatAreNotOfTheStepInFlight) {
+  Scheduler scheduler(roomy().scheduler);
+  auto request = std::make_shared<AdmittedRequest>();
+  request->id = 1;
+  request->prompt = {1, 2, 3};
+  request->max_new_tokens = 2;
+  scheduler.add({request, request->prompt, {}, 0});
+  EXPECT_EQ(scheduler.poll(1).demand, 1U);
+  scheduler.on_grant(std::vector<BlockId>{5}, 1);
+  const auto plan = scheduler.poll(2).plan;
+  ASSERT_TRUE(plan.has_value());
+  StepResult stray;
+  stray.epoch = plan->epoch + 1;
+  stray.step = plan->step;
+  scheduler.on_result(stray);
+  stray.epoch = plan->epoch;
+  stray.step = plan->step + 1;
+  scheduler.on_result(stray);
+  EXPECT_FALSE(scheduler.idle());
+  EXPECT_FALSE(scheduler.poll(3).plan.has_value());
+}
+
+TEST(Scheduler, AsksAgainAfterAShortGrant) {
+  Scheduler scheduler(roomy().scheduler);
+  auto request = std::make_shared<AdmittedRequest>();
+  request->id = 1;
+  request->prompt = prompt_of(1, 12);
+  request->max_new_tokens = 2;
+  scheduler.add({request, request->prompt, {}, 0});
+  EXPECT_EQ(scheduler.poll(1).demand, 3U);
+  scheduler.on_grant(std::vector<BlockId>{0, 1}, 3);
+  const SchedulerOutput output = scheduler.poll(2);
+  EXPECT_EQ(output.demand, 1U);
+  EXPECT_FALSE(output.plan.has_value());
+}
+
+TEST(Scheduler, ReturnsBlocksThatNobodyNeedsAnyMore) {
+  Scheduler scheduler(roomy().scheduler);
+  auto request = std::make_shared<AdmittedRequest>();
+  request->id = 1;
+  request->prompt = {1, 2, 3};
+  request->max_new_tokens = 2;
+  scheduler.add({request, request->prompt, {}, 0});
+  EXPECT_EQ(scheduler.poll(1).demand, 1U);
+  scheduler.cancel(1);
+  EXPECT_TRUE(scheduler.poll(2).returned.empty());
+  scheduler.on_grant(std::vector<BlockId>{5}, 1);
+  EXPECT_EQ(scheduler.poll(3).returned, std::vector<BlockId>{5});
+  EXPECT_TRUE(scheduler.idle());
 }
 
 TEST(Scheduler, ForgetsEverythingAtAReset) {
-  Pump pump(kSmall, 1);
-  pump.submit(1, prompt_of(1, 10), 50);
-  for (int i = 0; i < 20; ++i) pump.turn();
-  pump.scheduler().reset(7);
-  EXPECT_TRUE(pump.scheduler().idle());
-  EXPECT_TRUE(pump.scheduler().poll(1).empty());
+  ServingSimulation simulation(roomy());
+  simulation.submit(1, prompt_of(1, 10), 50);
+  for (int i = 0; i < 20; ++i) simulation.deliver();
+  simulation.scheduler().reset(7);
+  EXPECT_TRUE(simulation.scheduler().idle());
+  EXPECT_TRUE(simulation.scheduler().poll(1).empty());
 }
 
 }  // namespace

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/schedule/serving_simulation.h"
+#include "tests/support/serving_simulation.h"
 
 namespace headwater::test {
 namespace {
@@ -11,6 +11,7 @@ SimulationOptions tiny(std::uint64_t seed) {
   SimulationOptions options;
   options.scheduler = {.max_batch_size = 4, .max_step_tokens = 24, .prefill_chunk = 10, .block_tokens = 4};
   options.scheduler.total_blocks = 12;
+  options.end_token = 0;
   options.seed = seed;
   return options;
 }
@@ -25,24 +26,6 @@ std::vector<TokenId> prompt(std::mt19937_64& random, std::size_t max_size) {
     tokens.push_back(i < common ? family * 100 + static_cast<TokenId>(i) : static_cast<TokenId>(random() % 40));
   }
   return tokens;
-}
-
-void expect_all_ended(const ServingSimulation& simulation) {
-  for (const std::string& fault : simulation.faults()) ADD_FAILURE() << fault;
-  for (const auto& [id, ending] : simulation.endings()) {
-    EXPECT_LE(ending.times, 1U) << "request " << id;
-    if (ending.cancelled || ending.failed) continue;
-    EXPECT_EQ(ending.times, 1U) << "request " << id;
-    EXPECT_EQ(ending.generated, undisturbed_answer(ending.request->prompt, ending.request->max_new_tokens))
-        << "request " << id;
-  }
-  const cache::BlockCounts counts = simulation.cache().counts();
-  EXPECT_EQ(counts.active, 0U);
-  EXPECT_EQ(counts.free + counts.cached, counts.total);
-  EXPECT_EQ(simulation.cache().check(), "");
-  EXPECT_TRUE(simulation.scheduler().idle());
-  EXPECT_EQ(simulation.executor_sequences(), 0U);
-  EXPECT_EQ(simulation.scheduler().counters().running + simulation.scheduler().counters().waiting, 0U);
 }
 
 /// Requests that arrive, are cancelled and fail at random; none needs more than the pool.
@@ -64,7 +47,7 @@ void scatter(ServingSimulation& simulation, std::uint32_t requests, std::uint32_
 
 TEST(Serving, EndsEveryRequestOnceWithItsOwnAnswerInATinyPool) {
   std::uint64_t preemptions = 0, evictions = 0, hits = 0;
-  for (std::uint64_t seed = 1; seed <= 1500 && !HasFailure(); ++seed) {
+  for (std::uint64_t seed = 1; seed <= 1500 && !::testing::Test::HasFailure(); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     ServingSimulation simulation(tiny(seed));
     scatter(simulation, 20, 48);
@@ -80,8 +63,25 @@ TEST(Serving, EndsEveryRequestOnceWithItsOwnAnswerInATinyPool) {
   EXPECT_GT(hits, 1000U);
 }
 
+TEST(Serving, EndsEveryRequestOnceWhateverTheLimits) {
+  for (std::uint64_t seed = 1; seed <= 1500 && !::testing::Test::HasFailure(); ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    SimulationOptions options = tiny(seed);
+    options.scheduler.max_batch_size = 1 + seed % 7;
+    options.scheduler.max_step_tokens = 8 + seed % 30;
+    options.scheduler.prefill_chunk = 1 + seed % 17;
+    options.scheduler.block_tokens = 1 + seed % 5;
+    options.scheduler.total_blocks = 8 + seed % 20;
+    options.slow_executor = seed % 4 == 0;
+    ServingSimulation simulation(options);
+    scatter(simulation, 16, options.scheduler.total_blocks * options.scheduler.block_tokens);
+    simulation.run();
+    expect_all_ended(simulation);
+  }
+}
+
 TEST(Serving, EndsEveryRequestWithoutAPrefixCache) {
-  for (std::uint64_t seed = 1; seed <= 400 && !HasFailure(); ++seed) {
+  for (std::uint64_t seed = 1; seed <= 400 && !::testing::Test::HasFailure(); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     SimulationOptions options = tiny(seed);
     options.cache_enabled = false;
@@ -95,7 +95,7 @@ TEST(Serving, EndsEveryRequestWithoutAPrefixCache) {
 }
 
 TEST(Serving, GetsThroughWhenEveryRequestNeedsTheWholePool) {
-  for (std::uint64_t seed = 1; seed <= 200 && !HasFailure(); ++seed) {
+  for (std::uint64_t seed = 1; seed <= 200 && !::testing::Test::HasFailure(); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     ServingSimulation simulation(tiny(seed));
     for (TokenId i = 0; i < 6; ++i) {

@@ -4,6 +4,8 @@
 // place of every block a digest of all that led to it (tenant and tokens), so that a block that is reused too early,
 // shared between tenants or filled with something else is found the moment it is read.
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <deque>
@@ -27,7 +29,7 @@ inline std::uint64_t mix(std::uint64_t digest, std::uint64_t value) {
   return digest ^ (digest >> 29);
 }
 
-/// The simulated model: the token after `tokens`. 0 ends an answer.
+/// The simulated model: the token after `tokens`.
 inline TokenId next_token(const std::vector<TokenId>& tokens) {
   std::uint64_t digest = 7;
   for (TokenId token : tokens) digest = mix(digest, static_cast<std::uint64_t>(token));
@@ -35,9 +37,10 @@ inline TokenId next_token(const std::vector<TokenId>& tokens) {
 }
 
 /// What the simulated model generates when nothing interferes.
-inline std::vector<TokenId> undisturbed_answer(std::vector<TokenId> prompt, std::uint32_t max_new) {
+inline std::vector<TokenId> undisturbed_answer(std::vector<TokenId> prompt, std::uint32_t max_new,
+                                               TokenId end_token = -1) {
   std::vector<TokenId> answer;
-  while (answer.size() < max_new && (answer.empty() || answer.back() != 0)) {
+  while (answer.size() < max_new && (answer.empty() || answer.back() != end_token)) {
     answer.push_back(next_token(prompt));
     prompt.push_back(answer.back());
   }
@@ -48,6 +51,7 @@ struct SimulationOptions {
   schedule::SchedulerOptions scheduler;
   bool cache_enabled = true;
   bool slow_executor = false;  ///< a step's result comes last of all that is under way
+  TokenId end_token = -1;      ///< ends an answer; tokens are 0 … 49
   std::uint64_t seed = 1;
 };
 
@@ -127,10 +131,12 @@ class ServingSimulation {
     return false;
   }
 
-  std::function<void(const schedule::StepPlan&)> on_plan;  ///< before it is carried out
-
   const std::map<RequestId, Ending>& endings() const { return endings_; }
   const Ending& ending(RequestId id) const { return endings_.at(id); }
+  const std::vector<TokenId>& answer(RequestId id) const { return ending(id).generated; }
+  const std::vector<schedule::StepPlan>& plans() const { return plans_; }
+  const SimulationOptions& options() const { return options_; }
+  schedule::Scheduler& scheduler() { return scheduler_; }
   const std::vector<std::string>& faults() const { return faults_; }
   const cache::PrefixCache& cache() const { return cache_; }
   const schedule::Scheduler& scheduler() const { return scheduler_; }
@@ -171,16 +177,26 @@ class ServingSimulation {
     if (touches.empty()) return;
     post(kMatcher, kEvictor, [this, touches = std::move(touches)] { evictor_.on_touches(touches, now_); });
   }
-  void reclaim(std::uint32_t asked, const std::vector<BlockId>& victims) {
+  void demand(Place from, std::uint32_t n, bool again) {
+    post(from, kEvictor, [this, n, again] {
+      post(kEvictor, kMatcher, [this, n, again, victims = evictor_.victims(n)] { reclaim(n, victims, again); });
+    });
+  }
+  void reclaim(std::uint32_t asked, const std::vector<BlockId>& victims, bool again) {
     const auto blocks = cache_.reclaim(asked, victims);
+    report_touches();
+    if (blocks.empty() && !again && cache_.counts().cached > 0) {
+      demand(kMatcher, asked, true);
+      return;
+    }
     for (BlockId block : blocks) {
       if (in_flight_blocks_.contains(block)) fault("block " + std::to_string(block) + " was granted during its step");
     }
     post(kMatcher, kScheduler, [this, blocks, asked] {
+      demand_under_way_ = false;
       scheduler_.on_grant(blocks, asked);
       proceed();
     });
-    report_touches();
   }
 
   // ---- scheduler ----
@@ -199,18 +215,13 @@ class ServingSimulation {
     if (output.demand > 0) {
       if (demand_under_way_) fault("two demands are under way");
       demand_under_way_ = true;
-      post(kScheduler, kEvictor, [this, n = output.demand] {
-        post(kEvictor, kMatcher, [this, n, victims = evictor_.victims(n)] {
-          demand_under_way_ = false;
-          reclaim(n, victims);
-        });
-      });
+      demand(kScheduler, output.demand, false);
     }
     if (!output.plan) return;
     if (step_in_flight_) fault("two steps are in flight");
     step_in_flight_ = true;
     note_blocks(*output.plan);
-    if (on_plan) on_plan(*output.plan);
+    plans_.push_back(*output.plan);
     post(kScheduler, kExecutor, [this, plan = *output.plan] { step(plan); });
   }
   void note_blocks(const schedule::StepPlan& plan) {
@@ -314,7 +325,7 @@ class ServingSimulation {
       result.token = next_token(sequence.tokens);
       sequence.tokens.push_back(result.token);
       ending.generated.push_back(result.token);
-      if (result.token == 0) result.finish = FinishReason::stop;
+      if (result.token == options_.end_token) result.finish = FinishReason::stop;
       if (ending.generated.size() >= request.max_new_tokens) result.finish = FinishReason::length;
     } else if (whole) {
       result.finish = FinishReason::length;
@@ -337,9 +348,30 @@ class ServingSimulation {
   std::map<RequestId, Ending> endings_;
   std::set<RequestId> failing_;
   std::vector<std::string> faults_;
+  std::vector<schedule::StepPlan> plans_;
   std::uint64_t computed_rows_ = 0;
   RequestId next_id_ = 1;
   schedule::TimeNs now_ = 1;
 };
+
+/// Whatever a simulation that has come to rest must have reached.
+inline void expect_all_ended(const ServingSimulation& simulation) {
+  for (const std::string& fault : simulation.faults()) ADD_FAILURE() << fault;
+  for (const auto& [id, ending] : simulation.endings()) {
+    EXPECT_LE(ending.times, 1U) << "request " << id;
+    if (ending.cancelled || ending.failed) continue;
+    EXPECT_EQ(ending.times, 1U) << "request " << id;
+    EXPECT_EQ(ending.generated, undisturbed_answer(ending.request->prompt, ending.request->max_new_tokens,
+                                                   simulation.options().end_token))
+        << "request " << id;
+  }
+  const cache::BlockCounts counts = simulation.cache().counts();
+  EXPECT_EQ(counts.active, 0U);
+  EXPECT_EQ(counts.free + counts.cached, counts.total);
+  EXPECT_EQ(simulation.cache().check(), "");
+  EXPECT_TRUE(simulation.scheduler().idle());
+  EXPECT_EQ(simulation.executor_sequences(), 0U);
+  EXPECT_EQ(simulation.scheduler().counters().running + simulation.scheduler().counters().waiting, 0U);
+}
 
 }  // namespace headwater::test

@@ -1,0 +1,87 @@
+#include "schedule/sequence.h"
+
+#include <gtest/gtest.h>
+
+namespace headwater::schedule {
+namespace {
+
+Sequence sequence(RequestId id, ConnectionId connection, std::vector<TokenId> tokens = {1}, std::string salt = "") {
+  auto request = std::make_shared<AdmittedRequest>();
+  request->id = id;
+  request->connection = connection;
+  request->prompt = tokens;
+  request->max_new_tokens = 2;
+  request->request.cache_salt = std::move(salt);
+  Sequence sequence;
+  sequence.request = request;
+  sequence.tokens = std::move(tokens);
+  sequence.age = id;
+  return sequence;
+}
+
+std::vector<RequestId> ids(const std::vector<Sequence*>& sequences) {
+  std::vector<RequestId> ids;
+  for (const Sequence* sequence : sequences) ids.push_back(sequence->id());
+  return ids;
+}
+
+TEST(WaitingQueue, LetsConnectionsTakeTurns) {
+  Sequence a1 = sequence(1, 1), a2 = sequence(2, 1), a3 = sequence(3, 1), b4 = sequence(4, 2), c5 = sequence(5, 3);
+  WaitingQueue queue;
+  for (Sequence* one : {&a1, &a2, &a3, &b4, &c5}) queue.push_back(one);
+  EXPECT_EQ(ids(queue.first(9)), (std::vector<RequestId>{1, 4, 5, 2, 3}));
+  EXPECT_EQ(ids(queue.first(2)), (std::vector<RequestId>{1, 4}));
+  queue.take(&a1);
+  EXPECT_EQ(ids(queue.first(9)), (std::vector<RequestId>{4, 5, 2, 3}));
+}
+
+TEST(WaitingQueue, KeepsTheTurnOfAConnectionWhenOneOfItsSequencesLeaves) {
+  Sequence a1 = sequence(1, 1), a2 = sequence(2, 1), b3 = sequence(3, 2);
+  WaitingQueue queue;
+  for (Sequence* one : {&a1, &a2, &b3}) queue.push_back(one);
+  queue.remove(&a1);
+  EXPECT_EQ(ids(queue.first(9)), (std::vector<RequestId>{2, 3}));
+  queue.remove(&a2);
+  queue.remove(&a2);  // no longer there
+  EXPECT_EQ(ids(queue.first(9)), (std::vector<RequestId>{3}));
+}
+
+TEST(WaitingQueue, PutsThoseThatComeBackInFrontOldestFirst) {
+  Sequence a1 = sequence(1, 1), a2 = sequence(2, 1), b3 = sequence(3, 2);
+  WaitingQueue queue;
+  queue.push_back(&b3);
+  queue.push_front(&a2);
+  queue.push_front(&a1);
+  EXPECT_EQ(ids(queue.first(9)), (std::vector<RequestId>{1, 2, 3}));
+  queue.take(&a2);
+  EXPECT_EQ(ids(queue.first(9)), (std::vector<RequestId>{1, 3}));
+}
+
+TEST(SharedPrefix, CountsWholeBlocksShortOfTheLastTokenOfTheReader) {
+  const Sequence eight = sequence(1, 1, {1, 2, 3, 4, 5, 6, 7, 8}), nine = sequence(2, 1, {1, 2, 3, 4, 5, 6, 7, 8, 9});
+  EXPECT_EQ(shared_prefix(eight, nine, 4), 4U);
+  EXPECT_EQ(shared_prefix(nine, eight, 4), 8U);
+  EXPECT_EQ(shared_prefix(nine, sequence(3, 1, {1, 2, 3, 4, 5, 0}), 4), 4U);
+  EXPECT_EQ(shared_prefix(nine, sequence(3, 1, {0, 2, 3, 4, 5, 6}), 4), 0U);
+}
+
+TEST(SharedPrefix, IsNothingForAnotherTenant) {
+  const Sequence a = sequence(1, 1, {1, 2, 3, 4, 5}, "a"), b = sequence(2, 1, {1, 2, 3, 4, 5}, "b");
+  EXPECT_EQ(shared_prefix(a, a, 4), 4U);
+  EXPECT_EQ(shared_prefix(a, b, 4), 0U);
+}
+
+TEST(Sequence, ForeseesNoTokenAfterTheLastOfTheAnswer) {
+  Sequence one = sequence(1, 1, {1, 2, 3});
+  one.planned = 3;
+  EXPECT_EQ(one.uncomputed_after_step(), 1U);
+  one.planned = 2;
+  EXPECT_EQ(one.uncomputed_after_step(), 1U);
+  one.tokens.push_back(4);
+  one.computed = 3;
+  one.planned = 1;
+  EXPECT_EQ(one.uncomputed_after_step(), 0U);
+}
+
+}  // namespace
+}  // namespace headwater::schedule
