@@ -2,6 +2,7 @@
 
 #include <set>
 #include <tuple>
+#include <unordered_map>
 
 namespace headwater::cache {
 namespace {
@@ -20,6 +21,19 @@ class Lru : public EvictionPolicy {
   std::vector<schedule::TimeNs> last_used_;
 };
 
+template <class Policy>
+std::unique_ptr<EvictionPolicy> make(std::uint32_t total_blocks) {
+  return std::make_unique<Policy>(total_blocks);
+}
+
+struct PolicyEntry {
+  std::string_view name;
+  std::unique_ptr<EvictionPolicy> (*make)(std::uint32_t total_blocks);
+};
+
+/// Every policy that there is.
+constexpr PolicyEntry kPolicies[] = {{"lru", make<Lru>}};
+
 /// What the evictor knows of an indexed block.
 struct Known {
   bool indexed = false;
@@ -35,8 +49,13 @@ using Order = std::tuple<double, std::int64_t, BlockId>;
 }  // namespace
 
 Result<std::unique_ptr<EvictionPolicy>> make_policy(std::string_view name, std::uint32_t total_blocks) {
-  if (name == "lru") return std::unique_ptr<EvictionPolicy>(std::make_unique<Lru>(total_blocks));
-  return Error{"unknown_policy", "unknown eviction policy \"" + std::string(name) + "\" (known: lru)", "policy"};
+  std::string known;
+  for (const PolicyEntry& entry : kPolicies) {
+    if (entry.name == name) return entry.make(total_blocks);
+    known += (known.empty() ? "" : ", ") + std::string(entry.name);
+  }
+  return Error{"unknown_policy", "unknown eviction policy \"" + std::string(name) + "\" (known: " + known + ")",
+               "policy"};
 }
 
 struct Evictor::Impl {

@@ -80,6 +80,7 @@ TEST(Scheduler, LetsAllInThatFitIntoOneStep) {
 TEST(Scheduler, GivesEveryStreamATokenInEachStepWhileLongPromptsAreComputed) {
   test::SimulationOptions options = roomy();
   options.slow_executor = true;
+  options.scheduler.max_step_tokens = 12;  // a chunk would take all of it
   ServingSimulation simulation(options);
   const auto stream = simulation.submit(1, prompt_of(1, 4), 40);
   deliver_until_tokens(simulation, stream, 3);
@@ -185,6 +186,97 @@ TEST(Scheduler, PreemptsTheNewestAndLetsTheOldestGoOn) {
   for (RequestId id : order_of_starts(simulation)) starts_of_oldest += id == 1 ? 1 : 0;
   EXPECT_EQ(starts_of_oldest, 1U);
   expect_all_ended(simulation);
+}
+
+TEST(Scheduler, LetsNobodyBackInBeforeSomebodyEnds) {
+  for (unsigned seed = 1; seed <= 20; ++seed) {
+    test::SimulationOptions options = roomy();
+    options.seed = seed;
+    options.scheduler.total_blocks = 16;
+    ServingSimulation simulation(options);
+    for (unsigned i = 0; i < 8; ++i) simulation.submit(i, prompt_of(i, 8), 50);
+    simulation.run();
+    std::map<RequestId, std::size_t> starts_left;
+    for (RequestId id : order_of_starts(simulation)) ++starts_left[id];
+    bool starved = false;
+    for (const StepPlan& plan : simulation.plans()) {
+      const auto preempted = [&](RequestId id) { return starts_left[id] > 0; };
+      if (!std::ranges::all_of(plan.retired, preempted)) starved = false;  // one has ended
+      if (std::ranges::any_of(plan.retired, preempted)) starved = true;
+      EXPECT_FALSE(starved && !plan.starts.empty()) << "seed " << seed << ", step " << plan.step;
+      for (const SequenceStart& start : plan.starts) --starts_left[start.request->id];
+    }
+    EXPECT_GT(simulation.scheduler().counters().preemptions, 0U);
+    expect_all_ended(simulation);
+  }
+}
+
+/// Three sequences that run, each with one full block, and the plan that fills it.
+struct ThreeThatNeedBlocks {
+  Scheduler scheduler{roomy().scheduler};
+  StepPlan plan;
+
+  ThreeThatNeedBlocks() {
+    for (RequestId id = 1; id <= 3; ++id) {
+      auto request = std::make_shared<AdmittedRequest>();
+      request->id = id;
+      request->prompt = prompt_of(static_cast<unsigned>(id), 4);
+      request->max_new_tokens = 9;
+      scheduler.add({request, request->prompt, {}, 0});
+    }
+    EXPECT_EQ(scheduler.poll(1).demand, 3U);
+    scheduler.on_grant(std::vector<BlockId>{0, 1, 2}, 3);
+    SchedulerOutput output = scheduler.poll(2);
+    EXPECT_EQ(output.demand, 3U);
+    plan = output.plan.value();
+  }
+  void finish_step() {
+    StepResult result;
+    result.step = plan.step;
+    for (const StepEntry& entry : plan.entries) {
+      EntryResult& one = result.entries.emplace_back();
+      one.id = entry.id;
+      one.computed = entry.count;
+      one.sampled = true;
+      one.token = 7;
+    }
+    scheduler.on_result(result);
+  }
+};
+
+TEST(Scheduler, PreemptsWhenADemandHasBroughtNothing) {
+  ThreeThatNeedBlocks three;
+  three.scheduler.on_grant({}, 3);
+  three.scheduler.poll(3);
+  three.finish_step();
+  const SchedulerOutput output = three.scheduler.poll(4);
+  EXPECT_EQ(three.scheduler.counters().preemptions, 2U);
+  ASSERT_EQ(output.released.size(), 2U);
+  EXPECT_EQ(output.released[0].id, 3U);
+  EXPECT_EQ(output.released[1].id, 2U);
+  EXPECT_EQ(output.plan->retired, (std::vector<RequestId>{3, 2}));
+}
+
+TEST(Scheduler, PreemptsNobodyWhenBlocksWereReleasedSinceTheRefusal) {
+  ThreeThatNeedBlocks three;
+  three.scheduler.on_grant({}, 3);
+  three.scheduler.poll(3);
+  three.scheduler.cancel(3);
+  three.finish_step();
+  const SchedulerOutput output = three.scheduler.poll(4);
+  EXPECT_EQ(output.released.size(), 1U);
+  EXPECT_EQ(output.demand, 2U);
+  EXPECT_EQ(three.scheduler.counters().preemptions, 0U);
+}
+
+TEST(Scheduler, PreemptsNobodyWhenTheRefusalIsOlderThanARelease) {
+  ThreeThatNeedBlocks three;
+  three.scheduler.cancel(3);
+  three.finish_step();
+  EXPECT_EQ(three.scheduler.poll(3).released.size(), 1U);
+  three.scheduler.on_grant({}, 3);  // the answer to the demand before
+  EXPECT_EQ(three.scheduler.poll(4).demand, 2U);
+  EXPECT_EQ(three.scheduler.counters().preemptions, 0U);
 }
 
 TEST(Scheduler, PreemptsNobodyWhileThePoolHasRoomInTheCache) {
