@@ -63,7 +63,7 @@ Awaitable<bool> HttpSession::generate(Endpoint endpoint, const std::string& tena
   }
 
   generation_ = &generation;
-  watching_ = true;
+  watching_ = watch_wanted_ = true;
   net::co_spawn(
       strand_, [self = shared_from_this(), &generation] { return self->watch(generation); }, log_failure);
   const bool go_on = co_await await_answer(generation, request, stream);
@@ -140,7 +140,7 @@ Awaitable<bool> HttpSession::write_chunk(const std::string& text, bool chunked) 
 
 Awaitable<void> HttpSession::watch(Generation& generation) {
   ErrorCode error;
-  while (!error && buffer_.size() < kMaxAhead) {
+  while (watch_wanted_ && !error && buffer_.size() < kMaxAhead) {
     stream_.expires_never();  // for this read; a write under way keeps its deadline
     const std::size_t n = co_await stream_.async_read_some(buffer_.prepare(4096), into(error));
     buffer_.commit(n);
@@ -151,6 +151,7 @@ Awaitable<void> HttpSession::watch(Generation& generation) {
 }
 
 Awaitable<void> HttpSession::stop_watching() {
+  watch_wanted_ = false;
   if (watching_) stream_.cancel();
   while (watching_) co_await watch_ended_.wait();
 }

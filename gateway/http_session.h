@@ -53,7 +53,8 @@ class HttpSession : public Session, public std::enable_shared_from_this<HttpSess
   beast::flat_buffer buffer_;
   Generation* generation_ = nullptr;  ///< being answered
   bool watching_ = false;
-  bool reading_ = false;  ///< between requests
+  bool watch_wanted_ = false;  ///< off: the answer is there, maybe before the watch has begun
+  bool reading_ = false;       ///< between requests
   bool ending_ = false;
   bool upgraded_ = false;  ///< a WebSocketSession has the stream now
 };

@@ -1,0 +1,172 @@
+#include "gateway/generation.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/gateway/live_server.h"
+
+namespace headwater::test {
+namespace {
+
+Json chat(const Json& more = Json::object()) {
+  Json body = {{"messages", {{{"role", "user"}, {"content", "hi"}}}}};
+  body.update(more);
+  return body;
+}
+
+TEST(Generation, AnswersAChatWhole) {
+  LiveServer live;
+  const Answer answer = HttpClient(live).post("/v1/chat/completions", chat({{"max_tokens", 3}}));
+  ASSERT_EQ(answer.status, 200U);
+  EXPECT_EQ(answer.header("Content-Type"), "application/json");
+  const Json json = answer.json();
+  EXPECT_TRUE(json["id"].get<std::string>().starts_with("chatcmpl-"));
+  EXPECT_EQ(json["choices"][0]["message"]["content"], " w0 w1 w2");
+  EXPECT_EQ(json["choices"][0]["finish_reason"], "length");
+  EXPECT_EQ(json["usage"]["completion_tokens"], 3);
+  EXPECT_EQ(json["usage"]["prompt_tokens_details"]["cached_tokens"], 4);
+}
+
+TEST(Generation, StreamsAChatInEvents) {
+  LiveServer live;
+  const Answer answer =
+      HttpClient(live).post("/v1/chat/completions",
+                            chat({{"max_tokens", 3}, {"stream", true}, {"stream_options", {{"include_usage", true}}}}));
+  EXPECT_EQ(answer.header("Content-Type"), "text/event-stream; charset=utf-8");
+  const auto events = answer.events();
+  ASSERT_EQ(events.size(), 7U);  // role, three words, the reason, usage, the end
+  EXPECT_EQ(Json::parse(events[0])["choices"][0]["delta"]["role"], "assistant");
+  std::string text;
+  for (int i = 1; i <= 3; ++i) text += Json::parse(events[i])["choices"][0]["delta"]["content"].get<std::string>();
+  EXPECT_EQ(text, " w0 w1 w2");
+  EXPECT_EQ(Json::parse(events[4])["choices"][0]["finish_reason"], "length");
+  EXPECT_EQ(Json::parse(events[5])["usage"]["completion_tokens"], 3);
+  EXPECT_EQ(events[6], "[DONE]");
+}
+
+TEST(Generation, GoesOnWithTheConnectionAfterAStream) {
+  LiveServer live;
+  HttpClient client(live);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(client.post("/v1/completions", {{"prompt", "x"}, {"stream", true}}).events().back(), "[DONE]");
+  }
+}
+
+TEST(Generation, AnswersEveryPromptWithItsChoicesInOrder) {
+  LiveServer live;
+  live.runtime.limit_in_flight(2);  // less credit than choices: the others follow as these end
+  const Answer answer = HttpClient(live).post(
+      "/v1/completions", {{"prompt", {"a", "bb", "ccc"}}, {"n", 2}, {"max_tokens", 2}, {"echo", true}, {"seed", 5}});
+  ASSERT_EQ(answer.status, 200U);
+  const Json choices = answer.json()["choices"];
+  ASSERT_EQ(choices.size(), 6U);
+  const char* expected[] = {"a w0 w1", "a w0 w1", "bb w0 w1", "bb w0 w1", "ccc w0 w1", "ccc w0 w1"};
+  for (std::size_t i = 0; i < 6; ++i) {
+    EXPECT_EQ(choices[i]["index"], i);
+    EXPECT_EQ(choices[i]["text"], expected[i]);
+  }
+  EXPECT_EQ(answer.json()["usage"]["prompt_tokens"], 6);
+  EXPECT_EQ(live.runtime.requests()[1].params.seed, 6U);
+}
+
+TEST(Generation, ScoresTextAsEvaluationHarnessesAskForIt) {
+  LiveServer live;
+  const Answer answer = HttpClient(live).post("/v1/completions", {{"prompt", Json::array({{104, 105, 33}})},
+                                                                  {"max_tokens", 1},
+                                                                  {"echo", true},
+                                                                  {"logprobs", 1},
+                                                                  {"temperature", 0}});
+  ASSERT_EQ(answer.status, 200U);
+  const Json choice = answer.json()["choices"][0];
+  EXPECT_EQ(choice["text"], "hi! w0");
+  EXPECT_EQ(choice["logprobs"]["tokens"], Json::array({"h", "i", "!", " w0"}));
+  EXPECT_EQ(choice["logprobs"]["token_logprobs"], Json::array({nullptr, -1.0, -2.0, -0.5}));
+  EXPECT_EQ(choice["logprobs"]["text_offset"], Json::array({0, 1, 2, 3}));
+}
+
+TEST(Generation, GivesEachErrorItsStatus) {
+  LiveServer live;
+  HttpClient client(live);
+  EXPECT_EQ(client.post_text("/v1/chat/completions", "{oops").status, 400U);
+  EXPECT_EQ(client.post_text("/v1/chat/completions", "[]").status, 400U);
+  EXPECT_EQ(client.post("/v1/chat/completions", chat({{"temperature", 1e9}})).param(), "temperature");
+  EXPECT_EQ(client.post("/v1/chat/completions", chat({{"model", "gpt"}})).status, 404U);
+  EXPECT_EQ(client.post("/v1/chat/completions", chat({{"model", "gpt"}})).code(), "model_not_found");
+  const Answer unknown_ids = client.post("/v1/completions", {{"prompt", {300}}, {"echo", true}});
+  EXPECT_EQ(unknown_ids.status, 400U);
+  EXPECT_EQ(unknown_ids.param(), "prompt");
+  for (const bool stream : {false, true}) {  // the status is right for a stream too, while it has not begun
+    const Answer too_long = client.post("/v1/completions", {{"prompt", "TOO LONG"}, {"stream", stream}});
+    EXPECT_EQ(too_long.status, 400U);
+    EXPECT_EQ(too_long.code(), "context_length_exceeded");
+  }
+  live.runtime.refuse_with(Error{"overloaded", "no credit", ""});
+  const Answer overloaded = client.post("/v1/chat/completions", chat());
+  EXPECT_EQ(overloaded.status, 429U);
+  EXPECT_NE(overloaded.header("Retry-After"), "");
+  live.runtime.refuse_with(std::nullopt);
+  live.runtime.drain_now();
+  EXPECT_EQ(client.post("/v1/chat/completions", chat()).status, 503U);
+}
+
+TEST(Generation, EndsAStreamThatBreaksWithAnError) {
+  LiveServer live;
+  HttpClient client(live);
+  const Answer whole = client.post("/v1/completions", {{"prompt", "BREAK"}});
+  EXPECT_EQ(whole.status, 500U);
+  EXPECT_EQ(whole.code(), "stage_failed");
+  live.runtime.hold();
+  client.send(http::verb::post, "/v1/completions", Json{{"prompt", "BREAK"}, {"stream", true}}.dump());
+  ASSERT_TRUE(live.runtime.wait_accepted(2));
+  live.runtime.let_through(1);
+  std::string text;
+  const auto read_until = [&](const char* wanted) {
+    char data[4096];
+    while (text.find(wanted) == std::string::npos) text.append(data, client.socket().read_some(net::buffer(data)));
+  };
+  read_until(" w0");
+  live.runtime.release();
+  read_until("data: [DONE]");
+  EXPECT_NE(text.find("200 OK"), std::string::npos);
+  EXPECT_LT(text.find(" w1"), text.find("stage_failed"));
+  EXPECT_LT(text.find("stage_failed"), text.find("data: [DONE]"));
+}
+
+TEST(Generation, AnswersTheNextRequestHoweverQuicklyTheLastOneEnded) {
+  LiveServer live;
+  HttpClient client(live);
+  for (int i = 0; i < 200; ++i) {
+    ASSERT_EQ(client.post("/v1/completions", {{"prompt", "TOO LONG"}}).status, 400U);
+  }
+}
+
+TEST(Generation, CancelsTheOtherChoicesWhereOneFails) {
+  LiveServer live;
+  const Answer answer =
+      HttpClient(live).post("/v1/completions", {{"prompt", {"fine", "BREAK"}}, {"max_tokens", 100'000}});
+  EXPECT_EQ(answer.status, 500U);
+  EXPECT_TRUE(live.runtime.wait_cancelled(1));
+}
+
+TEST(Generation, SavesUpNothingForAReaderThatIsTooSlow) {
+  gateway::ServerOptions options;
+  options.max_unsent_bytes = 64 << 10;
+  LiveServer live(options);
+  live.runtime.pad_words(100'000);
+  live.runtime.hold();
+  HttpClient slow(live);
+  slow.send(http::verb::post, "/v1/completions",
+            Json{{"prompt", "x"}, {"stream", true}, {"max_tokens", 100'000}}.dump());
+  ASSERT_TRUE(live.runtime.wait_accepted(1));
+  live.runtime.let_through(500);
+  EXPECT_TRUE(live.runtime.wait_cancelled(1));
+  EXPECT_EQ(HttpClient(live).get("/health").status, 200U);
+}
+
+TEST(Generation, PassesTheSaltOn) {
+  LiveServer live;
+  HttpClient(live).post("/v1/chat/completions", chat({{"cache_salt", "mine"}}));
+  EXPECT_EQ(live.runtime.requests().at(0).cache_salt, "mine");
+}
+
+}  // namespace
+}  // namespace headwater::test

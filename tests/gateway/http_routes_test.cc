@@ -1,0 +1,31 @@
+#include "gateway/http_routes.h"
+
+#include <gtest/gtest.h>
+
+namespace headwater::gateway {
+namespace {
+
+TEST(HttpRoutes, FindsPathsWithAndWithoutAQuery) {
+  EXPECT_EQ(find_route("/v1/chat/completions").endpoint, Endpoint::chat);
+  EXPECT_EQ(find_route("/v1/models?x=1").endpoint, Endpoint::models);
+  for (const char* target : {"", "/", "/v1", "/v1/models/", "/v1/chat/completions/", "//health", "http://x/health"}) {
+    EXPECT_EQ(find_route(target).endpoint, Endpoint::unknown) << target;
+  }
+}
+
+TEST(HttpRoutes, ReadsTheModelsName) {
+  EXPECT_EQ(find_route("/v1/models/a%20b%2Fc").argument, "a b/c");
+  EXPECT_EQ(find_route("/v1/models/100%").argument, "100%");
+  EXPECT_EQ(find_route("/v1/models/%zz").argument, "%zz");
+}
+
+TEST(HttpRoutes, KeepsAllButHealthForThoseWithAKey) {
+  EXPECT_TRUE(find_route("/health").is_public);
+  EXPECT_TRUE(find_route("/ready").is_public);
+  for (const char* target : {"/metrics", "/v1/models", "/v1/stream", "/tokenize", "/v1/completions", "/v1/models/x"}) {
+    EXPECT_FALSE(find_route(target).is_public) << target;
+  }
+}
+
+}  // namespace
+}  // namespace headwater::gateway

@@ -1,0 +1,51 @@
+#include "gateway/metrics.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/gateway/live_server.h"
+
+namespace headwater::test {
+namespace {
+
+bool has_line(const std::string& text, const std::string& line) {
+  return ("\n" + text).find("\n" + line + "\n") != std::string::npos;
+}
+
+TEST(Metrics, TellsWhatBecameOfRequests) {
+  LiveServer live;
+  HttpClient client(live);
+  client.post("/v1/completions", {{"prompt", "x"}, {"max_tokens", 2}});
+  client.post("/v1/completions", {{"prompt", "TOO LONG"}});
+  client.post("/v1/completions", {{"prompt", 7}});
+  live.runtime.refuse_with(Error{"overloaded", "no credit", ""});
+  client.post("/v1/completions", {{"prompt", "x"}});
+  const Answer answer = client.get("/metrics");
+  EXPECT_EQ(answer.header("Content-Type"), "text/plain; version=0.0.4; charset=utf-8");
+  for (const char* line :
+       {"headwater_requests_total{outcome=\"finished\"} 1", "headwater_requests_total{outcome=\"failed\"} 1",
+        "headwater_requests_total{outcome=\"cancelled\"} 0", "headwater_requests_total{outcome=\"rejected\"} 2",
+        "headwater_generation_tokens_total 2", "headwater_time_to_first_token_seconds_count 1",
+        "headwater_queue_time_seconds_count 1", "headwater_time_per_output_token_seconds_sum 0.008",
+        "headwater_http_responses_total{status=\"400\"} 2", "headwater_http_responses_total{status=\"429\"} 1",
+        "headwater_connections 1"}) {
+    EXPECT_TRUE(has_line(answer.body, line)) << line << "\n" << answer.body;
+  }
+}
+
+TEST(Metrics, TellsTheStateOfTheCacheAndTheSteps) {
+  FakeRuntime runtime;
+  const std::string text = gateway::Metrics(runtime).text();
+  for (const char* line :
+       {"headwater_kv_blocks{state=\"free\"} 60", "headwater_kv_blocks{state=\"active\"} 30",
+        "headwater_kv_blocks{state=\"cached\"} 10", "headwater_prefix_cache_query_tokens_total 500",
+        "headwater_prefix_cache_hit_tokens_total 320", "headwater_step_seconds_bucket{le=\"0.001\"} 1",
+        "headwater_step_seconds_bucket{le=\"0.002\"} 3", "headwater_step_seconds_bucket{le=\"1\"} 3",
+        "headwater_step_seconds_bucket{le=\"+Inf\"} 6", "headwater_step_seconds_sum 0.5",
+        "headwater_step_seconds_count 6", "headwater_batch_size_bucket{le=\"4\"} 6", "headwater_batch_size_count 6",
+        "# TYPE headwater_step_seconds histogram", "# TYPE headwater_kv_blocks gauge"}) {
+    EXPECT_TRUE(has_line(text, line)) << line << "\n" << text;
+  }
+}
+
+}  // namespace
+}  // namespace headwater::test
