@@ -69,7 +69,7 @@ Awaitable<bool> HttpSession::generate(Endpoint endpoint, const std::string& tena
   const bool go_on = co_await await_answer(generation, request, stream);
   co_await stop_watching();
   generation_ = nullptr;
-  co_return go_on;
+  co_return go_on && !peer_gone_;
 }
 
 Awaitable<bool> HttpSession::await_answer(Generation& generation, const HttpRequest& request, bool stream) {
@@ -146,7 +146,10 @@ Awaitable<void> HttpSession::watch(Generation& generation) {
     buffer_.commit(n);
   }
   watching_ = false;
-  if (error && error != net::error::operation_aborted) generation.abandon();
+  if (error && error != net::error::operation_aborted) {
+    peer_gone_ = true;
+    generation.abandon();
+  }
   watch_ended_.notify();
 }
 

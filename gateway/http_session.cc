@@ -79,7 +79,7 @@ void HttpSession::end(bool at_once) {
 }
 
 Awaitable<void> HttpSession::run() {
-  while (co_await serve_one()) {
+  while (!ending_ && co_await serve_one()) {
   }
   if (upgraded_) co_return;
   ErrorCode ignored;

@@ -54,6 +54,7 @@ class HttpSession : public Session, public std::enable_shared_from_this<HttpSess
   Generation* generation_ = nullptr;  ///< being answered
   bool watching_ = false;
   bool watch_wanted_ = false;  ///< off: the answer is there, maybe before the watch has begun
+  bool peer_gone_ = false;     ///< Asio would wait forever for a second end of file
   bool reading_ = false;       ///< between requests
   bool ending_ = false;
   bool upgraded_ = false;  ///< a WebSocketSession has the stream now
