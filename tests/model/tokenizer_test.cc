@@ -1,0 +1,129 @@
+#include "model/tokenizer.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "tests/support/tiny_gguf.h"
+
+namespace headwater::model {
+namespace {
+
+using test::GgufWriter;
+
+Result<std::shared_ptr<const Tokenizer>> load(const GgufWriter& writer) {
+  const test::TemporaryFile bytes(writer.bytes());
+  const auto file = GgufFile::open(bytes.path());
+  if (!file) return file.error();
+  return Tokenizer::load(**file);
+}
+
+std::shared_ptr<const Tokenizer> tiny() {
+  GgufWriter writer;
+  test::add_tiny_tokenizer(writer);
+  return std::move(load(writer)).value();
+}
+
+std::vector<std::string> pieces(const Tokenizer& tokenizer, std::string_view text, EncodeOptions options = {}) {
+  std::vector<std::string> found;
+  for (TokenId id : tokenizer.encode(text, options)) found.emplace_back(tokenizer.token_bytes(id));
+  return found;
+}
+
+TEST(Tokenizer, MergesTheBestPairsFirst) {
+  const auto tokenizer = tiny();
+  EXPECT_EQ(pieces(*tokenizer, "the other"), (std::vector<std::string>{"the", " ", "o", "the", "r"}));
+  EXPECT_EQ(pieces(*tokenizer, " the"), (std::vector<std::string>{" ", "the"}));  // "t h" comes before " t"
+  EXPECT_TRUE(tokenizer->encode("", {}).empty());
+}
+
+TEST(Tokenizer, RoundTripsEveryByteSequence) {
+  const auto tokenizer = tiny();
+  std::mt19937 random(5);
+  for (int i = 0; i < 500; ++i) {
+    std::string text;
+    for (unsigned n = random() % 60; n > 0; --n) {
+      text += random() % 3 == 0 ? "the" : std::string(1, static_cast<char>(random() % 256));
+    }
+    ASSERT_EQ(tokenizer->decode(tokenizer->encode(text, {})), text);
+  }
+}
+
+TEST(Tokenizer, FindsSpecialTokensOnlyWhereItMay) {
+  const auto tokenizer = tiny();
+  const TokenId end = tokenizer->find_special("<|im_end|>");
+  ASSERT_GE(end, 0);
+  EXPECT_TRUE(tokenizer->is_control(end));
+  EXPECT_TRUE(tokenizer->is_end(end));
+  EXPECT_TRUE(tokenizer->is_end(tokenizer->find_special("<|endoftext|>")));
+  EXPECT_FALSE(tokenizer->is_end(tokenizer->find_special("<|im_start|>")));
+  EXPECT_EQ(tokenizer->encode("<|im_end|>", {.parse_special = true}), std::vector<TokenId>{end});
+  EXPECT_EQ(tokenizer->encode("<|im_end|>", {}).size(), 10U);
+  EXPECT_EQ(tokenizer->encode("<|im_end|><|im_en", {.parse_special = true}).size(), 8U);
+}
+
+TEST(Tokenizer, PutsBosInFrontOnlyWhereTheFileAsksForIt) {
+  GgufWriter writer;
+  test::add_tiny_tokenizer(writer);
+  writer.add_bool("tokenizer.ggml.add_bos_token", true);
+  const auto tokenizer = std::move(load(writer)).value();
+  EXPECT_EQ(tokenizer->encode("a", {.add_special = true}).front(), tokenizer->bos());
+  EXPECT_EQ(tokenizer->encode("a", {.add_special = false}).size(), 1U);
+  EXPECT_EQ(tiny()->encode("a", {.add_special = true}).size(), 1U);
+}
+
+TEST(Tokenizer, TakesLongTextsInReasonableTime) {
+  const auto tokenizer = tiny();
+  const std::string text(1 << 20, 'e');
+  EXPECT_EQ(tokenizer->encode(text, {}).size(), text.size());
+  std::string merging;
+  while (merging.size() < 1 << 20) merging += "the";
+  EXPECT_EQ(tokenizer->decode(tokenizer->encode(merging, {})), merging);
+}
+
+TEST(Tokenizer, KnowsThePreTokenizersOfItsFamilies) {
+  const auto with = [](const char* name) {
+    GgufWriter writer;
+    writer.add_string("tokenizer.ggml.model", "gpt2").add_string("tokenizer.ggml.pre", name);
+    writer.add_strings("tokenizer.ggml.tokens", test::tiny_tokens()).add_strings("tokenizer.ggml.merges", {});
+    return load(writer);
+  };
+  for (const char* known : {"smollm", "gpt-2", "llama-bpe", "qwen2"}) EXPECT_TRUE(with(known).ok()) << known;
+  const auto unknown = with("martian");
+  ASSERT_FALSE(unknown.ok());
+  EXPECT_NE(unknown.error().message.find("\"martian\" (known: smollm, gpt-2, llama-bpe, qwen2)"), std::string::npos);
+}
+
+TEST(Tokenizer, RefusesAVocabularyThatDoesNotFitTogether) {
+  const auto message = [](const GgufWriter& writer) {
+    const auto loaded = load(writer);
+    return loaded.ok() ? std::string("fine") : loaded.error().message;
+  };
+  const auto base = [] {
+    GgufWriter writer;
+    writer.add_string("tokenizer.ggml.model", "gpt2");
+    return writer;
+  };
+  EXPECT_NE(message(GgufWriter()).find("tokenizer.ggml.model"), std::string::npos);
+  EXPECT_NE(message(GgufWriter().add_string("tokenizer.ggml.model", "magic")).find("known: gpt2"), std::string::npos);
+  EXPECT_NE(message(base()).find("tokenizer.ggml.tokens"), std::string::npos);
+  EXPECT_NE(message(base().add_strings("tokenizer.ggml.tokens", {"a"})).find("merges"), std::string::npos);
+  EXPECT_NE(message(base().add_strings("tokenizer.ggml.tokens", {"a"}).add_strings("tokenizer.ggml.merges", {"a b"}))
+                .find("not in the vocabulary"),
+            std::string::npos);
+  EXPECT_NE(message(base().add_strings("tokenizer.ggml.tokens", {"a"}).add_strings("tokenizer.ggml.merges", {"ab"}))
+                .find("space between"),
+            std::string::npos);
+  EXPECT_NE(message(base().add_strings("tokenizer.ggml.tokens", {"a"}).add_i32s("tokenizer.ggml.token_type", {1, 1}))
+                .find("token_type"),
+            std::string::npos);
+  EXPECT_NE(message(base()
+                        .add_strings("tokenizer.ggml.tokens", {"a"})
+                        .add_strings("tokenizer.ggml.merges", {})
+                        .add_u32("tokenizer.ggml.eos_token_id", 7))
+                .find("eos_token_id"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace headwater::model

@@ -1,0 +1,144 @@
+#include "schedule/step_runner.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "tests/support/fake_model.h"
+
+namespace headwater::schedule {
+namespace {
+
+using test::FakeModel;
+
+constexpr std::uint32_t kVocab = 128;
+constexpr TokenId kEnd = 5;
+
+RequestPtr request(RequestId id, std::vector<TokenId> prompt, std::uint32_t n) {
+  auto made = std::make_shared<AdmittedRequest>();
+  made->id = id;
+  made->prompt = std::move(prompt);
+  made->max_new_tokens = n;
+  made->request.params.temperature = 0;
+  return made;
+}
+
+class StepRunnerTest : public testing::Test {
+ protected:
+  StepPlan plan_for(const RequestPtr& request, std::vector<BlockId> blocks, std::vector<TokenId> tokens = {}) {
+    if (tokens.empty()) tokens = request->prompt;
+    StepPlan plan;
+    const auto n = static_cast<std::uint32_t>(tokens.size());
+    plan.starts.push_back({request, std::move(tokens), std::move(blocks), 0, 0});
+    plan.entries.push_back({request->id, 0, n, true, {}});
+    return plan;
+  }
+
+  FakeModel model_{kVocab, 64};
+  StepRunner runner_{model_, {kEnd}, 8, 4, [] { return TimeNs{0}; }};
+};
+
+TEST_F(StepRunnerTest, ComputesAPromptAndThenATokenAtATime) {
+  const auto one = request(1, {10, 11, 12}, 4);
+  std::vector<TokenId> generated;
+  auto result = runner_.run(plan_for(one, {6}));
+  ASSERT_EQ(result.entries.size(), 1U);
+  EXPECT_EQ(result.rows, 3U);
+  EXPECT_EQ(result.starts.size(), 1U);
+  generated.push_back(result.entries[0].token);
+  for (std::uint32_t i = 0; i < 3; ++i) {
+    StepPlan plan;
+    plan.entries.push_back({1, 3 + i, 1, true, i == 1 ? std::vector<BlockId>{2} : std::vector<BlockId>{}});
+    result = runner_.run(plan);
+    generated.push_back(result.entries[0].token);
+    EXPECT_EQ(result.entries[0].finish, i == 2 ? FinishReason::length : FinishReason::none);
+  }
+  EXPECT_EQ(generated, FakeModel::answer({10, 11, 12}, 4));
+}
+
+TEST_F(StepRunnerTest, GoesOnAfterAPreemptionAsIfNothingHadHappened) {
+  const auto whole = FakeModel::answer({10, 11, 12}, 5);
+  const auto one = request(1, {10, 11, 12}, 5);
+  runner_.run(plan_for(one, {0}));
+  StepPlan again = plan_for(one, {3, 4}, {10, 11, 12, whole[0], whole[1]});
+  again.retired = {1};
+  const auto result = runner_.run(again);
+  EXPECT_EQ(result.entries[0].token, whole[2]);
+  EXPECT_EQ(result.entries[0].finish, FinishReason::none);
+  EXPECT_EQ(result.retired, std::vector<RequestId>{1});
+}
+
+TEST_F(StepRunnerTest, ScoresAPromptWhoseTokensItGoesThroughInChunks) {
+  auto scored = std::make_shared<AdmittedRequest>(*request(1, {10, 11, 12, 13, 14}, 0));
+  scored->request.params.prompt_logprobs = 2;
+  StepPlan plan = plan_for(scored, {0, 1});
+  plan.entries[0].count = 3;
+  plan.entries[0].sample = false;
+  const auto head = runner_.run(plan);
+  EXPECT_EQ(head.entries[0].prompt_logprobs.size(), 3U);
+  EXPECT_EQ(head.entries[0].finish, FinishReason::none);
+  StepPlan rest;
+  rest.entries.push_back({1, 3, 2, false, {}});
+  const auto tail = runner_.run(rest);
+  ASSERT_EQ(tail.entries[0].prompt_logprobs.size(), 1U);
+  EXPECT_EQ(tail.entries[0].prompt_logprobs[0].second.size(), 2U);
+  EXPECT_EQ(tail.entries[0].finish, FinishReason::length);
+  EXPECT_FALSE(tail.entries[0].sampled);
+}
+
+TEST_F(StepRunnerTest, ThrowsForAPlanThatDoesNotFit) {
+  StepPlan unknown;
+  unknown.entries.push_back({7, 0, 1, true, {}});
+  EXPECT_THROW(runner_.run(unknown), std::logic_error);
+  StepPlan beyond = plan_for(request(1, {1, 2}, 3), {0});
+  beyond.entries[0].count = 3;
+  EXPECT_THROW(runner_.run(beyond), std::logic_error);
+  StepPlan homeless = plan_for(request(2, {1, 2, 3, 4, 5}, 3), {0});
+  EXPECT_THROW(runner_.run(homeless), std::logic_error);
+}
+
+/// Gives NaN to the sequences whose first token is 1.
+class BrokenModel : public FakeModel {
+ public:
+  using FakeModel::FakeModel;
+  void forward(const model::Batch& batch, std::span<float> logits) override {
+    FakeModel::forward(batch, logits);
+    for (std::size_t i = 0; i < batch.logit_rows.size(); ++i) {
+      if (batch.tokens[batch.logit_rows[i]] == 1) logits[i * kVocab] = std::numeric_limits<float>::quiet_NaN();
+    }
+  }
+};
+
+TEST(StepRunner, FailsTheSequenceWithoutUsableLogitsAndNoOther) {
+  BrokenModel model(kVocab, 64);
+  StepRunner runner(model, {kEnd}, 8, 4, [] { return TimeNs{0}; });
+  const auto sick = request(1, {1}, 3);
+  const auto sound = request(2, {9}, 3);
+  StepPlan plan;
+  plan.starts = {{sick, sick->prompt, {0}, 0, 0}, {sound, sound->prompt, {1}, 0, 0}};
+  plan.entries = {{1, 0, 1, true, {}}, {2, 0, 1, true, {}}};
+  const auto result = runner.run(plan);
+  EXPECT_NE(result.entries[0].error.find("position"), std::string::npos);
+  EXPECT_TRUE(result.entries[1].error.empty());
+  EXPECT_EQ(result.entries[1].token, FakeModel::next(std::vector<TokenId>{9}));
+}
+
+TEST(FinishReason, IsStopAtAnEndTokenAndLengthAtTheLimit) {
+  AdmittedRequest admitted;
+  admitted.max_new_tokens = 10;
+  const TokenId ends[] = {kEnd};
+  EXPECT_EQ(finish_reason(admitted, 3, 1, ends), FinishReason::none);
+  EXPECT_EQ(finish_reason(admitted, kEnd, 1, ends), FinishReason::stop);
+  EXPECT_EQ(finish_reason(admitted, 3, 10, ends), FinishReason::length);
+  admitted.request.params.ignore_eos = true;
+  EXPECT_EQ(finish_reason(admitted, kEnd, 1, ends), FinishReason::none);
+  admitted.request.params.stop_token_ids = {3};
+  EXPECT_EQ(finish_reason(admitted, 3, 1, ends), FinishReason::stop);
+  admitted.request.params.min_tokens = 2;
+  EXPECT_EQ(finish_reason(admitted, 3, 2, ends), FinishReason::none);
+  EXPECT_EQ(finish_reason(admitted, 3, 3, ends), FinishReason::stop);
+}
+
+}  // namespace
+}  // namespace headwater::schedule
