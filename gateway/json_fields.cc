@@ -161,7 +161,7 @@ void Fields::accept(std::initializer_list<std::string_view> names) {
 void Fields::refuse(std::initializer_list<std::string_view> names) {
   for (std::string_view name : names) {
     const Json* field = find(name);
-    if (field == nullptr || *field == false || (field->is_structured() && field->empty())) continue;
+    if (field == nullptr || *field == false || *field == "" || (field->is_structured() && field->empty())) continue;
     fail(name, in_quotes(path(name)) + " is not supported by this server; leave it out", "unsupported_parameter");
   }
 }

@@ -42,7 +42,7 @@ class Fields {
 
   /// Fields that are known and have no effect here.
   void accept(std::initializer_list<std::string_view> names);
-  /// A field that would change the answer and is not supported: an error where it is set.
+  /// A field that would change the answer and is not supported: an error where it is set to more than nothing.
   void refuse(std::initializer_list<std::string_view> names);
 
   void fail(std::string_view name, std::string message, std::string code = "invalid_request");

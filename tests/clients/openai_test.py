@@ -168,10 +168,8 @@ class OpenAiTest(unittest.TestCase):
         stream = self.chat(stream=True, max_tokens=4000, extra_body={"ignore_eos": True})
         next(iter(stream))
         stream.close()
-        while SERVER.metric('headwater_requests_total{outcome="cancelled"}') == before:
-            pass  # the test's own time limit ends this
-        while SERVER.metric("headwater_requests_in_flight") > 0:
-            pass
+        SERVER.wait_until(lambda: SERVER.metric('headwater_requests_total{outcome="cancelled"}') > before)
+        SERVER.wait_until(lambda: SERVER.metric("headwater_requests_in_flight") == 0)
 
     def test_each_error_has_its_class(self):
         with self.assertRaises(openai.BadRequestError) as caught:

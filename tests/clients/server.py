@@ -68,7 +68,14 @@ class Server:
                 return float(line.rsplit(" ", 1)[1])
         raise AssertionError(f"no metric {name}")
 
+    def wait_until(self, condition, seconds: float = 60) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"it did not come true within {seconds} s:\n" + self.get("/metrics")[1])
+
     def stop(self) -> int:
+        """Ends the server as a service manager does, and returns its exit status."""
         self._process.terminate()
         try:
             return self._process.wait(timeout=60)
@@ -89,7 +96,4 @@ class Server:
         if self._port is None:
             self._process.kill()
             raise AssertionError("the server did not start:\n" + "\n".join(self.log))
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while self.get("/ready")[0] != 200:
-            if time.monotonic() > deadline:
-                raise AssertionError("the server did not become ready:\n" + "\n".join(self.log))
+        self.wait_until(lambda: self.get("/ready")[0] == 200, START_TIMEOUT_S)

@@ -115,6 +115,8 @@ TEST(JsonFields, RefusesByNameWhatWouldChangeTheAnswer) {
   EXPECT_EQ(error_of(R"({"tools": [{"type": "function"}]})", read).param, "params.tools");
   EXPECT_EQ(error_of(R"({"tools": null})", read).code, "");
   EXPECT_EQ(error_of(R"({"tools": []})", read).code, "");
+  EXPECT_EQ(error_of(R"({"tools": ""})", read).code, "");
+  EXPECT_EQ(error_of(R"({"tools": 0})", read).code, "unsupported_parameter");
 }
 
 TEST(JsonFields, KeepsTheFirstMistake) {
