@@ -64,8 +64,7 @@ Awaitable<void> WebSocketSession::run(HttpRequest upgrade) {
       strand_, [self = shared_from_this()] { return self->write_frames(); }, log_failure);
   co_await read_frames();
   reading_ = false;
-  bridge_.reset();
-  queue_changed_.notify();
+  close_socket();  // a close frame under way would wait for an answer that cannot come any more
 }
 
 Awaitable<void> WebSocketSession::read_frames() {
