@@ -46,12 +46,10 @@ class Table : public Matrix {
 class CpuBackend : public Backend {
  public:
   explicit CpuBackend(std::uint32_t threads)
-      : threads_(static_cast<int>(threads > 0 ? threads : std::max(1U, std::thread::hardware_concurrency()))) {}
+      : threads_(static_cast<int>(threads > 0 ? threads : std::max(1U, std::thread::hardware_concurrency()))),
+        products_(threads_) {}
 
-  std::unique_ptr<Matrix> load_matrix(std::span<const HostTensor> parts) override {
-    use_threads();
-    return std::make_unique<cpu::PackedMatrix>(parts);
-  }
+  std::unique_ptr<Matrix> load_matrix(std::span<const HostTensor> parts) override { return products_.pack(parts); }
   std::unique_ptr<Matrix> load_table(const HostTensor& table) override { return std::make_unique<Table>(table); }
   std::unique_ptr<Buffer> load_vector(const HostTensor& vector) override {
     auto buffer = std::make_unique<CpuBuffer>(vector.cols);
@@ -60,7 +58,7 @@ class CpuBackend : public Backend {
   }
   std::unique_ptr<Buffer> allocate(std::size_t size) override { return std::make_unique<CpuBuffer>(size); }
 
-  std::uint32_t padded_rows(std::uint32_t rows) const override { return cpu::PackedMatrix::padded(rows); }
+  std::uint32_t padded_rows(std::uint32_t rows) const override { return cpu::padded_rows(rows); }
 
   std::uint64_t kv_block_bytes(const KvShape& shape) const override { return cpu::KvArena::block_bytes(shape); }
   void allocate_kv(const KvShape& shape, std::uint32_t n_blocks) override {
@@ -98,7 +96,7 @@ class CpuBackend : public Backend {
   void linear(const Matrix& weight, const Buffer& x, std::uint32_t rows, Buffer& out) override {
     const auto& matrix = static_cast<const cpu::PackedMatrix&>(weight);
     const std::size_t inner = matrix.cols();
-    const std::uint32_t padded = cpu::PackedMatrix::padded(rows);
+    const std::uint32_t padded = cpu::padded_rows(rows);
     if (x.size() < std::size_t{padded} * inner || out.size() < std::size_t{padded} * matrix.rows()) {
       throw std::logic_error("a buffer has no room for the padded rows of a product");
     }
@@ -248,6 +246,7 @@ class CpuBackend : public Backend {
   }
 
   const int threads_;
+  cpu::Products products_;
   cpu::KvArena arena_;
   std::vector<float> frequencies_, cosines_, sines_;
   std::vector<std::uint16_t> rounded_;

@@ -2,9 +2,9 @@
 
 #include <omp.h>
 
+#include <algorithm>
+#include <cstring>
 #include <dnnl.hpp>
-#include <unordered_map>
-#include <vector>
 
 #include "kernels/cpu/ops.h"
 
@@ -13,8 +13,13 @@ namespace {
 
 using dnnl::memory;
 
+/// Rows of the tile that all kernels must agree with.
+constexpr std::uint32_t kTile = 16;
+constexpr std::uint32_t kCandidates[] = {1, 2, 4, 8, 16, 32, 64, 128, 256};
 /// The row count for which the library chooses the weights' layout; all others use the same.
 constexpr memory::dim kLayoutRows = 64;
+/// Beyond so many outputs larger tiles gain nothing, and their trial takes long.
+constexpr std::uint32_t kManyColumns = 16384;
 
 const dnnl::engine& engine() {
   static const dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
@@ -27,18 +32,55 @@ dnnl::stream& stream() {
 }
 
 memory::data_type input_type() { return has_bf16_products() ? memory::data_type::bf16 : memory::data_type::f32; }
+std::size_t input_bytes() { return has_bf16_products() ? 2 : 4; }
 
-dnnl::matmul::primitive_desc describe(memory::dim rows, memory::dim inner, memory::dim columns,
-                                      const memory::desc& weights) {
-  const memory::desc source({rows, inner}, input_type(), memory::format_tag::ab);
-  const memory::desc target({rows, columns}, memory::data_type::f32, memory::format_tag::ab);
-  return {dnnl::matmul::desc(source, weights, target), engine()};
+/// A matrix as model files lay it out, [rows, cols] of the input type, in pages that are zero until written.
+class PlainMatrix {
+ public:
+  PlainMatrix(std::size_t rows, std::size_t cols) : cols_(cols), bytes_(rows * cols * input_bytes()) {}
+  std::byte* row(std::size_t r) { return bytes_.data() + r * cols_ * input_bytes(); }
+  std::byte* data() { return bytes_.data(); }
+
+ private:
+  std::size_t cols_;
+  std::vector<std::byte> bytes_;
+};
+
+void store_input(std::span<const float> values, std::byte* out) {
+  if (has_bf16_products()) {
+    to_bf16(values.data(), values.size(), reinterpret_cast<std::uint16_t*>(out));
+  } else {
+    std::memcpy(out, values.data(), values.size_bytes());
+  }
 }
 
-std::uint32_t total_rows(std::span<const HostTensor> parts) {
-  std::uint64_t rows = 0;
-  for (const HostTensor& part : parts) rows += part.rows;
-  return static_cast<std::uint32_t>(rows);
+/// Fills rows with numbers that repeat nowhere, in [-1, 1).
+void fill_trial(PlainMatrix& matrix, std::size_t rows, std::size_t cols, std::uint32_t seed) {
+#pragma omp parallel for
+  for (std::size_t r = 0; r < rows; ++r) {
+    thread_local std::vector<float> values;
+    values.resize(cols);
+    auto state = static_cast<std::uint32_t>(r * 2654435761U + seed);
+    for (float& value : values) {
+      state = state * 1664525U + 1013904223U;
+      value = static_cast<float>(static_cast<std::int32_t>(state)) * 0x1p-31F;
+    }
+    store_input(values, matrix.row(r));
+  }
+}
+
+void expand(std::span<const HostTensor> parts, PlainMatrix& out) {
+  std::size_t row0 = 0;
+  for (const HostTensor& part : parts) {
+#pragma omp parallel for
+    for (std::size_t r = 0; r < part.rows; ++r) {
+      thread_local std::vector<float> values;
+      values.resize(part.cols);
+      dequantize_row(part, r, values);
+      store_input(values, out.row(row0 + r));
+    }
+    row0 += part.rows;
+  }
 }
 
 }  // namespace
@@ -56,66 +98,127 @@ bool has_bf16_products() {
   return has;
 }
 
-struct PackedMatrix::Impl {
-  memory weights;
-  std::unordered_map<std::uint32_t, dnnl::matmul> products;  ///< by rows
+std::uint32_t padded_rows(std::uint32_t rows) { return (rows + kTile - 1) / kTile * kTile; }
 
-  const dnnl::matmul& product(std::uint32_t rows, std::uint32_t inner, std::uint32_t columns) {
-    const auto found = products.find(rows);
-    if (found != products.end()) return found->second;
-    return products.emplace(rows, dnnl::matmul(describe(rows, inner, columns, weights.get_desc()))).first->second;
+class ProductShape {
+ public:
+  /// `plain`: scratch memory for the trial, [columns, inner].
+  ProductShape(std::uint32_t columns, std::uint32_t inner, int threads, PlainMatrix& plain)
+      : inner_(inner), columns_(columns) {
+    omp_set_num_threads(1);
+    const memory::desc any({inner_, columns_}, input_type(), memory::format_tag::any);
+    layout_ = describe(kLayoutRows, any).weights_desc();
+    const dnnl::matmul tile(describe(kTile, layout_));
+    omp_set_num_threads(threads);
+    admit(tile, plain);
   }
+
+  memory pack(PlainMatrix& plain) const {
+    memory source({{inner_, columns_}, input_type(), memory::dims{1, inner_}}, engine(), plain.data());
+    memory packed(layout_, engine());
+    dnnl::reorder(source, packed).execute(stream(), source, packed);
+    stream().wait();
+    return packed;
+  }
+
+  void multiply(const memory& weights, const std::byte* x, std::uint32_t rows, float* out) const {
+    const std::uint32_t room = padded_rows(rows);
+    for (std::uint32_t done = 0; done < rows;) {
+      const auto& [n, kernel] = pick(rows - done, room - done);
+      run(kernel, n, weights, x + std::size_t{done} * inner() * input_bytes(), out + std::size_t{done} * columns());
+      done += n;
+    }
+  }
+
+  std::vector<std::uint32_t> tiles() const {
+    std::vector<std::uint32_t> rows;
+    for (const auto& kernel : kernels_) rows.push_back(kernel.first);
+    return rows;
+  }
+
+ private:
+  using Kernel = std::pair<std::uint32_t, dnnl::matmul>;  ///< for so many rows
+
+  std::size_t inner() const { return static_cast<std::size_t>(inner_); }
+  std::size_t columns() const { return static_cast<std::size_t>(columns_); }
+
+  dnnl::matmul::primitive_desc describe(memory::dim rows, const memory::desc& weights) const {
+    const memory::desc source({rows, inner_}, input_type(), memory::format_tag::ab);
+    const memory::desc target({rows, columns_}, memory::data_type::f32, memory::format_tag::ab);
+    return {dnnl::matmul::desc(source, weights, target), engine()};
+  }
+
+  void run(const dnnl::matmul& kernel, memory::dim rows, const memory& weights, const std::byte* x, float* out) const {
+    const memory::desc source({rows, inner_}, input_type(), memory::format_tag::ab);
+    const memory::desc target({rows, columns_}, memory::data_type::f32, memory::format_tag::ab);
+    kernel.execute(stream(), {{DNNL_ARG_SRC, memory(source, engine(), const_cast<std::byte*>(x))},
+                              {DNNL_ARG_WEIGHTS, weights},
+                              {DNNL_ARG_DST, memory(target, engine(), out)}});
+    stream().wait();
+  }
+
+  void admit(const dnnl::matmul& tile, PlainMatrix& plain) {
+    const std::uint32_t most = columns() > kManyColumns ? 64 : std::end(kCandidates)[-1];
+    fill_trial(plain, columns(), inner(), 1);
+    const memory weights = pack(plain);
+    PlainMatrix x(most, inner());
+    fill_trial(x, most, inner(), 2);
+    std::vector<float> expected(most * columns());
+    std::vector<float> got(most * columns());
+    for (std::uint32_t r = 0; r < most; r += kTile) {
+      run(tile, kTile, weights, x.row(r), expected.data() + r * columns());
+    }
+    for (const std::uint32_t rows : kCandidates) {
+      if (rows > most) break;
+      dnnl::matmul kernel(describe(rows, layout_));
+      run(kernel, rows, weights, x.data(), got.data());
+      const bool agrees = std::memcmp(got.data(), expected.data(), rows * columns() * sizeof(float)) == 0;
+      if (agrees || rows == kTile) kernels_.emplace_back(rows, agrees ? kernel : tile);
+    }
+  }
+
+  /// The kernel for the next rows of `left`: the smallest that takes them all if it fits into `room` and wastes
+  /// little, else the largest that they fill.
+  const Kernel& pick(std::uint32_t left, std::uint32_t room) const {
+    const auto above = std::ranges::lower_bound(kernels_, left, {}, &Kernel::first);
+    if (above == kernels_.begin()) return *above;
+    if (above == kernels_.end()) return kernels_.back();
+    const bool fits = above->first <= room && (above->first <= kTile || above->first <= left + left / 2);
+    return fits ? *above : *std::prev(above);
+  }
+
+  memory::dim inner_, columns_;
+  memory::desc layout_;
+  std::vector<Kernel> kernels_;  ///< ascending
 };
 
-PackedMatrix::PackedMatrix(std::span<const HostTensor> parts)
-    : Matrix(total_rows(parts), static_cast<std::uint32_t>(parts[0].cols)), impl_(std::make_unique<Impl>()) {
-  const bool bf16 = has_bf16_products();
-  const std::size_t width = bf16 ? 2 : 4;
-  std::vector<std::byte> plain(std::size_t{rows_} * cols_ * width);
-  std::size_t row0 = 0;
-  for (const HostTensor& part : parts) {
-#pragma omp parallel
-    {
-      std::vector<float> row(cols_);
-#pragma omp for
-      for (std::size_t r = 0; r < part.rows; ++r) {
-        std::byte* out = plain.data() + (row0 + r) * cols_ * width;
-        if (bf16) {
-          dequantize_row(part, r, row);
-          to_bf16(row.data(), cols_, reinterpret_cast<std::uint16_t*>(out));
-        } else {
-          dequantize_row(part, r, {reinterpret_cast<float*>(out), cols_});
-        }
-      }
-    }
-    row0 += part.rows;
-  }
-  const memory::dim inner = cols_;
-  const memory::dim columns = rows_;
-  const memory::desc any({inner, columns}, input_type(), memory::format_tag::any);
-  const memory::desc given({inner, columns}, input_type(), memory::dims{1, inner});  // weightᵀ, as it lies there
-  memory source(given, engine(), plain.data());
-  impl_->weights = memory(describe(kLayoutRows, inner, columns, any).weights_desc(), engine());
-  dnnl::reorder(source, impl_->weights).execute(stream(), source, impl_->weights);
-  stream().wait();
-}
+struct PackedMatrix::Weights {
+  memory packed;
+};
 
+PackedMatrix::PackedMatrix(std::uint32_t rows, std::uint32_t cols, std::shared_ptr<const ProductShape> shape)
+    : Matrix(rows, cols), shape_(std::move(shape)), weights_(std::make_unique<Weights>()) {}
 PackedMatrix::~PackedMatrix() = default;
 
-std::uint32_t PackedMatrix::padded(std::uint32_t rows) {
-  const std::uint32_t step = rows <= 8 ? 1 : rows <= 64 ? 8 : 32;
-  return (rows + step - 1) / step * step;
+void PackedMatrix::multiply(const void* x, std::uint32_t rows, float* out) const {
+  shape_->multiply(weights_->packed, static_cast<const std::byte*>(x), rows, out);
 }
 
-void PackedMatrix::multiply(const void* x, std::uint32_t rows, float* out) const {
-  const std::uint32_t n = padded(rows);
-  const dnnl::matmul& product = impl_->product(n, cols_, rows_);
-  const memory::desc source({n, cols_}, input_type(), memory::format_tag::ab);
-  const memory::desc target({n, rows_}, memory::data_type::f32, memory::format_tag::ab);
-  product.execute(stream(), {{DNNL_ARG_SRC, memory(source, engine(), const_cast<void*>(x))},
-                             {DNNL_ARG_WEIGHTS, impl_->weights},
-                             {DNNL_ARG_DST, memory(target, engine(), out)}});
-  stream().wait();
+std::vector<std::uint32_t> PackedMatrix::tiles() const { return shape_->tiles(); }
+
+std::unique_ptr<PackedMatrix> Products::pack(std::span<const HostTensor> parts) {
+  std::uint64_t total = 0;
+  for (const HostTensor& part : parts) total += part.rows;
+  const auto rows = static_cast<std::uint32_t>(total);
+  const auto cols = static_cast<std::uint32_t>(parts[0].cols);
+  omp_set_num_threads(threads_);
+  PlainMatrix plain(rows, cols);
+  auto& shape = shapes_[{rows, cols}];
+  if (shape == nullptr) shape = std::make_shared<ProductShape>(rows, cols, threads_, plain);
+  expand(parts, plain);
+  std::unique_ptr<PackedMatrix> matrix(new PackedMatrix(rows, cols, shape));
+  matrix->weights_->packed = shape->pack(plain);
+  return matrix;
 }
 
 }  // namespace headwater::kernels::cpu

@@ -57,9 +57,11 @@ void Add(float* x, const float* y, std::size_t dim) {
 void SiluMul(const float* gate, const float* up, std::size_t dim, float* out) {
   const Floats d;
   const Vec one = hn::Set(d, 1.0F);
+  const Vec lowest = hn::Set(d, -88.0F);
   for (std::size_t i = 0; i < dim; i += hn::Lanes(d)) {
     const Vec g = load_tail(d, gate, i, dim);
-    const Vec silu = hn::Div(g, hn::Add(one, hn::Exp(d, hn::Neg(g))));
+    // Exp() is good up to 104; below -88 the result is as good as zero anyway.
+    const Vec silu = hn::Div(g, hn::Add(one, hn::Exp(d, hn::Neg(hn::Max(g, lowest)))));
     store_tail(d, hn::Mul(silu, load_tail(d, up, i, dim)), out, i, dim);
   }
 }
