@@ -59,9 +59,10 @@ void SiluMul(const float* gate, const float* up, std::size_t dim, float* out) {
   const Vec one = hn::Set(d, 1.0F);
   const Vec lowest = hn::Set(d, -88.0F);
   for (std::size_t i = 0; i < dim; i += hn::Lanes(d)) {
-    const Vec g = load_tail(d, gate, i, dim);
-    // Exp() is good up to 104; below -88 the result is as good as zero anyway.
-    const Vec silu = hn::Div(g, hn::Add(one, hn::Exp(d, hn::Neg(hn::Max(g, lowest)))));
+    const Vec given = load_tail(d, gate, i, dim);
+    // Exp() is good up to 104; below -88 the result is as good as zero anyway. A NaN stays.
+    const Vec g = hn::IfThenElse(hn::Lt(given, lowest), lowest, given);
+    const Vec silu = hn::Div(g, hn::Add(one, hn::Exp(d, hn::Neg(g))));
     store_tail(d, hn::Mul(silu, load_tail(d, up, i, dim)), out, i, dim);
   }
 }

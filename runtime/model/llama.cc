@@ -201,7 +201,8 @@ Result<std::unique_ptr<Buffer>> Llama::vector(const std::string& name, std::uint
 Result<void> Llama::load_layer(std::uint32_t index) {
   const std::string prefix = "blk." + std::to_string(index) + ".";
   const std::uint64_t dim = shape().embedding_dim;
-  for (const char* bias : {"attn_q.bias", "attn_k.bias", "attn_v.bias", "attn_output.bias", "ffn_gate.bias"}) {
+  for (const char* bias : {"attn_q.bias", "attn_k.bias", "attn_v.bias", "attn_output.bias", "ffn_gate.bias",
+                           "ffn_up.bias", "ffn_down.bias"}) {
     if (file_->find_tensor(prefix + bias) != nullptr) {
       return bad(*file_, "tensor \"" + prefix + bias + "\" is there, expected a llama model without biases");
     }

@@ -1,0 +1,201 @@
+#include "model/llama.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <vector>
+
+#include "tests/support/tiny_gguf.h"
+
+namespace headwater::model {
+namespace {
+
+constexpr std::uint32_t kBlockTokens = 8;
+
+/// A tiny model with blocks for one sequence.
+class Tiny {
+ public:
+  explicit Tiny(const test::TinyOptions& options, std::uint32_t threads = 2)
+      : Tiny(test::tiny_llama(options), threads) {}
+  explicit Tiny(const test::GgufWriter& writer, std::uint32_t threads = 2) : file_(writer.bytes()) {
+    auto loaded = Architecture::load(GgufFile::open(file_.path()).value(), kernels::make_cpu_backend(threads));
+    if (!loaded) throw std::runtime_error(loaded.error().message);
+    model_ = std::move(loaded).value();
+    model_->allocate_kv(64, kBlockTokens);
+  }
+
+  const ModelShape& shape() const { return model_->shape(); }
+
+  /// Logits after `tokens`, in chunks.
+  std::vector<float> after(const std::vector<TokenId>& tokens, std::size_t chunk = 1000) {
+    std::vector<float> logits(shape().vocab_size);
+    for (std::size_t at = 0; at < tokens.size(); at += chunk) {
+      const std::size_t n = std::min(chunk, tokens.size() - at);
+      const BatchSequence sequence{0, std::uint32_t(n), std::uint32_t(at), table_};
+      const auto last = static_cast<std::uint32_t>(n - 1);
+      std::vector<std::uint32_t> rows;
+      if (at + n == tokens.size()) rows.push_back(last);
+      model_->forward({{tokens.data() + at, n}, {&sequence, 1}, rows}, logits);
+    }
+    return logits;
+  }
+
+ private:
+  test::TemporaryFile file_;
+  std::unique_ptr<Architecture> model_;
+  std::vector<std::int32_t> table_{9, 3, 17, 4, 30, 22, 1, 0, 63, 62, 40, 41};
+};
+
+std::vector<TokenId> tokens(std::size_t n) {
+  std::vector<TokenId> ids;
+  for (std::size_t i = 0; i < n; ++i) ids.push_back(static_cast<TokenId>((i * 37 + 11) % 250));
+  return ids;
+}
+
+/// The message that a file made by `change` is refused with.
+std::string refusal(const std::function<void(test::GgufWriter&)>& write) {
+  test::GgufWriter writer;
+  writer.add_string("general.architecture", "llama");
+  write(writer);
+  const test::TemporaryFile file(writer.bytes());
+  const auto opened = GgufFile::open(file.path());
+  if (!opened) return opened.error().message;
+  const auto shape = Architecture::shape_of(**opened);
+  return shape ? "" : shape.error().message;
+}
+
+/// Metadata of a sane model but for one value.
+std::string refusal_of(const std::string& key, std::uint32_t value) {
+  return refusal([&](test::GgufWriter& writer) {
+    const std::pair<const char*, std::uint32_t> sane[] = {
+        {"llama.block_count", 1},         {"llama.context_length", 64},      {"llama.embedding_length", 8},
+        {"llama.feed_forward_length", 8}, {"llama.attention.head_count", 2}, {"llama.attention.head_count_kv", 1},
+        {"llama.rope.dimension_count", 4}};
+    bool known = false;
+    for (const auto& [name, number] : sane) {
+      writer.add_u32(name, key == name ? value : number);
+      known |= key == name;
+    }
+    if (!known) writer.add_u32(key, value);
+    const std::vector<float> embedding(8 * 4);
+    writer.add_tensor("token_embd.weight", {8, 4}, kernels::DType::f32, embedding);
+  });
+}
+
+TEST(Llama, TakesItsShapeFromTheFile) {
+  Tiny model(test::TinyOptions{.layers = 3, .heads = 6, .kv_heads = 2, .head_dim = 16});
+  EXPECT_EQ(model.shape().architecture, "llama");
+  EXPECT_EQ(model.shape().n_layers, 3U);
+  EXPECT_EQ(model.shape().n_kv_heads, 2U);
+  EXPECT_EQ(model.shape().head_dim, 16U);
+  EXPECT_EQ(model.shape().embedding_dim, 96U);
+  EXPECT_EQ(model.shape().vocab_size, test::tiny_tokens().size());
+}
+
+TEST(Llama, LogitsAreFiniteAndDependOnEveryEarlierToken) {
+  Tiny model(test::TinyOptions{});
+  const auto prompt = tokens(30);
+  const auto base = model.after(prompt);
+  EXPECT_TRUE(std::ranges::all_of(base, [](float x) { return std::isfinite(x); }));
+  for (std::size_t i = 0; i < prompt.size(); ++i) {
+    auto changed = prompt;
+    changed[i] = (changed[i] + 1) % 250;
+    EXPECT_NE(model.after(changed), base) << "token " << i;
+  }
+}
+
+TEST(Llama, LogitsAreBitIdenticalInAnyChunkOnAnyThreadsWithAnyHeads) {
+  for (const auto& [heads, kv_heads, head_dim] :
+       {std::array{4U, 2U, 16U}, {6U, 1U, 24U}, {3U, 3U, 10U}, {34U, 2U, 4U}}) {
+    const test::TinyOptions options{.heads = heads, .kv_heads = kv_heads, .head_dim = head_dim, .ffn = 96};
+    Tiny model(options);
+    const auto prompt = tokens(90);
+    const auto expected = model.after(prompt);
+    for (std::size_t chunk : {1U, 2U, 7U, 8U, 9U, 33U, 64U}) {
+      EXPECT_EQ(model.after(prompt, chunk), expected) << heads << " heads in chunks of " << chunk;
+    }
+    EXPECT_EQ(Tiny(options, 1).after(prompt), expected) << heads << " heads on one thread";
+  }
+}
+
+TEST(Llama, EveryWeightFormatGivesAModelThatIsNearTheSame) {
+  const auto prompt = tokens(20);
+  const auto exact = Tiny(test::TinyOptions{.type = kernels::DType::f32}).after(prompt);
+  for (auto type : {kernels::DType::f16, kernels::DType::bf16, kernels::DType::q8_0}) {
+    const auto got = Tiny(test::TinyOptions{.type = type}).after(prompt);
+    double difference = 0;
+    double size = 0;
+    for (std::size_t i = 0; i < got.size(); ++i) {
+      difference += std::abs(got[i] - exact[i]);
+      size += std::abs(exact[i]);
+    }
+    EXPECT_LT(difference, 0.1 * size) << kernels::name(type);
+  }
+}
+
+TEST(Llama, AnOwnOutputMatrixIsUsed) {
+  EXPECT_NE(Tiny(test::TinyOptions{.tied = false}).after(tokens(5)),
+            Tiny(test::TinyOptions{.tied = true}).after(tokens(5)));
+}
+
+TEST(Llama, LinearScalingOfPositionsChangesTheAnswer) {
+  auto scaled = test::tiny_llama({});
+  scaled.add_string("llama.rope.scaling.type", "linear").add_f32("llama.rope.scaling.factor", 4);
+  EXPECT_NE(Tiny(scaled).after(tokens(40)), Tiny(test::TinyOptions{}).after(tokens(40)));
+}
+
+TEST(Llama, FrequencyFactorsOfOneChangeNothingAndOthersDo) {
+  const auto with = [](float factor) {
+    auto writer = test::tiny_llama({});
+    writer.add_tensor("rope_freqs.weight", {8}, kernels::DType::f32, std::vector<float>(8, factor));
+    return Tiny(writer).after(tokens(40));
+  };
+  const auto plain = Tiny(test::TinyOptions{}).after(tokens(40));
+  EXPECT_EQ(with(1), plain);
+  EXPECT_NE(with(8), plain);
+}
+
+TEST(Llama, NamesTheKeyOfEveryDimensionThatCannotBe) {
+  EXPECT_EQ(refusal_of("llama.block_count", 1), "");
+  for (const char* key : {"llama.block_count", "llama.context_length", "llama.embedding_length",
+                          "llama.feed_forward_length", "llama.attention.head_count", "llama.attention.head_count_kv",
+                          "llama.attention.key_length", "llama.rope.dimension_count"}) {
+    for (const std::uint32_t value : {0U, 0xFFFFFFFFU}) {
+      EXPECT_NE(refusal_of(key, value).find(key), std::string::npos) << refusal_of(key, value);
+    }
+  }
+  EXPECT_NE(refusal_of("llama.attention.head_count", 3).find("head_count"), std::string::npos);
+  EXPECT_NE(refusal_of("llama.attention.head_count_kv", 3).find("head_count_kv"), std::string::npos);
+  EXPECT_NE(refusal_of("llama.rope.dimension_count", 3).find("rope.dimension_count"), std::string::npos);
+  EXPECT_NE(refusal_of("llama.rope.dimension_count", 6).find("rope.dimension_count"), std::string::npos);
+  EXPECT_NE(refusal_of("llama.embedding_length", 16).find("token_embd.weight"), std::string::npos);
+}
+
+TEST(Llama, RefusesAnotherArchitectureAndListsTheKnown) {
+  test::GgufWriter writer;
+  writer.add_string("general.architecture", "lama");
+  const test::TemporaryFile file(writer.bytes());
+  const auto shape = Architecture::shape_of(**GgufFile::open(file.path()));
+  ASSERT_FALSE(shape.ok());
+  EXPECT_NE(shape.error().message.find("\"lama\" (known: llama)"), std::string::npos) << shape.error().message;
+}
+
+TEST(Llama, RefusesAnUnknownScalingAndBiases) {
+  const auto message = [](const test::GgufWriter& writer) {
+    const test::TemporaryFile file(writer.bytes());
+    const auto loaded = Architecture::load(GgufFile::open(file.path()).value(), kernels::make_cpu_backend(1));
+    return loaded ? "" : loaded.error().message;
+  };
+  auto yarn = test::tiny_llama({});
+  EXPECT_NE(message(yarn.add_string("llama.rope.scaling.type", "yarn")).find("\"yarn\""), std::string::npos);
+  for (const char* bias : {"blk.1.attn_k.bias", "blk.0.ffn_down.bias", "blk.0.attn_output.bias"}) {
+    auto biased = test::tiny_llama({});
+    biased.add_tensor(bias, {8}, kernels::DType::f32, std::vector<float>(8));
+    EXPECT_NE(message(biased).find(bias), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace headwater::model
