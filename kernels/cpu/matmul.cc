@@ -1,10 +1,13 @@
 #include "kernels/cpu/matmul.h"
 
 #include <omp.h>
+#include <sys/mman.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <dnnl.hpp>
+#include <new>
 
 #include "kernels/cpu/ops.h"
 
@@ -44,6 +47,31 @@ class PlainMatrix {
  private:
   std::size_t cols_;
   std::vector<std::byte> bytes_;
+};
+
+struct Free {
+  void operator()(void* bytes) const { std::free(bytes); }
+};
+
+/// Weights in the library's layout. A step reads all of them, so they lie in huge pages where the system has some.
+class PackedWeights {
+ public:
+  PackedWeights() = default;
+  explicit PackedWeights(const memory::desc& layout) {
+    const std::size_t page = layout.get_size() < kHugePage / 2 ? kPage : kHugePage;  // less would waste most of one
+    const std::size_t size = (layout.get_size() + page - 1) / page * page;
+    bytes_.reset(std::aligned_alloc(page, size));
+    if (bytes_ == nullptr) throw std::bad_alloc();
+    if (page == kHugePage) madvise(bytes_.get(), size, MADV_HUGEPAGE);
+    view_ = memory(layout, engine(), bytes_.get());
+  }
+  const memory& view() const { return view_; }
+
+ private:
+  static constexpr std::size_t kPage = 4096;
+  static constexpr std::size_t kHugePage = std::size_t{1} << 21U;
+  std::unique_ptr<void, Free> bytes_;
+  memory view_;
 };
 
 void store_input(std::span<const float> values, std::byte* out) {
@@ -113,10 +141,11 @@ class ProductShape {
     admit(tile, plain);
   }
 
-  memory pack(PlainMatrix& plain) const {
+  PackedWeights pack(PlainMatrix& plain) const {
     memory source({{inner_, columns_}, input_type(), memory::dims{1, inner_}}, engine(), plain.data());
-    memory packed(layout_, engine());
-    dnnl::reorder(source, packed).execute(stream(), source, packed);
+    PackedWeights packed(layout_);
+    memory target = packed.view();
+    dnnl::reorder(source, target).execute(stream(), source, target);
     stream().wait();
     return packed;
   }
@@ -160,18 +189,18 @@ class ProductShape {
   void admit(const dnnl::matmul& tile, PlainMatrix& plain) {
     const std::uint32_t most = columns() > kManyColumns ? 64 : std::end(kCandidates)[-1];
     fill_trial(plain, columns(), inner(), 1);
-    const memory weights = pack(plain);
+    const PackedWeights weights = pack(plain);
     PlainMatrix x(most, inner());
     fill_trial(x, most, inner(), 2);
     std::vector<float> expected(most * columns());
     std::vector<float> got(most * columns());
     for (std::uint32_t r = 0; r < most; r += kTile) {
-      run(tile, kTile, weights, x.row(r), expected.data() + r * columns());
+      run(tile, kTile, weights.view(), x.row(r), expected.data() + r * columns());
     }
     for (const std::uint32_t rows : kCandidates) {
       if (rows > most) break;
       dnnl::matmul kernel(describe(rows, layout_));
-      run(kernel, rows, weights, x.data(), got.data());
+      run(kernel, rows, weights.view(), x.data(), got.data());
       const bool agrees = std::memcmp(got.data(), expected.data(), rows * columns() * sizeof(float)) == 0;
       if (agrees || rows == kTile) kernels_.emplace_back(rows, agrees ? kernel : tile);
     }
@@ -193,7 +222,7 @@ class ProductShape {
 };
 
 struct PackedMatrix::Weights {
-  memory packed;
+  PackedWeights packed;
 };
 
 PackedMatrix::PackedMatrix(std::uint32_t rows, std::uint32_t cols, std::shared_ptr<const ProductShape> shape)
@@ -201,7 +230,7 @@ PackedMatrix::PackedMatrix(std::uint32_t rows, std::uint32_t cols, std::shared_p
 PackedMatrix::~PackedMatrix() = default;
 
 void PackedMatrix::multiply(const void* x, std::uint32_t rows, float* out) const {
-  shape_->multiply(weights_->packed, static_cast<const std::byte*>(x), rows, out);
+  shape_->multiply(weights_->packed.view(), static_cast<const std::byte*>(x), rows, out);
 }
 
 std::vector<std::uint32_t> PackedMatrix::tiles() const { return shape_->tiles(); }

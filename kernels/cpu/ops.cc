@@ -107,6 +107,10 @@ void ToBf16(const float* x, std::size_t n, std::uint16_t* out) {
 }
 
 void ToHalf(const float* x, std::size_t n, Half* out) {
+#if HWY_TARGET == HWY_SSSE3 || HWY_TARGET == HWY_SSE4 || HWY_TARGET == HWY_EMU128 || HWY_TARGET == HWY_SCALAR
+  // No instruction for it, and Highway's stand-in cuts off instead of rounding.
+  reference::to_half(x, n, out);
+#else
   const Floats d;
   const hn::Rebind<hwy::float16_t, Floats> dh;
   const std::size_t lanes = hn::Lanes(d);
@@ -118,6 +122,7 @@ void ToHalf(const float* x, std::size_t n, Half* out) {
     hn::StoreU(hn::DemoteTo(dh, hn::IfThenElse(hn::IsNaN(v), v, kept)), dh, reinterpret_cast<hwy::float16_t*>(out + i));
   }
   if (i < n) reference::to_half(x + i, n - i, out + i);
+#endif
 }
 
 HWY_INLINE Vec load_half(Floats d, const Half* x) {

@@ -1,6 +1,7 @@
 #include "kernels/cpu/ops.h"
 
 #include <gtest/gtest.h>
+#include <hwy/targets.h>
 
 #include <bit>
 #include <cmath>
@@ -10,6 +11,19 @@
 
 namespace headwater::kernels::cpu {
 namespace {
+
+/// Every instruction set that this machine has and the kernels are compiled for.
+class Ops : public testing::TestWithParam<std::int64_t> {
+ protected:
+  void SetUp() override { choose(GetParam()); }
+  void TearDown() override { choose(0); }
+
+ private:
+  static void choose(std::int64_t targets) {
+    hwy::SetSupportedTargetsForTest(targets);
+    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  }
+};
 
 /// One, primes, tails of every vector width, multiples.
 constexpr std::size_t kSizes[] = {1, 2, 7, 13, 16, 31, 64, 97, 576, 1000};
@@ -29,7 +43,7 @@ void expect_near(const std::vector<float>& got, const std::vector<float>& want, 
   }
 }
 
-TEST(Ops, RmsNormAgreesWithItsReference) {
+TEST_P(Ops, RmsNormAgreesWithItsReference) {
   for (std::size_t n : kSizes) {
     const auto x = random_values(n, 1);
     const auto weight = random_values(n, 2);
@@ -41,14 +55,14 @@ TEST(Ops, RmsNormAgreesWithItsReference) {
   }
 }
 
-TEST(Ops, RmsNormOfZerosIsZero) {
+TEST_P(Ops, RmsNormOfZerosIsZero) {
   const std::vector<float> zeros(33);
   std::vector<float> got(33, 1);
   rms_norm(zeros.data(), zeros.data(), 1e-5F, 33, got.data());
   EXPECT_EQ(got, zeros);
 }
 
-TEST(Ops, SiluMulAgreesWithItsReferenceAlsoFarFromZero) {
+TEST_P(Ops, SiluMulAgreesWithItsReferenceAlsoFarFromZero) {
   for (std::size_t n : kSizes) {
     auto gate = random_values(n, 3, 8);
     const auto up = random_values(n, 4);
@@ -62,7 +76,7 @@ TEST(Ops, SiluMulAgreesWithItsReferenceAlsoFarFromZero) {
   }
 }
 
-TEST(Ops, RopeAgreesWithItsReference) {
+TEST_P(Ops, RopeAgreesWithItsReference) {
   for (std::size_t pairs : kSizes) {
     auto got = random_values(2 * pairs, 5);
     auto want = got;
@@ -78,7 +92,7 @@ TEST(Ops, RopeAgreesWithItsReference) {
   }
 }
 
-TEST(Ops, AddTouchesNothingBeyondItsEnd) {
+TEST_P(Ops, AddTouchesNothingBeyondItsEnd) {
   for (std::size_t n : kSizes) {
     std::vector<float> x(n + 1, 1);
     const std::vector<float> y(n + 1, 2);
@@ -100,7 +114,7 @@ std::vector<float> awkward_values() {
   return values;
 }
 
-TEST(Ops, RoundingToBf16IsExactlyTheReference) {
+TEST_P(Ops, RoundingToBf16IsExactlyTheReference) {
   const auto values = awkward_values();
   std::vector<std::uint16_t> got(values.size());
   std::vector<std::uint16_t> want(values.size());
@@ -115,7 +129,7 @@ TEST(Ops, RoundingToBf16IsExactlyTheReference) {
   }
 }
 
-TEST(Ops, RoundingToHalfIsExactlyTheReferenceAndStaysFinite) {
+TEST_P(Ops, RoundingToHalfIsExactlyTheReferenceAndStaysFinite) {
   const auto values = awkward_values();
   std::vector<Half> got(values.size());
   std::vector<Half> want(values.size());
@@ -178,7 +192,7 @@ struct Attention {
   }
 };
 
-TEST(Ops, AttentionAgreesWithItsReferenceAndNeverReadsWhatWasNotWritten) {
+TEST_P(Ops, AttentionAgreesWithItsReferenceAndNeverReadsWhatWasNotWritten) {
   for (std::size_t dim : {16U, 64U, 80U, 96U, 128U, 256U, 10U}) {
     for (std::size_t tokens : {8U, 32U, 64U}) {
       const Attention attention(dim, tokens, {1, 2, 31, 32, 33, 64, 65, 100, 101, 102, 103, 7});
@@ -189,13 +203,16 @@ TEST(Ops, AttentionAgreesWithItsReferenceAndNeverReadsWhatWasNotWritten) {
   }
 }
 
-TEST(Ops, AttentionOfAQueryIsBitIdenticalWhateverQueriesStandBesideIt) {
+TEST_P(Ops, AttentionOfAQueryIsBitIdenticalWhateverQueriesStandBesideIt) {
   const Attention attention(64, 32, {5, 33, 64, 90, 91, 92, 93, 94, 95, 96, 97});
   for (std::size_t n = 2; n <= attention.queries.size(); ++n) {
     const auto together = attention.run(attend, 0, n);
     for (std::size_t q = 0; q < n; ++q) EXPECT_EQ(together[q], attention.run(attend, q, 1)[0]) << q << " of " << n;
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Targets, Ops, testing::ValuesIn(hwy::SupportedAndGeneratedTargets()),
+                         [](const auto& test) { return std::string(hwy::TargetName(test.param)); });
 
 }  // namespace
 }  // namespace headwater::kernels::cpu
