@@ -28,6 +28,7 @@ void add_chat(CLI::App& app, Action& action);
 void add_tokenize(CLI::App& app, Action& action);
 void add_model(CLI::App& app, Action& action);
 void add_topology(CLI::App& app, Action& action);
+void add_bench(CLI::App& app, Action& action);
 
 /// Prints "headwater: message" on stderr. Gives kFailed.
 int fail(const std::string& message);
