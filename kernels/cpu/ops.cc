@@ -19,16 +19,22 @@ using Vec = hn::Vec<Floats>;
 
 constexpr float kLowest = -3.0e38F;
 
-/// The vector at x[i …], where only `n - i` values may be left: the rest is zero.
+/// The vector at x[i …], where only `n - i` values may be left: the rest is zero. By way of the stack, since masked
+/// loads and stores of the older instruction sets touch what lies beyond the end.
 HWY_INLINE Vec load_tail(Floats d, const float* x, std::size_t i, std::size_t n) {
-  return n - i >= hn::Lanes(d) ? hn::LoadU(d, x + i) : hn::MaskedLoad(hn::FirstN(d, n - i), d, x + i);
+  if (n - i >= hn::Lanes(d)) return hn::LoadU(d, x + i);
+  HWY_ALIGN float lanes[hn::MaxLanes(d)] = {};
+  for (std::size_t k = 0; i + k < n; ++k) lanes[k] = x[i + k];
+  return hn::Load(d, lanes);
 }
 HWY_INLINE void store_tail(Floats d, Vec v, float* x, std::size_t i, std::size_t n) {
   if (n - i >= hn::Lanes(d)) {
     hn::StoreU(v, d, x + i);
-  } else {
-    hn::BlendedStore(v, hn::FirstN(d, n - i), d, x + i);
+    return;
   }
+  HWY_ALIGN float lanes[hn::MaxLanes(d)];
+  hn::Store(v, d, lanes);
+  for (std::size_t k = 0; i + k < n; ++k) x[i + k] = lanes[k];
 }
 
 void RmsNorm(const float* x, const float* weight, float epsilon, std::size_t dim, float* out) {
