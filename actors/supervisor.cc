@@ -79,13 +79,19 @@ class Supervisor : public caf::event_based_actor {
     return found;
   }
 
+  void wire(const StageHandle& stage) {
+    send(stage.actor, Wire{replicas_of(topology_.find(stage.id)->to), single_stages(), frontend_});
+  }
+
   void wire_all() {
+    for (const StageHandle& stage : stages_) wire(stage);
+    send(frontend_, Wire{replicas_of(topology_.gateway.to), single_stages(), frontend_});
+  }
+
+  std::map<std::string, caf::actor> single_stages() const {
     std::map<std::string, caf::actor> by_kind;
     for (const StageHandle& stage : stages_) by_kind[stage.kind] = stage.actor;
-    for (const StageHandle& stage : stages_) {
-      send(stage.actor, Wire{replicas_of(topology_.find(stage.id)->to), by_kind, frontend_});
-    }
-    send(frontend_, Wire{replicas_of(topology_.gateway.to), by_kind, frontend_});
+    return by_kind;
   }
 
   void begin_epoch() {
@@ -115,15 +121,14 @@ class Supervisor : public caf::event_based_actor {
       return;
     }
 
-    // Everything sent to the dead stage is lost. Messages are queued in this order everywhere: the new wiring, the
-    // new epoch, then the frontend's word on which requests have failed; so no request falls between.
-    wire_all();
+    // Everything sent to the dead stage is lost. Messages are queued in this order everywhere: the new stage's own
+    // wiring and epoch, before anybody can send to it; the new wiring of the others; the new epoch; then the frontend's
+    // word on which requests have failed. So no request falls between.
     const bool holds_cache_state = stage.kind != "tokenizer" && stage.kind != "detokenizer";
-    if (holds_cache_state) {
-      begin_epoch();
-    } else {
-      send(lost->actor, ResetStage{epoch_});
-    }
+    wire(*lost);
+    send(lost->actor, ResetStage{holds_cache_state ? epoch_ + 1 : epoch_});
+    wire_all();
+    if (holds_cache_state) begin_epoch();
     send(frontend_, StageLost{stage.id, stage.kind, reason, lost->replica, stage.replicas, epoch_});
   }
 
