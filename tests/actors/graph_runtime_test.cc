@@ -214,6 +214,34 @@ TEST(GraphRuntime, CancelsWhatAClientHasRunningWhenItGoes) {
   graph.expect_settled();
 }
 
+TEST(GraphRuntime, DropsRequestsWhoseClientsLeaveWhileQueuedPrefillingOrDecoding) {
+  GraphOptions options;
+  options.scheduler_args = "max_batch_size: 1, max_step_tokens: 16, prefill_chunk: 16";
+  Graph graph(options);
+  graph.model().delay_us = 2000;
+  EventLog log;
+  auto decoding = graph.runtime().connect(log.handler());
+  auto queued = graph.runtime().connect(log.handler());
+  const RequestId running = decoding->submit(ask(prompt_of(1, 10), 200))->id;
+  log.wait_tokens(running, 2);
+  ASSERT_TRUE(queued->submit(ask(prompt_of(2, 10), 5)).ok());
+  queued.reset();
+  decoding.reset();
+  graph.expect_settled();
+
+  auto prefilling = graph.runtime().connect(log.handler());
+  const std::uint64_t rows = graph.model().rows;
+  ASSERT_TRUE(prefilling->submit(ask(prompt_of(3, 250), 5)).ok());
+  while (graph.model().rows < rows + 32) std::this_thread::yield();
+  prefilling.reset();
+  graph.expect_settled();
+  EXPECT_LT(graph.model().rows, rows + 250);
+  EXPECT_EQ(graph.runtime().stats().cancelled, 3U);
+
+  const auto staying = graph.runtime().connect(log.handler());
+  EXPECT_EQ(log.wait(staying->submit(ask(prompt_of(4, 20), 5))->id).tokens(), FakeModel::answer(prompt_of(4, 20), 5));
+}
+
 TEST(GraphRuntime, FailsARequestWhoseDeadlinePasses) {
   Graph graph;
   graph.model().delay_us = 2000;
