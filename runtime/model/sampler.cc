@@ -3,77 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <string>
-
-#include "model/utf8.h"
 
 namespace headwater::model {
 namespace {
 
-constexpr std::size_t kMaxStops = 16;
-constexpr std::size_t kMaxStopBytes = 256;
-constexpr std::size_t kMaxStopTokens = 64;
-constexpr std::size_t kMaxBiases = 1024;
-constexpr std::uint32_t kMaxTokens = 1'000'000;
+constexpr float kMost = std::numeric_limits<float>::max();
 constexpr float kNegativeInfinity = -std::numeric_limits<float>::infinity();
-
-Error bad(const std::string& field, const std::string& what) { return {"invalid_request", field + " " + what, field}; }
-
-/// NaN is outside of every range.
-Result<void> check_range(const char* field, float value, float low, float high, bool low_is_open = false) {
-  const bool inside = low_is_open ? value > low && value <= high : value >= low && value <= high;
-  if (inside) return {};
-  const auto number = [](float x) {
-    std::string text = std::to_string(x);
-    text.erase(text.find_last_not_of('0') + 1);
-    if (text.back() == '.') text.pop_back();
-    return text;
-  };
-  return bad(field, "is " + number(value) + "; it must be " + (low_is_open ? "greater than " : "at least ") +
-                        number(low) + " and at most " + number(high));
-}
-
-Result<void> check_stops(const SamplingParams& params, std::uint32_t vocab_size) {
-  if (params.stop.size() > kMaxStops) return bad("stop", "has more than 16 strings");
-  for (const std::string& stop : params.stop) {
-    if (stop.empty() || stop.size() > kMaxStopBytes) return bad("stop", "has a string that is not 1 to 256 bytes long");
-    if (!valid_utf8(stop)) return bad("stop", "has a string that is not valid UTF-8");
-  }
-  if (params.stop_token_ids.size() > kMaxStopTokens) return bad("stop_token_ids", "has more than 64 ids");
-  for (TokenId id : params.stop_token_ids) {
-    if (id < 0 || static_cast<std::uint32_t>(id) >= vocab_size) {
-      return bad("stop_token_ids", "has the id " + std::to_string(id) + ", which is not in the vocabulary");
-    }
-  }
-  return {};
-}
-
-Result<void> check_lengths(const SamplingParams& params) {
-  if (params.max_tokens) {
-    const bool scoring = *params.max_tokens == 0 && params.prompt_logprobs.has_value();
-    if ((*params.max_tokens == 0 && !scoring) || *params.max_tokens > kMaxTokens) {
-      return bad("max_tokens",
-                 "is " + std::to_string(*params.max_tokens) +
-                     "; it must be at least 1 and at most 1000000 (0 only to score a prompt with logprobs)");
-    }
-    if (params.min_tokens > *params.max_tokens) return bad("min_tokens", "is greater than max_tokens");
-  }
-  if (params.min_tokens > kMaxTokens) return bad("min_tokens", "is greater than 1000000");
-  if (params.logprobs.value_or(0) > kMaxLogprobs) return bad("logprobs", "is greater than 20");
-  if (params.prompt_logprobs.value_or(0) > kMaxLogprobs) return bad("prompt_logprobs", "is greater than 20");
-  return {};
-}
-
-Result<void> check_biases(const SamplingParams& params, std::uint32_t vocab_size) {
-  if (params.logit_bias.size() > kMaxBiases) return bad("logit_bias", "has more than 1024 entries");
-  for (const auto& [id, bias] : params.logit_bias) {
-    if (id < 0 || static_cast<std::uint32_t>(id) >= vocab_size) {
-      return bad("logit_bias", "has the id " + std::to_string(id) + ", which is not in the vocabulary");
-    }
-    if (!(bias >= -100 && bias <= 100)) return bad("logit_bias", "has a value outside of -100 … 100");
-  }
-  return {};
-}
+/// Temperatures below are greedy: their inverse would leave the range of a float.
+constexpr float kCoolest = 1e-5F;
 
 /// splitmix64. Source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014.
 std::uint64_t mix(std::uint64_t x) {
@@ -88,82 +25,70 @@ double uniform(std::uint64_t seed, std::uint64_t position) {
   return static_cast<double>(mix(mix(seed) ^ position) >> 11U) * 0x1p-53;
 }
 
-/// log of the sum of exp(logits), which is what log-probabilities are measured from; NaN if any logit is.
-float log_sum_exp(std::span<const float> logits, float best) {
-  // Eight partial sums, so that the compiler can use vectors; their order is fixed.
-  float sums[8] = {};
-  std::size_t i = 0;
-  for (; i + 8 <= logits.size(); i += 8) {
-    for (std::size_t k = 0; k < 8; ++k) sums[k] += std::exp(logits[i + k] - best);
-  }
-  for (; i < logits.size(); ++i) sums[0] += std::exp(logits[i] - best);
-  float sum = 0;
-  for (float part : sums) sum += part;
-  return best + std::log(sum);
+float log_sum_exp(std::span<const float> logits, const RowSummary& summary) {
+  return summary.best + static_cast<float>(std::log(sum_exp(logits, summary.best, 1)));
 }
 
-std::size_t best_of(std::span<const float> logits) {
-  return static_cast<std::size_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+double total_of(std::span<const Candidate> candidates) {
+  double total = 0;
+  for (const Candidate& candidate : candidates) total += candidate.value;
+  return total;
 }
 
-/// Better logit first; of equals, the lower id.
-bool better(const std::pair<float, TokenId>& a, const std::pair<float, TokenId>& b) {
-  return a.first > b.first || (a.first == b.first && a.second < b.second);
+/// Cuts `candidates` to the `n` best, and leaves them by id.
+void keep_best(std::vector<Candidate>& candidates, std::size_t n, std::vector<Candidate>& scratch) {
+  if (n >= candidates.size()) return;
+  scratch = candidates;
+  const auto last = scratch.begin() + static_cast<std::ptrdiff_t>(n - 1);
+  std::nth_element(scratch.begin(), last, scratch.end(), better);
+  std::erase_if(candidates, [&](const Candidate& candidate) { return better(*last, candidate); });
 }
 
-std::vector<std::pair<TokenId, float>> best_n(std::span<const float> logits, std::uint32_t n, float log_sum) {
-  std::vector<std::pair<float, TokenId>> heap;  // the worst of the best n is in front
-  for (std::size_t i = 0; i < logits.size() && n > 0; ++i) {
-    const std::pair<float, TokenId> candidate{logits[i], static_cast<TokenId>(i)};
-    if (heap.size() == n && !better(candidate, heap.front())) continue;
-    if (heap.size() == n) {
-      std::pop_heap(heap.begin(), heap.end(), better);
-      heap.pop_back();
+/// Cuts `candidates` to the fewest of the best that weigh `target` together, and leaves them by id. Halves the range in
+/// which the last of them must be, instead of sorting it: O(n).
+void keep_nucleus(std::vector<Candidate>& candidates, double target, std::vector<Candidate>& scratch) {
+  scratch = candidates;
+  std::size_t low = 0;  // so many of the best weigh less than the target
+  std::size_t high = scratch.size();
+  double weight = 0;
+  while (high - low > 1) {
+    const std::size_t middle = low + (high - low) / 2;
+    const auto at = [&](std::size_t i) { return scratch.begin() + static_cast<std::ptrdiff_t>(i); };
+    std::nth_element(at(low), at(middle), at(high), better);
+    const double more = total_of({scratch.data() + low, middle - low});
+    if (weight + more >= target) {
+      high = middle;
+    } else {
+      weight += more;
+      low = middle;
     }
-    heap.push_back(candidate);
-    std::push_heap(heap.begin(), heap.end(), better);
   }
-  std::sort_heap(heap.begin(), heap.end(), better);
-  std::vector<std::pair<TokenId, float>> top;
-  for (const auto& [logit, id] : heap) top.emplace_back(id, logit - log_sum);
-  return top;
+  const Candidate last = scratch[low];
+  std::erase_if(candidates, [&](const Candidate& candidate) { return better(last, candidate); });
 }
 
-bool has_nan_or_no_finite(std::span<const float> logits) {
-  bool nan = false;
-  bool finite = false;
-  for (float logit : logits) {
-    nan |= std::isnan(logit) || logit == std::numeric_limits<float>::infinity();
-    finite |= std::isfinite(logit);
+/// The candidate in whose share of the whole weight `u`, in [0, 1), falls.
+TokenId draw_from(std::span<const Candidate> candidates, double u) {
+  double left = u * total_of(candidates);
+  for (const Candidate& candidate : candidates) {
+    left -= candidate.value;
+    if (left < 0) return candidate.id;
   }
-  return nan || !finite;
+  return candidates.back().id;
 }
 
 }  // namespace
 
-Result<void> check_params(const SamplingParams& params, std::uint32_t vocab_size) {
-  for (const Result<void>& checked :
-       {check_range("temperature", params.temperature, 0, 100), check_range("top_p", params.top_p, 0, 1, true),
-        check_range("min_p", params.min_p, 0, 1),
-        check_range("repetition_penalty", params.repetition_penalty, 0, 10, true),
-        check_range("presence_penalty", params.presence_penalty, -2, 2),
-        check_range("frequency_penalty", params.frequency_penalty, -2, 2), check_lengths(params),
-        check_biases(params, vocab_size), check_stops(params, vocab_size)}) {
-    if (!checked) return checked;
-  }
-  return {};
-}
-
 Sampled score_token(std::span<const float> logits, TokenId token, std::uint32_t n) {
   Sampled scored;
   scored.token = token;
-  if (has_nan_or_no_finite(logits)) {
-    scored.bad_logits = true;
-    return scored;
-  }
-  const float log_sum = log_sum_exp(logits, logits[best_of(logits)]);
+  RowSummary summary;
+  summarise(logits, summary);
+  scored.bad_logits = !summary.usable;
+  if (scored.bad_logits) return scored;
+  const float log_sum = log_sum_exp(logits, summary);
   scored.logprob = logits[static_cast<std::size_t>(token)] - log_sum;
-  scored.top = best_n(logits, n, log_sum);
+  scored.top = best_tokens(logits, summary, n, log_sum);
   return scored;
 }
 
@@ -184,10 +109,15 @@ void Sampler::observe(TokenId token, bool generated) {
   }
 }
 
+bool Sampler::adjusts(std::uint32_t n_generated) const {
+  return !seen_.empty() || !output_counts_.empty() || !params_.logit_bias.empty() || n_generated < params_.min_tokens;
+}
+
 void Sampler::adjust(std::span<float> logits, std::uint32_t n_generated) const {
   for (TokenId id : seen_) {
     float& logit = logits[static_cast<std::size_t>(id)];
-    logit = logit > 0 ? logit / params_.repetition_penalty : logit * params_.repetition_penalty;
+    // A penalty near 0 must not make a logit infinite.
+    logit = logit > 0 ? std::min(logit / params_.repetition_penalty, kMost) : logit * params_.repetition_penalty;
   }
   for (const auto& [id, count] : output_counts_) {
     logits[static_cast<std::size_t>(id)] -=
@@ -201,56 +131,74 @@ void Sampler::adjust(std::span<float> logits, std::uint32_t n_generated) const {
 }
 
 TokenId Sampler::draw(std::span<const float> logits, std::uint64_t position) {
-  const float best = logits[best_of(logits)];
-  auto& candidates = scratch_;  // (weight relative to the best, id)
-  candidates.clear();
-  // min_p and far tails are cut before anything is sorted: e^-30 is below what a float sum would notice.
-  const float cut = std::max(params_.min_p, 1e-13F);
-  for (std::size_t i = 0; i < logits.size(); ++i) {
-    const float weight = std::exp((logits[i] - best) / params_.temperature);
-    if (weight >= cut) candidates.emplace_back(weight, static_cast<TokenId>(i));
-  }
-  if (params_.top_k > 0 && params_.top_k < candidates.size()) {
-    std::nth_element(candidates.begin(), candidates.begin() + params_.top_k, candidates.end(), better);
-    candidates.resize(params_.top_k);
-  }
-  std::sort(candidates.begin(), candidates.end(), better);
+  const double u = uniform(seed_, position);
+  const float scale = 1 / params_.temperature;
+  const bool top_k = params_.top_k > 0 && params_.top_k < logits.size();
+  const bool top_p = params_.top_p < 1;
+  if (!top_k && !top_p && params_.min_p <= 0) return draw_from_all(logits, scale, u);
+
+  // What cannot be among the chosen is left out before anything is compared: below the best blocks' bests, or together
+  // too light to matter for top_p, or clearly lighter than min_p.
   double total = 0;
-  for (const auto& [weight, id] : candidates) total += weight;
-  double kept = total;
-  if (params_.top_p < 1) {
-    kept = 0;
-    std::size_t n = 0;
-    while (n < candidates.size() && kept < total * params_.top_p) kept += candidates[n++].first;
-    candidates.resize(std::max<std::size_t>(n, 1));
-    kept = std::max(kept, double{candidates.front().first});
+  float bound = kNegativeInfinity;
+  if (top_k) {
+    bound = bound_of_best(summary_, params_.top_k, bounds_);
+  } else {
+    double lightest = params_.min_p;
+    if (top_p) {
+      total = sum_exp(logits, summary_.best, scale);
+      lightest = std::max(lightest, (1.0 - params_.top_p) * total / static_cast<double>(logits.size()));
+    }
+    const double depth = std::log(lightest) / scale;
+    bound = static_cast<float>(summary_.best + depth - 1e-3 * (1 + std::abs(depth) + std::abs(summary_.best)));
   }
-  double left = uniform(seed_, position) * kept;
-  for (const auto& [weight, id] : candidates) {
-    left -= weight;
-    if (left < 0) return id;
+  gather(logits, summary_, bound, candidates_);
+  if (top_k) keep_best(candidates_, params_.top_k, scratch_);
+  for (Candidate& candidate : candidates_) candidate.value = weight(candidate.value, summary_.best, scale);
+  if (top_k) total = total_of(candidates_);
+  if (top_p) keep_nucleus(candidates_, total * params_.top_p, scratch_);
+  const float least = params_.min_p;
+  std::erase_if(candidates_, [&](const Candidate& c) { return c.value < least || c.value <= 0; });
+  return draw_from(candidates_, u);
+}
+
+TokenId Sampler::draw_from_all(std::span<const float> logits, float scale, double u) {
+  double left = u * sum_exp(logits, summary_.best, scale, &block_sums_);
+  std::size_t block = 0;
+  std::size_t last = 0;  // with any weight
+  for (; block < block_sums_.size(); ++block) {
+    if (block_sums_[block] > 0) last = block;
+    if (left < block_sums_[block]) break;
+    left -= block_sums_[block];
   }
-  return candidates.back().second;
+  // Rounding may carry the walk past the end, or past the block's own tokens.
+  block = std::min(block, last);
+  candidates_.clear();
+  for (std::size_t i = block * kLogitBlock; i < std::min(logits.size(), (block + 1) * kLogitBlock); ++i) {
+    const float value = weight(logits[i], summary_.best, scale);
+    if (value > 0) candidates_.push_back({value, static_cast<TokenId>(i)});
+  }
+  return draw_from(candidates_, std::min(left / block_sums_[block], 1.0));
 }
 
 Sampled Sampler::sample(std::span<float> logits, std::uint64_t position, std::uint32_t n_generated) {
   Sampled sampled;
-  if (has_nan_or_no_finite(logits)) {
-    sampled.bad_logits = true;
-    return sampled;
-  }
+  summarise(logits, summary_);
+  sampled.bad_logits = !summary_.usable;
+  if (sampled.bad_logits) return sampled;
   const bool scored = params_.logprobs.has_value();
-  const float log_sum = scored ? log_sum_exp(logits, logits[best_of(logits)]) : 0;
-  if (scored) sampled.top = best_n(logits, *params_.logprobs, log_sum);
+  const float log_sum = scored ? log_sum_exp(logits, summary_) : 0;
+  if (scored) sampled.top = best_tokens(logits, summary_, *params_.logprobs, log_sum);
 
-  const std::vector<std::pair<TokenId, float>> originals = remember(logits, scored);
-  adjust(logits, n_generated);
-  const std::size_t best = best_of(logits);
-  if (!(logits[best] > kNegativeInfinity)) {
-    sampled.bad_logits = true;
-    return sampled;
+  std::vector<std::pair<TokenId, float>> originals;
+  if (adjusts(n_generated)) {
+    originals = remember(logits, scored);
+    adjust(logits, n_generated);
+    summarise(logits, summary_);
+    sampled.bad_logits = !summary_.usable;
+    if (sampled.bad_logits) return sampled;
   }
-  sampled.token = params_.temperature == 0 ? static_cast<TokenId>(best) : draw(logits, position);
+  sampled.token = params_.temperature < kCoolest ? summary_.best_id : draw(logits, position);
   if (scored) {
     float logit = logits[static_cast<std::size_t>(sampled.token)];
     for (const auto& [id, original] : originals) {

@@ -3,6 +3,11 @@
 //
 // A choice depends on the logits, the parameters, the sequence's own tokens and (seed, position) alone:
 // the random number of a position is a hash of both, so what else runs beside a request never matters.
+//
+// Order: repetition, presence and frequency penalties, logit_bias and min_tokens change the logits; temperature scales
+// them; top_k, then top_p of what that left, then min_p cut the tail; one token is drawn from the rest by weight. A
+// temperature below 1e-5 takes the best token, of equals the lowest id. Log-probabilities are those of the model:
+// softmax of the logits before any of this.
 
 #include <cstdint>
 #include <span>
@@ -11,6 +16,7 @@
 
 #include "headwater/request.h"
 #include "headwater/result.h"
+#include "model/logits.h"
 
 namespace headwater::model {
 
@@ -22,7 +28,7 @@ struct Sampled {
   TokenId token = 0;
   float logprob = 0;                           ///< under softmax(logits)
   std::vector<std::pair<TokenId, float>> top;  ///< best first, as many as asked for
-  bool bad_logits = false;                     ///< NaN or no finite value: the request has failed
+  bool bad_logits = false;                     ///< NaN, +infinity or no finite value: the request has failed
 };
 
 /// The state that sampling keeps for one sequence: scratch memory and counts of its tokens.
@@ -39,18 +45,25 @@ class Sampler {
   Sampled sample(std::span<float> logits, std::uint64_t position, std::uint32_t n_generated);
 
  private:
+  /// Whether adjust() has anything to do.
+  bool adjusts(std::uint32_t n_generated) const;
   /// Penalties, biases, and end tokens that come too early.
   void adjust(std::span<float> logits, std::uint32_t n_generated) const;
   /// The logits that adjust() is about to change, if they are wanted.
   std::vector<std::pair<TokenId, float>> remember(std::span<const float> logits, bool wanted) const;
   TokenId draw(std::span<const float> logits, std::uint64_t position);
+  TokenId draw_from_all(std::span<const float> logits, float scale, double u);
 
   const SamplingParams& params_;
   std::uint64_t seed_;
   std::vector<TokenId> end_tokens_;
   std::vector<std::pair<TokenId, std::uint32_t>> output_counts_;  ///< sorted by token
   std::vector<TokenId> seen_;                                     ///< sorted; prompt and output
-  std::vector<std::pair<float, TokenId>> scratch_;
+  // Memory that is used again at each token.
+  RowSummary summary_;
+  std::vector<Candidate> candidates_, scratch_;
+  std::vector<float> bounds_;
+  std::vector<double> block_sums_;
 };
 
 /// log softmax(logits) at `token`, and the `n` best, without sorting the vocabulary.

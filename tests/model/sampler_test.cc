@@ -2,9 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <map>
+#include <random>
 #include <set>
 
 namespace headwater::model {
@@ -154,40 +157,115 @@ TEST(Sampler, ReportsLogitsThatAreOfNoUse) {
   EXPECT_EQ(sampler.sample(masked, 0, 0).token, 1);
 }
 
+/// What sorting the whole vocabulary says: the probability of each token that may be drawn.
+std::map<TokenId, double> sorted_draw(const SamplingParams& params, const std::vector<float>& logits) {
+  std::vector<std::pair<double, TokenId>> order;
+  const double best = *std::max_element(logits.begin(), logits.end());
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    order.emplace_back(std::exp((logits[i] - best) / params.temperature), static_cast<TokenId>(i));
+  }
+  std::ranges::sort(order,
+                    [](auto& a, auto& b) { return a.first > b.first || (a.first == b.first && a.second < b.second); });
+  if (params.top_k > 0 && params.top_k < order.size()) order.resize(params.top_k);
+  double total = 0;
+  for (const auto& [weight, id] : order) total += weight;
+  std::map<TokenId, double> kept;
+  double weight_kept = 0;
+  for (const auto& [weight, id] : order) {
+    if (weight_kept >= total * params.top_p || weight < params.min_p || weight == 0) break;
+    weight_kept += weight;
+    kept[id] = weight;
+  }
+  for (auto& [id, weight] : kept) weight /= weight_kept;
+  return kept;
+}
+
+TEST(Sampler, DrawsWhatSortingTheVocabularyWouldDraw) {
+  std::mt19937 random(7);
+  std::normal_distribution<float> normal(0, 2);
+  for (const std::size_t vocab : {1U, 2U, 63U, 64U, 65U, 131U, 1009U}) {
+    for (int round = 0; round < 40; ++round) {
+      std::vector<float> logits(vocab);
+      for (float& logit : logits) {
+        logit = random() % 8 == 0 ? -std::numeric_limits<float>::infinity() : std::round(normal(random) * 8) / 8;
+      }
+      logits[random() % vocab] = 5;
+      SamplingParams params;
+      params.temperature = std::array{0.3F, 1.0F, 3.0F}[random() % 3];
+      params.top_k = std::array<std::uint32_t, 4>{0, 1, 7, 100}[random() % 4];
+      // Odd values: a sum that comes to a bound exactly would be decided by rounding.
+      params.top_p = std::array{1.0F, 0.913F, 0.517F, 0.0123F}[random() % 4];
+      params.min_p = std::array{0.0F, 0.0517F, 0.713F}[random() % 3];
+      const auto expected = sorted_draw(params, logits);
+      std::map<TokenId, int> counts;
+      Sampler sampler(params, random(), {});
+      constexpr int kDraws = 400;
+      for (std::uint64_t position = 0; position < kDraws; ++position) {
+        std::vector<float> row = logits;
+        ++counts[sampler.sample(row, position, 0).token];
+      }
+      for (const auto& [token, count] : counts) ASSERT_TRUE(expected.contains(token)) << vocab << " " << token;
+      for (const auto& [token, probability] : expected) {
+        // Six standard deviations.
+        ASSERT_NEAR(counts[token], kDraws * probability, 6 * std::sqrt(kDraws * probability) + 1) << vocab;
+      }
+    }
+  }
+}
+
+TEST(Sampler, TopPCountsWhatTopKLeftAndMinPComesLast) {
+  SamplingParams params;
+  params.top_p = 0.6F;
+  params.min_p = 0.5F;  // 0.5 and 0.3 are left by both, whichever is first; of 0.8 in all, 0.5 would be 62 %
+  const std::vector<float> logits = {std::log(0.5F), std::log(0.3F), std::log(0.1F), std::log(0.1F)};
+  EXPECT_EQ(draws(params, logits).size(), 2U);
+  params.top_k = 2;
+  EXPECT_EQ(draws(params, logits).size(), 1U);
+}
+
+TEST(Sampler, DrawsByTheWholeVocabularyWhereNothingIsCut) {
+  SamplingParams params;
+  std::vector<float> logits(3 * kLogitBlock + 5, -std::numeric_limits<float>::infinity());
+  logits[1] = logits[2 * kLogitBlock + 3] = logits.back() = 0;  // a whole block between is masked
+  const auto counts = draws(params, logits);
+  ASSERT_EQ(counts.size(), 3U);
+  for (const auto& [token, count] : counts) EXPECT_NEAR(count, 4000 / 3, 200) << token;
+}
+
+TEST(Sampler, KeepsToFiniteNumbersAtTheEndsOfEveryRange) {
+  SamplingParams penalty;
+  penalty.repetition_penalty = 1e-40F;
+  ASSERT_TRUE(check_params(penalty, 3).ok());
+  Sampler penalised(penalty, 1, {});
+  penalised.observe(1, true);
+  std::vector<float> logits = {1, 2, 3};
+  const Sampled sampled = penalised.sample(logits, 0, 0);
+  EXPECT_FALSE(sampled.bad_logits);
+  EXPECT_EQ(sampled.token, 1);
+
+  SamplingParams cold;
+  cold.temperature = 1e-42F;
+  EXPECT_EQ(pick(cold, {1, 2, 3}), 2);
+  SamplingParams hot;
+  hot.temperature = 100;
+  EXPECT_EQ(draws(hot, {-3e38F, 3e38F}), (std::map<TokenId, int>{{1, 4000}}));
+}
+
+TEST(Sampler, FailsWhenEverythingIsMasked) {
+  SamplingParams params;
+  params.min_tokens = 1;
+  const TokenId ends[] = {0, 1};
+  Sampler sampler(params, 1, ends);
+  std::vector<float> logits = {1, 2};
+  EXPECT_TRUE(sampler.sample(logits, 0, 0).bad_logits);
+}
+
 TEST(Sampler, ScoresAGivenToken) {
   const std::vector<float> logits = {std::log(0.5F), std::log(0.25F), std::log(0.25F)};
   const Sampled scored = score_token(logits, 1, 3);
   EXPECT_NEAR(scored.logprob, std::log(0.25F), 1e-5);
   EXPECT_EQ(scored.top[0].first, 0);
   EXPECT_EQ(scored.top[1].first, 1);
-}
-
-TEST(CheckParams, NamesTheFieldThatIsOutOfRange) {
-  const auto field = [](auto change) {
-    SamplingParams params;
-    change(params);
-    const auto checked = check_params(params, 100);
-    return checked.ok() ? std::string("fine") : checked.error().param;
-  };
-  EXPECT_EQ(field([](auto&) {}), "fine");
-  EXPECT_EQ(field([](auto& p) { p.temperature = kNan; }), "temperature");
-  EXPECT_EQ(field([](auto& p) { p.temperature = -0.1F; }), "temperature");
-  EXPECT_EQ(field([](auto& p) { p.top_p = 0; }), "top_p");
-  EXPECT_EQ(field([](auto& p) { p.top_p = 1.01F; }), "top_p");
-  EXPECT_EQ(field([](auto& p) { p.min_p = kNan; }), "min_p");
-  EXPECT_EQ(field([](auto& p) { p.repetition_penalty = 0; }), "repetition_penalty");
-  EXPECT_EQ(field([](auto& p) { p.presence_penalty = 3; }), "presence_penalty");
-  EXPECT_EQ(field([](auto& p) { p.frequency_penalty = -3; }), "frequency_penalty");
-  EXPECT_EQ(field([](auto& p) { p.max_tokens = 0; }), "max_tokens");
-  EXPECT_EQ(field([](auto& p) { p.max_tokens = 1'000'000'000; }), "max_tokens");
-  EXPECT_EQ(field([](auto& p) { p.max_tokens = 0, p.prompt_logprobs = 1; }), "fine");
-  EXPECT_EQ(field([](auto& p) { p.max_tokens = 3, p.min_tokens = 4; }), "min_tokens");
-  EXPECT_EQ(field([](auto& p) { p.logprobs = 21; }), "logprobs");
-  EXPECT_EQ(field([](auto& p) { p.logit_bias = {{100, 1.0F}}; }), "logit_bias");
-  EXPECT_EQ(field([](auto& p) { p.logit_bias = {{1, kNan}}; }), "logit_bias");
-  EXPECT_EQ(field([](auto& p) { p.stop = {""}; }), "stop");
-  EXPECT_EQ(field([](auto& p) { p.stop = {"\xFF"}; }), "stop");
-  EXPECT_EQ(field([](auto& p) { p.stop_token_ids = {-1}; }), "stop_token_ids");
 }
 
 }  // namespace
