@@ -32,12 +32,15 @@ TextStream::Delta TextStream::push(std::string_view bytes, bool may_stop) {
   if (!may_stop) return {std::exchange(held_, {}), false, {}};
   Delta delta;
   std::size_t first = std::string::npos;
+  std::size_t first_end = std::string::npos;
   for (const std::string& stop : stop_) {
     const std::size_t at = held_.find(stop);
-    if (at < first) {
-      first = at;
-      delta.stop_match = stop;
-    }
+    if (at == std::string::npos) continue;
+    const std::size_t end = at + stop.size();
+    if (end > first_end || (end == first_end && at >= first)) continue;
+    first = at;
+    first_end = end;
+    delta.stop_match = stop;
   }
   if (first != std::string::npos) {
     delta.text = held_.substr(0, first);

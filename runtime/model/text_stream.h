@@ -1,6 +1,9 @@
 #pragma once
 // Turns a sequence's tokens into text that can be sent: whole UTF-8 characters, nothing that may still
 // turn out to be the beginning of a stop string.
+//
+// Of several stop strings, the one that is complete first ends the text; of those that end together, the longest. So
+// the text never depends on where one token ends and the next begins.
 
 #include <cstddef>
 #include <string>

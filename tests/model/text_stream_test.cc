@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <optional>
+#include <random>
 #include <string>
 
 namespace headwater::model {
@@ -50,6 +52,72 @@ TEST(TextStream, TakesTheEarliestOfSeveralStopStrings) {
   EXPECT_TRUE(delta.stopped);
   EXPECT_EQ(delta.text, "hel");
   EXPECT_EQ(delta.stop_match, "lo");
+}
+
+TEST(TextStream, TakesTheStopStringThatIsCompleteFirstAndOfThoseTheLongest) {
+  EXPECT_EQ(TextStream({"abcd", "bc"}).push("abcd", true).text, "a");
+  const auto delta = TextStream({"c", "bc", "abcx"}).push("abc", true);
+  EXPECT_EQ(delta.text, "a");
+  EXPECT_EQ(delta.stop_match, "bc");
+}
+
+/// What a stream should make of a whole text: cut where the first stop string is complete.
+std::optional<std::string> cut(const std::string& text, const std::vector<std::string>& stops) {
+  for (std::size_t end = 1; end <= text.size(); ++end) {
+    std::size_t longest = 0;
+    for (const std::string& stop : stops) {
+      if (std::string_view(text).substr(0, end).ends_with(stop)) longest = std::max(longest, stop.size());
+    }
+    if (longest > 0) return text.substr(0, end - longest);
+  }
+  return std::nullopt;
+}
+
+TEST(TextStream, GivesTheSameTextWhereverTokensEnd) {
+  std::mt19937 random(11);
+  const std::vector<std::string> letters = {"a", "b", "\xE2\x82\xAC", "\xF0\x9F\x98\x80"};
+  const auto word = [&](std::size_t most) {
+    std::string made;
+    for (std::size_t n = 1 + random() % most; n > 0; --n) made += letters[random() % letters.size()];
+    return made;
+  };
+  int stopped = 0;
+  for (int round = 0; round < 3000; ++round) {
+    std::vector<std::string> stops(random() % 4);
+    for (std::string& stop : stops) stop = word(5);
+    const std::string text = word(30);
+    TextStream stream(stops);
+    std::string sent;
+    bool ended = false;
+    for (std::size_t at = 0; at < text.size() && !ended;) {
+      const std::size_t length = 1 + random() % 6;
+      const auto delta = stream.push(std::string_view(text).substr(at, length), true);
+      sent += delta.text;
+      ended = delta.stopped;
+      at += length;
+    }
+    if (!ended) sent += stream.flush();
+    const auto expected = cut(text, stops);
+    ASSERT_EQ(ended, expected.has_value());
+    ASSERT_EQ(sent, expected.value_or(text));
+    stopped += ended ? 1 : 0;
+  }
+  EXPECT_GT(stopped, 500);
+}
+
+TEST(TextStream, SendsAtOnceWhatCannotBelongToAStopString) {
+  TextStream stream({"aab"});
+  EXPECT_EQ(stream.push("aaa", true).text, "a");  // "aa" may go on to "aab"
+  EXPECT_EQ(stream.push("c", true).text, "aac");
+  EXPECT_EQ(stream.flush(), "");
+}
+
+TEST(TextStream, FlushesBytesOfACharacterThatNeverCame) {
+  TextStream stream({"x"});
+  EXPECT_EQ(stream.push("a\xE2", true).text, "a");
+  EXPECT_EQ(stream.push("\x82", true).text, "");
+  EXPECT_EQ(stream.flush(), "\xEF\xBF\xBD");
+  EXPECT_EQ(stream.flush(), "");
 }
 
 TEST(TextStream, DoesNotStopWhileItMayNot) {
