@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <queue>
+#include <unordered_set>
+#include <utility>
 
 #include "model/utf8.h"
 
@@ -10,12 +13,25 @@ namespace headwater::model {
 namespace {
 
 /// Token kinds as GGUF numbers them.
+constexpr std::int64_t kOrdinary = 1;
 constexpr std::int64_t kControl = 3;
 constexpr std::int64_t kUserDefined = 4;
+
+constexpr std::int64_t kLastKind = 6;
 
 /// Texts of control tokens that end an answer, whatever the file names as its EOS.
 constexpr std::string_view kEndTexts[] = {"<|im_end|>", "<|endoftext|>", "<|eot_id|>",    "<|end_of_text|>",
                                           "<|eom_id|>", "</s>",          "<end_of_turn>", "<|end|>"};
+
+/// Marks of chat templates that do not end an answer. Some files list them, or the ends, as user-defined tokens, which
+/// are found in any text: a client could then forge a turn. They are control tokens in every file.
+constexpr std::string_view kTurnTexts[] = {
+    "<|im_start|>", "<|start_header_id|>", "<|end_header_id|>", "<start_of_turn>", "[INST]", "[/INST]", "<s>"};
+
+bool is_mark(std::string_view text) {
+  return std::ranges::find(kEndTexts, text) != std::end(kEndTexts) ||
+         std::ranges::find(kTurnTexts, text) != std::end(kTurnTexts);
+}
 
 Error bad(const GgufFile& file, const std::string& message) {
   return {"invalid_model", file.path() + ": " + message, ""};
@@ -36,23 +52,18 @@ struct ByteAlphabet {
   }
 };
 
-/// The bytes that a token's text stands for; text with a character outside of the alphabet stands for itself.
-std::string decode_token(std::string_view text) {
+/// The bytes that a token's text stands for. None where a character is not of the alphabet: no text has such a token.
+std::optional<std::string> decode_token(std::string_view text) {
   static const ByteAlphabet alphabet;
   std::string bytes;
-  for (std::string_view rest = text; !rest.empty();) {
-    const auto lead = static_cast<unsigned char>(rest[0]);
-    std::uint32_t code = lead;
-    std::size_t length = 1;
-    if (lead >= 0xC0 && lead < 0xE0 && rest.size() > 1) {
-      code = (lead & 0x1FU) << 6U | (static_cast<unsigned char>(rest[1]) & 0x3FU);
-      length = 2;
-    } else if (lead >= 0x80) {
-      return std::string(text);
-    }
-    if (code >= alphabet.byte_of.size() || alphabet.byte_of[code] < 0) return std::string(text);
+  while (!text.empty()) {
+    const Utf8Step step = utf8_step(text);
+    if (!step.valid || step.length > 2) return std::nullopt;
+    const auto unit = [&](std::size_t i) { return static_cast<std::size_t>(static_cast<unsigned char>(text[i])); };
+    const std::size_t code = step.length == 1 ? unit(0) : (unit(0) & 0x1FU) << 6U | (unit(1) & 0x3FU);
+    if (code >= alphabet.byte_of.size() || alphabet.byte_of[code] < 0) return std::nullopt;
     bytes += static_cast<char>(alphabet.byte_of[code]);
-    rest.remove_prefix(length);
+    text.remove_prefix(step.length);
   }
   return bytes;
 }
@@ -91,19 +102,18 @@ Result<void> BytePairTokenizer::load_tokens(const GgufFile& file) {
   if (kinds_value != nullptr && (kinds == nullptr || kinds->size() != texts->size())) {
     return bad(file, "metadata \"tokenizer.ggml.token_type\" does not give one kind for each token");
   }
+  std::unordered_set<std::string_view> known;
   tokens_.resize(texts->size());
   for (std::size_t i = 0; i < texts->size(); ++i) {
-    const std::int64_t kind = kinds == nullptr ? 1 : (*kinds)[i];
-    const bool special = kind == kControl || kind == kUserDefined;
-    tokens_[i].control = kind == kControl;
-    tokens_[i].bytes = special ? (*texts)[i] : decode_token((*texts)[i]);
-    if (special && !(*texts)[i].empty()) {
-      specials_.push_back({(*texts)[i], static_cast<TokenId>(i), kind == kControl});
+    const std::string& text = (*texts)[i];
+    const std::int64_t kind = kinds == nullptr ? kOrdinary : (*kinds)[i];
+    if (kind < 0 || kind > kLastKind) {
+      return bad(file, "token " + std::to_string(i) + " is of kind " + std::to_string(kind) + ", expected 0 to 6");
     }
-  }
-  for (std::size_t i = 0; i < tokens_.size(); ++i) {
-    const bool ordinary = kinds == nullptr || ((*kinds)[i] != kControl && (*kinds)[i] != kUserDefined);
-    if (ordinary) by_bytes_.emplace(tokens_[i].bytes, static_cast<TokenId>(i));
+    if (!text.empty() && !known.insert(text).second) {
+      return bad(file, "token " + std::to_string(i) + " \"" + printable(text) + "\" is in the vocabulary twice");
+    }
+    add_token(static_cast<TokenId>(i), text, kind);
   }
   for (unsigned byte = 0; byte < 256; ++byte) {
     const char symbol = static_cast<char>(byte);
@@ -111,6 +121,21 @@ Result<void> BytePairTokenizer::load_tokens(const GgufFile& file) {
     byte_tokens_[byte] = found == by_bytes_.end() ? -1 : found->second;
   }
   return {};
+}
+
+void BytePairTokenizer::add_token(TokenId id, const std::string& text, std::int64_t kind) {
+  Token& token = tokens_[static_cast<std::size_t>(id)];
+  token.bytes = text;
+  if (kind == kControl || kind == kUserDefined) {
+    token.control = kind == kControl || is_mark(text);
+    token.end = token.control && std::ranges::find(kEndTexts, text) != std::end(kEndTexts);
+    if (!text.empty()) specials_.add(text, id, token.control);
+    // Merges may lead to such a token, too, where bytes are written as themselves.
+    if (!token.control && decode_token(text) == text) by_bytes_.emplace(token.bytes, id);
+  } else if (auto bytes = decode_token(text)) {
+    token.bytes = std::move(*bytes);
+    by_bytes_.emplace(token.bytes, id);
+  }
 }
 
 Result<void> BytePairTokenizer::load_merges(const GgufFile& file) {
@@ -121,19 +146,22 @@ Result<void> BytePairTokenizer::load_merges(const GgufFile& file) {
     const std::string& text = (*merges)[rank];
     const std::size_t space = text.find(' ', 1);
     const auto problem = [&](const char* what) {
-      return bad(file, "merge " + std::to_string(rank) + " \"" + text + "\" " + what);
+      return bad(file, "merge " + std::to_string(rank) + " \"" + printable(text) + "\" " + what);
     };
     if (space == std::string::npos) return problem("is not two tokens with a space between them");
-    const std::string left = decode_token(std::string_view(text).substr(0, space));
-    const std::string right = decode_token(std::string_view(text).substr(space + 1));
-    const auto left_id = by_bytes_.find(left);
-    const auto right_id = by_bytes_.find(right);
-    const auto merged_id = by_bytes_.find(left + right);
-    if (left_id == by_bytes_.end() || right_id == by_bytes_.end() || merged_id == by_bytes_.end()) {
-      return problem("names a token that is not in the vocabulary");
+    const auto left = decode_token(std::string_view(text).substr(0, space));
+    const auto right = decode_token(std::string_view(text).substr(space + 1));
+    const auto find = [&](const std::string& bytes) {
+      const auto found = by_bytes_.find(bytes);
+      return found == by_bytes_.end() ? TokenId{-1} : found->second;
+    };
+    const TokenId left_id = left ? find(*left) : -1;
+    const TokenId right_id = right ? find(*right) : -1;
+    const TokenId merged_id = left && right ? find(*left + *right) : -1;
+    if (left_id < 0 || right_id < 0 || merged_id < 0) return problem("names a token that is not in the vocabulary");
+    if (!merges_.try_emplace(pair_key(left_id, right_id), Merge{static_cast<std::uint32_t>(rank), merged_id}).second) {
+      return problem("is in the list twice");
     }
-    merges_.try_emplace(pair_key(left_id->second, right_id->second),
-                        Merge{static_cast<std::uint32_t>(rank), merged_id->second});
   }
   return {};
 }
@@ -161,30 +189,7 @@ Result<void> BytePairTokenizer::load_special(const GgufFile& file) {
   const auto add_bos = file.get_bool_or("tokenizer.ggml.add_bos_token", pretokenizer_->adds_bos());
   if (!add_bos) return add_bos.error();
   add_bos_ = *add_bos && bos_ >= 0;
-
-  std::ranges::stable_sort(specials_, [](const Special& a, const Special& b) { return a.text.size() > b.text.size(); });
-  for (const Special& special : specials_) {
-    special_starts_[static_cast<unsigned char>(special.text[0])] = true;
-    if (special.control && std::ranges::find(kEndTexts, special.text) != std::end(kEndTexts)) {
-      tokens_[static_cast<std::size_t>(special.id)].end = true;
-    }
-  }
   return {};
-}
-
-TokenId BytePairTokenizer::find_special(std::string_view text) const {
-  for (const Special& special : specials_) {
-    if (special.text == text) return special.id;
-  }
-  return -1;
-}
-
-const BytePairTokenizer::Special* BytePairTokenizer::special_at(std::string_view text, bool parse_special) const {
-  if (!special_starts_[static_cast<unsigned char>(text[0])]) return nullptr;
-  for (const Special& special : specials_) {
-    if ((parse_special || !special.control) && text.starts_with(special.text)) return &special;
-  }
-  return nullptr;
 }
 
 std::vector<TokenId> BytePairTokenizer::encode(std::string_view text, EncodeOptions options) const {
@@ -192,14 +197,14 @@ std::vector<TokenId> BytePairTokenizer::encode(std::string_view text, EncodeOpti
   if (options.add_special && add_bos_) ids.push_back(bos_);
   std::size_t begin = 0;
   for (std::size_t at = 0; at < text.size();) {
-    const Special* special = special_at(text.substr(at), options.parse_special);
-    if (special == nullptr) {
+    const auto [special, length] = specials_.longest_at(text.substr(at), options.parse_special);
+    if (special < 0) {
       ++at;
       continue;
     }
     encode_text(text.substr(begin, at - begin), ids);
-    ids.push_back(special->id);
-    at += special->text.size();
+    ids.push_back(special);
+    at += length;
     begin = at;
   }
   encode_text(text.substr(begin), ids);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "model/pretokenizer.h"
+#include "model/special_tokens.h"
 #include "model/tokenizer.h"
 
 namespace headwater::model {
@@ -23,7 +24,7 @@ class BytePairTokenizer : public Tokenizer {
   bool is_control(TokenId id) const override { return tokens_[static_cast<std::size_t>(id)].control; }
   bool is_end(TokenId id) const override { return tokens_[static_cast<std::size_t>(id)].end; }
   TokenId bos() const override { return bos_; }
-  TokenId find_special(std::string_view text) const override;
+  TokenId find_special(std::string_view text) const override { return specials_.find(text); }
 
  private:
   struct Token {
@@ -35,19 +36,12 @@ class BytePairTokenizer : public Tokenizer {
     std::uint32_t rank = 0;
     TokenId merged = 0;
   };
-  /// A token that is found in the text as a whole, before words are cut.
-  struct Special {
-    std::string text;
-    TokenId id = 0;
-    bool control = false;
-  };
-
   Result<void> load_tokens(const GgufFile& file);
+  void add_token(TokenId id, const std::string& text, std::int64_t kind);
   Result<void> load_merges(const GgufFile& file);
   Result<void> load_special(const GgufFile& file);
   Result<TokenId> optional_id(const GgufFile& file, const char* key) const;
 
-  const Special* special_at(std::string_view text, bool parse_special) const;
   void encode_text(std::string_view text, std::vector<TokenId>& out) const;
   void encode_word(std::string_view word, std::vector<TokenId>& out) const;
 
@@ -55,8 +49,7 @@ class BytePairTokenizer : public Tokenizer {
   std::unordered_map<std::string_view, TokenId> by_bytes_;  ///< ordinary tokens
   std::unordered_map<std::uint64_t, Merge> merges_;         ///< by both ids
   TokenId byte_tokens_[256] = {};
-  std::vector<Special> specials_;  ///< longest first
-  bool special_starts_[256] = {};  ///< whether one begins with this byte
+  SpecialTokens specials_;
   std::shared_ptr<const Pretokenizer> pretokenizer_;
   TokenId bos_ = -1;
   bool add_bos_ = false;

@@ -44,7 +44,7 @@ class ChatTemplate {
   /// render(), joined, without BOS. For people and tests.
   Result<std::string> render_text(std::span<const ChatMessage> messages) const;
   /// render(), encoded. The text between two special tokens is encoded as one, as if it had been read from the joined
-  /// prompt.
+  /// prompt. BOS is in front, once, where the template or the file asks for it.
   Result<std::vector<TokenId>> encode(const Tokenizer& tokenizer, std::span<const ChatMessage> messages) const;
 };
 

@@ -10,13 +10,20 @@
 namespace headwater::model {
 namespace {
 
+// White space as Unicode lists it. PCRE2's \s takes U+180E as well, which has not been white space since Unicode 6.3.
+#define SPACES R"(\x09-\x0D\x20\x85\xA0\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000})"
+#define SPACE "[" SPACES "]"
+#define LAST_SPACES SPACE "+(?![^" SPACES "])"
+#define LLAMA3(digits)                                                                                              \
+  R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|)" digits "| ?[^" SPACES R"(\p{L}\p{N}]+[\r\n]*|)" SPACE \
+  R"(*[\r\n]+|)" LAST_SPACES "|" SPACE "+"
+
 // Sources: openai/gpt-2 encoder.py; the tokenizer.json files of SmolLM2, Llama 3 and Qwen 2.
-constexpr const char* kGpt2 = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+constexpr const char* kGpt2 =
+    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^)" SPACES R"(\p{L}\p{N}]+|)" LAST_SPACES "|" SPACE "+";
 constexpr const char* kDigit = R"(\p{N})";
-constexpr const char* kLlama3 =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr const char* kQwen2 =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+constexpr const char* kLlama3 = LLAMA3(R"(\p{N}{1,3})");
+constexpr const char* kQwen2 = LLAMA3(R"(\p{N})");
 
 struct Known {
   std::string_view name;
@@ -33,6 +40,13 @@ const std::vector<Known>& known() {
       {"qwen2", {kQwen2}, false, false},
   };
   return list;
+}
+
+/// Other names of the same rules.
+std::string_view usual_name(std::string_view name) {
+  if (name == "gpt2") return "gpt-2";
+  if (name == "llama3" || name == "llama-v3") return "llama-bpe";
+  return name;
 }
 
 /// More backtracking than any text needs that these patterns meet; what is beyond is cut by force.
@@ -61,7 +75,7 @@ Pretokenizer::~Pretokenizer() = default;
 Result<std::shared_ptr<const Pretokenizer>> Pretokenizer::by_name(std::string_view name) {
   std::string names;
   for (const Known& candidate : known()) {
-    if (candidate.name == name) {
+    if (candidate.name == usual_name(name)) {
       std::shared_ptr<Pretokenizer> made(new Pretokenizer);
       for (const char* stage : candidate.stages) made->stages_.push_back(std::make_unique<Pattern>(stage));
       made->whole_words_first_ = candidate.whole_words_first;
@@ -70,7 +84,7 @@ Result<std::shared_ptr<const Pretokenizer>> Pretokenizer::by_name(std::string_vi
     }
     names += (names.empty() ? "" : ", ") + std::string(candidate.name);
   }
-  return Error{"invalid_model", "unknown pre-tokenizer \"" + std::string(name) + "\" (known: " + names + ")", ""};
+  return Error{"invalid_model", "unknown pre-tokenizer \"" + printable(name) + "\" (known: " + names + ")", ""};
 }
 
 void Pretokenizer::split(std::string_view text, const std::function<void(std::string_view)>& word) const {

@@ -1,6 +1,7 @@
 #include "model/tokenizer.h"
 
 #include "model/bpe.h"
+#include "model/utf8.h"
 
 namespace headwater::model {
 
@@ -8,7 +9,7 @@ Result<std::shared_ptr<const Tokenizer>> Tokenizer::load(const GgufFile& file) {
   const auto kind = file.get_string("tokenizer.ggml.model");
   if (!kind) return kind.error();
   if (*kind == "gpt2") return BytePairTokenizer::load(file);
-  return Error{"invalid_model", file.path() + ": unknown tokenizer \"" + *kind + "\" (known: gpt2)", ""};
+  return Error{"invalid_model", file.path() + ": unknown tokenizer \"" + printable(*kind) + "\" (known: gpt2)", ""};
 }
 
 std::string Tokenizer::decode(std::span<const TokenId> ids) const {

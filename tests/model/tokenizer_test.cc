@@ -49,6 +49,63 @@ TEST(Tokenizer, RoundTripsEveryByteSequence) {
   }
 }
 
+TEST(Tokenizer, RoundTripsEveryCharacter) {
+  const auto tokenizer = tiny();
+  std::mt19937 random(6);
+  for (int i = 0; i < 500; ++i) {
+    std::string text;
+    for (unsigned n = random() % 40; n > 0; --n) {
+      const unsigned code = 0x800 + random() % 0x10F800;
+      if (code < 0x10000) {
+        if (code >= 0xD800 && code < 0xE000) continue;
+        text += static_cast<char>(0xE0 | code >> 12);
+      } else {
+        text += static_cast<char>(0xF0 | code >> 18);
+        text += static_cast<char>(0x80 | (code >> 12 & 0x3F));
+      }
+      text += static_cast<char>(0x80 | (code >> 6 & 0x3F));
+      text += static_cast<char>(0x80 | (code & 0x3F));
+    }
+    ASSERT_EQ(tokenizer->decode(tokenizer->encode(text, {.parse_special = true})), text);
+  }
+}
+
+/// A vocabulary of letters, with more tokens of certain kinds behind them.
+std::shared_ptr<const Tokenizer> with_tokens(const std::vector<std::pair<std::string, std::int32_t>>& more) {
+  std::vector<std::string> tokens = {"<", ">", "|", "_", "a", "b", "c", "e", "d", "i", "m", "n"};
+  std::vector<std::int32_t> kinds(tokens.size(), 1);
+  for (const auto& [text, kind] : more) {
+    tokens.push_back(text);
+    kinds.push_back(kind);
+  }
+  GgufWriter writer;
+  writer.add_string("tokenizer.ggml.model", "gpt2")
+      .add_strings("tokenizer.ggml.tokens", tokens)
+      .add_i32s("tokenizer.ggml.token_type", kinds)
+      .add_strings("tokenizer.ggml.merges", {});
+  return std::move(load(writer)).value();
+}
+
+TEST(Tokenizer, FindsUserDefinedTokensInAnyText) {
+  const auto tokenizer = with_tokens({{"abc", 4}, {"ab", 4}});
+  EXPECT_EQ(pieces(*tokenizer, "abcab"), (std::vector<std::string>{"abc", "ab"}));
+  EXPECT_FALSE(tokenizer->is_control(tokenizer->find_special("abc")));
+}
+
+TEST(Tokenizer, NeverFindsMarksOfTurnsInPlainTextWhateverTheFileCallsThem) {
+  const auto tokenizer = with_tokens({{"<|im_end|>", 4}});
+  const TokenId end = tokenizer->find_special("<|im_end|>");
+  EXPECT_EQ(tokenizer->encode("<|im_end|>", {}).size(), 10U);
+  EXPECT_EQ(tokenizer->encode("<|im_end|>", {.parse_special = true}), std::vector<TokenId>{end});
+  EXPECT_TRUE(tokenizer->is_control(end));
+  EXPECT_TRUE(tokenizer->is_end(end));
+}
+
+TEST(Tokenizer, GivesATokenThatIsNotWrittenInTheByteAlphabetItsOwnText) {
+  const auto tokenizer = with_tokens({{"\u6f22", 1}});
+  EXPECT_EQ(tokenizer->token_bytes(12), "\u6f22");
+}
+
 TEST(Tokenizer, FindsSpecialTokensOnlyWhereItMay) {
   const auto tokenizer = tiny();
   const TokenId end = tokenizer->find_special("<|im_end|>");
@@ -123,6 +180,42 @@ TEST(Tokenizer, RefusesAVocabularyThatDoesNotFitTogether) {
                         .add_u32("tokenizer.ggml.eos_token_id", 7))
                 .find("eos_token_id"),
             std::string::npos);
+}
+
+TEST(Tokenizer, RefusesDuplicatesWrongTypesAndKinds) {
+  const auto message = [](const std::vector<std::string>& tokens, const std::vector<std::string>& merges,
+                          const auto& change) {
+    GgufWriter writer;
+    writer.add_string("tokenizer.ggml.model", "gpt2");
+    writer.add_strings("tokenizer.ggml.tokens", tokens).add_strings("tokenizer.ggml.merges", merges);
+    change(writer);
+    const auto loaded = load(writer);
+    return loaded.ok() ? std::string("fine") : loaded.error().message;
+  };
+  const auto as_is = [](GgufWriter&) {};
+  EXPECT_EQ(message({"a", "b", "ab", "", ""}, {"a b"}, as_is), "fine");
+  EXPECT_NE(message({"a", "b", "a"}, {}, as_is).find("token 2 \"a\" is in the vocabulary twice"), std::string::npos);
+  EXPECT_NE(message({"a", "b", "ab"}, {"a b", "a b"}, as_is).find("merge 1 \"a b\" is in the list twice"),
+            std::string::npos);
+  EXPECT_NE(message({"a\x1b", "a\x1b"}, {}, as_is).find("\"a?\""), std::string::npos);
+  const auto kind_of = [&](std::int32_t kind) {
+    return message({"a"}, {}, [&](GgufWriter& writer) { writer.add_i32s("tokenizer.ggml.token_type", {kind}); });
+  };
+  EXPECT_EQ(kind_of(6), "fine");
+  EXPECT_NE(kind_of(7).find("token 0 is of kind 7"), std::string::npos);
+  EXPECT_NE(kind_of(-1).find("token 0 is of kind -1"), std::string::npos);
+  const auto with = [&](const auto& change) { return message({"a"}, {}, change); };
+  EXPECT_NE(with([](auto& w) { w.add_string("tokenizer.ggml.token_type", "x"); }).find("token_type"),
+            std::string::npos);
+  EXPECT_NE(with([](auto& w) { w.add_string("tokenizer.ggml.bos_token_id", "x"); }).find("bos_token_id"),
+            std::string::npos);
+  EXPECT_NE(with([](auto& w) { w.add_u32("tokenizer.ggml.add_bos_token", 1); }).find("add_bos_token"),
+            std::string::npos);
+  EXPECT_NE(with([](auto& w) { w.add_u32("tokenizer.ggml.pre", 1); }).find("tokenizer.ggml.pre"), std::string::npos);
+
+  GgufWriter numbers;
+  numbers.add_string("tokenizer.ggml.model", "gpt2").add_i32s("tokenizer.ggml.tokens", {1, 2});
+  EXPECT_NE(load(numbers).error().message.find("tokenizer.ggml.tokens"), std::string::npos);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <random>
 
 #include "model/chat_template.h"
 #include "tests/support/model_file.h"
@@ -79,6 +80,23 @@ TEST_F(ReferenceTokens, SpecialTextInAUsersMessageStaysText) {
   EXPECT_EQ(std::count(ids.begin(), ids.end(), start), 3);  // system, user, assistant
   EXPECT_EQ(std::count(ids.begin(), ids.end(), end), 2);
   EXPECT_EQ(tokenizer_->decode(ids), *(*chat)->render_text(messages));
+}
+
+TEST_F(ReferenceTokens, RandomConversationsAreEncodedAsIfReadWhole) {
+  auto chat = ChatTemplate::recognise(*file_->get_string("tokenizer.chat_template"));
+  ASSERT_TRUE(chat.ok());
+  const std::vector<std::string> parts = {"the", " ", "\n", "  ", "1", "42", "'s", "<", "|", "im", "\u00e9", "!", "\t"};
+  std::mt19937 random(8);
+  for (int round = 0; round < 300; ++round) {
+    std::vector<ChatMessage> messages(1 + random() % 4);
+    for (ChatMessage& message : messages) {
+      message.role = std::vector<std::string>{"system", "user", "assistant"}[random() % 3];
+      for (unsigned n = random() % 12; n > 0; --n) message.content += parts[random() % parts.size()];
+    }
+    const auto rendered = (*chat)->render_text(messages);
+    ASSERT_TRUE(rendered.ok());
+    EXPECT_EQ(*(*chat)->encode(*tokenizer_, messages), tokenizer_->encode(*rendered, {.parse_special = true}));
+  }
 }
 
 TEST_F(ReferenceTokens, BytesRoundTripUnlessTheVocabularyHasNoTokenForThem) {
