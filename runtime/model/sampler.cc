@@ -164,15 +164,12 @@ TokenId Sampler::draw(std::span<const float> logits, std::uint64_t position) {
 
 TokenId Sampler::draw_from_all(std::span<const float> logits, float scale, double u) {
   double left = u * sum_exp(logits, summary_.best, scale, &block_sums_);
-  std::size_t block = 0;
-  std::size_t last = 0;  // with any weight
-  for (; block < block_sums_.size(); ++block) {
-    if (block_sums_[block] > 0) last = block;
-    if (left < block_sums_[block]) break;
-    left -= block_sums_[block];
+  std::size_t block = 0;  // the last with any weight, should rounding carry the walk past the end
+  for (std::size_t i = 0; i < block_sums_.size(); ++i) {
+    if (block_sums_[i] > 0) block = i;
+    if (left < block_sums_[i]) break;
+    left -= block_sums_[i];
   }
-  // Rounding may carry the walk past the end, or past the block's own tokens.
-  block = std::min(block, last);
   candidates_.clear();
   for (std::size_t i = block * kLogitBlock; i < std::min(logits.size(), (block + 1) * kLogitBlock); ++i) {
     const float value = weight(logits[i], summary_.best, scale);
