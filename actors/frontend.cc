@@ -72,16 +72,15 @@ class Frontend : public caf::event_based_actor {
   void on_exit() override { wire_ = {}; }
 
   void open(SubmitRequest& message) {
-    auto request = std::make_shared<schedule::AdmittedRequest>(*message.request);
-    request->epoch = epoch_;
-    const std::size_t route = request->id % wire_.to.size();
+    schedule::RequestPtr& request = message.request;
+    const caf::actor& tokenizer = wire_.to[request->id % wire_.to.size()];
     clients_[request->connection] = message.client;
-    ledger_.open(request, route);
+    ledger_.open(request);
     if (request->request.timeout_ms > 0 && !ticking_) {
       ticking_ = true;
       delayed_send(this, kTick, DeadlineTick{});
     }
-    send(wire_.to[route], GenerateRequest{epoch_, std::move(request)});
+    send(tokenizer, GenerateRequest{epoch_, std::move(request)});
   }
 
   void deliver(TokenBatch& batch) {

@@ -10,9 +10,8 @@ double ms_since(TimeNs start, TimeNs now) { return static_cast<double>(now - sta
 
 }  // namespace
 
-void RequestLedger::open(RequestPtr request, std::size_t route) {
+void RequestLedger::open(RequestPtr request) {
   Entry entry;
-  entry.route = route;
   if (request->request.timeout_ms > 0) {
     entry.deadline = request->accepted_at + TimeNs{request->request.timeout_ms} * 1'000'000;
   }

@@ -16,8 +16,7 @@ class RequestLedger {
  public:
   struct Entry {
     RequestPtr request;
-    std::size_t route = 0;  ///< index of the tokenizer that it was sent to
-    TimeNs deadline = 0;    ///< 0: none
+    TimeNs deadline = 0;  ///< 0: none
     bool tokenized = false;
     bool has_token = false;
     std::uint32_t prompt_tokens = 0;
@@ -26,7 +25,7 @@ class RequestLedger {
     std::uint64_t next_seq = 0;
   };
 
-  void open(RequestPtr request, std::size_t route);
+  void open(RequestPtr request);
   const Entry* find(RequestId id) const;
 
   void on_tokenized(RequestId id, std::uint32_t prompt_tokens);

@@ -20,7 +20,6 @@ using TimeNs = std::int64_t;
 struct AdmittedRequest {
   RequestId id = 0;
   ConnectionId connection = 0;
-  std::uint64_t epoch = 0;
   TimeNs accepted_at = 0;
   std::uint64_t seed = 0;  ///< params.seed, or drawn at admission
   Request request;

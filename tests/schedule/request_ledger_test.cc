@@ -26,7 +26,7 @@ TokenEvent event(RequestId id, Kind kind) {
 
 TEST(RequestLedger, NumbersEventsAndAddsTimes) {
   RequestLedger ledger;
-  ledger.open(request(1, 1'000'000), 0);
+  ledger.open(request(1, 1'000'000));
   auto first = event(1, Kind::tokens);
   auto second = event(1, Kind::tokens);
   auto last = event(1, Kind::finished);
@@ -43,7 +43,7 @@ TEST(RequestLedger, NumbersEventsAndAddsTimes) {
 
 TEST(RequestLedger, DropsEverythingAfterTheTerminalEvent) {
   RequestLedger ledger;
-  ledger.open(request(1), 0);
+  ledger.open(request(1));
   auto done = event(1, Kind::finished);
   auto late = event(1, Kind::tokens);
   auto again = event(1, Kind::failed);
@@ -62,7 +62,7 @@ TEST(RequestLedger, DropsEventsOfRequestsItNeverSaw) {
 
 TEST(RequestLedger, EndsARequestFromOutsideWithWhatItHasUsed) {
   RequestLedger ledger;
-  ledger.open(request(1, 0), 0);
+  ledger.open(request(1, 0));
   ledger.on_tokenized(1, 12);
   auto token = event(1, Kind::tokens);
   ledger.apply(token, 1'000'000);
@@ -77,9 +77,9 @@ TEST(RequestLedger, EndsARequestFromOutsideWithWhatItHasUsed) {
 
 TEST(RequestLedger, SelectsByDeadlineOldestFirst) {
   RequestLedger ledger;
-  ledger.open(request(3, 0, 10), 0);
-  ledger.open(request(1, 0, 5), 0);
-  ledger.open(request(2), 1);
+  ledger.open(request(3, 0, 10));
+  ledger.open(request(1, 0, 5));
+  ledger.open(request(2));
   const auto late =
       ledger.select([](const auto& entry) { return entry.deadline != 0 && entry.deadline <= 10'000'000; });
   EXPECT_EQ(late, (std::vector<RequestId>{1, 3}));
