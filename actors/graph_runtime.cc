@@ -86,7 +86,7 @@ void merge(const StageStats& stage, Stats& stats) {
     stats.queued = stage.scheduler->waiting;
     stats.preemptions = stage.scheduler->preemptions;
     stats.steps = stage.scheduler->steps;
-    stats.batch_rows_sum = stage.rows;
+    stats.batch_size_sum = stage.batch_size_sum;
     stats.step_seconds_sum = stage.step_seconds;
     stats.step_seconds_counts = stage.step_seconds_counts;
     stats.batch_size_counts = stage.batch_size_counts;

@@ -133,7 +133,7 @@ struct StageStats {
   std::optional<cache::BlockCounts> blocks;
   std::uint64_t query_tokens = 0, hit_tokens = 0, evictions = 0;
   std::optional<schedule::SchedulerCounters> scheduler;
-  std::uint64_t rows = 0;
+  std::uint64_t batch_size_sum = 0;
   double step_seconds = 0;
   std::vector<std::uint64_t> step_seconds_counts, batch_size_counts;
 };

@@ -1,5 +1,5 @@
 #pragma once
-// Counts steps by duration and by rows, in the buckets of headwater/runtime.h.
+// Counts steps by duration and by sequences, in the buckets of headwater/runtime.h.
 
 #include <algorithm>
 #include <iterator>
@@ -17,11 +17,11 @@ class StepHistogram {
     ++seconds_counts_[bucket(kStepSecondsBounds, seconds)];
     ++size_counts_[bucket(kBatchSizeBounds, static_cast<double>(result.entries.size()))];
     seconds_ += seconds;
-    rows_ += result.rows;
+    sequences_ += result.entries.size();
   }
 
   void report(StageStats& stats) const {
-    stats.rows = rows_;
+    stats.batch_size_sum = sequences_;
     stats.step_seconds = seconds_;
     stats.step_seconds_counts = seconds_counts_;
     stats.batch_size_counts = size_counts_;
@@ -36,7 +36,7 @@ class StepHistogram {
   std::vector<std::uint64_t> seconds_counts_ = std::vector<std::uint64_t>(std::size(kStepSecondsBounds) + 1);
   std::vector<std::uint64_t> size_counts_ = std::vector<std::uint64_t>(std::size(kBatchSizeBounds) + 1);
   double seconds_ = 0;
-  std::uint64_t rows_ = 0;
+  std::uint64_t sequences_ = 0;
 };
 
 }  // namespace headwater::actors

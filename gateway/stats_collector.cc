@@ -95,8 +95,8 @@ std::vector<MetricFamily> StatsCollector::Collect() const {
 
   all.push_back(histogram("headwater_step_seconds", "Time of a forward pass.", kStepSecondsBounds,
                           stats.step_seconds_counts, stats.step_seconds_sum));
-  all.push_back(histogram("headwater_batch_size", "Rows of a forward pass: one for each token computed.",
-                          kBatchSizeBounds, stats.batch_size_counts, number(stats.batch_rows_sum)));
+  all.push_back(histogram("headwater_batch_size", "Sequences of a forward pass.", kBatchSizeBounds,
+                          stats.batch_size_counts, number(stats.batch_size_sum)));
   return all;
 }
 

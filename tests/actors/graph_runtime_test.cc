@@ -127,6 +127,8 @@ TEST(GraphRuntime, ReusesTheWholeBlocksOfASharedPrefixAndSaysSo) {
   EXPECT_EQ(graph.model().rows - rows_before, 46 - 40 + 3U);
   EXPECT_EQ(warm.tokens(), FakeModel::answer(second, 4));
   const Stats stats = graph.idle_stats();
+  EXPECT_EQ(stats.batch_size_sum, stats.steps);  // one sequence at a time, however many rows
+  EXPECT_EQ(stats.batch_size_counts[0], stats.steps);
   EXPECT_EQ(stats.prefix_query_tokens, 96U);
   EXPECT_EQ(stats.prefix_hit_tokens, 40U);
   EXPECT_GT(stats.blocks_cached, 0U);

@@ -117,7 +117,7 @@ class FakeRuntime : public Runtime {
     stats.step_seconds_sum = 0.5;
     stats.step_seconds_counts = {1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 3};
     stats.batch_size_counts = {4, 0, 2, 0, 0, 0, 0, 0, 0, 0};
-    stats.batch_rows_sum = 12;
+    stats.batch_size_sum = 12;
     return stats;
   }
 
