@@ -63,8 +63,8 @@ struct Stats {
   std::uint64_t steps = 0;
   double step_seconds_sum = 0;
   std::vector<std::uint64_t> step_seconds_counts;  ///< [kStepSecondsBounds + 1]
-  std::uint64_t batch_size_sum = 0;  ///< sequences of all steps
-  std::vector<std::uint64_t> batch_size_counts;  ///< [kBatchSizeBounds + 1]
+  std::uint64_t batch_size_sum = 0;                ///< sequences of all steps
+  std::vector<std::uint64_t> batch_size_counts;    ///< [kBatchSizeBounds + 1]
   // supervision
   std::uint64_t stage_restarts = 0;
 };
