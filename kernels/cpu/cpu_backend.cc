@@ -1,4 +1,5 @@
-// kernels::Backend on the CPU. OpenMP threads share the rows of every operation; oneDNN uses the same threads.
+// kernels::Backend on the CPU. The threads of a pool share the rows of every operation; oneDNN
+// has its own (OpenMP).
 
 #include <omp.h>
 
@@ -13,6 +14,7 @@
 #include "kernels/cpu/kv_arena.h"
 #include "kernels/cpu/matmul.h"
 #include "kernels/cpu/ops.h"
+#include "kernels/cpu/thread_pool.h"
 
 namespace headwater::kernels {
 namespace {
@@ -47,7 +49,8 @@ class CpuBackend : public Backend {
  public:
   explicit CpuBackend(std::uint32_t threads)
       : threads_(static_cast<int>(threads > 0 ? threads : std::max(1U, std::thread::hardware_concurrency()))),
-        products_(threads_) {}
+        products_(threads_),
+        pool_(static_cast<unsigned>(threads_)) {}
 
   std::unique_ptr<Matrix> load_matrix(std::span<const HostTensor> parts) override { return products_.pack(parts); }
   std::unique_ptr<Matrix> load_table(const HostTensor& table) override { return std::make_unique<Table>(table); }
@@ -100,7 +103,7 @@ class CpuBackend : public Backend {
     if (x.size() < std::size_t{padded} * inner || out.size() < std::size_t{padded} * matrix.rows()) {
       throw std::logic_error("a buffer has no room for the padded rows of a product");
     }
-    use_threads();
+    omp_set_num_threads(threads_);  // a property of the calling thread, which may be another one than before
     if (!cpu::has_bf16_products()) {
       matrix.multiply(data(x), rows, data(out));
       return;
@@ -128,12 +131,10 @@ class CpuBackend : public Backend {
         for (std::uint32_t head = 0; head < shape.n_kv_heads; ++head) tasks_.push_back({s, row, head});
       }
     }
-    use_threads();
-#pragma omp parallel for schedule(dynamic) if (tasks_.size() > 1)
-    for (std::size_t i = 0; i < tasks_.size(); ++i) {
+    pool_.run(tasks_.size(), [&](std::size_t i) {
       const Task& task = tasks_[i];
       attend(shape, sequences[task.sequence], task.row, tile, task.kv_head, data(qkv), data(out));
-    }
+    });
   }
 
   void silu_mul(const Buffer& gate_up, std::uint32_t rows, std::uint32_t dim, Buffer& out) override {
@@ -156,14 +157,14 @@ class CpuBackend : public Backend {
     std::uint32_t sequence, row, kv_head;
   };
 
-  /// The count is a property of the calling thread; it may be another one than before.
-  void use_threads() const { omp_set_num_threads(threads_); }
-
+  /// Rows in tasks that are worth handing out; a few are quicker done than shared.
   template <class Work>
-  void for_rows(std::size_t rows, const Work& work) const {
-    use_threads();
-#pragma omp parallel for if (rows > 3)
-    for (std::size_t r = 0; r < rows; ++r) work(r);
+  void for_rows(std::size_t rows, const Work& work) {
+    constexpr std::size_t kTaskRows = 4;
+    pool_.run((rows + kTaskRows - 1) / kTaskRows, [&](std::size_t task) {
+      const std::size_t end = std::min(rows, (task + 1) * kTaskRows);
+      for (std::size_t r = task * kTaskRows; r < end; ++r) work(r);
+    });
   }
 
   /// Angles for positions below `positions`.
@@ -247,6 +248,7 @@ class CpuBackend : public Backend {
 
   const int threads_;
   cpu::Products products_;
+  cpu::ThreadPool pool_;
   cpu::KvArena arena_;
   std::vector<float> frequencies_, cosines_, sines_;
   std::vector<std::uint16_t> rounded_;

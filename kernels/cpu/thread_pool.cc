@@ -1,0 +1,81 @@
+#include "kernels/cpu/thread_pool.h"
+
+#include <chrono>
+
+namespace headwater::kernels::cpu {
+namespace {
+
+/// How long a thread spins for the next operation. A step's operations follow each other within microseconds; a pause
+/// between steps may be longer, and then the cores belong to the rest of the server.
+constexpr std::chrono::microseconds kSpin{50};
+constexpr int kPauses = 32;
+
+void pause_briefly() {
+  for (int i = 0; i < kPauses; ++i) __builtin_ia32_pause();
+}
+
+constexpr unsigned kHalf = 32;
+std::uint32_t next(std::uint64_t ticket) { return static_cast<std::uint32_t>(ticket); }
+std::uint32_t count(std::uint64_t ticket) { return static_cast<std::uint32_t>(ticket >> kHalf); }
+
+}  // namespace
+
+ThreadPool::ThreadPool(unsigned threads) {
+  for (unsigned i = 1; i < threads; ++i) workers_.emplace_back([this] { work_until_stopped(); });
+}
+
+ThreadPool::~ThreadPool() {
+  stopped_ = true;
+  ++operations_;
+  operations_.notify_all();
+  for (std::thread& worker : workers_) worker.join();
+}
+
+bool ThreadPool::has_tasks() const {
+  const std::uint64_t ticket = ticket_.load(std::memory_order_relaxed);
+  return next(ticket) < count(ticket);
+}
+
+void ThreadPool::take_tasks() {
+  while (has_tasks()) {
+    const std::uint64_t ticket = ticket_.fetch_add(1, std::memory_order_acq_rel);
+    if (next(ticket) >= count(ticket)) return;
+    call_(context_, next(ticket));
+    done_.fetch_add(1, std::memory_order_release);
+  }
+}
+
+void ThreadPool::share(std::size_t n_tasks, Call call, const void* context) {
+  call_ = call;
+  context_ = context;
+  done_.store(0, std::memory_order_relaxed);
+  ticket_.store(std::uint64_t{n_tasks} << kHalf, std::memory_order_release);
+  // Ordered against a thread that counts itself among the sleepers and then looks at operations_ once more.
+  ++operations_;
+  if (sleepers_.load() > 0) operations_.notify_all();
+  take_tasks();
+  for (int i = 0; done_.load(std::memory_order_acquire) < n_tasks; ++i) {
+    if (i < 1000) {
+      pause_briefly();
+    } else {
+      std::this_thread::yield();  // the core of a thread that has a task is taken; perhaps it needs this one
+    }
+  }
+}
+
+void ThreadPool::work_until_stopped() {
+  while (!stopped_) {
+    const std::uint32_t seen = operations_.load();
+    take_tasks();
+    const auto spin_end = std::chrono::steady_clock::now() + kSpin;
+    do {
+      pause_briefly();
+    } while (!has_tasks() && std::chrono::steady_clock::now() < spin_end);
+    if (has_tasks() || stopped_) continue;
+    ++sleepers_;
+    operations_.wait(seen);
+    --sleepers_;
+  }
+}
+
+}  // namespace headwater::kernels::cpu

@@ -1,0 +1,59 @@
+#pragma once
+// Threads that share the tasks of one operation after another.
+//
+// An operation of a small model takes some ten microseconds, so its threads are not put to sleep in between: they spin
+// for a moment, and sleep only when nothing follows. Tasks are handed out one by one, so that a thread whose core is
+// busy with something else holds up a task and not its half of the work. Who computes a task never shows in a result.
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <thread>
+#include <vector>
+
+namespace headwater::kernels::cpu {
+
+class ThreadPool {
+ public:
+  /// threads: at least 1; the caller of run() is one of them.
+  explicit ThreadPool(unsigned threads);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  unsigned size() const { return static_cast<unsigned>(workers_.size()) + 1; }
+
+  /// Calls work(0) … work(n_tasks - 1), side by side in any order, and returns when all are done. What the calls wrote
+  /// is visible then. One caller at a time; work must neither throw nor call run(). n_tasks < 2^31.
+  template <class Work>
+  void run(std::size_t n_tasks, const Work& work) {
+    if (workers_.empty() || n_tasks < 2) {
+      for (std::size_t i = 0; i < n_tasks; ++i) work(i);
+      return;
+    }
+    share(
+        n_tasks, [](const void* context, std::size_t task) { (*static_cast<const Work*>(context))(task); }, &work);
+  }
+
+ private:
+  using Call = void (*)(const void* context, std::size_t task);
+
+  void share(std::size_t n_tasks, Call call, const void* context);
+  /// Takes tasks until there are no more.
+  void take_tasks();
+  bool has_tasks() const;
+  void work_until_stopped();
+
+  // The tasks of the operation in the upper half, the next one to take in the lower. Both in one word: whoever takes a
+  // task that exists knows that call_ and context_ belong to it, and stay until it is done.
+  alignas(64) std::atomic<std::uint64_t> ticket_{0};
+  Call call_ = nullptr;
+  const void* context_ = nullptr;
+  alignas(64) std::atomic<std::uint32_t> done_{0};
+  alignas(64) std::atomic<std::uint32_t> operations_{0};  ///< counts up at each; sleepers wait for it
+  std::atomic<std::uint32_t> sleepers_{0};
+  std::atomic<bool> stopped_{false};
+  std::vector<std::thread> workers_;
+};
+
+}  // namespace headwater::kernels::cpu

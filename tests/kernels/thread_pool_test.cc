@@ -1,0 +1,61 @@
+#include "kernels/cpu/thread_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <numeric>
+#include <thread>
+#include <vector>
+
+namespace headwater::kernels::cpu {
+namespace {
+
+TEST(ThreadPool, EveryTaskRunsOnceAndIsDoneOnReturn) {
+  for (const unsigned threads : {1U, 2U, 3U, 7U}) {
+    ThreadPool pool(threads);
+    for (const std::size_t n : {0, 1, 2, 3, 17, 1000}) {
+      std::vector<int> runs(n);
+      pool.run(n, [&](std::size_t i) { ++runs[i]; });
+      EXPECT_EQ(runs, std::vector<int>(n, 1)) << threads << " threads";
+    }
+  }
+}
+
+TEST(ThreadPool, ManyShortOperationsFollowEachOther) {
+  ThreadPool pool(3);
+  std::vector<std::uint64_t> sums(5);
+  for (int round = 0; round < 20000; ++round) {
+    pool.run(sums.size(), [&](std::size_t i) { sums[i] += i + 1; });
+  }
+  EXPECT_EQ(std::accumulate(sums.begin(), sums.end(), std::uint64_t{0}), 20000U * 15);
+}
+
+TEST(ThreadPool, SleepingThreadsWakeForTheNextOperation) {
+  ThreadPool pool(2);
+  for (int round = 0; round < 5; ++round) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    // Each task waits for the other to begin: one thread alone would wait for ever.
+    std::atomic<int> begun{0};
+    pool.run(2, [&](std::size_t) {
+      ++begun;
+      while (begun < 2) std::this_thread::yield();
+    });
+    EXPECT_EQ(begun, 2);
+  }
+}
+
+TEST(ThreadPool, DifferentCallersTakeTurns) {
+  ThreadPool pool(2);
+  std::size_t total = 0;
+  for (int caller = 0; caller < 10; ++caller) {
+    std::thread([&] {
+      std::vector<std::size_t> parts(64);
+      pool.run(parts.size(), [&](std::size_t i) { parts[i] = i; });
+      total += std::accumulate(parts.begin(), parts.end(), std::size_t{0});
+    }).join();
+  }
+  EXPECT_EQ(total, 10U * 63 * 64 / 2);
+}
+
+}  // namespace
+}  // namespace headwater::kernels::cpu
