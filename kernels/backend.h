@@ -109,7 +109,13 @@ class Backend {
   virtual void read(const Buffer& x, std::span<float> out) = 0;
 };
 
-/// The CPU: oneDNN for matrix products, Highway for the rest. threads: 0 is one per core.
-std::shared_ptr<Backend> make_cpu_backend(std::uint32_t threads);
+/// How products with quantised weights are computed. Weights that the file does not quantise are bfloat16 in either.
+enum class Precision : std::uint8_t {
+  fast,   ///< weights as the file has them, activations rounded to 12 bits for each 32 of them
+  exact,  ///< weights expanded, and both bfloat16, or float32 where the processor has no bfloat16 products
+};
+
+/// The CPU. threads: 0 is one per core.
+std::shared_ptr<Backend> make_cpu_backend(std::uint32_t threads, Precision precision = Precision::fast);
 
 }  // namespace headwater::kernels

@@ -17,18 +17,6 @@ constexpr std::size_t kBlock = 32;
 
 const Format& format(DType type) { return kFormats[static_cast<std::size_t>(type)]; }
 
-float half_to_float(std::uint16_t half) {
-  const std::uint32_t sign = std::uint32_t{half & 0x8000U} << 16U;
-  const std::uint32_t exponent = (half >> 10U) & 0x1FU;
-  const std::uint32_t mantissa = half & 0x3FFU;
-  if (exponent == 0) {  // zero or subnormal: mantissa * 2^-24
-    const float value = static_cast<float>(mantissa) * 0x1p-24F;
-    return sign == 0 ? value : -value;
-  }
-  const std::uint32_t wide = exponent == 31 ? 255 : exponent + 112;
-  return std::bit_cast<float>(sign | (wide << 23U) | (mantissa << 13U));
-}
-
 template <class T>
 T load(const std::byte* at) {
   T value;
@@ -58,6 +46,18 @@ void expand_block(DType type, const std::byte* block, float* out) {
 }
 
 }  // namespace
+
+float half_to_float(std::uint16_t half) {
+  const std::uint32_t sign = std::uint32_t{half & 0x8000U} << 16U;
+  const std::uint32_t exponent = (half >> 10U) & 0x1FU;
+  const std::uint32_t mantissa = half & 0x3FFU;
+  if (exponent == 0) {  // zero or subnormal: mantissa * 2^-24
+    const float value = static_cast<float>(mantissa) * 0x1p-24F;
+    return sign == 0 ? value : -value;
+  }
+  const std::uint32_t wide = exponent == 31 ? 255 : exponent + 112;
+  return std::bit_cast<float>(sign | (wide << 23U) | (mantissa << 13U));
+}
 
 std::string_view name(DType type) { return format(type).name; }
 std::uint32_t block_values(DType type) { return format(type).values; }

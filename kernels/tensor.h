@@ -18,6 +18,9 @@ std::uint32_t block_values(DType type);
 /// Bytes of one block.
 std::uint32_t block_bytes(DType type);
 
+/// The value of 16-bit float bits.
+float half_to_float(std::uint16_t half);
+
 /// A row-major matrix [rows, cols] in host memory, not owned; a row is contiguous and, for the
 /// quantised types, cols is a multiple of 32.
 struct HostTensor {

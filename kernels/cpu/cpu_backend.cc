@@ -14,6 +14,7 @@
 #include "kernels/cpu/kv_arena.h"
 #include "kernels/cpu/matmul.h"
 #include "kernels/cpu/ops.h"
+#include "kernels/cpu/quantized_matrix.h"
 #include "kernels/cpu/thread_pool.h"
 
 namespace headwater::kernels {
@@ -47,12 +48,16 @@ class Table : public Matrix {
 
 class CpuBackend : public Backend {
  public:
-  explicit CpuBackend(std::uint32_t threads)
-      : threads_(static_cast<int>(threads > 0 ? threads : std::max(1U, std::thread::hardware_concurrency()))),
+  CpuBackend(std::uint32_t threads, Precision precision)
+      : precision_(precision),
+        threads_(static_cast<int>(threads > 0 ? threads : std::max(1U, std::thread::hardware_concurrency()))),
         products_(threads_),
         pool_(static_cast<unsigned>(threads_)) {}
 
-  std::unique_ptr<Matrix> load_matrix(std::span<const HostTensor> parts) override { return products_.pack(parts); }
+  std::unique_ptr<Matrix> load_matrix(std::span<const HostTensor> parts) override {
+    if (precision_ == Precision::exact || !cpu::QuantizedMatrix::takes(parts)) return products_.pack(parts);
+    return std::make_unique<cpu::QuantizedMatrix>(parts, weight_memory_, pool_);
+  }
   std::unique_ptr<Matrix> load_table(const HostTensor& table) override { return std::make_unique<Table>(table); }
   std::unique_ptr<Buffer> load_vector(const HostTensor& vector) override {
     auto buffer = std::make_unique<CpuBuffer>(vector.cols);
@@ -97,6 +102,10 @@ class CpuBackend : public Backend {
   }
 
   void linear(const Matrix& weight, const Buffer& x, std::uint32_t rows, Buffer& out) override {
+    if (const auto* quantized = dynamic_cast<const cpu::QuantizedMatrix*>(&weight)) {
+      quantized->multiply(data(x), rows, data(out), quantized_rows_, pool_);
+      return;
+    }
     const auto& matrix = static_cast<const cpu::PackedMatrix&>(weight);
     const std::size_t inner = matrix.cols();
     const std::uint32_t padded = cpu::padded_rows(rows);
@@ -246,7 +255,10 @@ class CpuBackend : public Backend {
     flush();
   }
 
+  const Precision precision_;
   const int threads_;
+  cpu::WeightMemory weight_memory_;
+  cpu::Activations quantized_rows_;
   cpu::Products products_;
   cpu::ThreadPool pool_;
   cpu::KvArena arena_;
@@ -257,6 +269,8 @@ class CpuBackend : public Backend {
 
 }  // namespace
 
-std::shared_ptr<Backend> make_cpu_backend(std::uint32_t threads) { return std::make_shared<CpuBackend>(threads); }
+std::shared_ptr<Backend> make_cpu_backend(std::uint32_t threads, Precision precision) {
+  return std::make_shared<CpuBackend>(threads, precision);
+}
 
 }  // namespace headwater::kernels

@@ -1,0 +1,48 @@
+#include "kernels/cpu/cpu_features.h"
+
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace headwater::kernels::cpu {
+namespace {
+
+/// The system keeps the large tile registers of a process only if it has asked for them.
+/// Source: Linux, Documentation/arch/x86/xstate.rst.
+bool may_use_tiles() {
+  constexpr int kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
+  constexpr int kTileData = 18;               // XFEATURE_XTILEDATA
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
+/// GCC 12's __builtin_cpu_supports() does not know AMX.
+bool has_amx_instructions() {
+  unsigned eax = 0;
+  unsigned ebx = 0;
+  unsigned ecx = 0;
+  unsigned edx = 0;
+  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return false;
+  constexpr unsigned kWanted = 1U << 22U | 1U << 24U | 1U << 25U;  // AMX-BF16, AMX-TILE, AMX-INT8
+  return (edx & kWanted) == kWanted;
+}
+
+CpuFeatures look() {
+  __builtin_cpu_init();
+  CpuFeatures found;
+  found.avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  found.avx512 = found.avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                 __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  found.avx512_vnni = found.avx512 && __builtin_cpu_supports("avx512vnni");
+  found.avx512_bf16 = found.avx512 && __builtin_cpu_supports("avx512bf16");
+  found.amx = found.avx512_vnni && found.avx512_bf16 && has_amx_instructions() && may_use_tiles();
+  return found;
+}
+
+}  // namespace
+
+const CpuFeatures& cpu_features() {
+  static const CpuFeatures features = look();
+  return features;
+}
+
+}  // namespace headwater::kernels::cpu

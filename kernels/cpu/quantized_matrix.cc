@@ -1,0 +1,134 @@
+#include "kernels/cpu/quantized_matrix.h"
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "kernels/cpu/cpu_features.h"
+
+namespace headwater::kernels::cpu {
+namespace {
+
+PanelFormat format_of(DType type) {
+  switch (type) {
+    case DType::q4_1:
+      return PanelFormat::nibbles;
+    case DType::q4_0:
+      return PanelFormat::nibbles_from_minus_8;
+    default:
+      return PanelFormat::bytes_from_minus_128;
+  }
+}
+
+/// The blocks of row `row` of the stacked parts.
+const std::byte* blocks_of(std::span<const HostTensor> parts, std::uint64_t row) {
+  const HostTensor* part = parts.data();
+  for (; row >= part->rows; ++part) row -= part->rows;
+  return part->data + row * (part->cols / kGroup) * block_bytes(part->type);
+}
+
+/// Value k of a block, from 0 on.
+unsigned code_of(DType type, const std::byte* block, std::size_t k) {
+  if (type == DType::q8_0) return std::to_integer<unsigned>(block[2 + k] ^ std::byte{0x80});
+  const std::byte* nibbles = block + (type == DType::q4_1 ? 4 : 2);
+  return std::to_integer<unsigned>(k < kGroup / 2 ? nibbles[k] & std::byte{15} : nibbles[k - kGroup / 2] >> 4);
+}
+
+/// Writes the codes of one block, of `column` of a panel.
+void place_codes(DType type, const std::byte* block, std::size_t column, std::byte* codes) {
+  constexpr std::size_t kHalf = kPanel * kGroup / 2;
+  for (std::size_t k = 0; k < kGroup; ++k) {
+    const std::size_t place = k / 4 * 4 * kPanel + column * 4 + k % 4;
+    const auto code = static_cast<std::byte>(code_of(type, block, k));
+    if (type == DType::q8_0) {
+      codes[place] = code;
+    } else if (place < kHalf) {
+      codes[place] |= code;
+    } else {
+      codes[place - kHalf] |= code << 4;
+    }
+  }
+}
+
+void pack_panel(std::span<const HostTensor> parts, std::uint64_t first_row, std::size_t n_rows, std::byte* panel) {
+  const DType type = parts[0].type;
+  const PanelFormat format = format_of(type);
+  const std::size_t groups = parts[0].cols / kGroup;
+  std::byte* scales = panel + groups * code_bytes(format);
+  std::memset(panel, 0, panel_bytes(format, groups));
+  for (std::size_t column = 0; column < n_rows; ++column) {
+    const std::byte* block = blocks_of(parts, first_row + column);
+    for (std::size_t g = 0; g < groups; ++g, block += block_bytes(type)) {
+      place_codes(type, block, column, panel + g * code_bytes(format));
+      std::memcpy(scales + (g * kPanel + column) * 2, block, 2);
+      if (type == DType::q4_1) std::memcpy(scales + ((groups + g) * kPanel + column) * 2, block + 2, 2);
+    }
+  }
+}
+
+std::byte* task_scratch(std::size_t groups) {
+  thread_local std::vector<std::byte> memory;
+  if (memory.size() < scratch_bytes(groups) + 64) memory.resize(scratch_bytes(groups) + 64);
+  return memory.data() + (64 - reinterpret_cast<std::uintptr_t>(memory.data()) % 64) % 64;
+}
+
+}  // namespace
+
+const ProductKernels& product_kernels() {
+  static const ProductKernels kernels = [] {
+    const CpuFeatures& cpu = cpu_features();
+    const ProductKernel few = cpu.avx512_vnni ? product_vnni : cpu.avx2 ? product_avx2 : product_reference;
+    constexpr std::size_t kAmxPays = 4;
+    return cpu.amx && cpu.avx512_vnni ? ProductKernels{few, product_amx, kAmxPays} : ProductKernels{few, few, 1};
+  }();
+  return kernels;
+}
+
+bool QuantizedMatrix::takes(std::span<const HostTensor> parts) {
+  const DType type = parts[0].type;
+  const bool quantised = type == DType::q4_0 || type == DType::q4_1 || type == DType::q8_0;
+  return quantised && std::ranges::all_of(parts, [&](const HostTensor& part) { return part.type == type; });
+}
+
+QuantizedMatrix::QuantizedMatrix(std::span<const HostTensor> parts, WeightMemory& memory, ThreadPool& pool)
+    : Matrix(0, static_cast<std::uint32_t>(parts[0].cols)),
+      format_(format_of(parts[0].type)),
+      groups_(parts[0].cols / kGroup) {
+  for (const HostTensor& part : parts) rows_ += static_cast<std::uint32_t>(part.rows);
+  n_panels_ = (rows_ + kPanel - 1) / kPanel;
+  const std::size_t bytes = panel_bytes(format_, groups_);
+  panels_ = memory.take(n_panels_ * bytes);
+  pool.run(n_panels_, [&](std::size_t panel) {
+    const std::size_t first = panel * kPanel;
+    pack_panel(parts, first, std::min<std::size_t>(kPanel, rows_ - first), panels_.get() + panel * bytes);
+  });
+}
+
+ProductTask QuantizedMatrix::task(const Activations& x, float* out) const {
+  return {format_, panels_.get(), rows_, 0, n_panels_, &x.rows(), out, nullptr};
+}
+
+void QuantizedMatrix::multiply(const float* x, std::size_t n, float* out, Activations& rounded,
+                               ThreadPool& pool) const {
+  const ProductKernels& kernels = product_kernels();
+  const bool many = n >= kernels.min_rows;
+  rounded.resize(n, groups_, many);
+  constexpr std::size_t kTaskRows = 4;
+  pool.run((n + kTaskRows - 1) / kTaskRows, [&](std::size_t task) {
+    for (std::size_t r = task * kTaskRows; r < std::min(n, (task + 1) * kTaskRows); ++r) {
+      rounded.quantize(r, x + r * cols_);
+    }
+  });
+  const ProductTask all = this->task(rounded, out);
+  // A few tasks for each thread, so that one that is held up leaves the rest to the others.
+  const std::size_t share = std::max<std::size_t>(1, n_panels_ / (pool.size() * 8));
+  pool.run((n_panels_ + share - 1) / share, [&](std::size_t task) {
+    ProductTask part = all;
+    part.first_panel = task * share;
+    part.end_panel = std::min(n_panels_, part.first_panel + share);
+    part.scratch = task_scratch(groups_);
+    (many ? kernels.many_rows : kernels.few_rows)(part);
+  });
+}
+
+}  // namespace headwater::kernels::cpu

@@ -1,0 +1,44 @@
+#pragma once
+// Weight matrices that keep the 4 or 8 bits of the model file, in panels of 16 columns of the result.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "kernels/backend.h"
+#include "kernels/cpu/activations.h"
+#include "kernels/cpu/product.h"
+#include "kernels/cpu/thread_pool.h"
+#include "kernels/cpu/weight_memory.h"
+
+namespace headwater::kernels::cpu {
+
+/// The kernels that this machine runs best. They give the same bits.
+struct ProductKernels {
+  ProductKernel few_rows = nullptr;   ///< takes any number of rows
+  ProductKernel many_rows = nullptr;  ///< for min_rows or more, whose tiles lie in one piece
+  std::size_t min_rows = 0;
+};
+const ProductKernels& product_kernels();
+
+class QuantizedMatrix : public Matrix {
+ public:
+  /// Whether the parts (each [rows, cols], one above the other) can be kept: all Q4_0, all Q4_1 or all Q8_0.
+  static bool takes(std::span<const HostTensor> parts);
+
+  /// REQUIRES: takes(parts). Throws std::bad_alloc.
+  QuantizedMatrix(std::span<const HostTensor> parts, WeightMemory& memory, ThreadPool& pool);
+
+  /// out = x · weightᵀ. x: [n, cols], out: [n, rows]. `rounded` is overwritten.
+  void multiply(const float* x, std::size_t n, float* out, Activations& rounded, ThreadPool& pool) const;
+
+  /// The whole of a product as one task, without scratch.
+  ProductTask task(const Activations& x, float* out) const;
+
+ private:
+  PanelFormat format_;
+  std::size_t groups_, n_panels_;
+  std::shared_ptr<std::byte> panels_;
+};
+
+}  // namespace headwater::kernels::cpu
