@@ -1,22 +1,31 @@
 #include "kernels/cpu/activations.h"
 
-#ifndef HEADWATER_GROUP_FACTORS
-#define HEADWATER_GROUP_FACTORS  // this file is included once for each instruction set
+#ifndef HEADWATER_ROW_FACTORS
+#define HEADWATER_ROW_FACTORS  // this file is included once for each instruction set
+#include <cstring>
 #include <limits>
 namespace headwater::kernels::cpu {
 namespace {
 
-struct GroupFactors {
-  float scale;    ///< of the codes
+struct RowFactors {
+  float scale;    ///< of the numbers
   float inverse;  ///< what values are multiplied by
-  bool usable;    ///< false: the codes are zero
+  bool usable;    ///< false: the numbers are zero
 };
 
-/// `greatest`: the greatest magnitude of the group.
-GroupFactors group_factors(float greatest) {
+/// `greatest`: the greatest magnitude of the row.
+RowFactors row_factors(float greatest) {
   if (!(greatest <= std::numeric_limits<float>::max())) return {std::numeric_limits<float>::quiet_NaN(), 0, false};
   if (greatest < 1e-30F) return {0, 0, false};  // its inverse could overflow
-  return {greatest / kGreatestCode, kGreatestCode / greatest, true};
+  return {greatest / kGreatestActivation, kGreatestActivation / greatest, true};
+}
+
+/// Fills a row that is not usable, or what a last step of one group leaves over.
+void clear_steps(const QuantizedRows& into, std::size_t row, std::size_t first_step, std::size_t offset) {
+  for (std::size_t step = first_step; step < into.steps; ++step) {
+    std::memset(into.at(row, step) + offset, 0, kStep - offset);
+    std::memset(into.at(row, step) + into.low + offset, 0, kStep - offset);
+  }
 }
 
 }  // namespace
@@ -35,33 +44,53 @@ namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-void QuantizeRow(const float* x, std::size_t groups, std::int8_t* codes, std::size_t group_stride, float* scales) {
-  const hn::CappedTag<float, kGroup> d;
-  const hn::RebindToSigned<decltype(d)> di;
-  const hn::Rebind<std::int8_t, decltype(d)> d8;
+using Floats = hn::CappedTag<float, kGroup>;
+using Numbers = hn::RebindToSigned<Floats>;
+
+/// As whole numbers the magnitudes of floats have the same order, and NaN is the greatest.
+float GreatestMagnitude(const float* x, std::size_t groups) {
+  const Floats d;
+  const Numbers di;
   const std::size_t lanes = hn::Lanes(d);
   const auto magnitude = hn::Set(di, 0x7FFFFFFF);
-  const auto low_bits = hn::Set(di, 15);
-  for (std::size_t g = 0; g < groups; ++g, x += kGroup, codes += group_stride, scales += 2 * kTileRows) {
-    // As whole numbers the magnitudes of floats have the same order, and NaN is the greatest.
-    auto most = hn::Zero(di);
-    for (std::size_t i = 0; i < kGroup; i += lanes) {
-      most = hn::Max(most, hn::And(hn::BitCast(di, hn::LoadU(d, x + i)), magnitude));
-    }
-    const float greatest = hn::GetLane(hn::BitCast(d, hn::MaxOfLanes(di, most)));
-    const GroupFactors factors = group_factors(greatest);
-    const auto factor = hn::Set(d, factors.inverse);
+  auto even = hn::Zero(di);
+  auto odd = hn::Zero(di);
+  for (std::size_t i = 0; i < groups * kGroup; i += 2 * lanes) {
+    even = hn::Max(even, hn::And(hn::BitCast(di, hn::LoadU(d, x + i)), magnitude));
+    odd = hn::Max(odd, hn::And(hn::BitCast(di, hn::LoadU(d, x + i + lanes)), magnitude));
+  }
+  return hn::GetLane(hn::BitCast(d, hn::MaxOfLanes(di, hn::Max(even, odd))));
+}
+
+void QuantizeRow(const float* x, const QuantizedRows& into, std::size_t row) {
+  const Floats d;
+  const Numbers di;
+  const hn::Rebind<std::int8_t, Floats> d8;
+  const std::size_t lanes = hn::Lanes(d);
+  const RowFactors factors = row_factors(GreatestMagnitude(x, into.groups));
+  into.scales[row] = factors.scale;
+  double* sums = into.sums == nullptr ? nullptr : into.sums + row * into.groups;
+  if (!factors.usable) {
+    clear_steps(into, row, 0, 0);
+    for (std::size_t g = 0; sums != nullptr && g < into.groups; ++g) sums[g] = 0;
+    return;
+  }
+  const auto factor = hn::Set(d, factors.inverse);
+  const auto half = hn::Set(di, 128);
+  const auto byte = hn::Set(di, 255);
+  for (std::size_t g = 0; g < into.groups; ++g, x += kGroup) {
+    std::int8_t* codes = into.at(row, g / 2) + g % 2 * kGroup;
     auto sum = hn::Zero(di);
     for (std::size_t i = 0; i < kGroup; i += lanes) {
-      const auto kept = factors.usable ? hn::LoadU(d, x + i) : hn::Zero(d);
-      const auto code = hn::NearestInt(hn::Mul(kept, factor));
-      sum = hn::Add(sum, code);
-      hn::StoreU(hn::DemoteTo(d8, hn::ShiftRight<4>(code)), d8, codes + i);
-      hn::StoreU(hn::DemoteTo(d8, hn::And(code, low_bits)), d8, codes + kGroup + i);
+      const auto number = hn::NearestInt(hn::Mul(hn::LoadU(d, x + i), factor));
+      const auto shifted = hn::Add(number, half);
+      sum = hn::Add(sum, number);
+      hn::StoreU(hn::DemoteTo(d8, hn::ShiftRight<8>(shifted)), d8, codes + i);
+      hn::StoreU(hn::DemoteTo(d8, hn::Sub(hn::And(shifted, byte), half)), d8, codes + into.low + i);
     }
-    scales[0] = factors.scale;
-    scales[kTileRows] = factors.scale * static_cast<float>(hn::GetLane(hn::SumOfLanes(di, sum)));
+    if (sums != nullptr) sums[g] = hn::GetLane(hn::SumOfLanes(di, sum));
   }
+  if (into.groups % 2 == 1) clear_steps(into, row, into.steps - 1, kGroup);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -76,41 +105,54 @@ HWY_AFTER_NAMESPACE();
 namespace headwater::kernels::cpu {
 
 HWY_EXPORT(QuantizeRow);
-void quantize_row(const float* x, std::size_t groups, std::int8_t* codes, std::size_t group_stride, float* scales) {
-  HWY_DYNAMIC_DISPATCH(QuantizeRow)(x, groups, codes, group_stride, scales);
+void quantize_row(const float* x, const QuantizedRows& into, std::size_t row) {
+  HWY_DYNAMIC_DISPATCH(QuantizeRow)(x, into, row);
 }
 
 namespace reference {
-void quantize_row(const float* x, std::size_t groups, std::int8_t* codes, std::size_t group_stride, float* scales) {
-  for (std::size_t g = 0; g < groups; ++g, x += kGroup, codes += group_stride, scales += 2 * kTileRows) {
-    std::uint32_t most = 0;
-    for (std::size_t i = 0; i < kGroup; ++i) most = std::max(most, std::bit_cast<std::uint32_t>(x[i]) & 0x7FFFFFFFU);
-    const GroupFactors factors = group_factors(std::bit_cast<float>(most));
+void quantize_row(const float* x, const QuantizedRows& into, std::size_t row) {
+  std::uint32_t most = 0;
+  for (std::size_t i = 0; i < into.groups * kGroup; ++i) {
+    most = std::max(most, std::bit_cast<std::uint32_t>(x[i]) & 0x7FFFFFFFU);
+  }
+  const RowFactors factors = row_factors(std::bit_cast<float>(most));
+  into.scales[row] = factors.scale;
+  clear_steps(into, row, 0, 0);
+  for (std::size_t g = 0; g < into.groups; ++g) {
     int sum = 0;
-    for (std::size_t i = 0; i < kGroup; ++i) {
-      const int code = factors.usable ? static_cast<int>(std::nearbyint(x[i] * factors.inverse)) : 0;
-      sum += code;
-      codes[i] = static_cast<std::int8_t>(code >> 4);
-      codes[kGroup + i] = static_cast<std::int8_t>(code & 15);
+    for (std::size_t i = g * kGroup; i < (g + 1) * kGroup; ++i) {
+      const int number = factors.usable ? static_cast<int>(std::nearbyint(x[i] * factors.inverse)) : 0;
+      sum += number;
+      std::int8_t* code = into.at(row, i / kStep) + i % kStep;
+      code[0] = static_cast<std::int8_t>((number + 128) >> 8);
+      code[into.low] = static_cast<std::int8_t>(number - 256 * code[0]);
     }
-    scales[0] = factors.scale;
-    scales[kTileRows] = factors.scale * static_cast<float>(sum);
+    if (into.sums != nullptr) into.sums[row * into.groups + g] = sum;
   }
 }
 }  // namespace reference
 
 void Activations::resize(std::size_t rows, std::size_t groups, bool tiles) {
-  constexpr std::size_t kCodes = 2 * kGroup;
+  const std::size_t steps = (groups + 1) / 2;
   const std::size_t whole = (rows + kTileRows - 1) / kTileRows * kTileRows;
-  if (codes_.size() < whole * groups * kCodes + 64) codes_.resize(whole * groups * kCodes + 64);
-  if (scales_.size() < whole * groups * 2) scales_.resize(whole * groups * 2);
-  const auto misplaced = reinterpret_cast<std::uintptr_t>(codes_.data()) % 64;
-  rows_ = {rows,
-           groups,
-           reinterpret_cast<std::int8_t*>(codes_.data()) + (64 - misplaced) % 64,
-           tiles ? kCodes : groups * kCodes,
-           tiles ? kTileRows * kCodes : kCodes,
-           scales_.data()};
+  const auto make_room = [](auto& memory, std::size_t size) {
+    if (memory.size() < size) memory.resize(size);
+  };
+  constexpr std::size_t kAlignment = 64;
+  make_room(codes_, whole * steps * 2 * kStep + kAlignment);
+  make_room(scales_, whole);
+  if (!tiles) make_room(sums_, rows * groups);
+  rows_.rows = rows;
+  rows_.groups = groups;
+  rows_.steps = steps;
+  const std::size_t misplaced = reinterpret_cast<std::uintptr_t>(codes_.data()) % kAlignment;
+  rows_.codes = reinterpret_cast<std::int8_t*>(codes_.data()) + (kAlignment - misplaced) % kAlignment;
+  rows_.low = tiles ? kTileRows * kStep : kStep;
+  rows_.step_stride = tiles ? 2 * kTileRows * kStep : 2 * kStep;
+  rows_.row_stride = tiles ? kStep : steps * 2 * kStep;
+  rows_.tile_stride = kTileRows * steps * 2 * kStep;
+  rows_.scales = scales_.data();
+  rows_.sums = tiles ? nullptr : sums_.data();
 }
 
 }  // namespace headwater::kernels::cpu

@@ -1,11 +1,13 @@
 #pragma once
-// Products of activations with weights that stay quantised as the model file has them.
+// Products of activations with weights that stay quantised as the model file has them, in whole numbers.
 //
-// A weight is scale · q + minimum for its group of 32 along K, q of 4 or 8 bits, unsigned. Activations are rounded to
-// 12 bits for each row and group (see quantize_rows), as 16 · high + low. A group's share of a result is then
-//     Σ w·x  =  (scale_w · Σ q·a) · scale_x  +  minimum · (scale_x · Σ a),
-// whose sums of whole numbers are exact, and whose four float operations have one order. So every kernel here gives
-// the same bits: for one row or many, with any instruction set.
+// A weight of a model file is scale · q + minimum for its group of 32 along K. Scales and minimums become multiples of
+// one step for the column, so that every weight of it is step · (factor · q + offset), a whole number of 16 bits; the
+// step is the column's greatest weight / 32,700, so this moves a weight by less than 1/4,000 of that. A row of
+// activations becomes step · a, a of 16 bits. A result is then
+//     step_w · step_x · Σ_groups (factor · Σ q·a + offset · Σ a)
+// and the sum is exact, whatever its order. So every kernel here gives the same bits: one row or many, any split of the
+// work, any instruction set.
 
 #include <cstddef>
 #include <cstdint>
@@ -15,48 +17,65 @@
 
 namespace headwater::kernels::cpu {
 
-/// Values of K that share a scale.
+/// Values of K that share a factor and an offset.
 inline constexpr std::size_t kGroup = 32;
+/// Values of K that an AMX tile takes: two groups.
+inline constexpr std::size_t kStep = 64;
 /// Columns of the result (rows of the weight matrix) that are computed together.
 inline constexpr std::size_t kPanel = 16;
-/// Rows whose scales lie side by side.
+/// Rows of an AMX tile.
 inline constexpr std::size_t kTileRows = 16;
-/// The greatest absolute value of a 12-bit activation.
-inline constexpr int kGreatestCode = 2047;
+/// The greatest whole numbers of an activation and, but for rounding, of a weight. Their lower bytes are signed and
+/// unsigned.
+inline constexpr int kGreatestActivation = 32512;
+inline constexpr int kGreatestWeight = 32700;
+/// Beyond this K the partial sums of a tile could overflow.
+inline constexpr std::size_t kGreatestK = 32768;
 
-/// How a panel of weights is stored: the codes of all groups, then their scales, then their minimums.
+/// How a panel of weights is stored: the codes q of all groups, [groups][16 columns] factors (16 bits), as many
+/// offsets if they are stored, the columns' steps (16 floats).
 enum class PanelFormat : std::uint8_t {
-  nibbles,               ///< 4 bits, minimums stored
-  nibbles_from_minus_8,  ///< 4 bits, minimum = -8 · scale
-  bytes_from_minus_128,  ///< 8 bits, minimum = -128 · scale
+  nibbles,          ///< q of 4 bits, offsets stored
+  nibbles_minus_8,  ///< q of 4 bits, offset = -8 · factor
+  bytes_minus_128,  ///< q of 8 bits, offset = -128 · factor
 };
 
 /// Codes of a group in a panel: bytes [8 quads of K][16 columns][4 values of K]; as nibbles, the first four quads in
 /// the low and the last four in the high halves.
 [[gnu::always_inline]] constexpr std::size_t code_bytes(PanelFormat format) {
-  return format == PanelFormat::bytes_from_minus_128 ? kPanel * kGroup : kPanel * kGroup / 2;
+  return format == PanelFormat::bytes_minus_128 ? kPanel * kGroup : kPanel * kGroup / 2;
 }
-/// Scales and minimums: 16-bit floats [groups][16 columns] each.
 [[gnu::always_inline]] constexpr std::size_t panel_bytes(PanelFormat format, std::size_t groups) {
-  const std::size_t parameters = (format == PanelFormat::nibbles ? 2 : 1) * kPanel * sizeof(std::uint16_t);
-  return (groups * (code_bytes(format) + parameters) + 63) / 64 * 64;
+  const std::size_t numbers = (format == PanelFormat::nibbles ? 2 : 1) * kPanel * sizeof(std::int16_t);
+  return (groups * (code_bytes(format) + numbers) + 63) / 64 * 64 + kPanel * sizeof(float);
 }
 
-/// Rounded activations, as the kernels read them.
+/// Where the parts of a panel lie.
+struct PanelView {
+  const std::byte* codes;
+  const std::int16_t* factors;
+  const std::int16_t* offsets;  ///< only of PanelFormat::nibbles
+  const float* steps;
+};
+[[gnu::always_inline]] inline PanelView view_panel(PanelFormat format, const std::byte* panel, std::size_t groups) {
+  const auto* factors = reinterpret_cast<const std::int16_t*>(panel + groups * code_bytes(format));
+  return {panel, factors, factors + groups * kPanel,
+          reinterpret_cast<const float*>(panel + panel_bytes(format, groups)) - kPanel};
+}
+
+/// Rounded activations, as the kernels read them. Each is 256 · high + low, two signed bytes.
 struct QuantizedRows {
   std::size_t rows = 0;
   std::size_t groups = 0;
-  /// 64 bytes for a row and group: the high parts [32], then the low parts [32].
+  std::size_t steps = 0;  ///< of 64 values: ceil(groups / 2); what is beyond the groups is zero
+  /// The high bytes of a row and step, [64]; the low ones are `low` bytes further on.
   std::int8_t* codes = nullptr;
-  std::size_t row_stride = 0, group_stride = 0;  ///< bytes from one row, or group, to the next in a tile of 16 rows
-  /// [tiles][groups][2][16]: for each of 16 rows the scale, then scale times the sum of the group's codes.
-  float* scales = nullptr;
+  std::size_t low = 0, step_stride = 0, row_stride = 0, tile_stride = 0;  ///< bytes; a tile is 16 rows
+  float* scales = nullptr;  ///< [rows]: the step of each; NaN if the row has a NaN or an infinity
+  double* sums = nullptr;   ///< [rows, groups]: Σ a; not for kernels that need none
 
-  [[gnu::always_inline]] std::int8_t* code(std::size_t row, std::size_t group) const {
-    return codes + row / kTileRows * kTileRows * groups * 64 + row % kTileRows * row_stride + group * group_stride;
-  }
-  [[gnu::always_inline]] float* scale(std::size_t row, std::size_t group) const {
-    return scales + (row / kTileRows * groups + group) * 2 * kTileRows + row % kTileRows;
+  [[gnu::always_inline]] std::int8_t* at(std::size_t row, std::size_t step) const {
+    return codes + row / kTileRows * tile_stride + row % kTileRows * row_stride + step * step_stride;
   }
 };
 
@@ -71,7 +90,10 @@ struct ProductTask {
   std::byte* scratch = nullptr;  ///< [scratch_bytes(groups)], 64-byte aligned, of this task alone
 };
 
-[[gnu::always_inline]] constexpr std::size_t scratch_bytes(std::size_t groups) { return groups * 1024 + 4096; }
+/// A panel's weights as 16-bit numbers, and the sums of a tile.
+[[gnu::always_inline]] constexpr std::size_t scratch_bytes(std::size_t groups) {
+  return (groups + 1) / 2 * 2 * kGroup * kPanel * 2 + 3 * 1024;
+}
 
 using ProductKernel = void (*)(const ProductTask& task);
 
@@ -79,7 +101,7 @@ using ProductKernel = void (*)(const ProductTask& task);
 void product_reference(const ProductTask& task);
 void product_avx2(const ProductTask& task);
 void product_vnni(const ProductTask& task);
-/// For three rows or more, whose tiles lie in one piece: row_stride 64, group_stride 1024, up to whole tiles.
+/// Needs no sums, but rows in tiles: row_stride 64, memory up to whole tiles.
 void product_amx(const ProductTask& task);
 
 }  // namespace headwater::kernels::cpu

@@ -1,6 +1,5 @@
-// AMX: tiles of 16 rows by 16 columns. A tile product takes 64 bytes of K: the 32 high parts of a group's activations
-// meet 16 · q, the 32 low parts meet q, so that one product gives the whole sum. With 8-bit codes 16 · q has no room
-// in a byte; there the two parts are multiplied one after the other.
+// AMX: tiles of 16 rows by 16 columns. Weights become numbers of 16 bits for as long as a panel is computed; the
+// products of the high and low bytes of both sides are summed each by itself, over all of K, and joined at the end.
 
 #include <immintrin.h>
 
@@ -17,168 +16,134 @@ struct alignas(64) TileConfig {
   std::uint8_t rows[16] = {};
 };
 
-// Tiles: results of whole tiles 0 and 1, of the last one's rows 4 and 5; activations 2 and 6; weights 3.
-void configure(PanelFormat format, std::size_t tail_rows) {
-  const bool bytes = format == PanelFormat::bytes_from_minus_128;
+void configure_whole_tiles() {
   TileConfig config;
-  for (int tile = 0; tile < 7; ++tile) {
-    config.row_bytes[tile] = bytes && (tile == 2 || tile == 6) ? 32 : 64;
-    config.rows[tile] = static_cast<std::uint8_t>(tile >= 4 ? (tail_rows > 0 ? tail_rows : 1) : 16);
+  for (int tile = 0; tile < 8; ++tile) {
+    config.row_bytes[tile] = 64;
+    config.rows[tile] = kTileRows;
   }
-  if (bytes) config.rows[3] = 8;
   _tile_loadconfig(&config);
 }
 
-/// The compiler does not know that tile loads read memory.
-inline void stores_before_tile_loads() { asm volatile("" ::: "memory"); }
+constexpr std::size_t kTileBytes = 1024;
 
-/// A panel's weights as the tile products take them, and where its scales lie.
+/// The compiler does not know that tile instructions read memory.
+inline void finish_stores() { asm volatile("" ::: "memory"); }
+
+/// Numbers [16] twice each, as 32 lanes of 16 bits.
+inline __m512i load_twice(const std::int16_t* numbers) {
+  const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(numbers)));
+  return _mm512_or_si512(wide, _mm512_slli_epi32(wide, 16));
+}
+
+/// Codes of a quad of K to weights: high bytes to `tile`, low bytes a tile further on.
+inline void expand_quad(__m512i codes, __m512i factor, __m512i offset, std::byte* tile) {
+  constexpr __mmask64 kOdd = 0xAAAAAAAAAAAAAAAA;
+  const __m512i even = _mm512_and_si512(codes, _mm512_set1_epi16(0xFF));
+  const __m512i odd = _mm512_srli_epi16(codes, 8);
+  const __m512i even_weights = _mm512_add_epi16(_mm512_mullo_epi16(even, factor), offset);
+  const __m512i odd_weights = _mm512_add_epi16(_mm512_mullo_epi16(odd, factor), offset);
+  _mm512_store_si512(tile, _mm512_mask_mov_epi8(_mm512_srli_epi16(even_weights, 8), kOdd, odd_weights));
+  _mm512_store_si512(tile + kTileBytes, _mm512_mask_mov_epi8(even_weights, kOdd, _mm512_slli_epi16(odd_weights, 8)));
+}
+
 template <PanelFormat kFormat>
-struct Panel {
-  static constexpr bool kBytes = kFormat == PanelFormat::bytes_from_minus_128;
-  const std::byte* codes;  ///< [groups] tiles
-  const std::uint16_t* scales;
-  const std::uint16_t* minimums;
-
-  Panel(const ProductTask& task, std::size_t panel) {
-    const std::size_t groups = task.x->groups;
-    codes = task.panels + panel * panel_bytes(kFormat, groups);
-    scales = reinterpret_cast<const std::uint16_t*>(codes + groups * code_bytes(kFormat));
-    minimums = scales + groups * kPanel;
-    if constexpr (!kBytes) {
-      for (std::size_t g = 0; g < groups; ++g) expand(codes + g * code_bytes(kFormat), task.scratch + g * 1024);
-      codes = task.scratch;
-      stores_before_tile_loads();
-    }
+void expand_group(const PanelView& panel, std::size_t group, std::byte* tile) {
+  constexpr std::size_t kAhead = 4096;
+  const std::byte* codes = panel.codes + group * code_bytes(kFormat);
+  const __m512i factor = load_twice(panel.factors + group * kPanel);
+  __m512i offset;
+  if constexpr (kFormat == PanelFormat::nibbles) offset = load_twice(panel.offsets + group * kPanel);
+  if constexpr (kFormat == PanelFormat::nibbles_minus_8) offset = _mm512_mullo_epi16(factor, _mm512_set1_epi16(-8));
+  if constexpr (kFormat == PanelFormat::bytes_minus_128) offset = _mm512_mullo_epi16(factor, _mm512_set1_epi16(-128));
+  for (std::size_t i = 0; i < code_bytes(kFormat); i += 64) {
+    _mm_prefetch(reinterpret_cast<const char*>(codes + kAhead + i), _MM_HINT_T0);
   }
-  static constexpr std::size_t kTileBytes = kBytes ? 512 : 1024;
-
- private:
-  static void expand(const std::byte* nibbles, std::byte* tile) {
-    constexpr std::size_t kAhead = 2048;
-    const __m512i low = _mm512_set1_epi8(0x0F);
-    const __m512i high = _mm512_set1_epi8(static_cast<char>(0xF0));
-    for (int i = 0; i < 4; ++i) {
-      _mm_prefetch(reinterpret_cast<const char*>(nibbles + kAhead + 64 * i), _MM_HINT_T0);
-      const __m512i both = _mm512_load_si512(nibbles + 64 * i);
-      _mm512_store_si512(tile + 64 * i, _mm512_and_si512(_mm512_slli_epi16(both, 4), high));
-      _mm512_store_si512(tile + 64 * (i + 4), _mm512_and_si512(both, high));
-      _mm512_store_si512(tile + 64 * (i + 8), _mm512_and_si512(both, low));
-      _mm512_store_si512(tile + 64 * (i + 12), _mm512_and_si512(_mm512_srli_epi16(both, 4), low));
-    }
-  }
-};
-
-/// Writes a group's sums, [16][16] of each part, to `sums`.
-template <PanelFormat kFormat, bool kTail>
-inline void multiply(const std::byte* weights, const std::int8_t* x, std::int32_t* sums) {
-  if constexpr (kFormat == PanelFormat::bytes_from_minus_128) {
-    _tile_loadd(3, weights, 64);
-    if constexpr (kTail) {
-      _tile_zero(4);
-      _tile_zero(5);
-      _tile_loadd(6, x, 64);
-      _tile_dpbsud(4, 6, 3);
-      _tile_loadd(6, x + 32, 64);
-      _tile_dpbsud(5, 6, 3);
-      _tile_stored(4, sums, 64);
-      _tile_stored(5, sums + 256, 64);
-    } else {
-      _tile_zero(0);
-      _tile_zero(1);
-      _tile_loadd(2, x, 64);
-      _tile_dpbsud(0, 2, 3);
-      _tile_loadd(2, x + 32, 64);
-      _tile_dpbsud(1, 2, 3);
-      _tile_stored(0, sums, 64);
-      _tile_stored(1, sums + 256, 64);
-    }
+  if constexpr (kFormat == PanelFormat::bytes_minus_128) {
+    for (int i = 0; i < 8; ++i) expand_quad(_mm512_load_si512(codes + 64 * i), factor, offset, tile + 64 * i);
   } else {
-    _tile_loadd(3, weights, 64);
-    if constexpr (kTail) {
-      _tile_zero(4);
-      _tile_loadd(6, x, 64);
-      _tile_dpbsud(4, 6, 3);
-      _tile_stored(4, sums, 64);
-    } else {
-      _tile_zero(0);
-      _tile_loadd(2, x, 64);
-      _tile_dpbsud(0, 2, 3);
-      _tile_stored(0, sums, 64);
+    const __m512i low = _mm512_set1_epi8(15);
+    for (int i = 0; i < 4; ++i) {
+      const __m512i both = _mm512_load_si512(codes + 64 * i);
+      expand_quad(_mm512_and_si512(both, low), factor, offset, tile + 64 * i);
+      expand_quad(_mm512_and_si512(_mm512_srli_epi16(both, 4), low), factor, offset, tile + 64 * (i + 4));
     }
   }
 }
 
-inline __m512 load_half(const std::uint16_t* x) {
-  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)));
-}
-
-/// Adds a group's share to N rows.
-template <PanelFormat kFormat, int N>
-inline void gather(const Panel<kFormat>& panel, std::size_t group, const std::int32_t* dots, const float* scales,
-                   __m512 (&sums)[N]) {
-  const __m512 scale = load_half(panel.scales + group * kPanel);
-  __m512 minimum;
-  if constexpr (kFormat == PanelFormat::nibbles) minimum = load_half(panel.minimums + group * kPanel);
-  if constexpr (kFormat == PanelFormat::nibbles_from_minus_8) minimum = _mm512_mul_ps(scale, _mm512_set1_ps(-8));
-  if constexpr (kFormat == PanelFormat::bytes_from_minus_128) minimum = _mm512_mul_ps(scale, _mm512_set1_ps(-128));
-#pragma GCC unroll 16
-  for (int r = 0; r < N; ++r) {
-    __m512i dot = _mm512_load_si512(dots + 16 * r);
-    if constexpr (Panel<kFormat>::kBytes) {
-      dot = _mm512_add_epi32(_mm512_slli_epi32(dot, 4), _mm512_load_si512(dots + 256 + 16 * r));
+/// A panel's weights: for each step of K a tile of high bytes and a tile of low ones.
+template <PanelFormat kFormat>
+void expand(const PanelView& panel, std::size_t groups, std::byte* tiles) {
+  for (std::size_t g = 0; g < groups; ++g) {
+    expand_group<kFormat>(panel, g, tiles + g / 2 * 2 * kTileBytes + g % 2 * (kTileBytes / 2));
+  }
+  if (groups % 2 == 1) {
+    std::byte* rest = tiles + (groups - 1) * kTileBytes + kTileBytes / 2;
+    for (std::size_t i = 0; i < kTileBytes / 2; i += 64) {
+      _mm512_store_si512(rest + i, _mm512_setzero_si512());
+      _mm512_store_si512(rest + kTileBytes + i, _mm512_setzero_si512());
     }
-    const __m512 weighed = _mm512_mul_ps(_mm512_cvtepi32_ps(dot), scale);
-    sums[r] = _mm512_fmadd_ps(weighed, _mm512_set1_ps(scales[r]), sums[r]);
-    sums[r] = _mm512_fmadd_ps(minimum, _mm512_set1_ps(scales[kTileRows + r]), sums[r]);
   }
+  finish_stores();
 }
 
-/// The rows of one tile; N: how many are computed, `n`: how many there are.
-template <PanelFormat kFormat, int N, bool kTail>
-void tile(const ProductTask& task, const Panel<kFormat>& panel, std::size_t index, std::size_t row, std::size_t n) {
-  const QuantizedRows& x = *task.x;
-  // The sums of a group are read while the next group's are made.
-  auto* const buffer = reinterpret_cast<std::int32_t*>(task.scratch + x.groups * 1024);
-  const auto place = [&](std::size_t group) { return buffer + group % 2 * 512; };
-  __m512 sums[N];
-  for (int r = 0; r < N; ++r) sums[r] = _mm512_setzero_ps();
-  multiply<kFormat, kTail>(panel.codes, x.code(row, 0), place(0));
-  for (std::size_t g = 1; g < x.groups; ++g) {
-    multiply<kFormat, kTail>(panel.codes + g * panel.kTileBytes, x.code(row, g), place(g));
-    gather<kFormat, N>(panel, g - 1, place(g - 1), x.scale(row, g - 1), sums);
+/// The sums of a tile, [16][16] each: of high by high bytes, of high by low ones both ways, of low by low.
+void multiply(const std::byte* weights, const std::int8_t* x, const QuantizedRows& rows, std::int32_t* sums) {
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  for (std::size_t step = 0; step < rows.steps; ++step) {
+    _tile_loadd(5, weights, 64);
+    _tile_loadd(3, x, 64);
+    _tile_loadd(6, weights + kTileBytes, 64);
+    _tile_loadd(4, x + rows.low, 64);
+    _tile_dpbssd(0, 3, 5);
+    _tile_dpbsud(1, 3, 6);
+    _tile_dpbssd(1, 4, 5);
+    _tile_dpbsud(2, 4, 6);
+    weights += 2 * kTileBytes;
+    x += rows.step_stride;
   }
-  gather<kFormat, N>(panel, x.groups - 1, place(x.groups - 1), x.scale(row, x.groups - 1), sums);
+  _tile_stored(0, sums, 64);
+  _tile_stored(1, sums + 256, 64);
+  _tile_stored(2, sums + 512, 64);
+}
 
+/// 65536 · high + 256 · middle + low, rounded to float as product_reference() does it.
+inline __m512 join(__m512i high, __m512i middle, __m512i low) {
+  const __m512i byte = _mm512_set1_epi32(0xFF);
+  middle = _mm512_add_epi32(middle, _mm512_srai_epi32(low, 8));
+  high = _mm512_add_epi32(high, _mm512_srai_epi32(middle, 8));
+  low = _mm512_or_si512(_mm512_slli_epi32(_mm512_and_si512(middle, byte), 8), _mm512_and_si512(low, byte));
+  return _mm512_fmadd_ps(_mm512_cvtepi32_ps(high), _mm512_set1_ps(65536), _mm512_cvtepi32_ps(low));
+}
+
+void store(const ProductTask& task, const PanelView& panel, std::size_t index, std::size_t row,
+           const std::int32_t* sums) {
+  const std::size_t n = task.x->rows - row < kTileRows ? task.x->rows - row : kTileRows;
   const std::size_t column = index * kPanel;
   const std::size_t left = task.columns - column;
   const __mmask16 kept = left >= kPanel ? 0xFFFF : static_cast<__mmask16>((1U << left) - 1);
-  float* out = task.out + row * task.columns + column;
-#pragma GCC unroll 16
-  for (int r = 0; r < N; ++r) {
-    if (static_cast<std::size_t>(r) < n) _mm512_mask_storeu_ps(out + r * task.columns, kept, sums[r]);
+  const __m512 steps = _mm512_load_ps(panel.steps);
+  for (std::size_t r = 0; r < n; ++r) {
+    const __m512 value = join(_mm512_load_si512(sums + 16 * r), _mm512_load_si512(sums + 256 + 16 * r),
+                              _mm512_load_si512(sums + 512 + 16 * r));
+    const __m512 scaled = _mm512_mul_ps(_mm512_mul_ps(value, steps), _mm512_set1_ps(task.x->scales[row + r]));
+    _mm512_mask_storeu_ps(task.out + (row + r) * task.columns + column, kept, scaled);
   }
 }
 
 template <PanelFormat kFormat>
 void product(const ProductTask& task) {
-  const std::size_t rows = task.x->rows;
-  const std::size_t tail = rows % kTileRows;
-  configure(kFormat, tail);
+  const QuantizedRows& x = *task.x;
+  auto* const sums = reinterpret_cast<std::int32_t*>(task.scratch + x.steps * 2 * kTileBytes);
+  configure_whole_tiles();
   for (std::size_t index = task.first_panel; index < task.end_panel; ++index) {
-    const Panel<kFormat> panel(task, index);
-    for (std::size_t row = 0; row + kTileRows <= rows; row += kTileRows) {
-      tile<kFormat, 16, false>(task, panel, index, row, kTileRows);
-    }
-    const std::size_t row = rows - tail;
-    if (tail > 12) {
-      tile<kFormat, 16, true>(task, panel, index, row, tail);
-    } else if (tail > 8) {
-      tile<kFormat, 12, true>(task, panel, index, row, tail);
-    } else if (tail > 4) {
-      tile<kFormat, 8, true>(task, panel, index, row, tail);
-    } else if (tail > 0) {
-      tile<kFormat, 4, true>(task, panel, index, row, tail);
+    const PanelView panel = view_panel(kFormat, task.panels + index * panel_bytes(kFormat, x.groups), x.groups);
+    expand<kFormat>(panel, x.groups, task.scratch);
+    for (std::size_t row = 0; row < x.rows; row += kTileRows) {
+      multiply(task.scratch, x.at(row, 0), x, sums);
+      store(task, panel, index, row, sums);
     }
   }
   _tile_release();
@@ -190,10 +155,10 @@ void product_amx(const ProductTask& task) {
   switch (task.format) {
     case PanelFormat::nibbles:
       return product<PanelFormat::nibbles>(task);
-    case PanelFormat::nibbles_from_minus_8:
-      return product<PanelFormat::nibbles_from_minus_8>(task);
-    case PanelFormat::bytes_from_minus_128:
-      return product<PanelFormat::bytes_from_minus_128>(task);
+    case PanelFormat::nibbles_minus_8:
+      return product<PanelFormat::nibbles_minus_8>(task);
+    case PanelFormat::bytes_minus_128:
+      return product<PanelFormat::bytes_minus_128>(task);
   }
 }
 

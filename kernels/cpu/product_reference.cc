@@ -4,68 +4,54 @@
 #include <cstring>
 
 #include "kernels/cpu/product.h"
-#include "kernels/tensor.h"
 
 namespace headwater::kernels::cpu {
 namespace {
 
-class Panel {
- public:
-  Panel(const ProductTask& task, std::size_t panel)
-      : format_(task.format),
-        groups_(task.x->groups),
-        codes_(task.panels + panel * panel_bytes(format_, groups_)),
-        parameters_(reinterpret_cast<const std::uint16_t*>(codes_ + groups_ * code_bytes(format_))) {}
+int code(const ProductTask& task, const PanelView& panel, std::size_t group, std::size_t column, std::size_t k) {
+  const std::byte* codes = panel.codes + group * code_bytes(task.format);
+  const std::size_t place = k / 4 * 4 * kPanel + column * 4 + k % 4;
+  if (task.format == PanelFormat::bytes_minus_128) return std::to_integer<int>(codes[place]);
+  constexpr std::size_t kHalf = kPanel * kGroup / 2;
+  return std::to_integer<int>(place < kHalf ? codes[place] & std::byte{15} : codes[place - kHalf] >> 4);
+}
 
-  int code(std::size_t group, std::size_t column, std::size_t k) const {
-    const std::byte* codes = codes_ + group * code_bytes(format_);
-    const std::size_t place = k / 4 * 4 * kPanel + column * 4 + k % 4;
-    if (format_ == PanelFormat::bytes_from_minus_128) return static_cast<int>(codes[place]);
-    const std::size_t half = kPanel * kGroup / 2;
-    return static_cast<int>(place < half ? codes[place] & std::byte{0x0F} : codes[place - half] >> 4);
+int offset(const ProductTask& task, const PanelView& panel, std::size_t group, std::size_t column) {
+  const std::size_t place = group * kPanel + column;
+  switch (task.format) {
+    case PanelFormat::nibbles:
+      return panel.offsets[place];
+    case PanelFormat::nibbles_minus_8:
+      return -8 * panel.factors[place];
+    default:
+      return -128 * panel.factors[place];
   }
-  float scale(std::size_t group, std::size_t column) const {
-    return half_to_float(parameters_[group * kPanel + column]);
-  }
-  float minimum(std::size_t group, std::size_t column) const {
-    switch (format_) {
-      case PanelFormat::nibbles:
-        return half_to_float(parameters_[(groups_ + group) * kPanel + column]);
-      case PanelFormat::nibbles_from_minus_8:
-        return scale(group, column) * -8;
-      default:
-        return scale(group, column) * -128;
-    }
-  }
+}
 
- private:
-  PanelFormat format_;
-  std::size_t groups_;
-  const std::byte* codes_;
-  const std::uint16_t* parameters_;
-};
-
-float element(const Panel& panel, const QuantizedRows& x, std::size_t row, std::size_t column) {
-  float sum = 0;
-  for (std::size_t g = 0; g < x.groups; ++g) {
-    const std::int8_t* codes = x.code(row, g);
-    int dot = 0;
-    for (std::size_t k = 0; k < kGroup; ++k) dot += panel.code(g, column, k) * (16 * codes[k] + codes[kGroup + k]);
-    const float* scale = x.scale(row, g);
-    sum = std::fma(static_cast<float>(dot) * panel.scale(g, column), scale[0], sum);
-    sum = std::fma(panel.minimum(g, column), scale[kTileRows], sum);
+float element(const ProductTask& task, const PanelView& panel, std::size_t row, std::size_t column) {
+  const QuantizedRows& x = *task.x;
+  std::int64_t sum = 0;
+  for (std::size_t k = 0; k < x.groups * kGroup; ++k) {
+    const std::size_t group = k / kGroup;
+    const std::int8_t* high = x.at(row, k / kStep) + k % kStep;
+    const int weight = panel.factors[group * kPanel + column] * code(task, panel, group, column, k % kGroup) +
+                       offset(task, panel, group, column);
+    sum += std::int64_t{weight} * (256 * high[0] + high[x.low]);
   }
-  return sum;
+  // The rounding to float that all kernels share: of the upper part, and of the whole.
+  const float value = std::fma(static_cast<float>(sum >> 16), 65536.0F, static_cast<float>(sum & 0xFFFF));
+  return value * panel.steps[column] * x.scales[row];
 }
 
 }  // namespace
 
 void product_reference(const ProductTask& task) {
   for (std::size_t p = task.first_panel; p < task.end_panel; ++p) {
-    const Panel panel(task, p);
+    const PanelView panel =
+        view_panel(task.format, task.panels + p * panel_bytes(task.format, task.x->groups), task.x->groups);
     for (std::size_t row = 0; row < task.x->rows; ++row) {
       for (std::size_t i = 0; i < kPanel && p * kPanel + i < task.columns; ++i) {
-        task.out[row * task.columns + p * kPanel + i] = element(panel, *task.x, row, i);
+        task.out[row * task.columns + p * kPanel + i] = element(task, panel, row, i);
       }
     }
   }

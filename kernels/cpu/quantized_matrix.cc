@@ -1,6 +1,7 @@
 #include "kernels/cpu/quantized_matrix.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <vector>
 
@@ -14,9 +15,9 @@ PanelFormat format_of(DType type) {
     case DType::q4_1:
       return PanelFormat::nibbles;
     case DType::q4_0:
-      return PanelFormat::nibbles_from_minus_8;
+      return PanelFormat::nibbles_minus_8;
     default:
-      return PanelFormat::bytes_from_minus_128;
+      return PanelFormat::bytes_minus_128;
   }
 }
 
@@ -50,19 +51,51 @@ void place_codes(DType type, const std::byte* block, std::size_t column, std::by
   }
 }
 
-void pack_panel(std::span<const HostTensor> parts, std::uint64_t first_row, std::size_t n_rows, std::byte* panel) {
-  const DType type = parts[0].type;
-  const PanelFormat format = format_of(type);
-  const std::size_t groups = parts[0].cols / kGroup;
-  std::byte* scales = panel + groups * code_bytes(format);
-  std::memset(panel, 0, panel_bytes(format, groups));
-  for (std::size_t column = 0; column < n_rows; ++column) {
-    const std::byte* block = blocks_of(parts, first_row + column);
-    for (std::size_t g = 0; g < groups; ++g, block += block_bytes(type)) {
-      place_codes(type, block, column, panel + g * code_bytes(format));
-      std::memcpy(scales + (g * kPanel + column) * 2, block, 2);
-      if (type == DType::q4_1) std::memcpy(scales + ((groups + g) * kPanel + column) * 2, block + 2, 2);
+/// Scale and minimum of a block.
+struct BlockScale {
+  float scale, minimum;
+};
+BlockScale scale_of(DType type, const std::byte* block) {
+  std::uint16_t bits[2];
+  std::memcpy(bits, block, sizeof bits);
+  const float scale = half_to_float(bits[0]);
+  if (type == DType::q4_1) return {scale, half_to_float(bits[1])};
+  return {scale, scale * (type == DType::q4_0 ? -8.0F : -128.0F)};
+}
+
+/// What 1 is worth in a row of `groups` blocks.
+float step_of(DType type, const std::byte* blocks, std::size_t groups) {
+  const float most_code = type == DType::q8_0 ? 255 : 15;
+  float greatest = 0;
+  for (std::size_t g = 0; g < groups; ++g) {
+    const BlockScale block = scale_of(type, blocks + g * block_bytes(type));
+    for (const float end : {block.minimum, most_code * block.scale + block.minimum}) {
+      if (!(std::abs(end) <= greatest)) greatest = std::abs(end);  // a NaN stays
+      if (std::isnan(greatest)) return greatest;
     }
+  }
+  return greatest / kGreatestWeight;
+}
+
+std::int16_t in_steps(float value, float step) {
+  // A step of zero is a row of zeros; one that is not finite makes the results NaN by itself.
+  return step > 0 && std::isfinite(step) ? static_cast<std::int16_t>(std::nearbyint(value / step)) : std::int16_t{0};
+}
+
+void pack_column(DType type, const std::byte* blocks, std::size_t column, std::size_t groups, std::byte* panel) {
+  const PanelFormat format = format_of(type);
+  const PanelView view = view_panel(format, panel, groups);
+  const auto place = [&](const void* part) { return panel + (static_cast<const std::byte*>(part) - panel); };
+  const float step = step_of(type, blocks, groups);
+  std::memcpy(place(view.steps + column), &step, sizeof step);
+  for (std::size_t g = 0; g < groups; ++g, blocks += block_bytes(type)) {
+    place_codes(type, blocks, column, panel + g * code_bytes(format));
+    const BlockScale block = scale_of(type, blocks);
+    const std::int16_t factor = in_steps(block.scale, step);
+    std::memcpy(place(view.factors + g * kPanel + column), &factor, sizeof factor);
+    if (format != PanelFormat::nibbles) continue;
+    const std::int16_t offset = in_steps(block.minimum, step);
+    std::memcpy(place(view.offsets + g * kPanel + column), &offset, sizeof offset);
   }
 }
 
@@ -79,7 +112,8 @@ const ProductKernels& product_kernels() {
     const CpuFeatures& cpu = cpu_features();
     const ProductKernel few = cpu.avx512_vnni ? product_vnni : cpu.avx2 ? product_avx2 : product_reference;
     constexpr std::size_t kAmxPays = 4;
-    return cpu.amx && cpu.avx512_vnni ? ProductKernels{few, product_amx, kAmxPays} : ProductKernels{few, few, 1};
+    return cpu.amx && cpu.avx512_vnni ? ProductKernels{few, product_amx, kAmxPays, true}
+                                      : ProductKernels{few, few, 1, false};
   }();
   return kernels;
 }
@@ -87,20 +121,24 @@ const ProductKernels& product_kernels() {
 bool QuantizedMatrix::takes(std::span<const HostTensor> parts) {
   const DType type = parts[0].type;
   const bool quantised = type == DType::q4_0 || type == DType::q4_1 || type == DType::q8_0;
-  return quantised && std::ranges::all_of(parts, [&](const HostTensor& part) { return part.type == type; });
+  return quantised && parts[0].cols <= kGreatestK &&
+         std::ranges::all_of(parts, [&](const HostTensor& part) { return part.type == type; });
 }
 
-QuantizedMatrix::QuantizedMatrix(std::span<const HostTensor> parts, WeightMemory& memory, ThreadPool& pool)
+QuantizedMatrix::QuantizedMatrix(std::span<const HostTensor> parts, WeightMemory& weights, ThreadPool& pool)
     : Matrix(0, static_cast<std::uint32_t>(parts[0].cols)),
       format_(format_of(parts[0].type)),
       groups_(parts[0].cols / kGroup) {
   for (const HostTensor& part : parts) rows_ += static_cast<std::uint32_t>(part.rows);
   n_panels_ = (rows_ + kPanel - 1) / kPanel;
   const std::size_t bytes = panel_bytes(format_, groups_);
-  panels_ = memory.take(n_panels_ * bytes);
+  panels_ = weights.take(n_panels_ * bytes);
   pool.run(n_panels_, [&](std::size_t panel) {
-    const std::size_t first = panel * kPanel;
-    pack_panel(parts, first, std::min<std::size_t>(kPanel, rows_ - first), panels_.get() + panel * bytes);
+    std::byte* memory = panels_.get() + panel * bytes;
+    std::memset(memory, 0, bytes);
+    for (std::size_t column = 0; column < kPanel && panel * kPanel + column < rows_; ++column) {
+      pack_column(parts[0].type, blocks_of(parts, panel * kPanel + column), column, groups_, memory);
+    }
   });
 }
 
@@ -112,11 +150,11 @@ void QuantizedMatrix::multiply(const float* x, std::size_t n, float* out, Activa
                                ThreadPool& pool) const {
   const ProductKernels& kernels = product_kernels();
   const bool many = n >= kernels.min_rows;
-  rounded.resize(n, groups_, many);
+  rounded.resize(n, groups_, many && kernels.tiles);
   constexpr std::size_t kTaskRows = 4;
   pool.run((n + kTaskRows - 1) / kTaskRows, [&](std::size_t task) {
     for (std::size_t r = task * kTaskRows; r < std::min(n, (task + 1) * kTaskRows); ++r) {
-      rounded.quantize(r, x + r * cols_);
+      quantize_row(x + r * cols_, rounded.rows(), r);
     }
   });
   const ProductTask all = this->task(rounded, out);

@@ -1,5 +1,5 @@
 #pragma once
-// Weight matrices that keep the 4 or 8 bits of the model file, in panels of 16 columns of the result.
+// Weight matrices that keep the 4 or 8 bits of the model file, in panels of 16 columns of the result (see product.h).
 
 #include <cstdint>
 #include <memory>
@@ -15,15 +15,17 @@ namespace headwater::kernels::cpu {
 
 /// The kernels that this machine runs best. They give the same bits.
 struct ProductKernels {
-  ProductKernel few_rows = nullptr;   ///< takes any number of rows
-  ProductKernel many_rows = nullptr;  ///< for min_rows or more, whose tiles lie in one piece
+  ProductKernel few_rows = nullptr;
+  ProductKernel many_rows = nullptr;  ///< better from min_rows on
   std::size_t min_rows = 0;
+  bool tiles = false;  ///< many_rows takes rows in tiles
 };
 const ProductKernels& product_kernels();
 
 class QuantizedMatrix : public Matrix {
  public:
-  /// Whether the parts (each [rows, cols], one above the other) can be kept: all Q4_0, all Q4_1 or all Q8_0.
+  /// Whether the parts (each [rows, cols], one above the other) can be kept: all Q4_0, all Q4_1 or all Q8_0, and of no
+  /// more than 32,768 columns.
   static bool takes(std::span<const HostTensor> parts);
 
   /// REQUIRES: takes(parts). Throws std::bad_alloc.
