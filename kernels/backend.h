@@ -95,14 +95,15 @@ class Backend {
                             Buffer& out) = 0;
   /// out = x · weightᵀ. x: [rows, weight.cols], out: [rows, weight.rows]; both with room for padded_rows(rows).
   virtual void linear(const Matrix& weight, const Buffer& x, std::uint32_t rows, Buffer& out) = 0;
+  /// out = silu(x · gateᵀ) * (x · upᵀ), of a weight that has gate [dim, cols] above up. out: [rows, dim]; x with room
+  /// for padded_rows(rows).
+  virtual void gated_linear(const Matrix& weight, const Buffer& x, std::uint32_t rows, Buffer& out) = 0;
   /// Rotates queries (in place, and scales them by 1 / sqrt(head_dim)) and keys by their positions, pairs of
   /// neighbours (2i, 2i + 1) each; then writes keys and values into the arena.
   virtual void rope_and_store(const AttentionShape& shape, std::span<const SequenceRows> sequences, Buffer& qkv) = 0;
   /// Causal attention of every row over its sequence's tokens as the arena holds them. out: [rows, n_heads * head_dim].
   virtual void attention(const AttentionShape& shape, std::span<const SequenceRows> sequences, const Buffer& qkv,
                          Buffer& out) = 0;
-  /// out = silu(gate) * up. gate_up: [rows, 2, dim], out: [rows, dim].
-  virtual void silu_mul(const Buffer& gate_up, std::uint32_t rows, std::uint32_t dim, Buffer& out) = 0;
   /// out[i] = x[rows[i]]. x: [_, dim].
   virtual void gather(const Buffer& x, std::span<const std::uint32_t> rows, std::uint32_t dim, Buffer& out) = 0;
   /// Copies the first out.size() values to the host.

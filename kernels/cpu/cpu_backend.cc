@@ -122,6 +122,19 @@ class CpuBackend : public Backend {
     matrix.multiply(rounded_.data(), rows, data(out));
   }
 
+  void gated_linear(const Matrix& weight, const Buffer& x, std::uint32_t rows, Buffer& out) override {
+    if (const auto* quantized = dynamic_cast<const cpu::QuantizedMatrix*>(&weight)) {
+      quantized->multiply_gated(data(x), rows, data(out), quantized_rows_, pool_);
+      return;
+    }
+    const std::size_t dim = weight.rows() / 2;
+    const std::size_t room = std::size_t{cpu::padded_rows(rows)} * weight.rows();
+    if (gate_up_ == nullptr || gate_up_->size() < room) gate_up_ = std::make_unique<CpuBuffer>(room);
+    linear(weight, x, rows, *gate_up_);
+    for_rows(rows,
+             [&](std::size_t r) { cpu::silu_mul(gate_up_->data() + r * 2 * dim, 1, dim, data(out) + r * dim, dim); });
+  }
+
   void rope_and_store(const AttentionShape& shape, std::span<const SequenceRows> sequences, Buffer& qkv) override {
     for (const SequenceRows& sequence : sequences) {
       extend_rope(sequence.first_position + sequence.n_rows);
@@ -143,13 +156,6 @@ class CpuBackend : public Backend {
     pool_.run(tasks_.size(), [&](std::size_t i) {
       const Task& task = tasks_[i];
       attend(shape, sequences[task.sequence], task.row, tile, task.kv_head, data(qkv), data(out));
-    });
-  }
-
-  void silu_mul(const Buffer& gate_up, std::uint32_t rows, std::uint32_t dim, Buffer& out) override {
-    for_rows(rows, [&](std::size_t r) {
-      const float* gate = data(gate_up) + r * 2 * dim;
-      cpu::silu_mul(gate, gate + dim, dim, data(out) + r * dim);
     });
   }
 
@@ -264,6 +270,7 @@ class CpuBackend : public Backend {
   cpu::KvArena arena_;
   std::vector<float> frequencies_, cosines_, sines_;
   std::vector<std::uint16_t> rounded_;
+  std::unique_ptr<CpuBuffer> gate_up_;  ///< of a gated product that is not quantised
   std::vector<Task> tasks_;
 };
 

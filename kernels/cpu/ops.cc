@@ -60,7 +60,7 @@ void Add(float* x, const float* y, std::size_t dim) {
   }
 }
 
-void SiluMul(const float* gate, const float* up, std::size_t dim, float* out) {
+void SiluMulRow(const float* gate, const float* up, std::size_t dim, float* out) {
   const Floats d;
   const Vec one = hn::Set(d, 1.0F);
   const Vec lowest = hn::Set(d, -88.0F);
@@ -71,6 +71,11 @@ void SiluMul(const float* gate, const float* up, std::size_t dim, float* out) {
     const Vec silu = hn::Div(g, hn::Add(one, hn::Exp(d, hn::Neg(g))));
     store_tail(d, hn::Mul(silu, load_tail(d, up, i, dim)), out, i, dim);
   }
+}
+
+void SiluMul(const float* gate_up, std::size_t rows, std::size_t dim, float* out, std::size_t stride) {
+  for (std::size_t r = 0; r < rows; ++r)
+    SiluMulRow(gate_up + r * 2 * dim, gate_up + (r * 2 + 1) * dim, dim, out + r * stride);
 }
 
 void Rope(float* x, const float* cosines, const float* sines, std::size_t pairs, float scale) {
@@ -309,8 +314,8 @@ void rms_norm(const float* x, const float* weight, float epsilon, std::size_t di
   HWY_DYNAMIC_DISPATCH(RmsNorm)(x, weight, epsilon, dim, out);
 }
 void add(float* x, const float* y, std::size_t dim) { HWY_DYNAMIC_DISPATCH(Add)(x, y, dim); }
-void silu_mul(const float* gate, const float* up, std::size_t dim, float* out) {
-  HWY_DYNAMIC_DISPATCH(SiluMul)(gate, up, dim, out);
+void silu_mul(const float* gate_up, std::size_t rows, std::size_t dim, float* out, std::size_t stride) {
+  HWY_DYNAMIC_DISPATCH(SiluMul)(gate_up, rows, dim, out, stride);
 }
 void rope(float* x, const float* cosines, const float* sines, std::size_t pairs, float scale) {
   HWY_DYNAMIC_DISPATCH(Rope)(x, cosines, sines, pairs, scale);

@@ -31,8 +31,8 @@ struct AttendTask {
 void rms_norm(const float* x, const float* weight, float epsilon, std::size_t dim, float* out);
 /// x += y. Both: [dim].
 void add(float* x, const float* y, std::size_t dim);
-/// out = gate / (1 + exp(-gate)) * up. All: [dim].
-void silu_mul(const float* gate, const float* up, std::size_t dim, float* out);
+/// out = gate / (1 + exp(-gate)) * up. gate_up: [rows, 2, dim], out: rows `stride` apart.
+void silu_mul(const float* gate_up, std::size_t rows, std::size_t dim, float* out, std::size_t stride);
 /// Rotates pairs (2i, 2i + 1) of x by the angles whose cosine and sine are given, and scales.
 /// x: [2 * pairs], cosines, sines: [pairs].
 void rope(float* x, const float* cosines, const float* sines, std::size_t pairs, float scale);

@@ -79,20 +79,27 @@ struct QuantizedRows {
   }
 };
 
-/// Some columns of a product.
+/// out = silu(gate) * up for `rows` rows of `dim` each. gate_up: [rows, 2, dim], out: rows `stride` apart.
+using SiluMul = void (*)(const float* gate_up, std::size_t rows, std::size_t dim, float* out, std::size_t stride);
+
+/// Some rows and columns of a product.
 struct ProductTask {
   PanelFormat format = PanelFormat::nibbles;
   const std::byte* panels = nullptr;  ///< of the whole matrix, 64-byte aligned
   std::size_t columns = 0;            ///< of the whole matrix
   std::size_t first_panel = 0, end_panel = 0;
   const QuantizedRows* x = nullptr;
-  float* out = nullptr;          ///< [x.rows, columns]
-  std::byte* scratch = nullptr;  ///< [scratch_bytes(groups)], 64-byte aligned, of this task alone
+  std::size_t first_row = 0, end_row = 0;  ///< first_row begins a tile
+  float* out = nullptr;                    ///< [x.rows, columns]
+  std::byte* scratch = nullptr;            ///< [scratch_bytes(groups)], 64-byte aligned, of this task alone
+  /// If given, the weights are two matrices of `columns` (whole panels) each, one above the other, and the results of
+  /// both go through this. Only product_amx() does it.
+  SiluMul silu_mul = nullptr;
 };
 
-/// A panel's weights as 16-bit numbers, and the sums of a tile.
+/// Two panels' weights as 16-bit numbers, three sums of each of four tiles, the results of two.
 [[gnu::always_inline]] constexpr std::size_t scratch_bytes(std::size_t groups) {
-  return (groups + 1) / 2 * 2 * kGroup * kPanel * 2 + 3 * 1024;
+  return (groups + 1) / 2 * 2 * kGroup * kPanel * 2 * 2 + 14 * 1024;
 }
 
 using ProductKernel = void (*)(const ProductTask& task);

@@ -88,64 +88,115 @@ void expand(const PanelView& panel, std::size_t groups, std::byte* tiles) {
 }
 
 /// The sums of a tile, [16][16] each: of high by high bytes, of high by low ones both ways, of low by low.
-void multiply(const std::byte* weights, const std::int8_t* x, const QuantizedRows& rows, std::int32_t* sums) {
-  _tile_zero(0);
-  _tile_zero(1);
-  _tile_zero(2);
-  for (std::size_t step = 0; step < rows.steps; ++step) {
-    _tile_loadd(5, weights, 64);
-    _tile_loadd(3, x, 64);
-    _tile_loadd(6, weights + kTileBytes, 64);
-    _tile_loadd(4, x + rows.low, 64);
-    _tile_dpbssd(0, 3, 5);
-    _tile_dpbsud(1, 3, 6);
-    _tile_dpbssd(1, 4, 5);
-    _tile_dpbsud(2, 4, 6);
-    weights += 2 * kTileBytes;
-    x += rows.step_stride;
-  }
-  _tile_stored(0, sums, 64);
-  _tile_stored(1, sums + 256, 64);
-  _tile_stored(2, sums + 512, 64);
-}
+struct Sums {
+  alignas(64) std::int32_t high[256], middle[256], low[256];
+};
 
-/// 65536 · high + 256 · middle + low, rounded to float as product_reference() does it.
-inline __m512 join(__m512i high, __m512i middle, __m512i low) {
+// Results go to tiles 0 … 2 or 5 … 7 by turns, so that one set can be stored while the other is summed.
+#define HEADWATER_MULTIPLY(HIGH, MIDDLE, LOW)             \
+  _tile_zero(HIGH);                                       \
+  _tile_zero(MIDDLE);                                     \
+  _tile_zero(LOW);                                        \
+  for (std::size_t step = 0; step < rows.steps; ++step) { \
+    _tile_loadd(3, x, 64);                                \
+    _tile_loadd(4, weights, 64);                          \
+    _tile_dpbssd(HIGH, 3, 4);                             \
+    _tile_loadd(4, weights + kTileBytes, 64);             \
+    _tile_dpbsud(MIDDLE, 3, 4);                           \
+    _tile_loadd(3, x + rows.low, 64);                     \
+    _tile_dpbsud(LOW, 3, 4);                              \
+    _tile_loadd(4, weights, 64);                          \
+    _tile_dpbssd(MIDDLE, 3, 4);                           \
+    weights += 2 * kTileBytes;                            \
+    x += rows.step_stride;                                \
+  }                                                       \
+  _tile_stored(HIGH, sums.high, 64);                      \
+  _tile_stored(MIDDLE, sums.middle, 64);                  \
+  _tile_stored(LOW, sums.low, 64);
+
+inline void multiply_even(const std::byte* weights, const std::int8_t* x, const QuantizedRows& rows, Sums& sums) {
+  HEADWATER_MULTIPLY(0, 1, 2)
+}
+inline void multiply_odd(const std::byte* weights, const std::int8_t* x, const QuantizedRows& rows, Sums& sums) {
+  HEADWATER_MULTIPLY(5, 6, 7)
+}
+#undef HEADWATER_MULTIPLY
+
+/// 65536 · high + 256 · middle + low of row `r`, rounded to float as product_reference() does it.
+inline __m512 join(const Sums& sums, std::size_t r) {
   const __m512i byte = _mm512_set1_epi32(0xFF);
-  middle = _mm512_add_epi32(middle, _mm512_srai_epi32(low, 8));
-  high = _mm512_add_epi32(high, _mm512_srai_epi32(middle, 8));
+  __m512i low = _mm512_load_si512(sums.low + 16 * r);
+  const __m512i middle = _mm512_add_epi32(_mm512_load_si512(sums.middle + 16 * r), _mm512_srai_epi32(low, 8));
+  const __m512i high = _mm512_add_epi32(_mm512_load_si512(sums.high + 16 * r), _mm512_srai_epi32(middle, 8));
   low = _mm512_or_si512(_mm512_slli_epi32(_mm512_and_si512(middle, byte), 8), _mm512_and_si512(low, byte));
   return _mm512_fmadd_ps(_mm512_cvtepi32_ps(high), _mm512_set1_ps(65536), _mm512_cvtepi32_ps(low));
 }
 
-void store(const ProductTask& task, const PanelView& panel, std::size_t index, std::size_t row,
-           const std::int32_t* sums) {
-  const std::size_t n = task.x->rows - row < kTileRows ? task.x->rows - row : kTileRows;
-  const std::size_t column = index * kPanel;
-  const std::size_t left = task.columns - column;
-  const __mmask16 kept = left >= kPanel ? 0xFFFF : static_cast<__mmask16>((1U << left) - 1);
+/// The results of `n` rows from `row` on.
+void finish(const ProductTask& task, const PanelView& panel, const Sums& sums, std::size_t row, std::size_t n,
+            __mmask16 kept, float* out, std::size_t stride) {
   const __m512 steps = _mm512_load_ps(panel.steps);
   for (std::size_t r = 0; r < n; ++r) {
-    const __m512 value = join(_mm512_load_si512(sums + 16 * r), _mm512_load_si512(sums + 256 + 16 * r),
-                              _mm512_load_si512(sums + 512 + 16 * r));
-    const __m512 scaled = _mm512_mul_ps(_mm512_mul_ps(value, steps), _mm512_set1_ps(task.x->scales[row + r]));
-    _mm512_mask_storeu_ps(task.out + (row + r) * task.columns + column, kept, scaled);
+    const __m512 scaled = _mm512_mul_ps(_mm512_mul_ps(join(sums, r), steps), _mm512_set1_ps(task.x->scales[row + r]));
+    _mm512_mask_storeu_ps(out + r * stride, kept, scaled);
+  }
+}
+
+template <PanelFormat kFormat>
+void plain(const ProductTask& task) {
+  const QuantizedRows& x = *task.x;
+  auto* const sums = reinterpret_cast<Sums*>(task.scratch + 2 * x.steps * 2 * kTileBytes);
+  for (std::size_t index = task.first_panel; index < task.end_panel; ++index) {
+    const PanelView panel = view_panel(kFormat, task.panels + index * panel_bytes(kFormat, x.groups), x.groups);
+    expand<kFormat>(panel, x.groups, task.scratch);
+    const std::size_t column = index * kPanel;
+    const std::size_t left = task.columns - column;
+    const __mmask16 kept = left >= kPanel ? 0xFFFF : static_cast<__mmask16>((1U << left) - 1);
+    // A tile is finished while the next one is summed.
+    for (std::size_t row = task.first_row, turn = 0; row < task.end_row + kTileRows; row += kTileRows, turn ^= 1U) {
+      if (row < task.end_row) {
+        turn == 0 ? multiply_even(task.scratch, x.at(row, 0), x, sums[0])
+                  : multiply_odd(task.scratch, x.at(row, 0), x, sums[1]);
+      }
+      if (row == task.first_row) continue;
+      const std::size_t before = row - kTileRows;
+      const std::size_t n = task.end_row - before < kTileRows ? task.end_row - before : kTileRows;
+      finish(task, panel, sums[turn ^ 1U], before, n, kept, task.out + before * task.columns + column, task.columns);
+    }
+  }
+}
+
+template <PanelFormat kFormat>
+void gated(const ProductTask& task) {
+  const QuantizedRows& x = *task.x;
+  const std::size_t bytes = panel_bytes(kFormat, x.groups);
+  std::byte* const up_weights = task.scratch + x.steps * 2 * kTileBytes;
+  auto* const sums = reinterpret_cast<Sums*>(up_weights + x.steps * 2 * kTileBytes);
+  auto* const values = reinterpret_cast<float*>(sums + 4);
+  for (std::size_t index = task.first_panel; index < task.end_panel; ++index) {
+    const PanelView gate = view_panel(kFormat, task.panels + index * bytes, x.groups);
+    const PanelView up = view_panel(kFormat, task.panels + (index + task.columns / kPanel) * bytes, x.groups);
+    expand<kFormat>(gate, x.groups, task.scratch);
+    expand<kFormat>(up, x.groups, up_weights);
+    for (std::size_t row = task.first_row, turn = 0; row < task.end_row + kTileRows; row += kTileRows, turn ^= 2U) {
+      if (row < task.end_row) {
+        multiply_even(task.scratch, x.at(row, 0), x, sums[turn]);
+        multiply_odd(up_weights, x.at(row, 0), x, sums[turn + 1]);
+      }
+      if (row == task.first_row) continue;
+      const std::size_t before = row - kTileRows;
+      const std::size_t n = task.end_row - before < kTileRows ? task.end_row - before : kTileRows;
+      finish(task, gate, sums[turn ^ 2U], before, n, 0xFFFF, values, 2 * kPanel);
+      finish(task, up, sums[(turn ^ 2U) + 1], before, n, 0xFFFF, values + kPanel, 2 * kPanel);
+      task.silu_mul(values, n, kPanel, task.out + before * task.columns + index * kPanel, task.columns);
+    }
   }
 }
 
 template <PanelFormat kFormat>
 void product(const ProductTask& task) {
-  const QuantizedRows& x = *task.x;
-  auto* const sums = reinterpret_cast<std::int32_t*>(task.scratch + x.steps * 2 * kTileBytes);
   configure_whole_tiles();
-  for (std::size_t index = task.first_panel; index < task.end_panel; ++index) {
-    const PanelView panel = view_panel(kFormat, task.panels + index * panel_bytes(kFormat, x.groups), x.groups);
-    expand<kFormat>(panel, x.groups, task.scratch);
-    for (std::size_t row = 0; row < x.rows; row += kTileRows) {
-      multiply(task.scratch, x.at(row, 0), x, sums);
-      store(task, panel, index, row, sums);
-    }
-  }
+  task.silu_mul == nullptr ? plain<kFormat>(task) : gated<kFormat>(task);
   _tile_release();
 }
 

@@ -109,9 +109,9 @@ template <PanelFormat kFormat>
 void product(const ProductTask& task) {
   for (std::size_t panel = task.first_panel; panel < task.end_panel; ++panel) {
     for (std::size_t half = 0; half < 2; ++half) {
-      std::size_t row = 0;
-      for (; row + kRows <= task.x->rows; row += kRows) rows<kFormat, kRows>(task, panel, half, row);
-      for (; row < task.x->rows; ++row) rows<kFormat, 1>(task, panel, half, row);
+      std::size_t row = task.first_row;
+      for (; row + kRows <= task.end_row; row += kRows) rows<kFormat, kRows>(task, panel, half, row);
+      for (; row < task.end_row; ++row) rows<kFormat, 1>(task, panel, half, row);
     }
   }
 }

@@ -49,7 +49,7 @@ void product_reference(const ProductTask& task) {
   for (std::size_t p = task.first_panel; p < task.end_panel; ++p) {
     const PanelView panel =
         view_panel(task.format, task.panels + p * panel_bytes(task.format, task.x->groups), task.x->groups);
-    for (std::size_t row = 0; row < task.x->rows; ++row) {
+    for (std::size_t row = task.first_row; row < task.end_row; ++row) {
       for (std::size_t i = 0; i < kPanel && p * kPanel + i < task.columns; ++i) {
         task.out[row * task.columns + p * kPanel + i] = element(task, panel, row, i);
       }

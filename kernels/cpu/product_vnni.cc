@@ -118,9 +118,9 @@ void rows(const ProductTask& task, std::size_t index, std::size_t row) {
 template <PanelFormat kFormat>
 void product(const ProductTask& task) {
   for (std::size_t panel = task.first_panel; panel < task.end_panel; ++panel) {
-    std::size_t row = 0;
-    for (; row + kRows <= task.x->rows; row += kRows) rows<kFormat, kRows>(task, panel, row);
-    switch (task.x->rows - row) {
+    std::size_t row = task.first_row;
+    for (; row + kRows <= task.end_row; row += kRows) rows<kFormat, kRows>(task, panel, row);
+    switch (task.end_row - row) {
       case 3:
         rows<kFormat, 3>(task, panel, row);
         break;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels/cpu/cpu_features.h"
+#include "kernels/cpu/ops.h"
 
 namespace headwater::kernels::cpu {
 namespace {
@@ -99,6 +100,11 @@ void pack_column(DType type, const std::byte* blocks, std::size_t column, std::s
   }
 }
 
+/// Of the second-level cache, which is 1 or 2 MiB on processors that serve.
+constexpr std::size_t kCachedBytes = std::size_t{640} << 10U;
+
+std::size_t divide_up(std::size_t n, std::size_t by) { return (n + by - 1) / by; }
+
 std::byte* task_scratch(std::size_t groups) {
   thread_local std::vector<std::byte> memory;
   if (memory.size() < scratch_bytes(groups) + 64) memory.resize(scratch_bytes(groups) + 64);
@@ -112,8 +118,7 @@ const ProductKernels& product_kernels() {
     const CpuFeatures& cpu = cpu_features();
     const ProductKernel few = cpu.avx512_vnni ? product_vnni : cpu.avx2 ? product_avx2 : product_reference;
     constexpr std::size_t kAmxPays = 4;
-    return cpu.amx && cpu.avx512_vnni ? ProductKernels{few, product_amx, kAmxPays, true}
-                                      : ProductKernels{few, few, 1, false};
+    return cpu.amx ? ProductKernels{few, product_amx, kAmxPays} : ProductKernels{few, nullptr, SIZE_MAX};
   }();
   return kernels;
 }
@@ -130,7 +135,7 @@ QuantizedMatrix::QuantizedMatrix(std::span<const HostTensor> parts, WeightMemory
       format_(format_of(parts[0].type)),
       groups_(parts[0].cols / kGroup) {
   for (const HostTensor& part : parts) rows_ += static_cast<std::uint32_t>(part.rows);
-  n_panels_ = (rows_ + kPanel - 1) / kPanel;
+  n_panels_ = divide_up(rows_, kPanel);
   const std::size_t bytes = panel_bytes(format_, groups_);
   panels_ = weights.take(n_panels_ * bytes);
   pool.run(n_panels_, [&](std::size_t panel) {
@@ -143,29 +148,68 @@ QuantizedMatrix::QuantizedMatrix(std::span<const HostTensor> parts, WeightMemory
 }
 
 ProductTask QuantizedMatrix::task(const Activations& x, float* out) const {
-  return {format_, panels_.get(), rows_, 0, n_panels_, &x.rows(), out, nullptr};
+  return {format_, panels_.get(), rows_, 0, n_panels_, &x.rows(), 0, x.rows().rows, out, nullptr};
+}
+
+void QuantizedMatrix::quantize(const float* x, std::size_t n, bool tiles, Activations& rounded,
+                               ThreadPool& pool) const {
+  rounded.resize(n, groups_, tiles);
+  constexpr std::size_t kTaskRows = 4;
+  pool.run(divide_up(n, kTaskRows), [&](std::size_t task) {
+    const std::size_t end = std::min(n, (task + 1) * kTaskRows);
+    for (std::size_t r = task * kTaskRows; r < end; ++r) quantize_row(x + r * cols_, rounded.rows(), r);
+  });
+}
+
+void QuantizedMatrix::run(const ProductTask& whole, ProductKernel kernel, ThreadPool& pool) const {
+  // Rows that stay in a core's cache while all panels of a task go by.
+  const std::size_t n = whole.end_row;
+  const std::size_t row_blocks = divide_up(n * whole.x->steps * 2 * kStep, kCachedBytes);
+  const std::size_t block_rows = divide_up(divide_up(n, row_blocks), kTileRows) * kTileRows;
+  // A few tasks for each thread, so that one that is held up leaves the rest to the others.
+  const std::size_t wanted = divide_up(std::size_t{pool.size()} * 8, row_blocks);
+  const std::size_t block_panels = divide_up(whole.end_panel, std::min(whole.end_panel, wanted));
+  const std::size_t panel_blocks = divide_up(whole.end_panel, block_panels);
+  pool.run(row_blocks * panel_blocks, [&](std::size_t task) {
+    ProductTask part = whole;
+    part.first_row = std::min(n, task / panel_blocks * block_rows);
+    part.end_row = std::min(n, part.first_row + block_rows);
+    part.first_panel = task % panel_blocks * block_panels;
+    part.end_panel = std::min(whole.end_panel, part.first_panel + block_panels);
+    part.scratch = task_scratch(groups_);
+    if (part.first_row < part.end_row) kernel(part);
+  });
 }
 
 void QuantizedMatrix::multiply(const float* x, std::size_t n, float* out, Activations& rounded,
                                ThreadPool& pool) const {
   const ProductKernels& kernels = product_kernels();
   const bool many = n >= kernels.min_rows;
-  rounded.resize(n, groups_, many && kernels.tiles);
+  quantize(x, n, many, rounded, pool);
+  run(task(rounded, out), many ? kernels.many_rows : kernels.few_rows, pool);
+}
+
+void QuantizedMatrix::multiply_gated(const float* x, std::size_t n, float* out, Activations& rounded,
+                                     ThreadPool& pool) const {
+  const ProductKernels& kernels = product_kernels();
+  const std::size_t dim = rows_ / 2;
+  if (n >= kernels.min_rows && dim % kPanel == 0) {
+    quantize(x, n, true, rounded, pool);
+    ProductTask gated = task(rounded, out);
+    gated.columns = dim;
+    gated.end_panel = dim / kPanel;
+    gated.silu_mul = silu_mul;
+    run(gated, kernels.many_rows, pool);
+    return;
+  }
+  thread_local std::vector<float> gate_up;
+  if (gate_up.size() < n * rows_) gate_up.resize(n * rows_);
+  multiply(x, n, gate_up.data(), rounded, pool);
   constexpr std::size_t kTaskRows = 4;
-  pool.run((n + kTaskRows - 1) / kTaskRows, [&](std::size_t task) {
-    for (std::size_t r = task * kTaskRows; r < std::min(n, (task + 1) * kTaskRows); ++r) {
-      quantize_row(x + r * cols_, rounded.rows(), r);
-    }
-  });
-  const ProductTask all = this->task(rounded, out);
-  // A few tasks for each thread, so that one that is held up leaves the rest to the others.
-  const std::size_t share = std::max<std::size_t>(1, n_panels_ / (pool.size() * 8));
-  pool.run((n_panels_ + share - 1) / share, [&](std::size_t task) {
-    ProductTask part = all;
-    part.first_panel = task * share;
-    part.end_panel = std::min(n_panels_, part.first_panel + share);
-    part.scratch = task_scratch(groups_);
-    (many ? kernels.many_rows : kernels.few_rows)(part);
+  const float* both = gate_up.data();
+  pool.run(divide_up(n, kTaskRows), [&](std::size_t task) {
+    const std::size_t first = task * kTaskRows;
+    silu_mul(both + first * rows_, std::min(kTaskRows, n - first), dim, out + first * dim, dim);
   });
 }
 

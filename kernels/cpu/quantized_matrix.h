@@ -16,9 +16,8 @@ namespace headwater::kernels::cpu {
 /// The kernels that this machine runs best. They give the same bits.
 struct ProductKernels {
   ProductKernel few_rows = nullptr;
-  ProductKernel many_rows = nullptr;  ///< better from min_rows on
+  ProductKernel many_rows = nullptr;  ///< better from min_rows on; takes rows in tiles, and gates; may be null
   std::size_t min_rows = 0;
-  bool tiles = false;  ///< many_rows takes rows in tiles
 };
 const ProductKernels& product_kernels();
 
@@ -34,10 +33,16 @@ class QuantizedMatrix : public Matrix {
   /// out = x · weightᵀ. x: [n, cols], out: [n, rows]. `rounded` is overwritten.
   void multiply(const float* x, std::size_t n, float* out, Activations& rounded, ThreadPool& pool) const;
 
+  /// out = silu(x · gateᵀ) * (x · upᵀ), of gate above up. out: [n, rows / 2].
+  void multiply_gated(const float* x, std::size_t n, float* out, Activations& rounded, ThreadPool& pool) const;
+
   /// The whole of a product as one task, without scratch.
   ProductTask task(const Activations& x, float* out) const;
 
  private:
+  void quantize(const float* x, std::size_t n, bool tiles, Activations& rounded, ThreadPool& pool) const;
+  void run(const ProductTask& whole, ProductKernel kernel, ThreadPool& pool) const;
+
   PanelFormat format_;
   std::size_t groups_, n_panels_;
   std::shared_ptr<std::byte> panels_;

@@ -175,7 +175,7 @@ class Llama : public Architecture {
 
   // Activations, for `room_` rows.
   std::uint32_t room_ = 0;
-  std::unique_ptr<Buffer> residual_, normed_, qkv_, attended_, delta_, gate_up_, hidden_, picked_, logits_;
+  std::unique_ptr<Buffer> residual_, normed_, qkv_, attended_, delta_, hidden_, picked_, logits_;
   std::size_t logits_room_ = 0;
 };
 
@@ -277,7 +277,6 @@ void Llama::make_room(std::uint32_t rows) {
   picked_ = sized(shape().embedding_dim);
   qkv_ = sized(query_dim() + 2 * kv_dim());
   attended_ = sized(query_dim());
-  gate_up_ = sized(2 * std::uint64_t{hyper_.ffn_dim});
   hidden_ = sized(hyper_.ffn_dim);
 }
 
@@ -290,8 +289,7 @@ void Llama::attend(std::uint32_t index, const Batch& batch, std::uint32_t rows) 
 }
 
 void Llama::feed_forward(const Layer& layer, std::uint32_t rows) {
-  backend_->linear(*layer.gate_up, *normed_, rows, *gate_up_);
-  backend_->silu_mul(*gate_up_, rows, hyper_.ffn_dim, *hidden_);
+  backend_->gated_linear(*layer.gate_up, *normed_, rows, *hidden_);
   backend_->linear(*layer.down, *hidden_, rows, *delta_);
 }
 

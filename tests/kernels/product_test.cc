@@ -10,6 +10,7 @@
 
 #include "kernels/cpu/activations.h"
 #include "kernels/cpu/cpu_features.h"
+#include "kernels/cpu/ops.h"
 #include "kernels/cpu/quantized_matrix.h"
 
 namespace headwater::kernels::cpu {
@@ -200,6 +201,26 @@ TEST(Product, ARowHasTheSameBitsAloneAndInAnyCompany) {
     const std::size_t first = 300 - n;
     matrix.multiply(x.data() + first * 576, n, some.data(), rounded, n % 2 == 0 ? one : three);
     EXPECT_EQ(std::memcmp(some.data(), all.data() + first * 960, some.size() * sizeof(float)), 0) << n;
+  }
+}
+
+TEST(Product, GatedProductsHaveTheBitsOfTheirParts) {
+  for (const std::size_t dim : {16, 48, 20}) {  // the last is no whole number of panels
+    const Weights weights = make_weights(DType::q4_1, 2 * dim, 96, 1);
+    const std::vector<float> x = make_rows(50, 96, 2);
+    WeightMemory memory;
+    Activations rounded;
+    ThreadPool pool(2);
+    const QuantizedMatrix matrix({&weights.tensor, 1}, memory, pool);
+    for (const std::size_t n : {1, 3, 4, 16, 17, 50}) {
+      std::vector<float> both(n * 2 * dim);
+      matrix.multiply(x.data(), n, both.data(), rounded, pool);
+      std::vector<float> expected(n * dim);
+      silu_mul(both.data(), n, dim, expected.data(), dim);
+      std::vector<float> got(n * dim);
+      matrix.multiply_gated(x.data(), n, got.data(), rounded, pool);
+      EXPECT_EQ(std::memcmp(got.data(), expected.data(), got.size() * sizeof(float)), 0) << dim << ", " << n << " rows";
+    }
   }
 }
 
