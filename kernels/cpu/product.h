@@ -91,15 +91,21 @@ struct ProductTask {
   const QuantizedRows* x = nullptr;
   std::size_t first_row = 0, end_row = 0;  ///< first_row begins a tile
   float* out = nullptr;                    ///< [x.rows, columns]
-  std::byte* scratch = nullptr;            ///< [scratch_bytes(groups)], 64-byte aligned, of this task alone
+  std::byte* scratch = nullptr;  ///< [scratch_bytes(end_row - first_row)], 64-byte aligned, of this task alone
   /// If given, the weights are two matrices of `columns` (whole panels) each, one above the other, and the results of
   /// both go through this. Only product_amx() does it.
   SiluMul silu_mul = nullptr;
 };
 
-/// Two panels' weights as 16-bit numbers, three sums of each of four tiles, the results of two.
-[[gnu::always_inline]] constexpr std::size_t scratch_bytes(std::size_t groups) {
-  return (groups + 1) / 2 * 2 * kGroup * kPanel * 2 * 2 + 14 * 1024;
+/// Scratch begins with the 16-bit weights of some steps of a panel; then come three sums of each tile of 16 rows, and
+/// last, for gated products, gate and up of all rows: [rows][2][16].
+inline constexpr std::size_t kExpandedSteps = 10;
+inline constexpr std::size_t kExpandedBytes = kExpandedSteps * kStep * kPanel * 2;
+[[gnu::always_inline]] constexpr std::size_t gate_up_place(std::size_t rows) {
+  return kExpandedBytes + (rows + kTileRows - 1) / kTileRows * 3 * kTileRows * kPanel * sizeof(std::int32_t);
+}
+[[gnu::always_inline]] constexpr std::size_t scratch_bytes(std::size_t rows) {
+  return gate_up_place(rows) + rows * 2 * kPanel * sizeof(float);
 }
 
 using ProductKernel = void (*)(const ProductTask& task);

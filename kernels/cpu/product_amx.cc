@@ -71,17 +71,19 @@ void expand_group(const PanelView& panel, std::size_t group, std::byte* tile) {
   }
 }
 
-/// A panel's weights: for each step of K a tile of high bytes and a tile of low ones.
+/// The weights of some steps of K: for each a tile of high bytes and a tile of low ones.
 template <PanelFormat kFormat>
-void expand(const PanelView& panel, std::size_t groups, std::byte* tiles) {
-  for (std::size_t g = 0; g < groups; ++g) {
-    expand_group<kFormat>(panel, g, tiles + g / 2 * 2 * kTileBytes + g % 2 * (kTileBytes / 2));
-  }
-  if (groups % 2 == 1) {
-    std::byte* rest = tiles + (groups - 1) * kTileBytes + kTileBytes / 2;
-    for (std::size_t i = 0; i < kTileBytes / 2; i += 64) {
-      _mm512_store_si512(rest + i, _mm512_setzero_si512());
-      _mm512_store_si512(rest + kTileBytes + i, _mm512_setzero_si512());
+void expand(const PanelView& panel, std::size_t groups, std::size_t first_step, std::size_t end_step,
+            std::byte* tiles) {
+  for (std::size_t step = first_step; step < end_step; ++step, tiles += 2 * kTileBytes) {
+    expand_group<kFormat>(panel, 2 * step, tiles);
+    if (2 * step + 1 < groups) {
+      expand_group<kFormat>(panel, 2 * step + 1, tiles + kTileBytes / 2);
+      continue;
+    }
+    for (std::size_t i = kTileBytes / 2; i < kTileBytes; i += 64) {
+      _mm512_store_si512(tiles + i, _mm512_setzero_si512());
+      _mm512_store_si512(tiles + kTileBytes + i, _mm512_setzero_si512());
     }
   }
   finish_stores();
@@ -91,36 +93,6 @@ void expand(const PanelView& panel, std::size_t groups, std::byte* tiles) {
 struct Sums {
   alignas(64) std::int32_t high[256], middle[256], low[256];
 };
-
-// Results go to tiles 0 … 2 or 5 … 7 by turns, so that one set can be stored while the other is summed.
-#define HEADWATER_MULTIPLY(HIGH, MIDDLE, LOW)             \
-  _tile_zero(HIGH);                                       \
-  _tile_zero(MIDDLE);                                     \
-  _tile_zero(LOW);                                        \
-  for (std::size_t step = 0; step < rows.steps; ++step) { \
-    _tile_loadd(3, x, 64);                                \
-    _tile_loadd(4, weights, 64);                          \
-    _tile_dpbssd(HIGH, 3, 4);                             \
-    _tile_loadd(4, weights + kTileBytes, 64);             \
-    _tile_dpbsud(MIDDLE, 3, 4);                           \
-    _tile_loadd(3, x + rows.low, 64);                     \
-    _tile_dpbsud(LOW, 3, 4);                              \
-    _tile_loadd(4, weights, 64);                          \
-    _tile_dpbssd(MIDDLE, 3, 4);                           \
-    weights += 2 * kTileBytes;                            \
-    x += rows.step_stride;                                \
-  }                                                       \
-  _tile_stored(HIGH, sums.high, 64);                      \
-  _tile_stored(MIDDLE, sums.middle, 64);                  \
-  _tile_stored(LOW, sums.low, 64);
-
-inline void multiply_even(const std::byte* weights, const std::int8_t* x, const QuantizedRows& rows, Sums& sums) {
-  HEADWATER_MULTIPLY(0, 1, 2)
-}
-inline void multiply_odd(const std::byte* weights, const std::int8_t* x, const QuantizedRows& rows, Sums& sums) {
-  HEADWATER_MULTIPLY(5, 6, 7)
-}
-#undef HEADWATER_MULTIPLY
 
 /// 65536 · high + 256 · middle + low of row `r`, rounded to float as product_reference() does it.
 inline __m512 join(const Sums& sums, std::size_t r) {
@@ -132,71 +104,104 @@ inline __m512 join(const Sums& sums, std::size_t r) {
   return _mm512_fmadd_ps(_mm512_cvtepi32_ps(high), _mm512_set1_ps(65536), _mm512_cvtepi32_ps(low));
 }
 
-/// The results of `n` rows from `row` on.
-void finish(const ProductTask& task, const PanelView& panel, const Sums& sums, std::size_t row, std::size_t n,
-            __mmask16 kept, float* out, std::size_t stride) {
-  const __m512 steps = _mm512_load_ps(panel.steps);
-  for (std::size_t r = 0; r < n; ++r) {
-    const __m512 scaled = _mm512_mul_ps(_mm512_mul_ps(join(sums, r), steps), _mm512_set1_ps(task.x->scales[row + r]));
-    _mm512_mask_storeu_ps(out + r * stride, kept, scaled);
+/// A tile that has been summed, and where its results go.
+struct Finish {
+  const Sums* sums;
+  const float* steps;   ///< of the columns
+  const float* scales;  ///< of the rows
+  float* out;
+  std::size_t stride;
+  __mmask16 columns;
+  std::size_t next, rows;  ///< next: the first row that is not finished
+
+  [[gnu::always_inline]] void row() {
+    if (next == rows) return;
+    const __m512 scaled =
+        _mm512_mul_ps(_mm512_mul_ps(join(*sums, next), _mm512_load_ps(steps)), _mm512_set1_ps(scales[next]));
+    _mm512_mask_storeu_ps(out + next * stride, columns, scaled);
+    ++next;
   }
+  [[gnu::always_inline]] void rest() {
+    while (next < rows) row();
+  }
+};
+
+/// Adds some steps of K to a tile's sums. The tile before is finished in between, while the tile unit is busy: row by
+/// row, since the processor looks ahead only so far.
+inline void multiply(const std::byte* weights, const std::int8_t* x, const QuantizedRows& rows, std::size_t steps,
+                     bool first, Sums& sums, Finish& before) {
+  if (first) {
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+  } else {
+    _tile_loadd(0, sums.high, 64);
+    _tile_loadd(1, sums.middle, 64);
+    _tile_loadd(2, sums.low, 64);
+  }
+  for (std::size_t step = 0; step < steps; ++step) {
+    _tile_loadd(5, weights, 64);
+    _tile_loadd(3, x, 64);
+    _tile_loadd(6, weights + kTileBytes, 64);
+    _tile_loadd(4, x + rows.low, 64);
+    _tile_dpbssd(0, 3, 5);
+    _tile_dpbsud(1, 3, 6);
+    _tile_dpbssd(1, 4, 5);
+    _tile_dpbsud(2, 4, 6);
+    weights += 2 * kTileBytes;
+    x += rows.step_stride;
+    before.row();
+    before.row();
+  }
+  before.rest();
+  _tile_stored(0, sums.high, 64);
+  _tile_stored(1, sums.middle, 64);
+  _tile_stored(2, sums.low, 64);
 }
 
+/// One panel for all rows of the task. out: of first_row.
 template <PanelFormat kFormat>
-void plain(const ProductTask& task) {
+void multiply_panel(const ProductTask& task, std::size_t index, float* out, std::size_t stride, __mmask16 columns) {
   const QuantizedRows& x = *task.x;
-  auto* const sums = reinterpret_cast<Sums*>(task.scratch + 2 * x.steps * 2 * kTileBytes);
-  for (std::size_t index = task.first_panel; index < task.end_panel; ++index) {
-    const PanelView panel = view_panel(kFormat, task.panels + index * panel_bytes(kFormat, x.groups), x.groups);
-    expand<kFormat>(panel, x.groups, task.scratch);
-    const std::size_t column = index * kPanel;
-    const std::size_t left = task.columns - column;
-    const __mmask16 kept = left >= kPanel ? 0xFFFF : static_cast<__mmask16>((1U << left) - 1);
-    // A tile is finished while the next one is summed.
-    for (std::size_t row = task.first_row, turn = 0; row < task.end_row + kTileRows; row += kTileRows, turn ^= 1U) {
-      if (row < task.end_row) {
-        turn == 0 ? multiply_even(task.scratch, x.at(row, 0), x, sums[0])
-                  : multiply_odd(task.scratch, x.at(row, 0), x, sums[1]);
-      }
-      if (row == task.first_row) continue;
-      const std::size_t before = row - kTileRows;
-      const std::size_t n = task.end_row - before < kTileRows ? task.end_row - before : kTileRows;
-      finish(task, panel, sums[turn ^ 1U], before, n, kept, task.out + before * task.columns + column, task.columns);
+  const PanelView panel = view_panel(kFormat, task.panels + index * panel_bytes(kFormat, x.groups), x.groups);
+  auto* const sums = reinterpret_cast<Sums*>(task.scratch + kExpandedBytes);
+  // As many steps at a time as leave room in the first-level cache.
+  const std::size_t chunks = (x.steps + kExpandedSteps - 1) / kExpandedSteps;
+  const std::size_t chunk = (x.steps + chunks - 1) / chunks;
+  Finish before{};
+  for (std::size_t first = 0; first < x.steps; first += chunk) {
+    const std::size_t end = first + chunk < x.steps ? first + chunk : x.steps;
+    expand<kFormat>(panel, x.groups, first, end, task.scratch);
+    Sums* tile = sums;
+    for (std::size_t row = task.first_row; row < task.end_row; row += kTileRows, ++tile) {
+      multiply(task.scratch, x.at(row, first), x, end - first, first == 0, *tile, before);
+      if (end < x.steps) continue;
+      const std::size_t n = task.end_row - row < kTileRows ? task.end_row - row : kTileRows;
+      before = {tile, panel.steps, x.scales + row, out, stride, columns, 0, n};
+      out += kTileRows * stride;
     }
   }
-}
-
-template <PanelFormat kFormat>
-void gated(const ProductTask& task) {
-  const QuantizedRows& x = *task.x;
-  const std::size_t bytes = panel_bytes(kFormat, x.groups);
-  std::byte* const up_weights = task.scratch + x.steps * 2 * kTileBytes;
-  auto* const sums = reinterpret_cast<Sums*>(up_weights + x.steps * 2 * kTileBytes);
-  auto* const values = reinterpret_cast<float*>(sums + 4);
-  for (std::size_t index = task.first_panel; index < task.end_panel; ++index) {
-    const PanelView gate = view_panel(kFormat, task.panels + index * bytes, x.groups);
-    const PanelView up = view_panel(kFormat, task.panels + (index + task.columns / kPanel) * bytes, x.groups);
-    expand<kFormat>(gate, x.groups, task.scratch);
-    expand<kFormat>(up, x.groups, up_weights);
-    for (std::size_t row = task.first_row, turn = 0; row < task.end_row + kTileRows; row += kTileRows, turn ^= 2U) {
-      if (row < task.end_row) {
-        multiply_even(task.scratch, x.at(row, 0), x, sums[turn]);
-        multiply_odd(up_weights, x.at(row, 0), x, sums[turn + 1]);
-      }
-      if (row == task.first_row) continue;
-      const std::size_t before = row - kTileRows;
-      const std::size_t n = task.end_row - before < kTileRows ? task.end_row - before : kTileRows;
-      finish(task, gate, sums[turn ^ 2U], before, n, 0xFFFF, values, 2 * kPanel);
-      finish(task, up, sums[(turn ^ 2U) + 1], before, n, 0xFFFF, values + kPanel, 2 * kPanel);
-      task.silu_mul(values, n, kPanel, task.out + before * task.columns + index * kPanel, task.columns);
-    }
-  }
+  before.rest();
 }
 
 template <PanelFormat kFormat>
 void product(const ProductTask& task) {
   configure_whole_tiles();
-  task.silu_mul == nullptr ? plain<kFormat>(task) : gated<kFormat>(task);
+  const std::size_t n = task.end_row - task.first_row;
+  auto* const values = reinterpret_cast<float*>(task.scratch + gate_up_place(n));
+  for (std::size_t index = task.first_panel; index < task.end_panel; ++index) {
+    const std::size_t column = index * kPanel;
+    const std::size_t left = task.columns - column;
+    const __mmask16 columns = left >= kPanel ? 0xFFFF : static_cast<__mmask16>((1U << left) - 1);
+    float* const out = task.out + task.first_row * task.columns + column;
+    if (task.silu_mul == nullptr) {
+      multiply_panel<kFormat>(task, index, out, task.columns, columns);
+    } else {
+      multiply_panel<kFormat>(task, index, values, 2 * kPanel, columns);
+      multiply_panel<kFormat>(task, index + task.columns / kPanel, values + kPanel, 2 * kPanel, columns);
+      task.silu_mul(values, n, kPanel, out, task.columns);
+    }
+  }
   _tile_release();
 }
 

@@ -105,10 +105,11 @@ constexpr std::size_t kCachedBytes = std::size_t{640} << 10U;
 
 std::size_t divide_up(std::size_t n, std::size_t by) { return (n + by - 1) / by; }
 
-std::byte* task_scratch(std::size_t groups) {
+std::byte* task_scratch(std::size_t bytes) {
+  constexpr std::size_t kAlignment = 64;
   thread_local std::vector<std::byte> memory;
-  if (memory.size() < scratch_bytes(groups) + 64) memory.resize(scratch_bytes(groups) + 64);
-  return memory.data() + (64 - reinterpret_cast<std::uintptr_t>(memory.data()) % 64) % 64;
+  if (memory.size() < bytes + kAlignment) memory.resize(bytes + kAlignment);
+  return memory.data() + (kAlignment - reinterpret_cast<std::uintptr_t>(memory.data()) % kAlignment) % kAlignment;
 }
 
 }  // namespace
@@ -176,7 +177,7 @@ void QuantizedMatrix::run(const ProductTask& whole, ProductKernel kernel, Thread
     part.end_row = std::min(n, part.first_row + block_rows);
     part.first_panel = task % panel_blocks * block_panels;
     part.end_panel = std::min(whole.end_panel, part.first_panel + block_panels);
-    part.scratch = task_scratch(groups_);
+    part.scratch = task_scratch(scratch_bytes(block_rows));
     if (part.first_row < part.end_row) kernel(part);
   });
 }

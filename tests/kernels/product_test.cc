@@ -79,7 +79,7 @@ std::vector<float> run(ProductKernel kernel, bool tiles, const Weights& weights,
   rounded.resize(n, groups, tiles);
   for (std::size_t r = 0; r < n; ++r) quantize_row(x.data() + r * cols, rounded.rows(), r);
   std::vector<float> out(n * weights.tensor.rows + 1, -7.0F);
-  std::vector<std::byte> scratch(scratch_bytes(groups) + 64);
+  std::vector<std::byte> scratch(scratch_bytes(n) + 64);
   ProductTask task = matrix.task(rounded, out.data());
   task.scratch = scratch.data() + (64 - reinterpret_cast<std::uintptr_t>(scratch.data()) % 64) % 64;
   kernel(task);
