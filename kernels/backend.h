@@ -78,9 +78,10 @@ class Backend {
   /// Rows that a product may touch where `rows` are asked for; buffers need room for as many.
   virtual std::uint32_t padded_rows(std::uint32_t rows) const = 0;
 
-  // ---- the KV arena: 16-bit floats ------------------------------------------------------------------
+  // ---- the KV arena: bfloat16 -----------------------------------------------------------------------
   virtual std::uint64_t kv_block_bytes(const KvShape& shape) const = 0;
-  /// (Re)creates the arena; untouched blocks take no memory. Throws std::bad_alloc.
+  /// (Re)creates the arena; untouched blocks take no memory. Throws std::bad_alloc; std::invalid_argument for an odd
+  /// head_dim or block_tokens that is no power of two up to 256.
   virtual void allocate_kv(const KvShape& shape, std::uint32_t n_blocks) = 0;
   /// Inverse frequencies of rotary embedding, [rope_dim / 2], for all positions from 0 on.
   virtual void set_rope(std::span<const float> inverse_frequencies) = 0;
@@ -98,8 +99,8 @@ class Backend {
   /// out = silu(x · gateᵀ) * (x · upᵀ), of a weight that has gate [dim, cols] above up. out: [rows, dim]; x with room
   /// for padded_rows(rows).
   virtual void gated_linear(const Matrix& weight, const Buffer& x, std::uint32_t rows, Buffer& out) = 0;
-  /// Rotates queries (in place, and scales them by 1 / sqrt(head_dim)) and keys by their positions, pairs of
-  /// neighbours (2i, 2i + 1) each; then writes keys and values into the arena.
+  /// Rotates queries (in place, and scales them as attention() wants them) and keys by their positions, pairs of
+  /// neighbours (2i, 2i + 1) each; writes keys and values into the arena.
   virtual void rope_and_store(const AttentionShape& shape, std::span<const SequenceRows> sequences, Buffer& qkv) = 0;
   /// Causal attention of every row over its sequence's tokens as the arena holds them. out: [rows, n_heads * head_dim].
   virtual void attention(const AttentionShape& shape, std::span<const SequenceRows> sequences, const Buffer& qkv,

@@ -4,23 +4,23 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
+#include <optional>
 #include <stdexcept>
 #include <thread>
 #include <vector>
 
 #include "kernels/backend.h"
+#include "kernels/cpu/attention.h"
 #include "kernels/cpu/kv_arena.h"
 #include "kernels/cpu/matmul.h"
 #include "kernels/cpu/ops.h"
 #include "kernels/cpu/quantized_matrix.h"
+#include "kernels/cpu/rope.h"
 #include "kernels/cpu/thread_pool.h"
 
 namespace headwater::kernels {
 namespace {
-
-using cpu::Half;
 
 class CpuBuffer : public Buffer {
  public:
@@ -72,12 +72,9 @@ class CpuBackend : public Backend {
   void allocate_kv(const KvShape& shape, std::uint32_t n_blocks) override {
     arena_ = cpu::KvArena();  // the old one first: both may not fit
     arena_ = cpu::KvArena(shape, n_blocks);
+    attention_.emplace(cpu::best_attention_path(shape));
   }
-  void set_rope(std::span<const float> inverse_frequencies) override {
-    frequencies_.assign(inverse_frequencies.begin(), inverse_frequencies.end());
-    cosines_.clear();
-    sines_.clear();
-  }
+  void set_rope(std::span<const float> inverse_frequencies) override { rotary_.set(inverse_frequencies); }
 
   void embed(const Matrix& table, std::span<const std::int32_t> tokens, Buffer& out) override {
     const HostTensor& tensor = static_cast<const Table&>(table).tensor();
@@ -136,27 +133,12 @@ class CpuBackend : public Backend {
   }
 
   void rope_and_store(const AttentionShape& shape, std::span<const SequenceRows> sequences, Buffer& qkv) override {
-    for (const SequenceRows& sequence : sequences) {
-      extend_rope(sequence.first_position + sequence.n_rows);
-      for_rows(sequence.n_rows, [&](std::size_t i) { rope_row(shape, sequence, i, data(qkv)); });
-    }
+    rotary_.rotate_and_store(arena_, shape, sequences, data(qkv), pool_);
   }
 
   void attention(const AttentionShape& shape, std::span<const SequenceRows> sequences, const Buffer& qkv,
                  Buffer& out) override {
-    // A task is some rows of one sequence with the query heads of one KV head.
-    const std::uint32_t group = shape.n_heads / shape.n_kv_heads;
-    const std::uint32_t tile = std::max<std::uint32_t>(1, cpu::kMaxQueries / group);
-    tasks_.clear();
-    for (std::uint32_t s = 0; s < sequences.size(); ++s) {
-      for (std::uint32_t row = 0; row < sequences[s].n_rows; row += tile) {
-        for (std::uint32_t head = 0; head < shape.n_kv_heads; ++head) tasks_.push_back({s, row, head});
-      }
-    }
-    pool_.run(tasks_.size(), [&](std::size_t i) {
-      const Task& task = tasks_[i];
-      attend(shape, sequences[task.sequence], task.row, tile, task.kv_head, data(qkv), data(out));
-    });
+    attention_->run(arena_, shape, sequences, data(qkv), data(out), pool_);
   }
 
   void gather(const Buffer& x, std::span<const std::uint32_t> rows, std::uint32_t dim, Buffer& out) override {
@@ -168,10 +150,6 @@ class CpuBackend : public Backend {
   void read(const Buffer& x, std::span<float> out) override { std::memcpy(out.data(), data(x), out.size_bytes()); }
 
  private:
-  struct Task {
-    std::uint32_t sequence, row, kv_head;
-  };
-
   /// Rows in tasks that are worth handing out; a few are quicker done than shared.
   template <class Work>
   void for_rows(std::size_t rows, const Work& work) {
@@ -182,85 +160,6 @@ class CpuBackend : public Backend {
     });
   }
 
-  /// Angles for positions below `positions`.
-  void extend_rope(std::size_t positions) {
-    const std::size_t pairs = frequencies_.size();
-    if (pairs == 0 || cosines_.size() >= positions * pairs) return;
-    const std::size_t known = cosines_.size() / pairs;
-    const std::size_t wanted = std::max(positions, 2 * known);
-    cosines_.resize(wanted * pairs);
-    sines_.resize(wanted * pairs);
-    for (std::size_t p = known; p < wanted; ++p) {
-      for (std::size_t i = 0; i < pairs; ++i) {
-        const double angle = static_cast<double>(p) * frequencies_[i];
-        cosines_[p * pairs + i] = static_cast<float>(std::cos(angle));
-        sines_[p * pairs + i] = static_cast<float>(std::sin(angle));
-      }
-    }
-  }
-
-  void rope_row(const AttentionShape& shape, const SequenceRows& sequence, std::size_t i, float* qkv) const {
-    const std::size_t dim = shape.head_dim;
-    const std::size_t pairs = shape.rope_dim / 2;
-    float* row = qkv + (sequence.first_row + i) * (shape.n_heads + 2 * shape.n_kv_heads) * dim;
-    const std::size_t position = sequence.first_position + i;
-    const float* cosines = cosines_.data() + position * pairs;
-    const float* sines = sines_.data() + position * pairs;
-    const float scale = 1.0F / std::sqrt(static_cast<float>(dim));
-    for (std::uint32_t head = 0; head < shape.n_heads; ++head) {
-      float* query = row + head * dim;
-      cpu::rope(query, cosines, sines, pairs, scale);
-      for (std::size_t k = 2 * pairs; k < dim; ++k) query[k] *= scale;
-    }
-    const std::int32_t block = sequence.block_table[position / arena_.block_tokens()];
-    const auto slot = static_cast<std::uint32_t>(position % arena_.block_tokens());
-    thread_local std::vector<Half> rounded;
-    rounded.resize(2 * dim);
-    for (std::uint32_t head = 0; head < shape.n_kv_heads; ++head) {
-      float* key = row + (shape.n_heads + head) * dim;
-      const float* value = row + (shape.n_heads + shape.n_kv_heads + head) * dim;
-      cpu::rope(key, cosines, sines, pairs, 1.0F);
-      cpu::to_half(key, dim, rounded.data());
-      cpu::to_half(value, dim, rounded.data() + dim);
-      arena_.write(arena_.head(block, shape.layer, head), slot, rounded.data(), rounded.data() + dim);
-    }
-  }
-
-  void attend(const AttentionShape& shape, const SequenceRows& sequence, std::uint32_t first, std::uint32_t tile,
-              std::uint32_t kv_head, const float* qkv, float* out) const {
-    const std::size_t dim = shape.head_dim;
-    const std::uint32_t group = shape.n_heads / shape.n_kv_heads;
-    const std::uint32_t last = std::min(first + tile, sequence.n_rows);
-    const std::size_t context = sequence.first_position + last;
-    const std::uint32_t tokens = arena_.block_tokens();
-    thread_local std::vector<const Half*> blocks;
-    thread_local std::vector<float> scratch;
-    blocks.clear();
-    for (std::size_t i = 0; i * tokens < context; ++i) {
-      blocks.push_back(arena_.head(sequence.block_table[i], shape.layer, kv_head));
-    }
-    scratch.resize(cpu::kMaxQueries * tokens);
-
-    const float* queries[cpu::kMaxQueries];
-    float* outputs[cpu::kMaxQueries];
-    std::uint32_t contexts[cpu::kMaxQueries];
-    cpu::AttendTask task{dim, tokens, 0, queries, outputs, contexts, blocks.data(), scratch.data()};
-    const auto flush = [&] {
-      if (task.n_queries > 0) cpu::attend(task);
-      task.n_queries = 0;
-    };
-    for (std::uint32_t i = first; i < last; ++i) {
-      const std::size_t row = sequence.first_row + i;
-      for (std::uint32_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
-        queries[task.n_queries] = qkv + (row * (shape.n_heads + 2 * shape.n_kv_heads) + head) * dim;
-        outputs[task.n_queries] = out + (row * shape.n_heads + head) * dim;
-        contexts[task.n_queries] = sequence.first_position + i + 1;
-        if (++task.n_queries == cpu::kMaxQueries) flush();
-      }
-    }
-    flush();
-  }
-
   const Precision precision_;
   const int threads_;
   cpu::WeightMemory weight_memory_;
@@ -268,10 +167,10 @@ class CpuBackend : public Backend {
   cpu::Products products_;
   cpu::ThreadPool pool_;
   cpu::KvArena arena_;
-  std::vector<float> frequencies_, cosines_, sines_;
+  cpu::Rotary rotary_;
+  std::optional<cpu::Attention> attention_;  ///< once there is an arena
   std::vector<std::uint16_t> rounded_;
   std::unique_ptr<CpuBuffer> gate_up_;  ///< of a gated product that is not quantised
-  std::vector<Task> tasks_;
 };
 
 }  // namespace

@@ -78,22 +78,6 @@ TEST_P(Ops, SiluMulAgreesWithItsReferenceAlsoFarFromZero) {
   }
 }
 
-TEST_P(Ops, RopeAgreesWithItsReference) {
-  for (std::size_t pairs : kSizes) {
-    auto got = random_values(2 * pairs, 5);
-    auto want = got;
-    std::vector<float> cosines(pairs);
-    std::vector<float> sines(pairs);
-    for (std::size_t i = 0; i < pairs; ++i) {
-      cosines[i] = std::cos(static_cast<float>(i));
-      sines[i] = std::sin(static_cast<float>(i));
-    }
-    rope(got.data(), cosines.data(), sines.data(), pairs, 0.125F);
-    reference::rope(want.data(), cosines.data(), sines.data(), pairs, 0.125F);
-    expect_near(got, want, 1e-6F);
-  }
-}
-
 TEST_P(Ops, AddTouchesNothingBeyondItsEnd) {
   for (std::size_t n : kSizes) {
     std::vector<float> x(n + 1, 1);
@@ -128,88 +112,6 @@ TEST_P(Ops, RoundingToBf16IsExactlyTheReference) {
     } else {
       EXPECT_EQ(got[i], want[i]) << values[i];
     }
-  }
-}
-
-TEST_P(Ops, RoundingToHalfIsExactlyTheReferenceAndStaysFinite) {
-  const auto values = awkward_values();
-  std::vector<Half> got(values.size());
-  std::vector<Half> want(values.size());
-  to_half(values.data(), values.size(), got.data());
-  reference::to_half(values.data(), values.size(), want.data());
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    const float back = reference::from_half(got[i]);
-    if (std::isnan(values[i])) {
-      EXPECT_TRUE(std::isnan(back));
-    } else {
-      EXPECT_EQ(got[i], want[i]) << values[i];
-      EXPECT_TRUE(std::isfinite(back)) << values[i];
-      if (std::abs(values[i]) < 65504 && std::abs(values[i]) > 1e-4F) {
-        EXPECT_NEAR(back, values[i], std::abs(values[i]) / 2048);
-      }
-    }
-  }
-}
-
-/// A sequence of random keys and values, and queries over it.
-struct Attention {
-  std::size_t head_dim, block_tokens;
-  std::vector<std::vector<Half>> blocks;
-  std::vector<const Half*> block_pointers;
-  std::vector<std::vector<float>> queries;
-  std::vector<std::uint32_t> contexts;
-
-  Attention(std::size_t dim, std::size_t tokens, std::vector<std::uint32_t> seen)
-      : head_dim(dim), block_tokens(tokens), contexts(std::move(seen)) {
-    const std::uint32_t longest = *std::max_element(contexts.begin(), contexts.end());
-    for (std::size_t i = 0; i * tokens < longest; ++i) {
-      const auto values = random_values(2 * dim * tokens, static_cast<unsigned>(100 + i));
-      blocks.emplace_back(values.size());
-      reference::to_half(values.data(), values.size(), blocks.back().data());
-    }
-    // What lies beyond the last token was never written: it may be anything.
-    const std::size_t used = longest - (blocks.size() - 1) * tokens;
-    for (std::size_t t = used; t < tokens; ++t) {
-      for (std::size_t i = 0; i < dim; ++i) {
-        blocks.back()[i * tokens + t] = 0x7E00;
-        blocks.back()[dim * tokens + t * dim + i] = 0x7C00;
-      }
-    }
-    for (const auto& block : blocks) block_pointers.push_back(block.data());
-    for (std::size_t q = 0; q < contexts.size(); ++q) queries.push_back(random_values(dim, unsigned(q)));
-  }
-
-  std::vector<std::vector<float>> run(void (*kernel)(const AttendTask&), std::size_t first, std::size_t n) const {
-    std::vector<std::vector<float>> outputs(n, std::vector<float>(head_dim, -7));
-    std::vector<const float*> query_pointers;
-    std::vector<float*> output_pointers;
-    for (std::size_t q = 0; q < n; ++q) {
-      query_pointers.push_back(queries[first + q].data());
-      output_pointers.push_back(outputs[q].data());
-    }
-    std::vector<float> scratch(kMaxQueries * block_tokens);
-    kernel({head_dim, block_tokens, n, query_pointers.data(), output_pointers.data(), contexts.data() + first,
-            block_pointers.data(), scratch.data()});
-    return outputs;
-  }
-};
-
-TEST_P(Ops, AttentionAgreesWithItsReferenceAndNeverReadsWhatWasNotWritten) {
-  for (std::size_t dim : {16U, 64U, 80U, 96U, 128U, 256U, 10U}) {
-    for (std::size_t tokens : {8U, 32U, 64U}) {
-      const Attention attention(dim, tokens, {1, 2, 31, 32, 33, 64, 65, 100, 101, 102, 103, 7});
-      const auto got = attention.run(attend, 0, attention.queries.size());
-      const auto want = attention.run(reference::attend, 0, attention.queries.size());
-      for (std::size_t q = 0; q < got.size(); ++q) expect_near(got[q], want[q], 2e-5F);
-    }
-  }
-}
-
-TEST_P(Ops, AttentionOfAQueryIsBitIdenticalWhateverQueriesStandBesideIt) {
-  const Attention attention(64, 32, {5, 33, 64, 90, 91, 92, 93, 94, 95, 96, 97});
-  for (std::size_t n = 2; n <= attention.queries.size(); ++n) {
-    const auto together = attention.run(attend, 0, n);
-    for (std::size_t q = 0; q < n; ++q) EXPECT_EQ(together[q], attention.run(attend, q, 1)[0]) << q << " of " << n;
   }
 }
 

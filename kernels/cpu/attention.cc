@@ -1,0 +1,234 @@
+#include "kernels/cpu/attention.h"
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <numbers>
+
+#include "kernels/cpu/cpu_features.h"
+
+namespace headwater::kernels::cpu {
+namespace {
+
+/// How many tasks a thread should find, so that one that is held up does not hold up all.
+constexpr std::size_t kTasksPerThread = 8;
+
+/// Memory of a thread that grows to what its largest task needs, 64-byte aligned.
+std::byte* thread_scratch(std::size_t bytes) {
+  constexpr std::size_t kAlignment = 64;
+  thread_local std::vector<std::byte> memory;
+  if (memory.size() < bytes + kAlignment) memory.resize(bytes + kAlignment);
+  const auto misaligned = reinterpret_cast<std::uintptr_t>(memory.data()) % kAlignment;
+  return memory.data() + (kAlignment - misaligned) % kAlignment;
+}
+
+/// Floats that Gathered takes, in whole cache lines.
+std::size_t gathered_size(std::size_t n_rows, std::size_t head_dim) {
+  return (stored_rows(n_rows) * head_dim + 2 * kMaxRows + 15) / 16 * 16;
+}
+Gathered gathered_at(float* memory) { return {memory, memory + kMaxRows, memory + 2 * kMaxRows}; }
+
+}  // namespace
+
+AttentionPath best_attention_path(const KvShape& shape) {
+  const bool fits = shape.head_dim % 16 == 0 && shape.block_tokens % 32 == 0;
+  return fits && cpu_features().amx ? AttentionPath::amx : AttentionPath::generic;
+}
+
+float query_scale(std::uint32_t head_dim) {
+  return std::numbers::log2e_v<float> / std::sqrt(static_cast<float>(head_dim));
+}
+
+/// What the tasks of one run() share.
+struct Attention::Call {
+  Attention& attention;
+  const KvArena& arena;
+  const AttentionShape& shape;
+  std::span<const SequenceRows> sequences;
+  const float* qkv;
+  float* out;
+
+  /// A task's own: its rows, and where each ends to see.
+  struct Rows {
+    Unit& unit;
+    QueryRows rows;
+    const float* queries[kMaxRows];
+    std::uint32_t contexts[kMaxRows];
+    float* memory;  ///< for two of Gathered
+  };
+
+  std::size_t group() const { return shape.n_heads / shape.n_kv_heads; }
+
+  void prepare(Rows& task) const {
+    const Unit& unit = task.unit;
+    const SequenceRows& sequence = sequences[unit.sequence];
+    const std::size_t dim = shape.head_dim;
+    for (std::uint32_t r = 0; r < unit.n_rows; ++r) {
+      const std::size_t token = (unit.first_row + r) / group();
+      const std::size_t head = unit.kv_head * group() + (unit.first_row + r) % group();
+      const std::size_t row = sequence.first_row + token;
+      task.queries[r] = qkv + (row * (shape.n_heads + 2 * shape.n_kv_heads) + head) * dim;
+      task.contexts[r] = static_cast<std::uint32_t>(sequence.first_position + token + 1);
+    }
+    const std::size_t kernel_bytes = (attention.kernel_.scratch_bytes(dim) + 63) / 64 * 64;
+    std::byte* scratch = thread_scratch(kernel_bytes + 2 * gathered_size(unit.n_rows, dim) * sizeof(float));
+    task.rows = {dim, arena.shape().block_tokens, unit.n_rows, task.queries, scratch};
+    task.memory = reinterpret_cast<float*>(scratch + kernel_bytes);
+  }
+
+  /// The first row that sees something of a split.
+  static std::size_t first_seeing(const Rows& task, std::size_t split) {
+    std::size_t row = 0;
+    while (task.contexts[row] <= split * kSplitTokens) ++row;
+    return row;
+  }
+
+  void gather(const Rows& task, std::size_t split, const Gathered& result) const {
+    const std::size_t block_tokens = task.rows.block_tokens;
+    const std::size_t first = split * kSplitTokens;
+    std::uint32_t seen[kMaxRows];
+    for (std::size_t r = 0; r < task.rows.n_rows; ++r) {
+      seen[r] =
+          static_cast<std::uint32_t>(std::clamp<std::size_t>(task.contexts[r], first, first + kSplitTokens) - first);
+    }
+    const Bf16* blocks[kSplitTokens / 2];
+    const std::span<const std::int32_t> table = sequences[task.unit.sequence].block_table;
+    for (std::size_t i = 0; i * block_tokens < seen[task.rows.n_rows - 1]; ++i) {
+      blocks[i] = arena.head(table[first / block_tokens + i], shape.layer, task.unit.kv_head);
+    }
+    attention.kernel_.gather(task.rows, {blocks, seen}, result);
+  }
+
+  void write(const Rows& task, const Gathered& all) const {
+    const Unit& unit = task.unit;
+    const std::size_t dim = shape.head_dim;
+    for (std::uint32_t r = 0; r < unit.n_rows; ++r) {
+      const std::size_t row = sequences[unit.sequence].first_row + (unit.first_row + r) / group();
+      const std::size_t head = unit.kv_head * group() + (unit.first_row + r) % group();
+      const float* sums = all.sums + r * dim;
+      float* to = out + (row * shape.n_heads + head) * dim;
+      const float inverse = 1.0F / all.total[r];
+      for (std::size_t i = 0; i < dim; ++i) to[i] = sums[i] * inverse;
+    }
+  }
+
+  void compute_whole(Unit& unit) const {
+    Rows task{unit, {}, {}, {}, nullptr};
+    prepare(task);
+    const Gathered all = gathered_at(task.memory);
+    const Gathered next = gathered_at(task.memory + gathered_size(unit.n_rows, shape.head_dim));
+    attention.kernel_.begin(task.rows);
+    gather(task, 0, all);
+    for (std::size_t split = 1; split < unit.n_splits; ++split) {
+      gather(task, split, next);
+      merge(all, next, first_seeing(task, split), unit.n_rows, shape.head_dim);
+    }
+    attention.kernel_.end();
+    write(task, all);
+  }
+
+  /// Some splits of a unit that is cut; whoever does the last of them joins all.
+  void compute_part(Unit& unit, std::size_t first_split, std::size_t end_split) const {
+    Rows task{unit, {}, {}, {}, nullptr};
+    prepare(task);
+    const std::size_t size = gathered_size(unit.n_rows, shape.head_dim);
+    float* memory = attention.gathered_.data() + unit.gathered;
+    attention.kernel_.begin(task.rows);
+    for (std::size_t split = first_split; split < end_split; ++split) {
+      gather(task, split, gathered_at(memory + split * size));
+    }
+    attention.kernel_.end();
+    if (std::atomic_ref(unit.left).fetch_sub(1, std::memory_order_acq_rel) > 1) return;
+    const Gathered all = gathered_at(memory);
+    for (std::size_t split = 1; split < unit.n_splits; ++split) {
+      merge(all, gathered_at(memory + split * size), first_seeing(task, split), unit.n_rows, shape.head_dim);
+    }
+    write(task, all);
+  }
+};
+
+void Attention::cut(std::uint32_t index, std::uint32_t splits_per_task, std::size_t head_dim) {
+  Unit& unit = units_[index];
+  unit.gathered = gathered_in_use_;
+  gathered_in_use_ += unit.n_splits * gathered_size(unit.n_rows, head_dim);
+  for (std::uint32_t split = 0; split < unit.n_splits; split += splits_per_task) {
+    tasks_.push_back({index, split, std::min(unit.n_splits, split + splits_per_task)});
+    ++unit.left;
+  }
+}
+
+void Attention::plan(const AttentionShape& shape, std::span<const SequenceRows> sequences, std::size_t threads) {
+  units_.clear();
+  tasks_.clear();
+  gathered_in_use_ = 0;
+  const std::uint32_t group = shape.n_heads / shape.n_kv_heads;
+  std::size_t visits = 0;
+  for (std::uint32_t s = 0; s < sequences.size(); ++s) {
+    const std::uint32_t n_rows = sequences[s].n_rows * group;
+    for (std::uint32_t head = 0; head < shape.n_kv_heads; ++head) {
+      // The last rows see most: they come first, so that no long task is left for the end.
+      for (std::uint32_t tile = (n_rows + kMaxRows - 1) / kMaxRows; tile-- > 0;) {
+        const std::uint32_t first = tile * kMaxRows;
+        const std::uint32_t end = std::min<std::uint32_t>(n_rows, first + kMaxRows);
+        const std::size_t context = sequences[s].first_position + (end - 1) / group + 1;
+        const auto n_splits = static_cast<std::uint32_t>((context + kSplitTokens - 1) / kSplitTokens);
+        units_.push_back({s, head, first, end - first, n_splits});
+        visits += n_splits;
+      }
+    }
+  }
+  const std::size_t per_task = threads == 1 ? visits : std::max<std::size_t>(1, visits / (threads * kTasksPerThread));
+  for (std::uint32_t unit = 0; unit < units_.size(); ++unit) {
+    if (units_[unit].n_splits <= per_task) {
+      tasks_.push_back({unit, 0, units_[unit].n_splits});
+    } else {
+      cut(unit, static_cast<std::uint32_t>(per_task), shape.head_dim);
+    }
+  }
+  if (gathered_.size() < gathered_in_use_) gathered_.resize(gathered_in_use_);
+}
+
+void Attention::run(const KvArena& arena, const AttentionShape& shape, std::span<const SequenceRows> sequences,
+                    const float* qkv, float* out, ThreadPool& pool) {
+  plan(shape, sequences, pool.size());
+  const Call call{*this, arena, shape, sequences, qkv, out};
+  pool.run(tasks_.size(), [&](std::size_t i) {
+    const Task& task = tasks_[i];
+    Unit& unit = units_[task.unit];
+    const bool whole = task.first_split == 0 && task.end_split == unit.n_splits;
+    whole ? call.compute_whole(unit) : call.compute_part(unit, task.first_split, task.end_split);
+  });
+}
+
+namespace reference {
+namespace {
+
+double widen(Bf16 bits) { return std::bit_cast<float>(std::uint32_t{bits} << 16U); }
+
+}  // namespace
+
+void attend(const float* query, const Bf16* const* blocks, std::size_t head_dim, std::size_t block_tokens,
+            std::size_t seen, float* out) {
+  std::vector<double> weights(seen);
+  for (std::size_t t = 0; t < seen; ++t) {
+    const Bf16* block = blocks[t / block_tokens];
+    for (std::size_t i = 0; i < head_dim; ++i) {
+      weights[t] += double{query[i]} * widen(block[key_place(block_tokens, t % block_tokens, i)]);
+    }
+  }
+  const double most = *std::max_element(weights.begin(), weights.end());
+  double total = 0;
+  for (double& weight : weights) total += weight = std::exp2(weight - most);
+  for (std::size_t i = 0; i < head_dim; ++i) {
+    double sum = 0;
+    for (std::size_t t = 0; t < seen; ++t) {
+      sum += weights[t] * widen(blocks[t / block_tokens][value_place(head_dim, block_tokens, t % block_tokens, i)]);
+    }
+    out[i] = static_cast<float>(sum / total);
+  }
+}
+
+}  // namespace reference
+}  // namespace headwater::kernels::cpu

@@ -1,0 +1,322 @@
+// Attention by AMX: keys and values go into tiles as the arena holds them, queries and weights rounded to bfloat16.
+// Two tiles of 16 rows share each tile of keys or values.
+
+#include <immintrin.h>
+
+#include "kernels/cpu/attention_kernel.h"
+
+namespace headwater::kernels::cpu {
+namespace {
+
+constexpr std::size_t kTileRows = 16;
+constexpr std::size_t kTileBytes = 1024;
+constexpr std::size_t kGroupTokens = 32;  // of keys: two tiles; of values: the depth of one
+constexpr std::size_t kStepDims = 32;     // of keys: the depth of a tile; of values: two tiles
+/// Scores of a row, and a cache line more, so that the rows of a tile lie in different sets of the cache.
+constexpr std::size_t kRowBytes = kSplitTokens * sizeof(float) + 64;
+
+struct alignas(64) TileConfig {
+  std::uint8_t palette = 1;
+  std::uint8_t start_row = 0;
+  std::uint8_t reserved[14] = {};
+  std::uint16_t row_bytes[16] = {};
+  std::uint8_t rows[16] = {};
+};
+
+/// The compiler does not know what memory tile instructions read.
+inline void finish_stores() { asm volatile("" ::: "memory"); }
+
+// Tiles 0 … 3 are results, 4 and 5 rows of the left factor, 6 and 7 come from the arena.
+void configure(std::size_t rows) {
+  TileConfig config;
+  for (int tile = 0; tile < 8; ++tile) {
+    config.row_bytes[tile] = 64;
+    config.rows[tile] = static_cast<std::uint8_t>(tile < 6 ? rows : kTileRows);
+  }
+  asm volatile("" ::"r"(&config) : "memory");  // GCC takes it to read 8 bytes of the 64
+  _tile_loadconfig(&config);
+}
+
+inline std::size_t least(std::size_t a, std::size_t b) { return a < b ? a : b; }
+
+/// Where the parts of the scratch memory lie.
+struct Scratch {
+  std::byte* queries;  ///< [2 tiles of rows][steps of head_dim][16 rows][32] bfloat16
+  std::byte* scores;   ///< [32 rows] kRowBytes apart: floats, then from its start on weights, bfloat16
+  std::byte* keys;     ///< two tiles: the last step of head_dim, where that is half a step
+  std::byte* values;   ///< [16 pairs][head_dim][2]: the last tokens
+};
+inline std::size_t steps_of(std::size_t head_dim) { return (head_dim + kStepDims - 1) / kStepDims; }
+inline Scratch parts(std::byte* scratch, std::size_t head_dim) {
+  Scratch result;
+  result.queries = scratch;
+  result.scores = result.queries + 2 * steps_of(head_dim) * kTileBytes;
+  result.keys = result.scores + kMaxRows * kRowBytes;
+  result.values = result.keys + 2 * kTileBytes;
+  return result;
+}
+std::size_t scratch_bytes(std::size_t head_dim) {
+  return (2 * steps_of(head_dim) + 2) * kTileBytes + kMaxRows * kRowBytes + kGroupTokens * head_dim * 2;
+}
+
+/// A call for some of the rows: tiles of `tile_rows` from `first_row` on.
+struct Part {
+  const QueryRows* rows;
+  const Split* split;
+  const Gathered* result;
+  std::size_t first_row, n_rows;
+  Scratch scratch;
+  std::size_t n_groups;  ///< of 32 tokens
+};
+
+inline const std::uint16_t* keys_of(const Part& part, std::size_t token) {
+  const std::size_t block_tokens = part.rows->block_tokens;
+  return part.split->blocks[token / block_tokens] + token % block_tokens * 2;
+}
+inline const std::uint16_t* values_of(const Part& part, std::size_t token) {
+  const std::size_t block_tokens = part.rows->block_tokens;
+  const std::size_t dim = part.rows->head_dim;
+  return part.split->blocks[token / block_tokens] + dim * (block_tokens + token % block_tokens);
+}
+
+/// 16 dimensions of the keys of 32 tokens as two tiles whose other half is zero.
+void pad_keys(const std::uint16_t* keys, std::size_t block_tokens, std::byte* tiles) {
+  for (std::size_t pair = 0; pair < kTileRows; ++pair) {
+    const std::uint16_t* from = keys + pair * block_tokens * 2;
+    const bool given = pair < kTileRows / 2;
+    _mm512_store_si512(tiles + pair * 64, given ? _mm512_loadu_si512(from) : _mm512_setzero_si512());
+    _mm512_store_si512(tiles + kTileBytes + pair * 64, given ? _mm512_loadu_si512(from + 32) : _mm512_setzero_si512());
+  }
+  finish_stores();
+}
+
+/// Scores of one or two tiles of rows and 32 tokens.
+template <int kTiles>
+void score_group(const Part& part, std::size_t group) {
+  const std::size_t stride = part.rows->block_tokens * 4;
+  const std::size_t steps = steps_of(part.rows->head_dim);
+  const std::uint16_t* keys = keys_of(part, group * kGroupTokens);
+  const std::byte* queries =
+      part.scratch.queries + part.first_row / kTileRows * steps * kTileBytes + part.first_row % kTileRows * 64;
+  _tile_zero(0);
+  _tile_zero(1);
+  if constexpr (kTiles == 2) {
+    _tile_zero(2);
+    _tile_zero(3);
+  }
+  for (std::size_t step = 0; step < steps; ++step) {
+    if ((step + 1) * kStepDims <= part.rows->head_dim) {
+      _tile_loadd(6, keys, stride);
+      _tile_loadd(7, keys + kTileRows * 2, stride);
+    } else {
+      pad_keys(keys, part.rows->block_tokens, part.scratch.keys);
+      _tile_loadd(6, part.scratch.keys, 64);
+      _tile_loadd(7, part.scratch.keys + kTileBytes, 64);
+    }
+    _tile_loadd(4, queries, 64);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    if constexpr (kTiles == 2) {
+      _tile_loadd(5, queries + steps * kTileBytes, 64);
+      _tile_dpbf16ps(2, 5, 6);
+      _tile_dpbf16ps(3, 5, 7);
+    }
+    queries += kTileBytes;
+    keys += kTileRows * part.rows->block_tokens * 2;
+  }
+  std::byte* scores = part.scratch.scores + group * kGroupTokens * sizeof(float);
+  _tile_stored(0, scores, kRowBytes);
+  _tile_stored(1, scores + 64, kRowBytes);
+  if constexpr (kTiles == 2) {
+    _tile_stored(2, scores + kTileRows * kRowBytes, kRowBytes);
+    _tile_stored(3, scores + kTileRows * kRowBytes + 64, kRowBytes);
+  }
+}
+
+/// 2^x for x <= 0, to 1e-7, by a minimax polynomial of 2^r on [0, 1) with value 1 at 0.
+inline __m512 exp2(__m512 x) {
+  const __m512 r = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+  __m512 p = _mm512_set1_ps(0.00186713007F);
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.00901703032F));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.0557999131F));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.24016445F));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.693151312F));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0F));
+  return _mm512_scalef_ps(p, x);
+}
+
+/// The first `n` of 16 lanes.
+inline __mmask16 first_lanes(std::size_t n) { return static_cast<__mmask16>(n >= 16 ? 0xFFFFU : (1U << n) - 1U); }
+
+inline float greatest_of(const float* scores, std::size_t seen) {
+  const __m512 nothing = _mm512_set1_ps(-__builtin_inff());
+  __m512 most[2] = {nothing, nothing};
+  std::size_t t = 0;
+  for (; t + 32 <= seen; t += 32) {
+    most[0] = _mm512_max_ps(_mm512_load_ps(scores + t), most[0]);
+    most[1] = _mm512_max_ps(_mm512_load_ps(scores + t + 16), most[1]);
+  }
+  for (; t < seen; t += 16) {
+    most[0] = _mm512_max_ps(_mm512_mask_load_ps(nothing, first_lanes(seen - t), scores + t), most[0]);
+  }
+  return _mm512_reduce_max_ps(_mm512_max_ps(most[0], most[1]));
+}
+
+/// A row's scores become weights, zero beyond what the row sees.
+void weigh(std::byte* row, std::size_t seen, std::size_t n_groups, float& most, float& total) {
+  const auto* scores = reinterpret_cast<const float*>(row);
+  most = greatest_of(scores, seen);
+  const __m512 shift = _mm512_set1_ps(most);
+  const __m512bh ones = reinterpret_cast<__m512bh>(_mm512_set1_epi16(0x3F80));
+  __m512 sum = _mm512_setzero_ps();
+  for (std::size_t group = 0; group < n_groups; ++group) {
+    const std::size_t t = group * kGroupTokens;
+    __m512 low = exp2(_mm512_sub_ps(_mm512_load_ps(scores + t), shift));
+    __m512 high = exp2(_mm512_sub_ps(_mm512_load_ps(scores + t + 16), shift));
+    if (t + kGroupTokens > seen) {
+      const std::size_t left = seen > t ? seen - t : 0;
+      low = _mm512_maskz_mov_ps(first_lanes(left), low);
+      high = _mm512_maskz_mov_ps(first_lanes(left > 16 ? left - 16 : 0), high);
+    }
+    // Never ahead of what is still to be read: a score takes four bytes, a weight two.
+    const __m512bh weights = _mm512_cvtne2ps_pbh(high, low);
+    _mm512_store_si512(row + group * 64, reinterpret_cast<__m512i>(weights));
+    sum = _mm512_dpbf16_ps(sum, weights, ones);
+  }
+  total = _mm512_reduce_add_ps(sum);
+}
+
+/// The sums of one or two tiles of rows and 16 or 32 dimensions.
+template <int kTiles, int kColumns>
+void mix_dims(const Part& part, const std::uint16_t* const* values, std::size_t dim) {
+  const std::size_t stride = part.rows->head_dim * 4;
+  const std::byte* weights = part.scratch.scores;
+  _tile_zero(0);
+  _tile_zero(1);
+  if constexpr (kTiles == 2) {
+    _tile_zero(2);
+    _tile_zero(3);
+  }
+  for (std::size_t group = 0; group < part.n_groups; ++group) {
+    _tile_loadd(4, weights + group * 64, kRowBytes);
+    _tile_loadd(6, values[group] + dim * 2, stride);
+    _tile_dpbf16ps(0, 4, 6);
+    if constexpr (kColumns == 2) {
+      _tile_loadd(7, values[group] + (dim + kTileRows) * 2, stride);
+      _tile_dpbf16ps(1, 4, 7);
+    }
+    if constexpr (kTiles == 2) {
+      _tile_loadd(5, weights + kTileRows * kRowBytes + group * 64, kRowBytes);
+      _tile_dpbf16ps(2, 5, 6);
+      if constexpr (kColumns == 2) _tile_dpbf16ps(3, 5, 7);
+    }
+  }
+  float* sums = part.result->sums + part.first_row * part.rows->head_dim + dim;
+  _tile_stored(0, sums, stride);
+  if constexpr (kColumns == 2) _tile_stored(1, sums + kTileRows, stride);
+  if constexpr (kTiles == 2) {
+    sums += kTileRows * part.rows->head_dim;
+    _tile_stored(2, sums, stride);
+    if constexpr (kColumns == 2) _tile_stored(3, sums + kTileRows, stride);
+  }
+}
+
+/// Values of 32 tokens of which only `seen` exist: zero times what lies in the others might be a NaN.
+const std::uint16_t* cut_values(const std::uint16_t* values, std::size_t seen, std::size_t head_dim, std::byte* out) {
+  for (std::size_t pair = 0; pair < kGroupTokens / 2; ++pair) {
+    const std::uint16_t* from = values + pair * head_dim * 2;
+    const std::size_t left = seen > 2 * pair ? seen - 2 * pair : 0;
+    const auto kept = static_cast<__mmask32>(left >= 2 ? 0xFFFFFFFFU : left == 1 ? 0x55555555U : 0U);
+    for (std::size_t i = 0; i < head_dim * 2; i += 32) {
+      _mm512_storeu_si512(out + (pair * head_dim * 2 + i) * 2, _mm512_maskz_loadu_epi16(kept, from + i));
+    }
+  }
+  return reinterpret_cast<const std::uint16_t*>(out);
+}
+
+template <int kTiles>
+void gather_part(Part& part) {
+  const QueryRows& rows = *part.rows;
+  const std::size_t seen = part.split->seen[part.first_row + part.n_rows - 1];
+  part.n_groups = (seen + kGroupTokens - 1) / kGroupTokens;
+  for (std::size_t group = 0; group < part.n_groups; ++group) score_group<kTiles>(part, group);
+  for (std::size_t r = 0; r < part.n_rows; ++r) {
+    const std::size_t row = part.first_row + r;
+    weigh(part.scratch.scores + r * kRowBytes, part.split->seen[row], part.n_groups, part.result->most[row],
+          part.result->total[row]);
+  }
+  const std::uint16_t* values[kSplitTokens / kGroupTokens];
+  for (std::size_t group = 0; group < part.n_groups; ++group) values[group] = values_of(part, group * kGroupTokens);
+  if (seen % kGroupTokens != 0) {
+    const std::uint16_t*& last = values[part.n_groups - 1];
+    last = cut_values(last, seen % kGroupTokens, rows.head_dim, part.scratch.values);
+  }
+  finish_stores();
+  std::size_t dim = 0;
+  for (; dim + kStepDims <= rows.head_dim; dim += kStepDims) mix_dims<kTiles, 2>(part, values, dim);
+  if (dim < rows.head_dim) mix_dims<kTiles, 1>(part, values, dim);
+}
+
+/// Whether a value that some rows see and others do not is a NaN or an infinity, which zero would not take away.
+bool has_trap(const QueryRows& rows, const Split& split) {
+  std::size_t row = 0;
+  while (split.seen[row] == 0) ++row;
+  const std::size_t end = split.seen[rows.n_rows - 1];
+  const __m512i exponent = _mm512_set1_epi16(0x7F80);
+  __mmask32 found = 0;
+  for (std::size_t t = split.seen[row] / 2 * 2; t < end; t += 2) {
+    const std::uint16_t* values =
+        split.blocks[t / rows.block_tokens] + rows.head_dim * (rows.block_tokens + t % rows.block_tokens);
+    const __mmask32 kept = t + 1 < end ? 0xFFFFFFFFU : 0x55555555U;
+    for (std::size_t i = 0; i < rows.head_dim * 2; i += 32) {
+      const __m512i bits = _mm512_and_si512(_mm512_loadu_si512(values + i), exponent);
+      found |= _mm512_mask_cmpeq_epi16_mask(kept, bits, exponent);
+    }
+  }
+  return found != 0;
+}
+
+std::size_t tile_rows(const QueryRows& rows) { return least(rows.n_rows, kTileRows); }
+
+void begin(const QueryRows& rows) {
+  const std::size_t steps = steps_of(rows.head_dim);
+  const Scratch scratch = parts(rows.scratch, rows.head_dim);
+  const std::size_t padded = rows.n_rows <= kTileRows ? rows.n_rows : kMaxRows;
+  for (std::size_t row = 0; row < padded; ++row) {
+    for (std::size_t step = 0; step < steps; ++step) {
+      const std::size_t left = row < rows.n_rows ? rows.head_dim - step * kStepDims : 0;
+      const float* query = row < rows.n_rows ? rows.queries[row] + step * kStepDims : nullptr;
+      const __m512 low = left >= 16 ? _mm512_loadu_ps(query) : _mm512_setzero_ps();
+      const __m512 high = left >= 32 ? _mm512_loadu_ps(query + 16) : _mm512_setzero_ps();
+      std::byte* out = scratch.queries + ((row / kTileRows * steps + step) * kTileRows + row % kTileRows) * 64;
+      _mm512_store_si512(out, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low)));
+    }
+  }
+  configure(tile_rows(rows));
+}
+
+void gather(const QueryRows& rows, const Split& split, const Gathered& result) {
+  Part part{&rows, &split, &result, 0, rows.n_rows, parts(rows.scratch, rows.head_dim), 0};
+  finish_stores();
+  if (rows.n_rows > 1 && has_trap(rows, split)) {
+    configure(1);
+    for (std::size_t row = 0; row < rows.n_rows; ++row) {
+      part.first_row = row;
+      part.n_rows = 1;
+      if (split.seen[row] > 0) gather_part<1>(part);
+    }
+    configure(tile_rows(rows));
+  } else if (rows.n_rows <= kTileRows) {
+    gather_part<1>(part);
+  } else {
+    gather_part<2>(part);
+  }
+}
+
+void end() { _tile_release(); }
+
+}  // namespace
+
+const AttentionKernel kAmxAttention{scratch_bytes, begin, gather, end};
+
+}  // namespace headwater::kernels::cpu

@@ -1,0 +1,66 @@
+#pragma once
+// What computes attention: some query rows of one KV head over one split of the context.
+//
+// The context is cut at multiples of kSplitTokens. A row and a split give the greatest score, the sum of the weights
+// 2^(score - greatest), and the sum of the values times their weights; merge() joins splits in the order of the
+// context. So a row's result has the same bits whatever rows stand beside it, and whoever computes its splits.
+
+#include <cstddef>
+#include <cstdint>
+
+// Files for different instruction sets include this: what is inline here must be inlined, or one set's copy of a
+// function would be linked into code for machines that lack it.
+
+namespace headwater::kernels::cpu {
+
+inline constexpr std::size_t kSplitTokens = 256;
+/// Rows that a kernel takes at once at most.
+inline constexpr std::size_t kMaxRows = 32;
+
+/// Query rows of one sequence and KV head, in the order of their positions.
+struct QueryRows {
+  std::size_t head_dim = 0;
+  std::size_t block_tokens = 0;
+  std::size_t n_rows = 0;                 ///< 1 … kMaxRows
+  const float* const* queries = nullptr;  ///< [n_rows] → [head_dim]; times a key they give a score to the base of two
+  std::byte* scratch = nullptr;           ///< [AttentionKernel::scratch_bytes(head_dim)], 64-byte aligned
+};
+
+/// A part of the context.
+struct Split {
+  const std::uint16_t* const* blocks = nullptr;  ///< as many as hold the last row's tokens, in the layout of KvArena
+  /// [n_rows], ascending, 0 … kSplitTokens: how many of the split's tokens a row sees. For a row that sees none the
+  /// results are of no meaning; the last row sees at least one.
+  const std::uint32_t* seen = nullptr;
+};
+
+/// What rows have gathered from one split or several.
+struct Gathered {
+  float* most = nullptr;   ///< [n_rows]: the greatest score
+  float* total = nullptr;  ///< [n_rows]: the sum of the weights
+  float* sums = nullptr;   ///< [stored_rows(n_rows), head_dim]: the sum of values by weight
+};
+
+/// Rows that a kernel may write where it has `n_rows`.
+[[gnu::always_inline]] constexpr std::size_t stored_rows(std::size_t n_rows) {
+  return n_rows <= kMaxRows / 2 ? n_rows : kMaxRows;
+}
+
+/// One way to compute. A task calls begin(), gather() for its splits, and end(), all on one thread.
+struct AttentionKernel {
+  std::size_t (*scratch_bytes)(std::size_t head_dim);
+  void (*begin)(const QueryRows& rows);
+  void (*gather)(const QueryRows& rows, const Split& split, const Gathered& result);
+  void (*end)();
+};
+
+/// By Highway for every instruction set. Any even head_dim.
+extern const AttentionKernel kGenericAttention;
+/// Needs AMX, head_dim a multiple of 16 and block_tokens one of 32.
+extern const AttentionKernel kAmxAttention;
+
+/// Joins what rows [first_row, end_row) have gathered with what a later split gave them.
+void merge(const Gathered& into, const Gathered& later, std::size_t first_row, std::size_t end_row,
+           std::size_t head_dim);
+
+}  // namespace headwater::kernels::cpu

@@ -1,0 +1,57 @@
+#pragma once
+// Rotary position embedding, and the way of keys and values into the arena.
+// Source: Su et al. 2021, "RoFormer", section 3.4.2.
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "kernels/backend.h"
+#include "kernels/cpu/kv_arena.h"
+#include "kernels/cpu/thread_pool.h"
+
+namespace headwater::kernels::cpu {
+
+/// A token's queries, keys and values, and where they go.
+struct RopeTask {
+  std::size_t n_heads = 0, n_kv_heads = 0, head_dim = 0;
+  std::size_t pairs = 0;           ///< that are rotated, of the head_dim / 2
+  const float* cosines = nullptr;  ///< [pairs]
+  const float* sines = nullptr;    ///< [pairs]
+  float query_scale = 1;
+  float* row = nullptr;   ///< [n_heads + 2 * n_kv_heads, head_dim]; queries are rotated and scaled in place
+  Bf16* block = nullptr;  ///< the first KV head's keys and values in the token's block
+  std::size_t block_tokens = 0, slot = 0;
+};
+
+/// Not for two tokens side by side that share a pair of slots (2i, 2i + 1): they write the same words.
+void rope_and_store(const RopeTask& task);
+namespace reference {
+void rope_and_store(const RopeTask& task);
+}
+
+/// The angles of all positions so far, and the rows of a batch.
+class Rotary {
+ public:
+  void set(std::span<const float> inverse_frequencies);
+  void rotate_and_store(const KvArena& arena, const AttentionShape& shape, std::span<const SequenceRows> sequences,
+                        float* qkv, ThreadPool& pool);
+
+ private:
+  /// Rows of a sequence that end at an even position or with the sequence.
+  struct Chunk {
+    std::uint32_t sequence, row, n_rows;
+  };
+
+  /// Angles for positions below `positions`.
+  void extend(std::size_t positions);
+  /// Gives the number of rows.
+  std::size_t plan(std::span<const SequenceRows> sequences);
+
+  std::vector<float> frequencies_;      // [pairs]
+  std::vector<float> cosines_, sines_;  // [positions, pairs]
+  std::vector<Chunk> chunks_;
+};
+
+}  // namespace headwater::kernels::cpu

@@ -1,0 +1,141 @@
+// Rotates a token's queries and keys, and writes keys and values into the arena.
+
+#include "kernels/cpu/rope.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/rope_kernel.cc"
+#include <hwy/foreach_target.h>
+// After foreach_target:
+#include <hwy/highway.h>
+
+#include <cstring>
+
+#include "kernels/cpu/ops.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace headwater::kernels::cpu {
+namespace HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+using Floats = hn::ScalableTag<float>;
+using Words = hn::RebindToUnsigned<Floats>;
+using Vec = hn::Vec<Floats>;
+
+/// bfloat16 in the upper halves, what is below is of no meaning.
+HWY_INLINE hn::Vec<Words> RoundUpper(Vec v) {
+  const Words dw;
+  const auto bits = hn::BitCast(dw, v);
+  const auto lowest_kept = hn::And(hn::ShiftRight<16>(bits), hn::Set(dw, 1U));
+  const auto rounded = hn::Add(hn::Add(bits, hn::Set(dw, 0x7FFFU)), lowest_kept);
+  // Rounding could carry a NaN over to infinity.
+  return hn::IfThenElse(hn::RebindMask(dw, hn::IsNaN(v)), hn::Or(bits, hn::Set(dw, 0x400000U)), rounded);
+}
+HWY_INLINE hn::Vec<Words> Pairs(Vec even, Vec odd) {
+  return hn::Or(hn::ShiftRight<16>(RoundUpper(even)), hn::And(RoundUpper(odd), hn::Set(Words(), 0xFFFF0000U)));
+}
+
+HWY_INLINE void Turn(const float* x, const float* cosines, const float* sines, Vec& even, Vec& odd) {
+  const Floats d;
+  Vec a;
+  Vec b;
+  hn::LoadInterleaved2(d, x, a, b);
+  const Vec c = hn::LoadU(d, cosines);
+  const Vec s = hn::LoadU(d, sines);
+  even = hn::Sub(hn::Mul(a, c), hn::Mul(b, s));
+  odd = hn::Add(hn::Mul(a, s), hn::Mul(b, c));
+}
+
+HWY_INLINE void Query(const RopeTask& task, float* x) {
+  const Floats d;
+  const std::size_t lanes = hn::Lanes(d);
+  const Vec scale = hn::Set(d, task.query_scale);
+  std::size_t i = 0;
+  for (; i + lanes <= task.pairs; i += lanes) {
+    Vec even;
+    Vec odd;
+    Turn(x + 2 * i, task.cosines + i, task.sines + i, even, odd);
+    hn::StoreInterleaved2(hn::Mul(even, scale), hn::Mul(odd, scale), d, x + 2 * i);
+  }
+  for (; i < task.pairs; ++i) {
+    const float even = x[2 * i];
+    const float odd = x[2 * i + 1];
+    x[2 * i] = (even * task.cosines[i] - odd * task.sines[i]) * task.query_scale;
+    x[2 * i + 1] = (even * task.sines[i] + odd * task.cosines[i]) * task.query_scale;
+  }
+  for (std::size_t k = 2 * i; k < task.head_dim; ++k) x[k] *= task.query_scale;
+}
+
+HWY_INLINE void Key(const RopeTask& task, const float* x, Bf16* keys) {
+  const Floats d;
+  const std::size_t lanes = hn::Lanes(d);
+  const auto place = [&](std::size_t pair) { return keys + (pair * task.block_tokens + task.slot) * 2; };
+  HWY_ALIGN std::uint32_t words[hn::MaxLanes(d)];
+  const auto scatter = [&](hn::Vec<Words> pairs, std::size_t i) {
+    hn::Store(pairs, Words(), words);
+    for (std::size_t k = 0; k < lanes; ++k) std::memcpy(place(i + k), words + k, sizeof(*words));
+  };
+  std::size_t i = 0;
+  for (; i + lanes <= task.pairs; i += lanes) {
+    Vec even;
+    Vec odd;
+    Turn(x + 2 * i, task.cosines + i, task.sines + i, even, odd);
+    scatter(Pairs(even, odd), i);
+  }
+  for (; i < task.pairs; ++i) {
+    const float turned[2] = {x[2 * i] * task.cosines[i] - x[2 * i + 1] * task.sines[i],
+                             x[2 * i] * task.sines[i] + x[2 * i + 1] * task.cosines[i]};
+    reference::to_bf16(turned, 2, place(i));
+  }
+  for (; i + lanes <= task.head_dim / 2; i += lanes) {
+    Vec even;
+    Vec odd;
+    hn::LoadInterleaved2(d, x + 2 * i, even, odd);
+    scatter(Pairs(even, odd), i);
+  }
+  for (; i < task.head_dim / 2; ++i) reference::to_bf16(x + 2 * i, 2, place(i));
+}
+
+HWY_INLINE void Value(const RopeTask& task, const float* x, Bf16* values) {
+  const Floats d;
+  const Words dw;
+  const std::size_t lanes = hn::Lanes(d);
+  Bf16* pairs = values + task.slot / 2 * task.head_dim * 2;
+  const bool second = task.slot % 2 == 1;
+  const auto upper = hn::Set(dw, 0xFFFF0000U);
+  std::size_t i = 0;
+  for (; i + lanes <= task.head_dim; i += lanes) {
+    auto* words = reinterpret_cast<std::uint32_t*>(pairs + 2 * i);
+    const auto there = hn::LoadU(dw, words);
+    const auto given = RoundUpper(hn::LoadU(d, x + i));
+    const auto both = second ? hn::Or(hn::And(given, upper), hn::AndNot(upper, there))
+                             : hn::Or(hn::ShiftRight<16>(given), hn::And(there, upper));
+    hn::StoreU(both, dw, words);
+  }
+  for (; i < task.head_dim; ++i) reference::to_bf16(x + i, 1, pairs + 2 * i + (second ? 1 : 0));
+}
+
+void RopeAndStore(const RopeTask& task) {
+  const std::size_t dim = task.head_dim;
+  for (std::size_t head = 0; head < task.n_heads; ++head) Query(task, task.row + head * dim);
+  const float* keys = task.row + task.n_heads * dim;
+  const float* values = keys + task.n_kv_heads * dim;
+  for (std::size_t head = 0; head < task.n_kv_heads; ++head) {
+    Bf16* block = task.block + head * 2 * dim * task.block_tokens;
+    Key(task, keys + head * dim, block);
+    Value(task, values + head * dim, block + dim * task.block_tokens);
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace headwater::kernels::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace headwater::kernels::cpu {
+
+HWY_EXPORT(RopeAndStore);
+
+void rope_and_store(const RopeTask& task) { HWY_DYNAMIC_DISPATCH(RopeAndStore)(task); }
+
+}  // namespace headwater::kernels::cpu
+#endif

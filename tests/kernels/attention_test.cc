@@ -1,0 +1,283 @@
+#include "kernels/cpu/attention.h"
+
+#include <gtest/gtest.h>
+#include <hwy/targets.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "kernels/cpu/cpu_features.h"
+#include "kernels/cpu/rope.h"
+
+namespace headwater::kernels::cpu {
+namespace {
+
+constexpr Bf16 kNan = 0x7FC1;
+
+std::vector<float> random_values(std::size_t n, unsigned seed, float scale = 1) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal(0, scale);
+  std::vector<float> values(n);
+  for (float& value : values) value = normal(random);
+  return values;
+}
+
+/// Sequences whose tokens lie in the second layer of an arena that is otherwise full of NaNs.
+class World {
+ public:
+  World(std::uint32_t n_heads, std::uint32_t n_kv_heads, std::uint32_t head_dim, std::uint32_t block_tokens,
+        std::vector<std::uint32_t> lengths)
+      : heads_{1, n_heads, n_kv_heads, head_dim, 0}, shape_{2, n_kv_heads, head_dim, block_tokens} {
+    std::int32_t n_blocks = 0;
+    for (std::uint32_t length : lengths) {
+      tables_.emplace_back((length + block_tokens - 1) / block_tokens);
+      n_blocks += static_cast<std::int32_t>(tables_.back().size());
+    }
+    arena_ = KvArena(shape_, static_cast<std::uint32_t>(n_blocks));
+    std::fill_n(arena_.head(0, 0, 0), n_blocks * KvArena::block_bytes(shape_) / sizeof(Bf16), kNan);
+    std::int32_t next = n_blocks;  // blocks of a sequence lie in descending order: neither in a row nor at its place
+    for (std::size_t s = 0; s < lengths.size(); ++s) {
+      for (std::int32_t& block : tables_[s]) block = --next;
+      keys_values_.push_back(random_values(std::size_t{lengths[s]} * 2 * n_kv_heads * head_dim, unsigned(s + 1)));
+      queries_.push_back(random_values(std::size_t{lengths[s]} * n_heads * head_dim, unsigned(1000 + s)));
+      for (float& query : queries_.back()) {
+        query = std::bit_cast<float>(std::bit_cast<std::uint32_t>(query) & 0xFFFF0000U) * query_scale(64) * 0.99F;
+        // Exact in bfloat16, so that rounding queries costs nothing: what is tested is everything else.
+        query = std::bit_cast<float>(std::bit_cast<std::uint32_t>(query) & 0xFFFF0000U);
+      }
+      for (std::uint32_t t = 0; t < lengths[s]; ++t) store(s, t);
+    }
+  }
+
+  /// What a sequence's token has as its key (or value) of the first KV head becomes NaN.
+  void poison(std::size_t sequence, std::uint32_t token, bool value) {
+    Bf16* head = arena_.head(tables_[sequence][token / shape_.block_tokens], heads_.layer, 0);
+    const std::uint32_t slot = token % shape_.block_tokens;
+    head[value ? value_place(shape_.head_dim, shape_.block_tokens, slot, 1) : key_place(shape_.block_tokens, slot, 1)] =
+        kNan;
+  }
+
+  /// The queries of a token, [n_heads, head_dim].
+  float* query(std::size_t sequence, std::uint32_t token) { return queries_[sequence].data() + token * row_size(); }
+
+  struct Rows {
+    std::size_t sequence;
+    std::uint32_t first, n;
+  };
+
+  /// Results of all rows one after the other.
+  std::vector<float> run(AttentionPath path, const std::vector<Rows>& batch, unsigned threads) const {
+    std::vector<SequenceRows> sequences;
+    std::vector<float> qkv;
+    std::uint32_t row = 0;
+    for (const Rows& rows : batch) {
+      sequences.push_back({row, rows.n, rows.first, tables_[rows.sequence]});
+      row += rows.n;
+      const std::size_t dim = std::size_t{heads_.n_heads} * heads_.head_dim;
+      for (std::uint32_t t = rows.first; t < rows.first + rows.n; ++t) {
+        const float* query = queries_[rows.sequence].data() + t * dim;
+        qkv.insert(qkv.end(), query, query + dim);
+        qkv.resize(qkv.size() + std::size_t{2} * heads_.n_kv_heads * heads_.head_dim, NAN);
+      }
+    }
+    std::vector<float> out(std::size_t{row} * heads_.n_heads * heads_.head_dim, -7);
+    ThreadPool pool(threads);
+    Attention(path).run(arena_, heads_, sequences, qkv.data(), out.data(), pool);
+    return out;
+  }
+
+  std::vector<float> expected(const std::vector<Rows>& batch) const {
+    const std::size_t dim = heads_.head_dim;
+    std::vector<float> out;
+    for (const Rows& rows : batch) {
+      for (std::uint32_t t = rows.first; t < rows.first + rows.n; ++t) {
+        for (std::uint32_t head = 0; head < heads_.n_heads; ++head) {
+          std::vector<const Bf16*> blocks;
+          for (std::int32_t block : tables_[rows.sequence]) {
+            blocks.push_back(arena_.head(block, heads_.layer, head / (heads_.n_heads / heads_.n_kv_heads)));
+          }
+          out.resize(out.size() + dim);
+          reference::attend(queries_[rows.sequence].data() + (std::size_t{t} * heads_.n_heads + head) * dim,
+                            blocks.data(), dim, shape_.block_tokens, t + 1, out.data() + out.size() - dim);
+        }
+      }
+    }
+    return out;
+  }
+
+  /// Floats of a row of results.
+  std::size_t row_size() const { return std::size_t{heads_.n_heads} * heads_.head_dim; }
+
+ private:
+  void store(std::size_t sequence, std::uint32_t token) {
+    const std::size_t size = std::size_t{2} * shape_.n_kv_heads * shape_.head_dim;
+    RopeTask task{0, shape_.n_kv_heads, shape_.head_dim};
+    task.row = keys_values_[sequence].data() + token * size;
+    task.block = arena_.head(tables_[sequence][token / shape_.block_tokens], heads_.layer, 0);
+    task.block_tokens = shape_.block_tokens;
+    task.slot = token % shape_.block_tokens;
+    reference::rope_and_store(task);
+  }
+
+  AttentionShape heads_;
+  KvShape shape_;
+  KvArena arena_;
+  std::vector<std::vector<std::int32_t>> tables_;
+  std::vector<std::vector<float>> keys_values_, queries_;
+};
+
+/// A path, and for the generic one an instruction set.
+struct Way {
+  std::string name;
+  AttentionPath path = AttentionPath::generic;
+  std::int64_t target = 0;
+
+  bool takes(std::uint32_t head_dim, std::uint32_t block_tokens) const {
+    return path == AttentionPath::generic || (head_dim % 16 == 0 && block_tokens % 32 == 0);
+  }
+  /// Weights of bfloat16 are off by 1/512 at most, each in its own way.
+  float tolerance() const { return path == AttentionPath::generic ? 2e-5F : 4e-3F; }
+};
+
+std::vector<Way> ways() {
+  std::vector<Way> all;
+  for (std::int64_t target : hwy::SupportedAndGeneratedTargets()) {
+    all.push_back({hwy::TargetName(target), AttentionPath::generic, target});
+  }
+  if (cpu_features().amx) all.push_back({"AMX", AttentionPath::amx, 0});
+  return all;
+}
+
+class AttentionTest : public testing::TestWithParam<Way> {
+ protected:
+  void SetUp() override { choose(GetParam().target); }
+  void TearDown() override { choose(0); }
+
+  static void expect_right(const World& world, const std::vector<World::Rows>& batch, const std::string& what) {
+    const std::vector<float> got = world.run(GetParam().path, batch, 2);
+    const std::vector<float> want = world.expected(batch);
+    ASSERT_EQ(got.size(), want.size());
+    float worst = 0;
+    for (std::size_t i = 0; i < got.size(); ++i) {
+      const float off = std::abs(got[i] - want[i]) / (1 + std::abs(want[i]));
+      worst = off <= worst ? worst : off;  // a NaN is the worst
+    }
+    EXPECT_LE(worst, GetParam().tolerance()) << what;
+  }
+
+ private:
+  static void choose(std::int64_t targets) {
+    hwy::SetSupportedTargetsForTest(targets);
+    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  }
+};
+
+/// Bits, since a NaN equals nothing.
+bool same_bits(const float* a, const float* b, std::size_t n) { return std::memcmp(a, b, n * sizeof(float)) == 0; }
+
+TEST_P(AttentionTest, AgreesWithItsReferenceForEveryShapeOfHeadsAndBlocks) {
+  const std::uint32_t heads[][2] = {{1, 1}, {9, 3}, {8, 2}, {8, 1}};
+  for (std::uint32_t dim : {64U, 80U, 96U, 128U, 256U, 16U, 10U}) {
+    for (std::uint32_t block_tokens : {8U, 16U, 32U, 64U, 256U, 2U}) {
+      if (!GetParam().takes(dim, block_tokens)) continue;
+      for (const auto& [n_heads, n_kv_heads] : heads) {
+        const World world(n_heads, n_kv_heads, dim, block_tokens, {1, 37, 263});
+        expect_right(world, {{0, 0, 1}, {1, 0, 37}, {2, 262, 1}, {2, 251, 11}},
+                     std::to_string(dim) + " in blocks of " + std::to_string(block_tokens) + ", heads " +
+                         std::to_string(n_heads) + "/" + std::to_string(n_kv_heads));
+      }
+    }
+  }
+}
+
+TEST_P(AttentionTest, AgreesWithItsReferenceAroundTheEdgesOfSplits) {
+  const World world(3, 1, 64, 32, {1300});
+  for (std::uint32_t context : {1U, 2U, 31U, 32U, 33U, 127U, 255U, 256U, 257U, 509U, 512U, 513U, 769U, 1300U}) {
+    expect_right(world, {{0, context - 1, 1}}, "decoding at " + std::to_string(context));
+    const std::uint32_t n = std::min(context, 23U);
+    expect_right(world, {{0, context - n, n}}, "a chunk up to " + std::to_string(context));
+  }
+}
+
+TEST_P(AttentionTest, ARowHasTheSameBitsInAnyChunkBatchAndNumberOfThreads) {
+  for (const auto& [n_heads, n_kv_heads, dim] : {std::array{9U, 3U, 64U}, {8U, 1U, 80U}, {2U, 2U, 128U}}) {
+    constexpr std::uint32_t kLength = 700;
+    const World world(n_heads, n_kv_heads, dim, 32, {kLength, 300, 90});
+    const std::size_t size = world.row_size();
+    const std::vector<float> whole = world.run(GetParam().path, {{0, 0, kLength}}, 1);
+    std::mt19937 random(1);
+    for (unsigned threads : {1U, 2U, 3U}) {
+      for (std::uint32_t row = 0; row < kLength;) {
+        const std::uint32_t n = std::min(kLength - row, random() % 3 == 0 ? 1 + unsigned(random() % 90) : 1);
+        std::vector<World::Rows> batch = {{0, row, n}};
+        if (random() % 2 == 0) batch.push_back({1, 299, 1});
+        if (random() % 2 == 0) batch.push_back({2, 0, 90});
+        const std::vector<float> got = world.run(GetParam().path, batch, threads);
+        ASSERT_TRUE(same_bits(got.data(), whole.data() + row * size, n * size))
+            << n << " rows from " << row << ", " << threads << " threads";
+        row += n + (n == 1 ? random() % 40 : 0);
+      }
+    }
+  }
+}
+
+TEST_P(AttentionTest, ANanReachesNeitherOtherSequencesNorTheTokensBeforeIt) {
+  for (bool value : {false, true}) {
+    for (std::uint32_t at : {40U, 41U, 47U, 300U, 340U}) {
+      World world(3, 1, 64, 32, {350, 350});
+      const std::vector<World::Rows> batch = {{0, 0, 350}, {1, 349, 1}, {1, 0, 340}};
+      const std::size_t size = world.row_size();
+      const std::vector<float> before = world.run(GetParam().path, batch, 2);
+      world.poison(0, at, value);
+      const std::vector<float> after = world.run(GetParam().path, batch, 2);
+      EXPECT_TRUE(same_bits(after.data(), before.data(), at * size)) << at;
+      EXPECT_TRUE(same_bits(after.data() + 350 * size, before.data() + 350 * size, 341 * size)) << at;
+      for (std::size_t row = at; row < 350; ++row) EXPECT_TRUE(std::isnan(after[row * size + 1])) << row;
+    }
+  }
+}
+
+TEST_P(AttentionTest, AQueryThatIsNanMakesOnlyItsOwnRowNan) {
+  World world(3, 1, 64, 32, {60});
+  const std::vector<float> before = world.run(GetParam().path, {{0, 0, 60}}, 2);
+  world.query(0, 17)[64] = std::numeric_limits<float>::quiet_NaN();  // of the second head
+  const std::vector<float> after = world.run(GetParam().path, {{0, 0, 60}}, 2);
+  const std::size_t row = 17 * world.row_size() + 64;
+  for (std::size_t i = row; i < row + 64; ++i) EXPECT_TRUE(std::isnan(after[i]));
+  EXPECT_TRUE(same_bits(after.data(), before.data(), row));
+  EXPECT_TRUE(same_bits(after.data() + row + 64, before.data() + row + 64, before.size() - row - 64));
+}
+
+TEST_P(AttentionTest, ScoresFarApartNeitherOverflowNorLoseTheGreatest) {
+  World world(1, 1, 64, 32, {600});
+  for (std::uint32_t t = 0; t < 600; ++t) {
+    for (std::size_t i = 0; i < 64; ++i) world.query(0, t)[i] *= 64;
+  }
+  expect_right(world, {{0, 0, 600}}, "sharp");
+}
+
+INSTANTIATE_TEST_SUITE_P(Ways, AttentionTest, testing::ValuesIn(ways()),
+                         [](const auto& test) { return test.param.name; });
+
+TEST(BestAttentionPath, IsTheGenericOneForShapesThatTilesCannotTake) {
+  EXPECT_EQ(best_attention_path({1, 1, 64, 16}), AttentionPath::generic);
+  EXPECT_EQ(best_attention_path({1, 1, 72, 32}), AttentionPath::generic);
+  EXPECT_EQ(best_attention_path({1, 1, 80, 32}), cpu_features().amx ? AttentionPath::amx : AttentionPath::generic);
+}
+
+TEST(KvArena, RefusesShapesThatItsPairsCannotHold) {
+  EXPECT_THROW(KvArena({1, 1, 63, 32}, 1), std::invalid_argument);
+  EXPECT_THROW(KvArena({1, 1, 64, 24}, 1), std::invalid_argument);
+  EXPECT_THROW(KvArena({1, 1, 64, 512}, 1), std::invalid_argument);
+}
+
+}  // namespace
+}  // namespace headwater::kernels::cpu
