@@ -42,6 +42,12 @@ Result<std::shared_ptr<const model::ChatTemplate>> find_template(const topology:
   return recognised;
 }
 
+kernels::Precision precision(const topology::Topology& topology) {
+  const topology::Stage* executor = topology.find_kind("executor");
+  const bool exact = executor != nullptr && executor->text("precision") == "exact";
+  return exact ? kernels::Precision::exact : kernels::Precision::fast;
+}
+
 std::uint32_t compute_threads(const topology::Topology& topology) {
   if (const topology::Stage* executor = topology.find_kind("executor"); executor != nullptr) {
     if (const auto threads = executor->args.find("threads"); threads != executor->args.end()) {
@@ -104,7 +110,8 @@ Result<std::shared_ptr<const Assets>> load_assets(const topology::Topology& topo
   if (!chat_template) return chat_template.error();
   assets->chat_template = *chat_template;
 
-  auto architecture = model::Architecture::load(*file, kernels::make_cpu_backend(compute_threads(topology)));
+  auto architecture =
+      model::Architecture::load(*file, kernels::make_cpu_backend(compute_threads(topology), precision(topology)));
   if (!architecture) return architecture.error();
   assets->architecture = std::move(*architecture);
   assets->model_digest = (*file)->digest();

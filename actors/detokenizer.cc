@@ -1,6 +1,7 @@
 // Step results → what clients are told (schedule::AnswerStreams), one message a connection and step.
 
 #include "actors/stage.h"
+#include "kernels/trace.h"
 #include "schedule/answer_stream.h"
 
 namespace headwater::actors {
@@ -18,6 +19,7 @@ class Detokenizer : public StageActor {
     return {
         [this](const StepDone& done) {
           if (!current(done.result.epoch)) return;
+          const trace::Span span("detokenize", done.result.entries.size());
           for (auto& batch : answers_.on_result(done.result)) {
             send(frontend(), TokenBatch{epoch(), batch.connection, std::move(batch.events)});
           }

@@ -4,6 +4,7 @@
 
 #include "actors/stage.h"
 #include "actors/step_histogram.h"
+#include "kernels/trace.h"
 
 namespace headwater::actors {
 namespace {
@@ -52,6 +53,7 @@ class SchedulerStage : public StageActor {
   }
 
   void proceed() {
+    const trace::Span span("plan");
     schedule::SchedulerOutput output = scheduler_.poll(now());
     if (!output.filled.empty() || !output.released.empty() || !output.returned.empty() || !output.rematch.empty()) {
       send(single("prefix_matcher"), CacheUpdate{epoch(), std::move(output.filled), std::move(output.released),

@@ -33,6 +33,7 @@ struct Overrides {
   std::optional<std::uint32_t> max_batch_size;
   std::optional<std::uint32_t> prefill_chunk;  ///< most prompt tokens of one sequence in a step
   std::optional<std::uint32_t> threads;        ///< compute threads; 0: one per core
+  std::optional<std::string> precision;        ///< "fast" or "exact"
   std::optional<std::uint32_t> session_len;    ///< most tokens of one sequence
   std::optional<std::uint32_t> max_queued;     ///< requests accepted and not finished
 };

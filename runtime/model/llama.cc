@@ -6,6 +6,8 @@
 #include <optional>
 #include <vector>
 
+#include "kernels/trace.h"
+
 namespace headwater::model {
 namespace {
 
@@ -164,6 +166,8 @@ class Llama : public Architecture {
   void make_room(std::uint32_t rows);
   void attend(std::uint32_t layer, const Batch& batch, std::uint32_t rows);
   void feed_forward(const Layer& layer, std::uint32_t rows);
+  /// residual += delta; normed = the norm of that.
+  void add_and_norm(const Buffer& norm, std::uint32_t rows);
 
   std::shared_ptr<const GgufFile> file_;
   std::shared_ptr<kernels::Backend> backend_;
@@ -282,29 +286,49 @@ void Llama::make_room(std::uint32_t rows) {
 
 void Llama::attend(std::uint32_t index, const Batch& batch, std::uint32_t rows) {
   const kernels::AttentionShape heads{index, shape().n_heads, shape().n_kv_heads, shape().head_dim, hyper_.rope_dim};
-  backend_->linear(*layers_[index].qkv, *normed_, rows, *qkv_);
-  backend_->rope_and_store(heads, batch.sequences, *qkv_);
-  backend_->attention(heads, batch.sequences, *qkv_, *attended_);
+  {
+    const trace::Span span("qkv", rows);
+    backend_->linear(*layers_[index].qkv, *normed_, rows, *qkv_);
+  }
+  {
+    const trace::Span span("rope_and_store", rows);
+    backend_->rope_and_store(heads, batch.sequences, *qkv_);
+  }
+  {
+    const trace::Span span("attention", rows);
+    backend_->attention(heads, batch.sequences, *qkv_, *attended_);
+  }
+  const trace::Span span("attention_out", rows);
   backend_->linear(*layers_[index].attention_out, *attended_, rows, *delta_);
 }
 
+void Llama::add_and_norm(const Buffer& norm, std::uint32_t rows) {
+  const trace::Span span("add_and_norm", rows);
+  backend_->add_rms_norm(*residual_, *delta_, norm, hyper_.epsilon, rows, *normed_);
+}
+
 void Llama::feed_forward(const Layer& layer, std::uint32_t rows) {
-  backend_->gated_linear(*layer.gate_up, *normed_, rows, *hidden_);
+  {
+    const trace::Span span("gate_up", rows);
+    backend_->gated_linear(*layer.gate_up, *normed_, rows, *hidden_);
+  }
+  const trace::Span span("down", rows);
   backend_->linear(*layer.down, *hidden_, rows, *delta_);
 }
 
 void Llama::forward(const Batch& batch, std::span<float> logits) {
   const auto rows = static_cast<std::uint32_t>(batch.tokens.size());
+  const trace::Span span("forward", rows);
   make_room(rows);
   backend_->embed(*embedding_, batch.tokens, *residual_);
   backend_->rms_norm(*residual_, *layers_[0].attention_norm, hyper_.epsilon, rows, *normed_);
   for (std::uint32_t i = 0; i < shape().n_layers; ++i) {
     attend(i, batch, rows);
-    backend_->add_rms_norm(*residual_, *delta_, *layers_[i].ffn_norm, hyper_.epsilon, rows, *normed_);
+    add_and_norm(*layers_[i].ffn_norm, rows);
     feed_forward(layers_[i], rows);
     const bool last = i + 1 == shape().n_layers;
     const Buffer& next_norm = last ? *output_norm_ : *layers_[i + 1].attention_norm;
-    backend_->add_rms_norm(*residual_, *delta_, next_norm, hyper_.epsilon, rows, *normed_);
+    add_and_norm(next_norm, rows);
   }
   if (batch.logit_rows.empty()) return;
   const auto n_logits = static_cast<std::uint32_t>(batch.logit_rows.size());
@@ -313,6 +337,7 @@ void Llama::forward(const Batch& batch, std::span<float> logits) {
     logits_ = backend_->allocate(wanted);
     logits_room_ = wanted;
   }
+  const trace::Span logits_span("logits", n_logits);
   backend_->gather(*normed_, batch.logit_rows, shape().embedding_dim, *picked_);
   backend_->linear(*output_, *picked_, n_logits, *logits_);
   backend_->read(*logits_, logits.first(std::size_t{n_logits} * shape().vocab_size));

@@ -4,6 +4,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "kernels/trace.h"
+
 namespace headwater::schedule {
 namespace {
 
@@ -55,6 +57,7 @@ StepRunner::Sequence& StepRunner::at(RequestId id) {
 }
 
 StepResult StepRunner::run(StepPlan plan) {
+  const trace::Span span("step", plan.entries.size());
   const TimeNs began = clock_();
   for (RequestId id : plan.retired) sequences_.erase(id);
   for (const SequenceStart& start : plan.starts) {
@@ -115,6 +118,7 @@ void StepRunner::compute(const std::vector<StepEntry>& entries, std::vector<Entr
     for (std::size_t i = done; i < done + n; ++i) logit_rows.push_back(wanted_[i].row);
     if (logits_.size() < n * vocab) logits_.resize(n * vocab);
     model_.forward({tokens_, rows_, logit_rows}, {logits_.data(), n * vocab});
+    const trace::Span span("sample", n);
     for (std::size_t i = 0; i < n; ++i) {
       const Wanted& wanted = wanted_[done + i];
       choose(wanted, {logits_.data() + i * vocab, vocab}, outcomes[wanted.entry]);

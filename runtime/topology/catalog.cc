@@ -58,6 +58,8 @@ StageInfo executor() {
   StageInfo info = required("executor", "step_plan", "step_result");
   info.feedback_to = {"scheduler"};
   info.args = {choice("backend", {"cpu"}, "what computes"),
+               choice("precision", {"fast", "exact"},
+                      "fast: quantised weights as they are, activations of 16 bits; exact: both as bfloat16"),
                integer("threads", 0, 0, 1024, "compute threads; 0: as the topology says")};
   return info;
 }

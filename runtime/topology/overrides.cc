@@ -80,6 +80,7 @@ void apply_overrides(const Overrides& overrides, Node& root, Problems& problems)
   apply.in("gateway", overrides.max_queued, "--max-queued", "max_queued");
   apply.stage("scheduler", overrides.max_batch_size, "--max-batch-size", "max_batch_size");
   apply.stage("scheduler", overrides.prefill_chunk, "--prefill-chunk", "prefill_chunk");
+  apply.stage("executor", overrides.precision, "--precision", "precision");
   apply.stage("executor", overrides.threads, "--threads", "threads");
   apply.top(overrides.threads, "--threads", "threads");
   apply.top(overrides.session_len, "--session-len", "session_len");

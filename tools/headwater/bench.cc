@@ -23,9 +23,10 @@ struct Options {
   std::string model = kDefaultModel;
   std::vector<std::uint32_t> batches = {1, 8, 48};
   std::vector<std::uint32_t> contexts = {128, 512};
-  std::uint32_t chunk = 256;
+  std::uint32_t chunk = 512;
   std::uint32_t threads = 0;
   std::uint32_t repetitions = 3;
+  std::string precision = "fast";
   bool json = false;
 };
 
@@ -112,7 +113,8 @@ void print_row(const nlohmann::json& row) {
 int bench(const Options& options) {
   auto file = model::GgufFile::open(options.model);
   if (!file) return fail(file.error().message);
-  auto model = model::Architecture::load(*file, kernels::make_cpu_backend(options.threads));
+  const auto precision = options.precision == "exact" ? kernels::Precision::exact : kernels::Precision::fast;
+  auto model = model::Architecture::load(*file, kernels::make_cpu_backend(options.threads, precision));
   if (!model) return fail(model.error().message);
   const std::uint32_t limit = (*model)->shape().context_length;
   const std::uint32_t longest = limit - std::min(limit, kDecodeSteps);
@@ -157,6 +159,8 @@ void add_bench(CLI::App& app, Action& action) {
   command->add_option("--prefill-chunk", options->chunk, "prompt tokens in one step")->check(CLI::Range(1, 65536));
   command->add_option("--threads", options->threads, "compute threads, 0: one per core")->check(CLI::Range(0, 1024));
   command->add_option("--repetitions", options->repetitions, "measurements of each")->check(CLI::Range(1, 100));
+  add_precision(*command, options->precision);
+  add_trace(*command);
   command->add_flag("--json", options->json, "an array of objects instead of a table");
   command->footer("Example: headwater bench --batch 1,8 --context 512");
   command->callback([options, &action] { action = [options] { return bench(*options); }; });

@@ -35,6 +35,20 @@ int fail(const std::string& message) {
   return kFailed;
 }
 
+namespace {
+std::string& trace_option() {
+  static std::string file;
+  return file;
+}
+}  // namespace
+
+void add_trace(CLI::App& command) {
+  command.add_option("--trace", trace_option(),
+                     "write where the time of each step went, for ui.perfetto.dev or chrome://tracing");
+}
+
+const std::string& trace_file() { return trace_option(); }
+
 Result<std::string> read_file(const std::string& path, std::size_t max_bytes) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
   if (file == nullptr) return Error{"open_failed", "cannot open " + path + ": " + std::strerror(errno), ""};

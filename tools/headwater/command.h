@@ -30,6 +30,20 @@ void add_model(CLI::App& app, Action& action);
 void add_topology(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
 
+/// --precision, for an override.
+template <class Text>
+void add_precision(CLI::App& command, Text& precision) {
+  command
+      .add_option("--precision", precision,
+                  "fast: quantised weights as they are, activations of 16 bits; exact: both as bfloat16")
+      ->check(CLI::IsMember({"fast", "exact"}));
+}
+
+/// --trace FILE: main() records what the command does, and writes it.
+void add_trace(CLI::App& command);
+/// The file, if one was given.
+const std::string& trace_file();
+
 /// Prints "headwater: message" on stderr. Gives kFailed.
 int fail(const std::string& message);
 

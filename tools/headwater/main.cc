@@ -3,6 +3,7 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include "kernels/trace.h"
 #include "tools/headwater/command.h"
 
 namespace headwater::tools {
@@ -33,7 +34,11 @@ int main(int argc, char** argv) {
   spdlog::set_default_logger(spdlog::stderr_color_mt("headwater"));
   spdlog::set_level(spdlog::level::warn);
   try {
-    return action();
+    if (trace_file().empty()) return action();
+    trace::start();
+    const int status = action();
+    if (!trace::write(trace_file())) return fail("cannot write the trace to " + trace_file());
+    return status;
   } catch (const std::bad_alloc&) {
     return fail("out of memory; try a smaller --cache-size-limit or a smaller model");
   } catch (const std::exception& error) {

@@ -151,6 +151,7 @@ void add_overrides(CLI::App& command, Options& options) {
   command.add_option("--max-batch-size", given.max_batch_size, "most sequences in one step");
   command.add_option("--prefill-chunk", given.prefill_chunk, "most prompt tokens of one sequence in a step");
   command.add_option("--threads", given.threads, "compute threads; 0: one per core");
+  add_precision(command, given.precision);
   command.add_option("--session-len", given.session_len, "most tokens of one sequence, prompt and answer");
   command.add_option("--max-queued", given.max_queued, "most requests accepted and not ended");
   command.add_flag("--no-prefix-caching", options.no_prefix_caching, "compute every prompt from its beginning");
@@ -170,6 +171,7 @@ void add_serve(CLI::App& app, Action& action) {
   command->add_option("--drain-timeout", options->drain_timeout, "seconds that running requests get after SIGTERM")
       ->check(CLI::Range(0, 86400))
       ->capture_default_str();
+  add_trace(*command);
   command->add_option("--log-level", options->log_level)
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}))
       ->capture_default_str();

@@ -42,6 +42,8 @@ void add_session_options(CLI::App& command, SessionOptions& options) {
       ->capture_default_str();
   command.add_option("--seed", options.seed, "the same seed gives the same answer");
   command.add_option("--threads", options.threads, "compute threads; 0: one per core")->capture_default_str();
+  add_precision(command, options.precision);
+  add_trace(command);
 }
 
 Session::Session(std::unique_ptr<Runtime> runtime) : runtime_(std::move(runtime)) {
@@ -56,6 +58,7 @@ Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
   Overrides overrides;
   overrides.model = options.model;
   overrides.threads = options.threads;
+  overrides.precision = options.precision;
   auto runtime = Runtime::start(kTopology, "the built-in topology", overrides);
   if (!runtime) return runtime.error();
   return std::unique_ptr<Session>(new Session(std::move(*runtime)));

@@ -20,6 +20,7 @@ struct SessionOptions {
   float temperature = 0.7F;
   std::optional<std::uint64_t> seed;
   std::uint32_t threads = 0;
+  std::optional<std::string> precision;
 
   SamplingParams params() const;
 };
