@@ -163,12 +163,19 @@ void QuantizedMatrix::quantize(const float* x, std::size_t n, bool tiles, Activa
 }
 
 void QuantizedMatrix::run(const ProductTask& whole, ProductKernel kernel, ThreadPool& pool) const {
-  // Rows that stay in a core's cache while all panels of a task go by.
   const std::size_t n = whole.end_row;
-  const std::size_t row_blocks = divide_up(n * whole.x->steps * 2 * kStep, kCachedBytes);
+  const std::size_t threads = pool.size();
+  // Many rows: each thread its own, which it has rounded itself, in blocks that stay in its cache while all panels of a
+  // task go by. Few rows: each thread its own panels. A few tasks for each thread, so that one that is held up leaves
+  // the rest to the others.
+  constexpr std::size_t kManyRows = 64;
+  std::size_t row_blocks = divide_up(n * whole.x->steps * 2 * kStep, kCachedBytes);
+  std::size_t wanted = divide_up(threads * 8, row_blocks);
+  if (n >= kManyRows * threads) {
+    row_blocks = divide_up(row_blocks, threads) * threads;
+    wanted = 4;
+  }
   const std::size_t block_rows = divide_up(divide_up(n, row_blocks), kTileRows) * kTileRows;
-  // A few tasks for each thread, so that one that is held up leaves the rest to the others.
-  const std::size_t wanted = divide_up(std::size_t{pool.size()} * 8, row_blocks);
   const std::size_t block_panels = divide_up(whole.end_panel, std::min(whole.end_panel, wanted));
   const std::size_t panel_blocks = divide_up(whole.end_panel, block_panels);
   pool.run(row_blocks * panel_blocks, [&](std::size_t task) {

@@ -1,5 +1,6 @@
 #include "kernels/cpu/thread_pool.h"
 
+#include <algorithm>
 #include <chrono>
 
 namespace headwater::kernels::cpu {
@@ -16,12 +17,12 @@ void pause_briefly() {
 
 constexpr unsigned kHalf = 32;
 std::uint32_t next(std::uint64_t ticket) { return static_cast<std::uint32_t>(ticket); }
-std::uint32_t count(std::uint64_t ticket) { return static_cast<std::uint32_t>(ticket >> kHalf); }
+std::uint32_t end(std::uint64_t ticket) { return static_cast<std::uint32_t>(ticket >> kHalf); }
 
 }  // namespace
 
-ThreadPool::ThreadPool(unsigned threads) {
-  for (unsigned i = 1; i < threads; ++i) workers_.emplace_back([this] { work_until_stopped(); });
+ThreadPool::ThreadPool(unsigned threads) : shares_(threads) {
+  for (unsigned i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work_until_stopped(i); });
 }
 
 ThreadPool::~ThreadPool() {
@@ -31,29 +32,39 @@ ThreadPool::~ThreadPool() {
   for (std::thread& worker : workers_) worker.join();
 }
 
-bool ThreadPool::has_tasks() const {
-  const std::uint64_t ticket = ticket_.load(std::memory_order_relaxed);
-  return next(ticket) < count(ticket);
+bool ThreadPool::Share::has_tasks() const {
+  const std::uint64_t now = ticket.load(std::memory_order_relaxed);
+  return next(now) < end(now);
 }
 
-void ThreadPool::take_tasks() {
-  while (has_tasks()) {
-    const std::uint64_t ticket = ticket_.fetch_add(1, std::memory_order_acq_rel);
-    if (next(ticket) >= count(ticket)) return;
+bool ThreadPool::has_tasks() const { return std::ranges::any_of(shares_, &Share::has_tasks); }
+
+void ThreadPool::take_tasks_of(Share& share) {
+  while (share.has_tasks()) {
+    const std::uint64_t ticket = share.ticket.fetch_add(1, std::memory_order_acq_rel);
+    if (next(ticket) >= end(ticket)) return;
     call_(context_, next(ticket));
     done_.fetch_add(1, std::memory_order_release);
   }
+}
+
+void ThreadPool::take_tasks(std::size_t thread) {
+  for (std::size_t i = 0; i < shares_.size(); ++i) take_tasks_of(shares_[(thread + i) % shares_.size()]);
 }
 
 void ThreadPool::share(std::size_t n_tasks, Call call, const void* context) {
   call_ = call;
   context_ = context;
   done_.store(0, std::memory_order_relaxed);
-  ticket_.store(std::uint64_t{n_tasks} << kHalf, std::memory_order_release);
+  for (std::size_t i = 0; i < shares_.size(); ++i) {
+    const std::uint64_t first = n_tasks * i / shares_.size();
+    const std::uint64_t last = n_tasks * (i + 1) / shares_.size();
+    shares_[i].ticket.store(last << kHalf | first, std::memory_order_release);
+  }
   // Ordered against a thread that counts itself among the sleepers and then looks at operations_ once more.
   ++operations_;
   if (sleepers_.load() > 0) operations_.notify_all();
-  take_tasks();
+  take_tasks(0);
   for (int i = 0; done_.load(std::memory_order_acquire) < n_tasks; ++i) {
     if (i < 1000) {
       pause_briefly();
@@ -63,10 +74,10 @@ void ThreadPool::share(std::size_t n_tasks, Call call, const void* context) {
   }
 }
 
-void ThreadPool::work_until_stopped() {
+void ThreadPool::work_until_stopped(std::size_t thread) {
   while (!stopped_) {
     const std::uint32_t seen = operations_.load();
-    take_tasks();
+    take_tasks(thread);
     const auto spin_end = std::chrono::steady_clock::now() + kSpin;
     do {
       pause_briefly();

@@ -3,7 +3,9 @@
 //
 // An operation of a small model takes some ten microseconds, so its threads are not put to sleep in between: they spin
 // for a moment, and sleep only when nothing follows. Tasks are handed out one by one, so that a thread whose core is
-// busy with something else holds up a task and not its half of the work. Who computes a task never shows in a result.
+// busy with something else holds up a task and not its half of the work. Each thread begins with its own share, the
+// same part of every operation: rows that it has just written are in its cache. Who computes a task never shows in a
+// result.
 
 #include <atomic>
 #include <cstddef>
@@ -38,15 +40,21 @@ class ThreadPool {
  private:
   using Call = void (*)(const void* context, std::size_t task);
 
-  void share(std::size_t n_tasks, Call call, const void* context);
-  /// Takes tasks until there are no more.
-  void take_tasks();
-  bool has_tasks() const;
-  void work_until_stopped();
+  /// Consecutive tasks: where they end in the upper half, the next one to take in the lower. Both in one word: whoever
+  /// takes a task that exists knows that call_ and context_ belong to it, and stay until it is done.
+  struct alignas(64) Share {
+    std::atomic<std::uint64_t> ticket{0};
+    bool has_tasks() const;
+  };
 
-  // The tasks of the operation in the upper half, the next one to take in the lower. Both in one word: whoever takes a
-  // task that exists knows that call_ and context_ belong to it, and stay until it is done.
-  alignas(64) std::atomic<std::uint64_t> ticket_{0};
+  void share(std::size_t n_tasks, Call call, const void* context);
+  /// Takes tasks until there are no more, from its own share first.
+  void take_tasks(std::size_t thread);
+  void take_tasks_of(Share& share);
+  bool has_tasks() const;
+  void work_until_stopped(std::size_t thread);
+
+  std::vector<Share> shares_;  ///< one for each thread; the caller's is the first
   Call call_ = nullptr;
   const void* context_ = nullptr;
   alignas(64) std::atomic<std::uint32_t> done_{0};
