@@ -3,22 +3,8 @@
 #ifndef HEADWATER_ROW_FACTORS
 #define HEADWATER_ROW_FACTORS  // this file is included once for each instruction set
 #include <cstring>
-#include <limits>
 namespace headwater::kernels::cpu {
 namespace {
-
-struct RowFactors {
-  float scale;    ///< of the numbers
-  float inverse;  ///< what values are multiplied by
-  bool usable;    ///< false: the numbers are zero
-};
-
-/// `greatest`: the greatest magnitude of the row.
-RowFactors row_factors(float greatest) {
-  if (!(greatest <= std::numeric_limits<float>::max())) return {std::numeric_limits<float>::quiet_NaN(), 0, false};
-  if (greatest < 1e-30F) return {0, 0, false};  // its inverse could overflow
-  return {greatest / kGreatestActivation, kGreatestActivation / greatest, true};
-}
 
 /// Fills a row that is not usable, or what a last step of one group leaves over.
 void clear_steps(const QuantizedRows& into, std::size_t row, std::size_t first_step, std::size_t offset) {
@@ -102,11 +88,17 @@ HWY_AFTER_NAMESPACE();
 #include <bit>
 #include <cmath>
 
+#include "kernels/cpu/cpu_features.h"
+
 namespace headwater::kernels::cpu {
 
 HWY_EXPORT(QuantizeRow);
-void quantize_row(const float* x, const QuantizedRows& into, std::size_t row) {
+void quantize_row_portable(const float* x, const QuantizedRows& into, std::size_t row) {
   HWY_DYNAMIC_DISPATCH(QuantizeRow)(x, into, row);
+}
+void quantize_row(const float* x, const QuantizedRows& into, std::size_t row) {
+  static const bool avx512 = cpu_features().avx512;
+  avx512 ? quantize_row_avx512(x, into, row) : quantize_row_portable(x, into, row);
 }
 
 namespace reference {

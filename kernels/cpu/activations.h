@@ -13,6 +13,23 @@ namespace headwater::kernels::cpu {
 /// even. A row of nothing above 1e-30 has the scale 0; one with an infinity or NaN has the scale NaN. Sums are written
 /// if there is room for them. Different rows may be rounded side by side.
 void quantize_row(const float* x, const QuantizedRows& into, std::size_t row);
+// The ways to do it; each gives the same.
+void quantize_row_portable(const float* x, const QuantizedRows& into, std::size_t row);
+void quantize_row_avx512(const float* x, const QuantizedRows& into, std::size_t row);
+
+/// How a row is scaled.
+struct RowFactors {
+  float scale;    ///< of the numbers
+  float inverse;  ///< what values are multiplied by
+  bool usable;    ///< false: the numbers are zero
+};
+
+/// `greatest`: the greatest magnitude of the row.
+[[gnu::always_inline]] inline RowFactors row_factors(float greatest) {
+  if (!(greatest <= 3.4028235e38F)) return {__builtin_nanf(""), 0, false};
+  if (greatest < 1e-30F) return {0, 0, false};  // its inverse could overflow
+  return {greatest / kGreatestActivation, kGreatestActivation / greatest, true};
+}
 
 namespace reference {
 void quantize_row(const float* x, const QuantizedRows& into, std::size_t row);

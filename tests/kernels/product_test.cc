@@ -274,8 +274,10 @@ TEST(QuantizeRow, GivesTheReferencesNumbersInEitherLayout) {
     for (std::size_t i = 0; i < cols; ++i) *(row(7) + i) = (static_cast<float>(i) + 0.5F) / 32512;  // ties
     *(row(7) + 3) = 1;
     const Rounded expected = round(reference::quantize_row, x, kRows, false);
-    for (const bool tiles : {false, true}) {
-      const Rounded got = round(quantize_row, x, kRows, tiles);
+    for (const auto& [quantize, tiles] :
+         {std::pair{&quantize_row, false}, std::pair{&quantize_row, true}, std::pair{&quantize_row_portable, false},
+          std::pair{&quantize_row_portable, true}}) {
+      const Rounded got = round(quantize, x, kRows, tiles);
       EXPECT_EQ(got.numbers, expected.numbers);
       for (std::size_t r = 0; r < kRows; ++r) {
         EXPECT_EQ(std::isnan(got.scales[r]), r == 4 || r == 5);

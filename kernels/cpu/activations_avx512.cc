@@ -1,0 +1,69 @@
+// quantize_row() with AVX-512: 64 values at a time.
+
+#include <immintrin.h>
+
+#include "kernels/cpu/activations.h"
+
+namespace headwater::kernels::cpu {
+namespace {
+
+inline __m512i magnitude(const float* x) {
+  return _mm512_and_si512(_mm512_castps_si512(_mm512_loadu_ps(x)), _mm512_set1_epi32(0x7FFFFFFF));
+}
+
+/// As whole numbers the magnitudes of floats have the same order, and NaN is the greatest.
+float greatest_magnitude(const float* x, std::size_t n) {
+  __m512i a = _mm512_setzero_si512();
+  __m512i b = a;
+  for (std::size_t i = 0; i < n; i += kGroup) {
+    a = _mm512_max_epi32(a, magnitude(x + i));
+    b = _mm512_max_epi32(b, magnitude(x + i + 16));
+  }
+  const int bits = _mm512_reduce_max_epi32(_mm512_max_epi32(a, b));
+  float greatest;
+  __builtin_memcpy(&greatest, &bits, sizeof greatest);
+  return greatest;
+}
+
+inline __m512i round(const float* x, __m512 factor) {
+  return _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x), factor));
+}
+
+/// Numbers of a step, 16 each, to bytes. Packing takes them in blocks of four from each; `order` sets that right.
+inline void store_step(__m512i a, __m512i b, __m512i c, __m512i d, std::int8_t* codes, std::size_t low) {
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const __m512i half = _mm512_set1_epi16(128);
+  const __m512i first = _mm512_packs_epi32(a, b);
+  const __m512i last = _mm512_packs_epi32(c, d);
+  const __m512i first_high = _mm512_srai_epi16(_mm512_add_epi16(first, half), 8);
+  const __m512i last_high = _mm512_srai_epi16(_mm512_add_epi16(last, half), 8);
+  const __m512i first_low = _mm512_sub_epi16(first, _mm512_slli_epi16(first_high, 8));
+  const __m512i last_low = _mm512_sub_epi16(last, _mm512_slli_epi16(last_high, 8));
+  _mm512_storeu_si512(codes, _mm512_permutexvar_epi32(order, _mm512_packs_epi16(first_high, last_high)));
+  _mm512_storeu_si512(codes + low, _mm512_permutexvar_epi32(order, _mm512_packs_epi16(first_low, last_low)));
+}
+
+}  // namespace
+
+void quantize_row_avx512(const float* x, const QuantizedRows& into, std::size_t row) {
+  const RowFactors factors = row_factors(greatest_magnitude(x, into.groups * kGroup));
+  into.scales[row] = factors.scale;
+  double* sums = into.sums == nullptr ? nullptr : into.sums + row * into.groups;
+  const __m512 factor = _mm512_set1_ps(factors.inverse);
+  const __m512i zero = _mm512_setzero_si512();
+  for (std::size_t step = 0; step < into.steps; ++step, x += kStep) {
+    // 0 times an infinity or a NaN would not be 0.
+    const bool first = factors.usable;
+    const bool second = factors.usable && 2 * step + 1 < into.groups;
+    const __m512i a = first ? round(x, factor) : zero;
+    const __m512i b = first ? round(x + 16, factor) : zero;
+    const __m512i c = second ? round(x + 32, factor) : zero;
+    const __m512i d = second ? round(x + 48, factor) : zero;
+    store_step(a, b, c, d, into.at(row, step), into.low);
+    if (sums == nullptr) continue;
+    sums[2 * step] = _mm512_reduce_add_epi32(_mm512_add_epi32(a, b));
+    if (2 * step + 1 < into.groups) sums[2 * step + 1] = _mm512_reduce_add_epi32(_mm512_add_epi32(c, d));
+  }
+}
+
+}  // namespace headwater::kernels::cpu
