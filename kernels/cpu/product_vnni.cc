@@ -72,15 +72,15 @@ template <PanelFormat kFormat, std::size_t N>
 void rows(const ProductTask& task, std::size_t index, std::size_t row) {
   const QuantizedRows& x = *task.x;
   const PanelView panel = view_panel(kFormat, task.panels + index * panel_bytes(kFormat, x.groups), x.groups);
-  // A group ahead of its use by as much as memory needs to answer.
-  constexpr std::size_t kAhead = 4096;
+  // To the second-level cache, ahead of its use by as much as memory needs to answer.
+  constexpr std::size_t kAhead = 16384;
   Doubles sums[N];
 #pragma GCC unroll 4
   for (std::size_t r = 0; r < N; ++r) sums[r] = {_mm512_setzero_pd(), _mm512_setzero_pd()};
   for (std::size_t g = 0; g < x.groups; ++g) {
     const std::byte* codes = panel.codes + g * code_bytes(kFormat);
     for (std::size_t i = 0; i < code_bytes(kFormat); i += 64) {
-      _mm_prefetch(reinterpret_cast<const char*>(codes + kAhead + i), _MM_HINT_T0);
+      _mm_prefetch(reinterpret_cast<const char*>(codes + kAhead + i), _MM_HINT_T1);
     }
     __m512i quads[8];
     unpack<kFormat>(codes, quads);

@@ -170,7 +170,7 @@ void QuantizedMatrix::run(const ProductTask& whole, ProductKernel kernel, Thread
   // the rest to the others.
   constexpr std::size_t kManyRows = 64;
   std::size_t row_blocks = divide_up(n * whole.x->steps * 2 * kStep, kCachedBytes);
-  std::size_t wanted = divide_up(threads * 8, row_blocks);
+  std::size_t wanted = divide_up(threads * 4, row_blocks);
   if (n >= kManyRows * threads) {
     row_blocks = divide_up(row_blocks, threads) * threads;
     wanted = 4;

@@ -9,11 +9,10 @@ namespace {
 /// How long a thread spins for the next operation. A step's operations follow each other within microseconds; a pause
 /// between steps may be longer, and then the cores belong to the rest of the server.
 constexpr std::chrono::microseconds kSpin{50};
-constexpr int kPauses = 32;
+/// Looks at the tasks between two looks at the clock.
+constexpr int kLooks = 64;
 
-void pause_briefly() {
-  for (int i = 0; i < kPauses; ++i) __builtin_ia32_pause();
-}
+void pause() { __builtin_ia32_pause(); }
 
 constexpr unsigned kHalf = 32;
 std::uint32_t next(std::uint64_t ticket) { return static_cast<std::uint32_t>(ticket); }
@@ -66,8 +65,8 @@ void ThreadPool::share(std::size_t n_tasks, Call call, const void* context) {
   if (sleepers_.load() > 0) operations_.notify_all();
   take_tasks(0);
   for (int i = 0; done_.load(std::memory_order_acquire) < n_tasks; ++i) {
-    if (i < 1000) {
-      pause_briefly();
+    if (i < 32768) {
+      pause();
     } else {
       std::this_thread::yield();  // the core of a thread that has a task is taken; perhaps it needs this one
     }
@@ -80,7 +79,7 @@ void ThreadPool::work_until_stopped(std::size_t thread) {
     take_tasks(thread);
     const auto spin_end = std::chrono::steady_clock::now() + kSpin;
     do {
-      pause_briefly();
+      for (int i = 0; i < kLooks && !has_tasks(); ++i) pause();
     } while (!has_tasks() && std::chrono::steady_clock::now() < spin_end);
     if (has_tasks() || stopped_) continue;
     ++sleepers_;
