@@ -162,28 +162,40 @@ inline float greatest_of(const float* scores, std::size_t seen) {
   return _mm512_reduce_max_ps(_mm512_max_ps(most[0], most[1]));
 }
 
-/// A row's scores become weights, zero beyond what the row sees.
-void weigh(std::byte* row, std::size_t seen, std::size_t n_groups, float& most, float& total) {
+/// Weights of 32 tokens out of their scores.
+inline __m512bh weights_of(const float* scores, __m512 most) {
+  const __m512 low = exp2(_mm512_sub_ps(_mm512_load_ps(scores), most));
+  const __m512 high = exp2(_mm512_sub_ps(_mm512_load_ps(scores + 16), most));
+  return _mm512_cvtne2ps_pbh(high, low);
+}
+
+/// The first `n` of 32 lanes.
+inline __mmask32 first_lanes_of_32(std::size_t n) {
+  return static_cast<__mmask32>(n >= 32 ? 0xFFFFFFFFU : (1U << n) - 1U);
+}
+
+/// A row's scores become weights, zero beyond what the row sees; gives their sum.
+inline float weigh(std::byte* row, std::size_t seen, std::size_t n_groups, float greatest) {
   const auto* scores = reinterpret_cast<const float*>(row);
-  most = greatest_of(scores, seen);
-  const __m512 shift = _mm512_set1_ps(most);
+  const __m512 most = _mm512_set1_ps(greatest);
   const __m512bh ones = reinterpret_cast<__m512bh>(_mm512_set1_epi16(0x3F80));
   __m512 sum = _mm512_setzero_ps();
-  for (std::size_t group = 0; group < n_groups; ++group) {
-    const std::size_t t = group * kGroupTokens;
-    __m512 low = exp2(_mm512_sub_ps(_mm512_load_ps(scores + t), shift));
-    __m512 high = exp2(_mm512_sub_ps(_mm512_load_ps(scores + t + 16), shift));
-    if (t + kGroupTokens > seen) {
-      const std::size_t left = seen > t ? seen - t : 0;
-      low = _mm512_maskz_mov_ps(first_lanes(left), low);
-      high = _mm512_maskz_mov_ps(first_lanes(left > 16 ? left - 16 : 0), high);
-    }
-    // Never ahead of what is still to be read: a score takes four bytes, a weight two.
-    const __m512bh weights = _mm512_cvtne2ps_pbh(high, low);
+  std::size_t group = 0;
+  // Never ahead of what is still to be read: a score takes four bytes, a weight two.
+  for (; (group + 1) * kGroupTokens <= seen; ++group) {
+    const __m512bh weights = weights_of(scores + group * kGroupTokens, most);
     _mm512_store_si512(row + group * 64, reinterpret_cast<__m512i>(weights));
     sum = _mm512_dpbf16_ps(sum, weights, ones);
   }
-  total = _mm512_reduce_add_ps(sum);
+  for (; group < n_groups; ++group) {
+    const std::size_t before = group * kGroupTokens;
+    const __mmask32 kept = first_lanes_of_32(seen > before ? seen - before : 0);
+    const __m512bh weights = weights_of(scores + before, most);
+    const __m512i cut = _mm512_maskz_mov_epi16(kept, reinterpret_cast<__m512i>(weights));
+    _mm512_store_si512(row + group * 64, cut);
+    sum = _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(cut), ones);
+  }
+  return _mm512_reduce_add_ps(sum);
 }
 
 /// The sums of one or two tiles of rows and 16 or 32 dimensions.
@@ -240,10 +252,15 @@ void gather_part(Part& part) {
   const std::size_t seen = part.split->seen[part.first_row + part.n_rows - 1];
   part.n_groups = (seen + kGroupTokens - 1) / kGroupTokens;
   for (std::size_t group = 0; group < part.n_groups; ++group) score_group<kTiles>(part, group);
+  // In two loops, so that no row waits for its greatest score.
+  const std::uint32_t* row_seen = part.split->seen + part.first_row;
+  float* most = part.result->most + part.first_row;
+  float* total = part.result->total + part.first_row;
   for (std::size_t r = 0; r < part.n_rows; ++r) {
-    const std::size_t row = part.first_row + r;
-    weigh(part.scratch.scores + r * kRowBytes, part.split->seen[row], part.n_groups, part.result->most[row],
-          part.result->total[row]);
+    most[r] = greatest_of(reinterpret_cast<const float*>(part.scratch.scores + r * kRowBytes), row_seen[r]);
+  }
+  for (std::size_t r = 0; r < part.n_rows; ++r) {
+    total[r] = weigh(part.scratch.scores + r * kRowBytes, row_seen[r], part.n_groups, most[r]);
   }
   const std::uint16_t* values[kSplitTokens / kGroupTokens];
   for (std::size_t group = 0; group < part.n_groups; ++group) values[group] = values_of(part, group * kGroupTokens);

@@ -1,0 +1,133 @@
+// Attention as a model of 30 layers with 9 query and 3 KV heads of 64 has it.
+
+#include <benchmark/benchmark.h>
+
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "kernels/cpu/attention.h"
+#include "kernels/cpu/cpu_features.h"
+#include "kernels/cpu/rope.h"
+#include "tools/bench/kernels/limits.h"
+
+namespace headwater::bench {
+namespace {
+
+using kernels::AttentionShape;
+using kernels::KvShape;
+using kernels::SequenceRows;
+using namespace kernels::cpu;  // NOLINT
+
+constexpr KvShape kShape{30, 3, 64, 32};
+constexpr std::uint32_t kHeads = 9;
+
+ThreadPool& pool() {
+  static ThreadPool threads(std::max(1U, std::thread::hardware_concurrency()));
+  return threads;
+}
+
+/// Sequences of `length` tokens in an arena, of which the last `n_rows` are computed.
+class Case {
+ public:
+  Case(std::uint32_t n_sequences, std::uint32_t length, std::uint32_t n_rows)
+      : n_rows_(n_rows * n_sequences), qkv_(std::size_t{n_rows_} * (kHeads + 6) * 64), out_(n_rows_ * kHeads * 64) {
+    std::mt19937 random(1);
+    std::uniform_real_distribution<float> uniform(-1, 1);
+    for (float& x : qkv_) x = uniform(random);
+    const std::uint32_t blocks = (length + 31) / 32;
+    arena_ = KvArena(kShape, n_sequences * blocks);
+    const std::size_t numbers = KvArena::block_bytes(kShape) / sizeof(Bf16) * n_sequences * blocks;
+    for (std::size_t i = 0; i < numbers; ++i) arena_.head(0, 0, 0)[i] = static_cast<Bf16>(0x3C00 + i * 7919 % 0x380);
+    tables_.resize(n_sequences);
+    for (std::uint32_t s = 0; s < n_sequences; ++s) {
+      for (std::uint32_t b = 0; b < blocks; ++b) tables_[s].push_back(static_cast<std::int32_t>(b * n_sequences + s));
+      sequences_.push_back({s * n_rows, n_rows, length - n_rows, tables_[s]});
+    }
+  }
+
+  void attend(Attention& attention, std::uint32_t layer) {
+    attention.run(arena_, {layer, kHeads, 3, 64, 64}, sequences_, qkv_.data(), out_.data(), pool());
+  }
+  void store(Rotary& rotary, std::uint32_t layer) {
+    rotary.rotate_and_store(arena_, {layer, kHeads, 3, 64, 64}, sequences_, qkv_.data(), pool());
+  }
+
+ private:
+  std::uint32_t n_rows_;
+  std::vector<float> qkv_, out_;
+  KvArena arena_;
+  std::vector<std::vector<std::int32_t>> tables_;
+  std::vector<SequenceRows> sequences_;
+};
+
+bool skip_without(benchmark::State& state, AttentionPath path) {
+  if (path == AttentionPath::generic || cpu_features().amx) return false;
+  state.SkipWithError("this machine has no AMX");
+  return true;
+}
+
+benchmark::Counter rate(double per_iteration, double unit) {
+  return {per_iteration / unit, benchmark::Counter::kIsIterationInvariantRate};
+}
+/// The rate as a part of what is possible.
+benchmark::Counter part(double per_iteration, double limit) { return rate(per_iteration, limit); }
+
+/// A prompt of state.range(0) tokens, one layer.
+void prefill(benchmark::State& state, AttentionPath path) {
+  if (skip_without(state, path)) return;
+  const auto n = static_cast<std::uint32_t>(state.range(0));
+  Case prompt(1, n, n);
+  Attention attention(path);
+  for (auto _ : state) prompt.attend(attention, 0);
+  const double operations = 4.0 * 64 * kHeads * n * (n + 1) / 2;
+  static const double tiles = tile_rate(pool());
+  static const double vectors = vector_rate(pool());
+  state.counters["GFLOP/s"] = rate(operations, 1e9);
+  state.counters["of_limit"] = part(operations, path == AttentionPath::amx ? tiles : vectors);
+}
+
+/// One new token for each of state.range(0) sequences of state.range(1) tokens, all layers.
+void decode(benchmark::State& state, AttentionPath path) {
+  if (skip_without(state, path)) return;
+  const auto n = static_cast<std::uint32_t>(state.range(0));
+  const auto length = static_cast<std::uint32_t>(state.range(1));
+  Case step(n, length, 1);
+  Attention attention(path);
+  for (auto _ : state) {
+    for (std::uint32_t layer = 0; layer < kShape.n_layers; ++layer) step.attend(attention, layer);
+  }
+  const double bytes = double(n) * length * kShape.n_layers * kShape.n_kv_heads * kShape.head_dim * 2 * sizeof(Bf16);
+  state.counters["GB/s"] = rate(bytes, 1e9);
+  state.counters["of_limit"] = part(bytes, read_rate(static_cast<std::size_t>(bytes), pool()));
+}
+
+/// Rotating and storing one row for each of state.range(0) sequences, one layer.
+void rope(benchmark::State& state) {
+  Case step(static_cast<std::uint32_t>(state.range(0)), 512, 1);
+  Rotary rotary;
+  const std::vector<float> frequencies(32, 0.1F);
+  rotary.set(frequencies);
+  for (auto _ : state) step.store(rotary, 0);
+}
+
+BENCHMARK_CAPTURE(prefill, amx, AttentionPath::amx)->Arg(512)->Arg(4096)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(prefill, generic, AttentionPath::generic)
+    ->Arg(512)
+    ->Arg(4096)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(decode, amx, AttentionPath::amx)
+    ->Args({1, 4096})
+    ->Args({48, 200})
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(decode, generic, AttentionPath::generic)
+    ->Args({1, 4096})
+    ->Args({48, 200})
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK(rope)->Arg(1)->Arg(48)->UseRealTime();
+
+}  // namespace
+}  // namespace headwater::bench
