@@ -107,8 +107,8 @@ class Backend {
                          Buffer& out) = 0;
   /// out[i] = x[rows[i]]. x: [_, dim].
   virtual void gather(const Buffer& x, std::span<const std::uint32_t> rows, std::uint32_t dim, Buffer& out) = 0;
-  /// Copies the first out.size() values to the host.
-  virtual void read(const Buffer& x, std::span<float> out) = 0;
+  /// The first `n` values in the host's memory. They may be overwritten, and last until x is written again.
+  virtual std::span<float> read(Buffer& x, std::size_t n) = 0;
 };
 
 /// How products with quantised weights are computed. Weights that the file does not quantise are bfloat16 in either.

@@ -56,8 +56,9 @@ class Architecture {
   virtual void allocate_kv(std::uint32_t n_blocks, std::uint32_t block_tokens) = 0;
 
   /// Computes the rows, writes their keys and values into their sequences' blocks, and gives
-  /// logits [logit_rows, vocab]. A row's result is bit-identical whatever rows stand beside it.
-  virtual void forward(const Batch& batch, std::span<float> logits) = 0;
+  /// logits [logit_rows, vocab], which may be overwritten and last until the next call. A row's result is bit-identical
+  /// whatever rows stand beside it.
+  virtual std::span<float> forward(const Batch& batch) = 0;
 };
 
 }  // namespace headwater::model

@@ -149,7 +149,7 @@ class Llama : public Architecture {
   void allocate_kv(std::uint32_t n_blocks, std::uint32_t block_tokens) override {
     backend_->allocate_kv(kv_shape(block_tokens), n_blocks);
   }
-  void forward(const Batch& batch, std::span<float> logits) override;
+  std::span<float> forward(const Batch& batch) override;
 
  private:
   kernels::KvShape kv_shape(std::uint32_t block_tokens) const {
@@ -316,7 +316,7 @@ void Llama::feed_forward(const Layer& layer, std::uint32_t rows) {
   backend_->linear(*layer.down, *hidden_, rows, *delta_);
 }
 
-void Llama::forward(const Batch& batch, std::span<float> logits) {
+std::span<float> Llama::forward(const Batch& batch) {
   const auto rows = static_cast<std::uint32_t>(batch.tokens.size());
   const trace::Span span("forward", rows);
   make_room(rows);
@@ -330,7 +330,7 @@ void Llama::forward(const Batch& batch, std::span<float> logits) {
     const Buffer& next_norm = last ? *output_norm_ : *layers_[i + 1].attention_norm;
     add_and_norm(next_norm, rows);
   }
-  if (batch.logit_rows.empty()) return;
+  if (batch.logit_rows.empty()) return {};
   const auto n_logits = static_cast<std::uint32_t>(batch.logit_rows.size());
   const std::size_t wanted = std::size_t{backend_->padded_rows(n_logits)} * shape().vocab_size;
   if (wanted > logits_room_) {
@@ -340,7 +340,7 @@ void Llama::forward(const Batch& batch, std::span<float> logits) {
   const trace::Span logits_span("logits", n_logits);
   backend_->gather(*normed_, batch.logit_rows, shape().embedding_dim, *picked_);
   backend_->linear(*output_, *picked_, n_logits, *logits_);
-  backend_->read(*logits_, logits.first(std::size_t{n_logits} * shape().vocab_size));
+  return backend_->read(*logits_, std::size_t{n_logits} * shape().vocab_size);
 }
 
 }  // namespace

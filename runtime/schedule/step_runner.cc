@@ -116,12 +116,11 @@ void StepRunner::compute(const std::vector<StepEntry>& entries, std::vector<Entr
     const std::size_t n = std::min(wanted_.size() - done, std::max(kLogitRows, entries.size()));
     std::vector<std::uint32_t> logit_rows;
     for (std::size_t i = done; i < done + n; ++i) logit_rows.push_back(wanted_[i].row);
-    if (logits_.size() < n * vocab) logits_.resize(n * vocab);
-    model_.forward({tokens_, rows_, logit_rows}, {logits_.data(), n * vocab});
+    const std::span<float> logits = model_.forward({tokens_, rows_, logit_rows});
     const trace::Span span("sample", n);
     for (std::size_t i = 0; i < n; ++i) {
       const Wanted& wanted = wanted_[done + i];
-      choose(wanted, {logits_.data() + i * vocab, vocab}, outcomes[wanted.entry]);
+      choose(wanted, logits.subspan(i * vocab, vocab), outcomes[wanted.entry]);
     }
     done += n;
   } while (done < wanted_.size());

@@ -60,7 +60,6 @@ class StepRunner {
   std::vector<TokenId> tokens_;
   std::vector<model::BatchSequence> rows_;
   std::vector<Wanted> wanted_;
-  std::vector<float> logits_;
 };
 
 }  // namespace headwater::schedule

@@ -30,14 +30,15 @@ class Tiny {
 
   /// Logits after `tokens`, in chunks.
   std::vector<float> after(const std::vector<TokenId>& tokens, std::size_t chunk = 1000) {
-    std::vector<float> logits(shape().vocab_size);
+    std::vector<float> logits;
     for (std::size_t at = 0; at < tokens.size(); at += chunk) {
       const std::size_t n = std::min(chunk, tokens.size() - at);
       const BatchSequence sequence{0, std::uint32_t(n), std::uint32_t(at), table_};
       const auto last = static_cast<std::uint32_t>(n - 1);
       std::vector<std::uint32_t> rows;
       if (at + n == tokens.size()) rows.push_back(last);
-      model_->forward({{tokens.data() + at, n}, {&sequence, 1}, rows}, logits);
+      const std::span<float> got = model_->forward({{tokens.data() + at, n}, {&sequence, 1}, rows});
+      logits.assign(got.begin(), got.end());
     }
     return logits;
   }

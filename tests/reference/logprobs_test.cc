@@ -51,9 +51,8 @@ class Passes {
       for (std::uint32_t row : part.rows) logit_rows.push_back(first + row);
       tokens.insert(tokens.end(), part.tokens.begin(), part.tokens.end());
     }
-    std::vector<float> logits(logit_rows.size() * vocab());
-    model_->forward({tokens, sequences, logit_rows}, logits);
-    return logits;
+    const std::span<float> logits = model_->forward({tokens, sequences, logit_rows});
+    return {logits.begin(), logits.end()};
   }
 
   /// Logits after `tokens`, computed in chunks.

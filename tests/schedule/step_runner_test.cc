@@ -102,11 +102,12 @@ TEST_F(StepRunnerTest, ThrowsForAPlanThatDoesNotFit) {
 class BrokenModel : public FakeModel {
  public:
   using FakeModel::FakeModel;
-  void forward(const model::Batch& batch, std::span<float> logits) override {
-    FakeModel::forward(batch, logits);
+  std::span<float> forward(const model::Batch& batch) override {
+    const std::span<float> logits = FakeModel::forward(batch);
     for (std::size_t i = 0; i < batch.logit_rows.size(); ++i) {
       if (batch.tokens[batch.logit_rows[i]] == 1) logits[i * kVocab] = std::numeric_limits<float>::quiet_NaN();
     }
+    return logits;
   }
 };
 

@@ -33,7 +33,7 @@ void FakeModel::allocate_kv(std::uint32_t n_blocks, std::uint32_t block_tokens) 
   arena_.assign(std::size_t{n_blocks} * block_tokens, -1);
 }
 
-void FakeModel::forward(const model::Batch& batch, std::span<float> logits) {
+std::span<float> FakeModel::forward(const model::Batch& batch) {
   if (throw_next.exchange(false)) throw std::runtime_error("the fake model was told to fail");
   if (delay_us > 0) std::this_thread::sleep_for(std::chrono::microseconds(delay_us));
   rows += batch.tokens.size();
@@ -45,7 +45,7 @@ void FakeModel::forward(const model::Batch& batch, std::span<float> logits) {
       arena_.at(block * block_tokens_ + position % block_tokens_) = batch.tokens[sequence.first_row + i];
     }
   }
-  std::fill(logits.begin(), logits.end(), 0.0F);
+  logits_.assign(batch.logit_rows.size() * shape_.vocab_size, 0.0F);
   std::size_t out = 0;
   for (const auto& sequence : batch.sequences) {
     std::uint64_t hash = kSeed;
@@ -55,11 +55,12 @@ void FakeModel::forward(const model::Batch& batch, std::span<float> logits) {
       if (position < sequence.first_position) continue;
       const std::uint32_t row = sequence.first_row + position - sequence.first_position;
       if (out < batch.logit_rows.size() && batch.logit_rows[out] == row) {
-        logits[out * shape_.vocab_size + static_cast<std::size_t>(letter(hash))] = 20.0F;
+        logits_[out * shape_.vocab_size + static_cast<std::size_t>(letter(hash))] = 20.0F;
         ++out;
       }
     }
   }
+  return logits_;
 }
 
 TokenId FakeModel::next(std::span<const TokenId> tokens) {

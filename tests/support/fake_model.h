@@ -18,7 +18,7 @@ class FakeModel : public model::Architecture {
   const model::ModelShape& shape() const override { return shape_; }
   std::uint64_t kv_block_bytes(std::uint32_t block_tokens) const override { return block_tokens * sizeof(TokenId); }
   void allocate_kv(std::uint32_t n_blocks, std::uint32_t block_tokens) override;
-  void forward(const model::Batch& batch, std::span<float> logits) override;
+  std::span<float> forward(const model::Batch& batch) override;
 
   /// The token after `tokens`: a lower-case letter of the tiny model's byte vocabulary.
   static TokenId next(std::span<const TokenId> tokens);
@@ -33,6 +33,7 @@ class FakeModel : public model::Architecture {
   model::ModelShape shape_;
   std::uint32_t block_tokens_ = 0;
   std::vector<TokenId> arena_;  ///< [block, block_tokens]
+  std::vector<float> logits_;
 };
 
 }  // namespace headwater::test

@@ -34,7 +34,7 @@ struct Options {
 class Bench {
  public:
   Bench(model::Architecture& model, std::uint32_t batch, std::uint32_t context, std::uint32_t chunk)
-      : model_(model), batch_(batch), context_(context), chunk_(chunk), logits_(std::size_t{batch} * vocab()) {
+      : model_(model), batch_(batch), context_(context), chunk_(chunk) {
     const std::uint32_t blocks = (context + kDecodeSteps + kBlockTokens) / kBlockTokens;
     model_.allocate_kv(batch * blocks, kBlockTokens);
     for (std::uint32_t s = 0; s < batch; ++s) {
@@ -54,7 +54,7 @@ class Bench {
         const model::BatchSequence rows[] = {{0, n, at, tables_[s]}};
         const std::uint32_t last[] = {n - 1};
         const bool whole = at + n == context_;
-        model_.forward({tokens, rows, {last, whole ? 1U : 0U}}, logits_);
+        model_.forward({tokens, rows, {last, whole ? 1U : 0U}});
       }
     }
     return rate(std::uint64_t{batch_} * context_, began);
@@ -72,7 +72,7 @@ class Bench {
         rows.push_back({s, 1, context_ + step, tables_[s]});
         wanted.push_back(s);
       }
-      model_.forward({tokens, rows, wanted}, logits_);
+      model_.forward({tokens, rows, wanted});
     }
     return rate(std::uint64_t{batch_} * kDecodeSteps, began);
   }
@@ -89,7 +89,6 @@ class Bench {
 
   model::Architecture& model_;
   std::uint32_t batch_, context_, chunk_;
-  std::vector<float> logits_;
   std::vector<std::vector<std::int32_t>> tables_;
 };
 
