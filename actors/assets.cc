@@ -115,6 +115,7 @@ Result<std::shared_ptr<const Assets>> load_assets(const topology::Topology& topo
   if (!architecture) return architecture.error();
   assets->architecture = std::move(*architecture);
   assets->model_digest = (*file)->digest();
+  (*file)->release_pages();  // the weights have been copied into the layout that is computed with
   assets->clock = [] { return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count(); };
 
   assets->info.name = served_name(topology.model);

@@ -76,6 +76,8 @@ GgufFile::~GgufFile() {
   if (map_ != nullptr) munmap(const_cast<std::byte*>(map_), size_);
 }
 
+void GgufFile::release_pages() const { madvise(const_cast<std::byte*>(map_), size_, MADV_DONTNEED); }
+
 const GgufValue* GgufFile::find(std::string_view key) const {
   const auto found = index_->metadata.find(key);
   return found == index_->metadata.end() ? nullptr : &metadata_[found->second].second;

@@ -68,6 +68,9 @@ class GgufFile {
   /// SHA-256 of the whole file; computed once, on first use.
   const std::array<std::uint8_t, 32>& digest() const;
 
+  /// Takes the file out of this process's memory; what is read again comes from the system's page cache.
+  void release_pages() const;
+
  private:
   GgufFile();
   void parse();
