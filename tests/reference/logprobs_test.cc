@@ -20,9 +20,9 @@ constexpr std::uint32_t kBlockTokens = 32;
 /// Runs sequences through the model, each in blocks of its own.
 class Passes {
  public:
-  explicit Passes(std::uint32_t threads) {
+  Passes(std::uint32_t threads, kernels::Precision precision) {
     auto file = GgufFile::open(test::real_model());
-    auto loaded = Architecture::load(*file, kernels::make_cpu_backend(threads));
+    auto loaded = Architecture::load(*file, kernels::make_cpu_backend(threads, precision));
     model_ = std::move(loaded).value();
     model_->allocate_kv(1024, kBlockTokens);
   }
@@ -82,7 +82,7 @@ std::vector<nlohmann::json> records() {
   return found;
 }
 
-class ReferenceModel : public testing::Test {
+class ReferenceModel : public testing::TestWithParam<kernels::Precision> {
  protected:
   void SetUp() override {
     if (test::real_model().empty() || test::reference_dir().empty()) {
@@ -91,8 +91,8 @@ class ReferenceModel : public testing::Test {
   }
 };
 
-TEST_F(ReferenceModel, LogProbabilitiesAndGreedyChoicesAreThoseOfFloat32) {
-  Passes passes(0);
+TEST_P(ReferenceModel, LogProbabilitiesAndGreedyChoicesAreThoseOfFloat32) {
+  Passes passes(0, GetParam());
   double difference = 0;
   std::size_t compared = 0;
   std::size_t steps = 0;
@@ -144,12 +144,12 @@ TEST_F(ReferenceModel, LogProbabilitiesAndGreedyChoicesAreThoseOfFloat32) {
   std::cout << "top-10 log-probabilities: mean absolute difference " << difference << " over " << compared << "\n"
             << "greedy steps with a margin of at least 0.3: " << agreed << " of " << steps << " agree\n"
             << "mean negative log-likelihood: greatest difference " << nll_difference << "\n";
-  EXPECT_LE(difference, 0.05);
+  EXPECT_LE(difference, GetParam() == kernels::Precision::exact ? 0.025 : 0.04);
   EXPECT_LE(nll_difference, 0.03);
 }
 
-TEST_F(ReferenceModel, LogitsAreBitIdenticalAloneInABatchInAnyChunkAndOnAnyThreads) {
-  Passes passes(2);
+TEST_P(ReferenceModel, LogitsAreBitIdenticalAloneInABatchInAnyChunkAndOnAnyThreads) {
+  Passes passes(2, GetParam());
   std::vector<std::vector<TokenId>> prompts;
   for (const auto& record : records()) {
     auto ids = record.at("ids").get<std::vector<TokenId>>();
@@ -183,11 +183,15 @@ TEST_F(ReferenceModel, LogitsAreBitIdenticalAloneInABatchInAnyChunkAndOnAnyThrea
       EXPECT_EQ(row, alone[i]) << "prompt " << i << " in a batch of " << size;
     }
   }
-  Passes one_thread(1);
+  Passes one_thread(1, GetParam());
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     EXPECT_EQ(one_thread.after(prompts[i], 512), alone[i]) << "prompt " << i << " on one thread";
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Precisions, ReferenceModel,
+                         testing::Values(kernels::Precision::fast, kernels::Precision::exact),
+                         [](const auto& info) { return info.param == kernels::Precision::fast ? "Fast" : "Exact"; });
 
 }  // namespace
 }  // namespace headwater::model
