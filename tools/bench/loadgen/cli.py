@@ -169,6 +169,7 @@ async def run(args: argparse.Namespace) -> tuple[driver.Run, str]:
             return await work.open(sessions, args.rate, args.seed, args.max_in_flight), model
         return await work.closed(sessions, args.clients or 8), model
     finally:
+        gc.enable()
         client.close()
 
 

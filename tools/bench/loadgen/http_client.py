@@ -49,6 +49,7 @@ class BodyReader:
         length = headers.get(b"content-length")
         self._left = int(length) if length is not None and not self._chunked else None
         self._buffer = b""
+        self.ends_with_connection = self._left is None and not self._chunked
         self.done = self._left == 0
 
     def feed(self, data: bytes) -> bytes:
@@ -130,8 +131,8 @@ class Connection(asyncio.Protocol):
         self._transport = transport
 
     def connection_lost(self, exception: Exception | None) -> None:
-        if self._body is not None and not self._body.done and self._body._left is None and not self._body._chunked:
-            self._finish()  # a body without a length ends with the connection
+        if self._body is not None and self._body.ends_with_connection:
+            self._finish()
         else:
             self._finish("connection closed early")
 
