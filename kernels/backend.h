@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 
@@ -109,6 +110,8 @@ class Backend {
   virtual void gather(const Buffer& x, std::span<const std::uint32_t> rows, std::uint32_t dim, Buffer& out) = 0;
   /// The first `n` values in the host's memory. They may be overwritten, and last until x is written again.
   virtual std::span<float> read(Buffer& x, std::size_t n) = 0;
+  /// Runs work(0) … work(n - 1) on the host, side by side where it has threads to spare; they must not throw.
+  virtual void run_on_host(std::size_t n, const std::function<void(std::size_t)>& work) = 0;
 };
 
 /// How products with quantised weights are computed. Weights that the file does not quantise are bfloat16 in either.

@@ -147,6 +147,7 @@ class CpuBackend : public Backend {
     }
   }
 
+  void run_on_host(std::size_t n, const std::function<void(std::size_t)>& work) override { pool_.run(n, work); }
   std::span<float> read(Buffer& x, std::size_t n) override { return {data(x), n}; }
 
  private:

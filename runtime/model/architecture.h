@@ -3,6 +3,7 @@
 // GGUF file. The next architecture needs an entry in architecture.cc and a file of its own.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -59,6 +60,9 @@ class Architecture {
   /// logits [logit_rows, vocab], which may be overwritten and last until the next call. A row's result is bit-identical
   /// whatever rows stand beside it.
   virtual std::span<float> forward(const Batch& batch) = 0;
+
+  /// Runs work(0) … work(n - 1) on the threads that compute; they must not throw.
+  virtual void run_on_host(std::size_t n, const std::function<void(std::size_t)>& work) = 0;
 };
 
 }  // namespace headwater::model

@@ -150,6 +150,9 @@ class Llama : public Architecture {
     backend_->allocate_kv(kv_shape(block_tokens), n_blocks);
   }
   std::span<float> forward(const Batch& batch) override;
+  void run_on_host(std::size_t n, const std::function<void(std::size_t)>& work) override {
+    backend_->run_on_host(n, work);
+  }
 
  private:
   kernels::KvShape kv_shape(std::uint32_t block_tokens) const {

@@ -1,6 +1,7 @@
 #include "schedule/step_runner.h"
 
 #include <algorithm>
+#include <exception>
 #include <stdexcept>
 #include <string>
 
@@ -110,21 +111,40 @@ void StepRunner::lay_out(const std::vector<StepEntry>& entries) {
 void StepRunner::compute(const std::vector<StepEntry>& entries, std::vector<EntryResult>& outcomes) {
   // The logits of one pass are bounded. Should more rows be wanted, the pass is repeated for the rest: it writes the
   // same keys and values again. Only scored prompts come to that.
-  const std::size_t vocab = model_.shape().vocab_size;
   std::size_t done = 0;
   do {
     const std::size_t n = std::min(wanted_.size() - done, std::max(kLogitRows, entries.size()));
     std::vector<std::uint32_t> logit_rows;
     for (std::size_t i = done; i < done + n; ++i) logit_rows.push_back(wanted_[i].row);
     const std::span<float> logits = model_.forward({tokens_, rows_, logit_rows});
-    const trace::Span span("sample", n);
-    for (std::size_t i = 0; i < n; ++i) {
-      const Wanted& wanted = wanted_[done + i];
-      choose(wanted, logits.subspan(i * vocab, vocab), outcomes[wanted.entry]);
-    }
+    choose_all({wanted_.data() + done, n}, logits, outcomes);
     done += n;
   } while (done < wanted_.size());
   for (std::size_t i = 0; i < entries.size(); ++i) finish_scoring(entries[i], outcomes[i]);
+}
+
+void StepRunner::choose_all(std::span<const Wanted> wanted, std::span<float> logits,
+                            std::vector<EntryResult>& outcomes) {
+  const trace::Span span("sample", wanted.size());
+  const std::size_t vocab = model_.shape().vocab_size;
+  std::vector<std::size_t> firsts;  // of each entry's rows, which stand together and go in order
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    if (i == 0 || wanted[i].entry != wanted[i - 1].entry) firsts.push_back(i);
+  }
+  std::vector<std::exception_ptr> failures(firsts.size());
+  model_.run_on_host(firsts.size(), [&](std::size_t task) {
+    try {
+      const std::size_t end = task + 1 < firsts.size() ? firsts[task + 1] : wanted.size();
+      for (std::size_t i = firsts[task]; i < end; ++i) {
+        choose(wanted[i], logits.subspan(i * vocab, vocab), outcomes[wanted[i].entry]);
+      }
+    } catch (...) {
+      failures[task] = std::current_exception();
+    }
+  });
+  for (const std::exception_ptr& failure : failures) {
+    if (failure != nullptr) std::rethrow_exception(failure);
+  }
 }
 
 void StepRunner::choose(const Wanted& wanted, std::span<float> logits, EntryResult& outcome) {

@@ -47,6 +47,8 @@ class StepRunner {
   Sequence& at(RequestId id);
   void lay_out(const std::vector<StepEntry>& entries);
   void compute(const std::vector<StepEntry>& entries, std::vector<EntryResult>& outcomes);
+  /// Chooses what follows each row; the sequences side by side.
+  void choose_all(std::span<const Wanted> wanted, std::span<float> logits, std::vector<EntryResult>& outcomes);
   void choose(const Wanted& wanted, std::span<float> logits, EntryResult& outcome);
   void finish_scoring(const StepEntry& entry, EntryResult& outcome);
 

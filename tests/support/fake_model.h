@@ -19,6 +19,9 @@ class FakeModel : public model::Architecture {
   std::uint64_t kv_block_bytes(std::uint32_t block_tokens) const override { return block_tokens * sizeof(TokenId); }
   void allocate_kv(std::uint32_t n_blocks, std::uint32_t block_tokens) override;
   std::span<float> forward(const model::Batch& batch) override;
+  void run_on_host(std::size_t n, const std::function<void(std::size_t)>& work) override {
+    for (std::size_t i = 0; i < n; ++i) work(i);
+  }
 
   /// The token after `tokens`: a lower-case letter of the tiny model's byte vocabulary.
   static TokenId next(std::span<const TokenId> tokens);
