@@ -4,8 +4,8 @@
 #include <atomic>
 #include <bit>
 #include <cmath>
-#include <limits>
 #include <numbers>
+#include <stdexcept>
 
 #include "kernels/cpu/cpu_features.h"
 
@@ -35,6 +35,10 @@ Gathered gathered_at(float* memory) { return {memory, memory + kMaxRows, memory 
 AttentionPath best_attention_path(const KvShape& shape) {
   const bool fits = shape.head_dim % 16 == 0 && shape.block_tokens % 32 == 0;
   return fits && cpu_features().amx ? AttentionPath::amx : AttentionPath::generic;
+}
+
+Attention::Attention(AttentionPath path) : kernel_(path == AttentionPath::amx ? kAmxAttention : kGenericAttention) {
+  if (path == AttentionPath::amx && !cpu_features().amx) throw std::logic_error("this machine has no AMX");
 }
 
 float query_scale(std::uint32_t head_dim) {

@@ -23,7 +23,8 @@ float query_scale(std::uint32_t head_dim);
 
 class Attention {
  public:
-  explicit Attention(AttentionPath path) : kernel_(path == AttentionPath::amx ? kAmxAttention : kGenericAttention) {}
+  /// Throws std::logic_error for a path that this machine does not have.
+  explicit Attention(AttentionPath path);
 
   /// qkv: [rows, n_heads + 2 * n_kv_heads, head_dim], queries rotated and scaled; out: [rows, n_heads * head_dim]. The
   /// arena holds the keys and values of all rows. Every row's query sees its own token and those before it.

@@ -234,21 +234,28 @@ void Merge(const Gathered& into, const Gathered& later, std::size_t first_row, s
            std::size_t head_dim) {
   const Floats d;
   const std::size_t lanes = hn::Lanes(d);
-  const hn::CappedTag<float, 1> one;
+  HWY_ALIGN float mine[kMaxRows];
+  HWY_ALIGN float others[kMaxRows];
+  for (std::size_t row = first_row / lanes * lanes; row < end_row; row += lanes) {
+    const auto most = hn::LoadU(d, into.most + row);
+    const auto later_most = hn::LoadU(d, later.most + row);
+    const auto greatest = hn::IfThenElse(hn::Gt(most, later_most), most, later_most);
+    hn::Store(Exp2(d, hn::Sub(most, greatest)), d, mine + row);
+    hn::Store(Exp2(d, hn::Sub(later_most, greatest)), d, others + row);
+  }
   for (std::size_t row = first_row; row < end_row; ++row) {
-    const float most = into.most[row] > later.most[row] ? into.most[row] : later.most[row];
-    const float mine = hn::GetLane(Exp2(one, hn::Set(one, into.most[row] - most)));
-    const float other = hn::GetLane(Exp2(one, hn::Set(one, later.most[row] - most)));
-    into.most[row] = most;
-    into.total[row] = into.total[row] * mine + later.total[row] * other;
+    into.most[row] = into.most[row] > later.most[row] ? into.most[row] : later.most[row];
+    into.total[row] = into.total[row] * mine[row] + later.total[row] * others[row];
+    const auto scale = hn::Set(d, mine[row]);
+    const auto other_scale = hn::Set(d, others[row]);
     float* sums = into.sums + row * head_dim;
     const float* more = later.sums + row * head_dim;
     std::size_t i = 0;
     for (; i + lanes <= head_dim; i += lanes) {
-      const auto scaled = hn::Mul(hn::LoadU(d, sums + i), hn::Set(d, mine));
-      hn::StoreU(hn::MulAdd(hn::LoadU(d, more + i), hn::Set(d, other), scaled), d, sums + i);
+      const auto scaled = hn::Mul(hn::LoadU(d, sums + i), scale);
+      hn::StoreU(hn::MulAdd(hn::LoadU(d, more + i), other_scale, scaled), d, sums + i);
     }
-    for (; i < head_dim; ++i) sums[i] = sums[i] * mine + more[i] * other;
+    for (; i < head_dim; ++i) sums[i] = sums[i] * mine[row] + more[i] * others[row];
   }
 }
 

@@ -36,7 +36,7 @@ struct Split {
 
 /// What rows have gathered from one split or several.
 struct Gathered {
-  float* most = nullptr;   ///< [n_rows]: the greatest score
+  float* most = nullptr;   ///< [kMaxRows], of which n_rows are used: the greatest score
   float* total = nullptr;  ///< [n_rows]: the sum of the weights
   float* sums = nullptr;   ///< [stored_rows(n_rows), head_dim]: the sum of values by weight
 };

@@ -189,8 +189,8 @@ TEST_P(AttentionTest, AgreesWithItsReferenceForEveryShapeOfHeadsAndBlocks) {
     for (std::uint32_t block_tokens : {8U, 16U, 32U, 64U, 256U, 2U}) {
       if (!GetParam().takes(dim, block_tokens)) continue;
       for (const auto& [n_heads, n_kv_heads] : heads) {
-        const World world(n_heads, n_kv_heads, dim, block_tokens, {1, 37, 263});
-        expect_right(world, {{0, 0, 1}, {1, 0, 37}, {2, 262, 1}, {2, 251, 11}},
+        const World world(n_heads, n_kv_heads, dim, block_tokens, {1, 23, 260});
+        expect_right(world, {{0, 0, 1}, {1, 0, 23}, {2, 259, 1}, {2, 253, 5}},
                      std::to_string(dim) + " in blocks of " + std::to_string(block_tokens) + ", heads " +
                          std::to_string(n_heads) + "/" + std::to_string(n_kv_heads));
       }
@@ -271,6 +271,11 @@ TEST(BestAttentionPath, IsTheGenericOneForShapesThatTilesCannotTake) {
   EXPECT_EQ(best_attention_path({1, 1, 64, 16}), AttentionPath::generic);
   EXPECT_EQ(best_attention_path({1, 1, 72, 32}), AttentionPath::generic);
   EXPECT_EQ(best_attention_path({1, 1, 80, 32}), cpu_features().amx ? AttentionPath::amx : AttentionPath::generic);
+}
+
+TEST(Attention, RefusesAPathThatThisMachineDoesNotHave) {
+  if (cpu_features().amx) GTEST_SKIP() << "this machine has all";
+  EXPECT_THROW(Attention(AttentionPath::amx), std::logic_error);
 }
 
 TEST(KvArena, RefusesShapesThatItsPairsCannotHold) {
