@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <ostream>
 #include <random>
 #include <stdexcept>
 #include <string>
@@ -146,6 +147,8 @@ struct Way {
   /// Weights of bfloat16 are off by 1/512 at most, each in its own way.
   float tolerance() const { return path == AttentionPath::generic ? 2e-5F : 4e-3F; }
 };
+
+void PrintTo(const Way& way, std::ostream* out) { *out << way.name; }
 
 std::vector<Way> ways() {
   std::vector<Way> all;
