@@ -22,6 +22,7 @@ void configure_whole_tiles() {
     config.row_bytes[tile] = 64;
     config.rows[tile] = kTileRows;
   }
+  asm volatile("" ::"r"(&config) : "memory");  // GCC takes only its first bytes to be read
   _tile_loadconfig(&config);
 }
 
@@ -49,7 +50,7 @@ inline void expand_quad(__m512i codes, __m512i factor, __m512i offset, std::byte
 
 template <PanelFormat kFormat>
 void expand_group(const PanelView& panel, std::size_t group, std::byte* tile) {
-  constexpr std::size_t kAhead = 4096;
+  constexpr std::size_t kAhead = 16384;
   const std::byte* codes = panel.codes + group * code_bytes(kFormat);
   const __m512i factor = load_twice(panel.factors + group * kPanel);
   __m512i offset;
@@ -57,7 +58,7 @@ void expand_group(const PanelView& panel, std::size_t group, std::byte* tile) {
   if constexpr (kFormat == PanelFormat::nibbles_minus_8) offset = _mm512_mullo_epi16(factor, _mm512_set1_epi16(-8));
   if constexpr (kFormat == PanelFormat::bytes_minus_128) offset = _mm512_mullo_epi16(factor, _mm512_set1_epi16(-128));
   for (std::size_t i = 0; i < code_bytes(kFormat); i += 64) {
-    _mm_prefetch(reinterpret_cast<const char*>(codes + kAhead + i), _MM_HINT_T0);
+    _mm_prefetch(reinterpret_cast<const char*>(codes + kAhead + i), _MM_HINT_T1);
   }
   if constexpr (kFormat == PanelFormat::bytes_minus_128) {
     for (int i = 0; i < 8; ++i) expand_quad(_mm512_load_si512(codes + 64 * i), factor, offset, tile + 64 * i);
@@ -76,6 +77,8 @@ template <PanelFormat kFormat>
 void expand(const PanelView& panel, std::size_t groups, std::size_t first_step, std::size_t end_step,
             std::byte* tiles) {
   for (std::size_t step = first_step; step < end_step; ++step, tiles += 2 * kTileBytes) {
+    // Without work the tile unit falls asleep within half a microsecond, and takes as long to wake.
+    if (step % 2 == 1) _tile_dpbssd(7, 3, 5);
     expand_group<kFormat>(panel, 2 * step, tiles);
     if (2 * step + 1 < groups) {
       expand_group<kFormat>(panel, 2 * step + 1, tiles + kTileBytes / 2);

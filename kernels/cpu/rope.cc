@@ -50,7 +50,7 @@ std::size_t Rotary::plan(std::span<const SequenceRows> sequences) {
 
 void Rotary::rotate_and_store(const KvArena& arena, const AttentionShape& shape,
                               std::span<const SequenceRows> sequences, float* qkv, ThreadPool& pool) {
-  constexpr std::size_t kTaskRows = 16;  // fewer are quicker done than shared
+  constexpr std::size_t kTaskRows = 4;  // fewer are quicker done than shared
   const std::size_t rows = plan(sequences);
   const std::size_t pairs = shape.rope_dim / 2;
   const std::size_t block_tokens = arena.shape().block_tokens;
