@@ -116,7 +116,7 @@ class Backend {
 
 /// How products with quantised weights are computed. Weights that the file does not quantise are bfloat16 in either.
 enum class Precision : std::uint8_t {
-  fast,   ///< weights as the file has them, activations rounded to 12 bits for each 32 of them
+  fast,   ///< weights as the file has them, activations rounded to 16 bits, with one scale for a row
   exact,  ///< weights expanded, and both bfloat16, or float32 where the processor has no bfloat16 products
 };
 
