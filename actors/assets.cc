@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <fstream>
 #include <limits>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "kernels/backend.h"
@@ -42,20 +44,23 @@ Result<std::shared_ptr<const model::ChatTemplate>> find_template(const topology:
   return recognised;
 }
 
-kernels::Precision precision(const topology::Topology& topology) {
+/// An argument of the executor, if it has one of that name: another implementation may not.
+template <class Value>
+std::optional<Value> executor_argument(const topology::Topology& topology, const std::string& name) {
   const topology::Stage* executor = topology.find_kind("executor");
-  const bool exact = executor != nullptr && executor->text("precision") == "exact";
+  if (executor == nullptr) return std::nullopt;
+  const auto found = executor->args.find(name);
+  return found == executor->args.end() ? std::nullopt : std::optional(std::get<Value>(found->second));
+}
+
+kernels::Precision precision(const topology::Topology& topology) {
+  const bool exact = executor_argument<std::string>(topology, "precision") == "exact";
   return exact ? kernels::Precision::exact : kernels::Precision::fast;
 }
 
 std::uint32_t compute_threads(const topology::Topology& topology) {
-  if (const topology::Stage* executor = topology.find_kind("executor"); executor != nullptr) {
-    if (const auto threads = executor->args.find("threads"); threads != executor->args.end()) {
-      if (const auto count = std::get<std::int64_t>(threads->second); count > 0)
-        return static_cast<std::uint32_t>(count);
-    }
-  }
-  return topology.threads;
+  const std::int64_t threads = executor_argument<std::int64_t>(topology, "threads").value_or(0);
+  return threads > 0 ? static_cast<std::uint32_t>(threads) : topology.threads;
 }
 
 }  // namespace
