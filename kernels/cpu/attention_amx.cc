@@ -7,6 +7,7 @@
 #include <immintrin.h>
 
 #include "kernels/cpu/attention_kernel.h"
+#include "kernels/cpu/tile_config.h"
 
 namespace headwater::kernels::cpu {
 namespace {
@@ -18,25 +19,14 @@ constexpr std::size_t kStepDims = 32;     // of keys: the depth of a tile; of va
 /// Scores of a row, and a cache line more, so that the rows of a tile lie in different sets of the cache.
 constexpr std::size_t kRowBytes = kSplitTokens * sizeof(float) + 64;
 
-struct alignas(64) TileConfig {
-  std::uint8_t palette = 1;
-  std::uint8_t start_row = 0;
-  std::uint8_t reserved[14] = {};
-  std::uint16_t row_bytes[16] = {};
-  std::uint8_t rows[16] = {};
-};
-
 /// The compiler does not know what memory tile instructions read.
 inline void finish_stores() { asm volatile("" ::: "memory"); }
 
 // Tiles 0 … 3 are results, 4 and 5 rows of the left factor, 6 and 7 come from the arena.
 void configure(std::size_t rows) {
-  TileConfig config;
-  for (int tile = 0; tile < 8; ++tile) {
-    config.row_bytes[tile] = 64;
-    config.rows[tile] = static_cast<std::uint8_t>(tile < 6 ? rows : kTileRows);
-  }
-  asm volatile("" ::"r"(&config) : "memory");  // GCC takes it to read 8 bytes of the 64
+  TileConfig config = kWholeTiles;
+  for (int tile = 0; tile < 6; ++tile) config.rows[tile] = static_cast<std::uint8_t>(rows);
+  asm volatile("" ::"r"(&config) : "memory");
   _tile_loadconfig(&config);
 }
 

@@ -128,8 +128,9 @@ class CpuBackend : public Backend {
     const std::size_t room = std::size_t{cpu::padded_rows(rows)} * weight.rows();
     if (gate_up_ == nullptr || gate_up_->size() < room) gate_up_ = std::make_unique<CpuBuffer>(room);
     linear(weight, x, rows, *gate_up_);
-    for_rows(rows,
-             [&](std::size_t r) { cpu::silu_mul(gate_up_->data() + r * 2 * dim, 1, dim, data(out) + r * dim, dim); });
+    pool_.run_rows(rows, [&](std::size_t first, std::size_t end) {
+      cpu::silu_mul(gate_up_->data() + first * 2 * dim, end - first, dim, data(out) + first * dim, dim);
+    });
   }
 
   void rope_and_store(const AttentionShape& shape, std::span<const SequenceRows> sequences, Buffer& qkv) override {
@@ -151,13 +152,10 @@ class CpuBackend : public Backend {
   std::span<float> read(Buffer& x, std::size_t n) override { return {data(x), n}; }
 
  private:
-  /// Rows in tasks that are worth handing out; a few are quicker done than shared.
   template <class Work>
   void for_rows(std::size_t rows, const Work& work) {
-    constexpr std::size_t kTaskRows = 4;
-    pool_.run((rows + kTaskRows - 1) / kTaskRows, [&](std::size_t task) {
-      const std::size_t end = std::min(rows, (task + 1) * kTaskRows);
-      for (std::size_t r = task * kTaskRows; r < end; ++r) work(r);
+    pool_.run_rows(rows, [&](std::size_t first, std::size_t end) {
+      for (std::size_t r = first; r < end; ++r) work(r);
     });
   }
 

@@ -108,6 +108,23 @@ inline constexpr std::size_t kExpandedBytes = kExpandedSteps * kStep * kPanel * 
   return gate_up_place(rows) + rows * 2 * kPanel * sizeof(float);
 }
 
+template <PanelFormat kFormat>
+struct FormatConstant {
+  static constexpr PanelFormat value = kFormat;
+};
+/// Calls work with the format as a constant: work(format), of which format.value is a PanelFormat.
+template <class Work>
+[[gnu::always_inline]] inline void with_format(PanelFormat format, const Work& work) {
+  switch (format) {
+    case PanelFormat::nibbles:
+      return work(FormatConstant<PanelFormat::nibbles>());
+    case PanelFormat::nibbles_minus_8:
+      return work(FormatConstant<PanelFormat::nibbles_minus_8>());
+    case PanelFormat::bytes_minus_128:
+      return work(FormatConstant<PanelFormat::bytes_minus_128>());
+  }
+}
+
 using ProductKernel = void (*)(const ProductTask& task);
 
 // Each needs the instruction set in its name.

@@ -4,25 +4,14 @@
 #include <immintrin.h>
 
 #include "kernels/cpu/product.h"
+#include "kernels/cpu/tile_config.h"
 
 namespace headwater::kernels::cpu {
 namespace {
 
-struct alignas(64) TileConfig {
-  std::uint8_t palette = 1;
-  std::uint8_t start_row = 0;
-  std::uint8_t reserved[14] = {};
-  std::uint16_t row_bytes[16] = {};
-  std::uint8_t rows[16] = {};
-};
-
 void configure_whole_tiles() {
-  TileConfig config;
-  for (int tile = 0; tile < 8; ++tile) {
-    config.row_bytes[tile] = 64;
-    config.rows[tile] = kTileRows;
-  }
-  asm volatile("" ::"r"(&config) : "memory");  // GCC takes only its first bytes to be read
+  const TileConfig config = kWholeTiles;
+  asm volatile("" ::"r"(&config) : "memory");
   _tile_loadconfig(&config);
 }
 
@@ -211,14 +200,7 @@ void product(const ProductTask& task) {
 }  // namespace
 
 void product_amx(const ProductTask& task) {
-  switch (task.format) {
-    case PanelFormat::nibbles:
-      return product<PanelFormat::nibbles>(task);
-    case PanelFormat::nibbles_minus_8:
-      return product<PanelFormat::nibbles_minus_8>(task);
-    case PanelFormat::bytes_minus_128:
-      return product<PanelFormat::bytes_minus_128>(task);
-  }
+  with_format(task.format, [&](auto format) { product<format.value>(task); });
 }
 
 }  // namespace headwater::kernels::cpu

@@ -139,14 +139,7 @@ void product(const ProductTask& task) {
 }  // namespace
 
 void product_vnni(const ProductTask& task) {
-  switch (task.format) {
-    case PanelFormat::nibbles:
-      return product<PanelFormat::nibbles>(task);
-    case PanelFormat::nibbles_minus_8:
-      return product<PanelFormat::nibbles_minus_8>(task);
-    case PanelFormat::bytes_minus_128:
-      return product<PanelFormat::bytes_minus_128>(task);
-  }
+  with_format(task.format, [&](auto format) { product<format.value>(task); });
 }
 
 }  // namespace headwater::kernels::cpu

@@ -155,10 +155,8 @@ ProductTask QuantizedMatrix::task(const Activations& x, float* out) const {
 void QuantizedMatrix::quantize(const float* x, std::size_t n, bool tiles, Activations& rounded,
                                ThreadPool& pool) const {
   rounded.resize(n, groups_, tiles);
-  constexpr std::size_t kTaskRows = 4;
-  pool.run(divide_up(n, kTaskRows), [&](std::size_t task) {
-    const std::size_t end = std::min(n, (task + 1) * kTaskRows);
-    for (std::size_t r = task * kTaskRows; r < end; ++r) quantize_row(x + r * cols_, rounded.rows(), r);
+  pool.run_rows(n, [&](std::size_t first, std::size_t end) {
+    for (std::size_t r = first; r < end; ++r) quantize_row(x + r * cols_, rounded.rows(), r);
   });
 }
 
@@ -213,11 +211,9 @@ void QuantizedMatrix::multiply_gated(const float* x, std::size_t n, float* out, 
   thread_local std::vector<float> gate_up;
   if (gate_up.size() < n * rows_) gate_up.resize(n * rows_);
   multiply(x, n, gate_up.data(), rounded, pool);
-  constexpr std::size_t kTaskRows = 4;
-  const float* both = gate_up.data();
-  pool.run(divide_up(n, kTaskRows), [&](std::size_t task) {
-    const std::size_t first = task * kTaskRows;
-    silu_mul(both + first * rows_, std::min(kTaskRows, n - first), dim, out + first * dim, dim);
+  const float* both = gate_up.data();  // of this thread; the others have a vector of their own
+  pool.run_rows(n, [&](std::size_t first, std::size_t end) {
+    silu_mul(both + first * rows_, end - first, dim, out + first * dim, dim);
   });
 }
 

@@ -37,6 +37,15 @@ class ThreadPool {
         n_tasks, [](const void* context, std::size_t task) { (*static_cast<const Work*>(context))(task); }, &work);
   }
 
+  /// Calls work(first, end) for pieces of rows [0, n) that are worth handing out; a few rows are quicker done than
+  /// shared.
+  template <class Work>
+  void run_rows(std::size_t n, const Work& work) {
+    constexpr std::size_t kPiece = 4;
+    run((n + kPiece - 1) / kPiece,
+        [&](std::size_t piece) { work(piece * kPiece, piece * kPiece + kPiece < n ? piece * kPiece + kPiece : n); });
+  }
+
  private:
   using Call = void (*)(const void* context, std::size_t task);
 

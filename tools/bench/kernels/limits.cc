@@ -9,6 +9,7 @@
 #include <new>
 
 #include "kernels/cpu/cpu_features.h"
+#include "kernels/cpu/tile_config.h"
 
 namespace headwater::bench {
 namespace {
@@ -51,16 +52,8 @@ constexpr int kRounds = 20'000;
   }
 }
 
-struct alignas(64) TileConfig {
-  std::uint8_t palette = 1;
-  std::uint8_t start_row = 0;
-  std::uint8_t reserved[14] = {};
-  std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-};
-
 [[gnu::target("amx-tile,amx-bf16")]] void multiply_tiles() {
-  const TileConfig config;
+  const kernels::cpu::TileConfig config = kernels::cpu::kWholeTiles;
   asm volatile("" ::"r"(&config) : "memory");
   _tile_loadconfig(&config);
   _tile_zero(0);
