@@ -15,6 +15,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/kernels/values.h"
+
 #include "kernels/cpu/cpu_features.h"
 #include "kernels/cpu/rope.h"
 
@@ -22,14 +24,6 @@ namespace headwater::kernels::cpu {
 namespace {
 
 constexpr Bf16 kNan = 0x7FC1;
-
-std::vector<float> random_values(std::size_t n, unsigned seed, float scale = 1) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal(0, scale);
-  std::vector<float> values(n);
-  for (float& value : values) value = normal(random);
-  return values;
-}
 
 /// Sequences whose tokens lie in the second layer of an arena that is otherwise full of NaNs.
 class World {

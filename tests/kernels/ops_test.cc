@@ -9,32 +9,15 @@
 #include <random>
 #include <vector>
 
+#include "tests/kernels/values.h"
+
 namespace headwater::kernels::cpu {
 namespace {
 
-/// Every instruction set that this machine has and the kernels are compiled for.
-class Ops : public testing::TestWithParam<std::int64_t> {
- protected:
-  void SetUp() override { choose(GetParam()); }
-  void TearDown() override { choose(0); }
-
- private:
-  static void choose(std::int64_t targets) {
-    hwy::SetSupportedTargetsForTest(targets);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  }
-};
+class Ops : public EveryTarget {};
 
 /// One, primes, tails of every vector width, multiples.
 constexpr std::size_t kSizes[] = {1, 2, 7, 13, 16, 31, 64, 97, 576, 1000};
-
-std::vector<float> random_values(std::size_t n, unsigned seed, float scale = 1) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal(0, scale);
-  std::vector<float> values(n);
-  for (float& value : values) value = normal(random);
-  return values;
-}
 
 void expect_near(const std::vector<float>& got, const std::vector<float>& want, float relative) {
   ASSERT_EQ(got.size(), want.size());

@@ -9,29 +9,12 @@
 #include <random>
 #include <vector>
 
+#include "tests/kernels/values.h"
+
 namespace headwater::kernels::cpu {
 namespace {
 
-/// Every instruction set that this machine has and the kernel is compiled for.
-class Rope : public testing::TestWithParam<std::int64_t> {
- protected:
-  void SetUp() override { choose(GetParam()); }
-  void TearDown() override { choose(0); }
-
- private:
-  static void choose(std::int64_t targets) {
-    hwy::SetSupportedTargetsForTest(targets);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  }
-};
-
-std::vector<float> random_values(std::size_t n, unsigned seed) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal(0, 3);
-  std::vector<float> values(n);
-  for (float& value : values) value = normal(random);
-  return values;
-}
+class Rope : public EveryTarget {};
 
 TEST_P(Rope, AndStoringAreExactlyTheReferenceAndTouchNoOtherToken) {
   constexpr std::size_t kTokens = 8;
@@ -48,7 +31,7 @@ TEST_P(Rope, AndStoringAreExactlyTheReferenceAndTouchNoOtherToken) {
       for (std::size_t slot : {3U, 4U, 5U}) {
         std::vector<float> rows[2];
         for (int i : {0, 1}) {
-          rows[i] = random_values(7 * dim, unsigned(slot));
+          rows[i] = random_values(7 * dim, unsigned(slot), 3);
           rows[i][3 * dim] = 1e30F;                                       // the first key
           rows[i][5 * dim] = -1e-40F;                                     // the first value
           rows[i][5 * dim + 1] = std::numeric_limits<float>::infinity();  // and the next
@@ -106,7 +89,7 @@ Stored store(std::uint32_t chunk, unsigned threads) {
   rotary.set(frequencies);
   ThreadPool pool(threads);
   Stored result;
-  result.rows = random_values(2 * kLength * kRow, 1);
+  result.rows = random_values(2 * kLength * kRow, 1, 3);
   for (std::uint32_t first = 0; first < kLength; first += chunk) {
     const std::uint32_t n = std::min(chunk, kLength - first);
     std::vector<SequenceRows> sequences;
