@@ -55,10 +55,10 @@ void QuantizeRow(const float* x, const QuantizedRows& into, std::size_t row) {
   const std::size_t lanes = hn::Lanes(d);
   const RowFactors factors = row_factors(GreatestMagnitude(x, into.groups));
   into.scales[row] = factors.scale;
-  double* sums = into.sums == nullptr ? nullptr : into.sums + row * into.groups;
+  GroupSums* sums = into.sums == nullptr ? nullptr : into.sums + row * into.groups;
   if (!factors.usable) {
     clear_steps(into, row, 0, 0);
-    for (std::size_t g = 0; sums != nullptr && g < into.groups; ++g) sums[g] = 0;
+    for (std::size_t g = 0; sums != nullptr && g < into.groups; ++g) sums[g] = {};
     return;
   }
   const auto factor = hn::Set(d, factors.inverse);
@@ -66,15 +66,20 @@ void QuantizeRow(const float* x, const QuantizedRows& into, std::size_t row) {
   const auto byte = hn::Set(di, 255);
   for (std::size_t g = 0; g < into.groups; ++g, x += kGroup) {
     std::int8_t* codes = into.at(row, g / 2) + g % 2 * kGroup;
-    auto sum = hn::Zero(di);
+    auto high_sum = hn::Zero(di);
+    auto low_sum = hn::Zero(di);
     for (std::size_t i = 0; i < kGroup; i += lanes) {
-      const auto number = hn::NearestInt(hn::Mul(hn::LoadU(d, x + i), factor));
-      const auto shifted = hn::Add(number, half);
-      sum = hn::Add(sum, number);
-      hn::StoreU(hn::DemoteTo(d8, hn::ShiftRight<8>(shifted)), d8, codes + i);
-      hn::StoreU(hn::DemoteTo(d8, hn::Sub(hn::And(shifted, byte), half)), d8, codes + into.low + i);
+      const auto shifted = hn::Add(hn::NearestInt(hn::Mul(hn::LoadU(d, x + i), factor)), half);
+      const auto high = hn::ShiftRight<8>(shifted);
+      const auto low = hn::Sub(hn::And(shifted, byte), half);
+      high_sum = hn::Add(high_sum, high);
+      low_sum = hn::Add(low_sum, low);
+      hn::StoreU(hn::DemoteTo(d8, high), d8, codes + i);
+      hn::StoreU(hn::DemoteTo(d8, low), d8, codes + into.low + i);
     }
-    if (sums != nullptr) sums[g] = hn::GetLane(hn::SumOfLanes(di, sum));
+    if (sums != nullptr) {
+      sums[g] = GroupSums::of(hn::GetLane(hn::SumOfLanes(di, high_sum)), hn::GetLane(hn::SumOfLanes(di, low_sum)));
+    }
   }
   if (into.groups % 2 == 1) clear_steps(into, row, into.steps - 1, kGroup);
 }
@@ -111,15 +116,17 @@ void quantize_row(const float* x, const QuantizedRows& into, std::size_t row) {
   into.scales[row] = factors.scale;
   clear_steps(into, row, 0, 0);
   for (std::size_t g = 0; g < into.groups; ++g) {
-    int sum = 0;
+    int high_sum = 0;
+    int low_sum = 0;
     for (std::size_t i = g * kGroup; i < (g + 1) * kGroup; ++i) {
       const int number = factors.usable ? static_cast<int>(std::nearbyint(x[i] * factors.inverse)) : 0;
-      sum += number;
       std::int8_t* code = into.at(row, i / kStep) + i % kStep;
       code[0] = static_cast<std::int8_t>((number + 128) >> 8);
       code[into.low] = static_cast<std::int8_t>(number - 256 * code[0]);
+      high_sum += code[0];
+      low_sum += code[into.low];
     }
-    if (into.sums != nullptr) into.sums[row * into.groups + g] = sum;
+    if (into.sums != nullptr) into.sums[row * into.groups + g] = GroupSums::of(high_sum, low_sum);
   }
 }
 }  // namespace reference

@@ -47,7 +47,7 @@ class Activations {
   QuantizedRows rows_;
   std::vector<std::byte> codes_;
   std::vector<float> scales_;
-  std::vector<double> sums_;
+  std::vector<GroupSums> sums_;
 };
 
 }  // namespace headwater::kernels::cpu

@@ -43,12 +43,28 @@ inline void store_step(__m512i a, __m512i b, __m512i c, __m512i d, std::int8_t* 
   _mm512_storeu_si512(codes + low, _mm512_permutexvar_epi32(order, _mm512_packs_epi16(first_low, last_low)));
 }
 
+/// Four sums of 8 bytes each.
+inline __m256i sum_bytes(const std::int8_t* codes) {
+  // Bytes are taken for unsigned ones, 128 more each.
+  const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes));
+  return _mm256_sad_epu8(_mm256_xor_si256(bytes, _mm256_set1_epi8(-128)), _mm256_setzero_si256());
+}
+inline int sum_group(const std::int8_t* codes) {
+  const __m256i fours = sum_bytes(codes);
+  const __m128i twos = _mm_add_epi64(_mm256_castsi256_si128(fours), _mm256_extracti128_si256(fours, 1));
+  return _mm_cvtsi128_si32(_mm_add_epi64(twos, _mm_unpackhi_epi64(twos, twos))) - 128 * static_cast<int>(kGroup);
+}
+inline void sum_groups(const std::int8_t* codes, std::size_t low, GroupSums* sums, bool both) {
+  sums[0] = GroupSums::of(sum_group(codes), sum_group(codes + low));
+  if (both) sums[1] = GroupSums::of(sum_group(codes + kGroup), sum_group(codes + low + kGroup));
+}
+
 }  // namespace
 
 void quantize_row_avx512(const float* x, const QuantizedRows& into, std::size_t row) {
   const RowFactors factors = row_factors(greatest_magnitude(x, into.groups * kGroup));
   into.scales[row] = factors.scale;
-  double* sums = into.sums == nullptr ? nullptr : into.sums + row * into.groups;
+  GroupSums* sums = into.sums == nullptr ? nullptr : into.sums + row * into.groups;
   const __m512 factor = _mm512_set1_ps(factors.inverse);
   const __m512i zero = _mm512_setzero_si512();
   for (std::size_t step = 0; step < into.steps; ++step, x += kStep) {
@@ -61,8 +77,7 @@ void quantize_row_avx512(const float* x, const QuantizedRows& into, std::size_t 
     const __m512i d = second ? round(x + 48, factor) : zero;
     store_step(a, b, c, d, into.at(row, step), into.low);
     if (sums == nullptr) continue;
-    sums[2 * step] = _mm512_reduce_add_epi32(_mm512_add_epi32(a, b));
-    if (2 * step + 1 < into.groups) sums[2 * step + 1] = _mm512_reduce_add_epi32(_mm512_add_epi32(c, d));
+    sum_groups(into.at(row, step), into.low, sums + 2 * step, 2 * step + 1 < into.groups);
   }
 }
 

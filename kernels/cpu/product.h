@@ -2,12 +2,17 @@
 // Products of activations with weights that stay quantised as the model file has them, in whole numbers.
 //
 // A weight of a model file is scale · q + minimum for its group of 32 along K. Scales and minimums become multiples of
-// one step for the column, so that every weight of it is step · (factor · q + offset), a whole number of 16 bits; the
-// step is the column's greatest weight / 32,700, so this moves a weight by less than 1/4,000 of that. A row of
-// activations becomes step · a, a of 16 bits. A result is then
-//     step_w · step_x · Σ_groups (factor · Σ q·a + offset · Σ a)
-// and the sum is exact, whatever its order. So every kernel here gives the same bits: one row or many, any split of the
-// work, any instruction set.
+// one step for the column, so that every weight of it is step · W, W = factor · (q - middle) + offset, a whole number
+// of 16 bits; the step is the column's greatest weight / 31,000, so this moves a weight by less than 1/6,800 of that. A
+// row of activations becomes step · a, a = 256 · high + low of 16 bits. A result is then
+//     step_w · step_x · Σ a · W
+// and the sum is exact, whatever its order; so much of it as matters becomes a float. So every kernel here gives the
+// same bits: one row or many, any split of the work, any instruction set.
+//
+// Of weights of 4 bits the low byte of an activation meets only a coarse one, a multiple of 256, which is the same
+// formula with factor and offset rounded to that: low · 256 · (coarse factor · (q - middle) + coarse offset). It is off
+// by some hundredth of the column's greatest weight, and counts for 1/256 of the sum; and it saves AMX a quarter of its
+// products, which are what bounds prompts.
 
 #include <cstddef>
 #include <cstdint>
@@ -25,19 +30,30 @@ inline constexpr std::size_t kStep = 64;
 inline constexpr std::size_t kPanel = 16;
 /// Rows of an AMX tile.
 inline constexpr std::size_t kTileRows = 16;
-/// The greatest whole numbers of an activation and, but for rounding, of a weight. Their lower bytes are signed and
-/// unsigned.
+/// The greatest whole numbers of an activation and, but for rounding, of a weight. The low byte of an activation is
+/// signed. A weight leaves room for a coarse one to be rounded and still be a signed byte.
 inline constexpr int kGreatestActivation = 32512;
-inline constexpr int kGreatestWeight = 32700;
+inline constexpr int kGreatestWeight = 31000;
+/// The code of 4 bits that is taken for the middle: with it, 32 products with a byte have a sum of 16 bits.
+inline constexpr int kMiddle = 7;
+/// factor or offset -> coarse factor or offset.
+[[gnu::always_inline]] constexpr int coarse(int number) { return (number + 128) >> 8; }
 /// Beyond this K the partial sums of a tile could overflow.
 inline constexpr std::size_t kGreatestK = 32768;
+/// A sum over `k` values is taken down to a multiple of 256 · 2^sum_shift(k), so that what is left has 32 bits, and
+/// then rounded to a float. 2 … 6.
+[[gnu::always_inline]] constexpr int sum_shift(std::size_t k) {
+  int shift = 2;
+  while ((std::size_t{512} << shift) < k) ++shift;
+  return shift;
+}
 
 /// How a panel of weights is stored: the codes q of all groups, [groups][16 columns] factors (16 bits), as many
-/// offsets if they are stored, the columns' steps (16 floats).
+/// offsets if they are stored, what 256 · 2^sum_shift is worth in each column (16 floats).
 enum class PanelFormat : std::uint8_t {
-  nibbles,          ///< q of 4 bits, offsets stored
-  nibbles_minus_8,  ///< q of 4 bits, offset = -8 · factor
-  bytes_minus_128,  ///< q of 8 bits, offset = -128 · factor
+  nibbles,          ///< q of 4 bits, W = factor · (q - 7) + offset; no factor is negative
+  nibbles_minus_8,  ///< q of 4 bits, W = factor · (q - 7) - factor
+  bytes_minus_128,  ///< q of 8 bits, W = factor · (q - 128)
 };
 
 /// Codes of a group in a panel: bytes [8 quads of K][16 columns][4 values of K]; as nibbles, the first four quads in
@@ -63,6 +79,16 @@ struct PanelView {
           reinterpret_cast<const float*>(panel + panel_bytes(format, groups)) - kPanel};
 }
 
+/// The sums of the high and of the low bytes of a row's activations in a group, and those times -kMiddle.
+struct GroupSums {
+  std::int32_t high_start, low_start;
+  std::int16_t high, low;
+
+  [[gnu::always_inline]] static GroupSums of(int high, int low) {
+    return {-kMiddle * high, -kMiddle * low, static_cast<std::int16_t>(high), static_cast<std::int16_t>(low)};
+  }
+};
+
 /// Rounded activations, as the kernels read them. Each is 256 · high + low, two signed bytes.
 struct QuantizedRows {
   std::size_t rows = 0;
@@ -71,8 +97,8 @@ struct QuantizedRows {
   /// The high bytes of a row and step, [64]; the low ones are `low` bytes further on.
   std::int8_t* codes = nullptr;
   std::size_t low = 0, step_stride = 0, row_stride = 0, tile_stride = 0;  ///< bytes; a tile is 16 rows
-  float* scales = nullptr;  ///< [rows]: the step of each; NaN if the row has a NaN or an infinity
-  double* sums = nullptr;   ///< [rows, groups]: Σ a; not for kernels that need none
+  float* scales = nullptr;    ///< [rows]: the step of each; NaN if the row has a NaN or an infinity
+  GroupSums* sums = nullptr;  ///< [rows, groups]; not for kernels that need none
 
   [[gnu::always_inline]] std::int8_t* at(std::size_t row, std::size_t step) const {
     return codes + row / kTileRows * tile_stride + row % kTileRows * row_stride + step * step_stride;
@@ -97,12 +123,13 @@ struct ProductTask {
   SiluMul silu_mul = nullptr;
 };
 
-/// Scratch begins with the 16-bit weights of some steps of a panel; then come three sums of each tile of 16 rows, and
-/// last, for gated products, gate and up of all rows: [rows][2][16].
-inline constexpr std::size_t kExpandedSteps = 10;
-inline constexpr std::size_t kExpandedBytes = kExpandedSteps * kStep * kPanel * 2;
+/// Scratch begins with the weights of some steps of a panel in three bytes each; then come three sums of each tile of
+/// 16 rows, and last, for gated products, gate and up of all rows: [rows][2][16].
+inline constexpr std::size_t kExpandedSteps = 9;
+inline constexpr std::size_t kExpandedBytes = kExpandedSteps * kStep * kPanel * 3;
 [[gnu::always_inline]] constexpr std::size_t gate_up_place(std::size_t rows) {
-  return kExpandedBytes + (rows + kTileRows - 1) / kTileRows * 3 * kTileRows * kPanel * sizeof(std::int32_t);
+  return kExpandedBytes +
+         (rows + 2 * kTileRows - 1) / (2 * kTileRows) * 2 * 3 * kTileRows * kPanel * sizeof(std::int32_t);
 }
 [[gnu::always_inline]] constexpr std::size_t scratch_bytes(std::size_t rows) {
   return gate_up_place(rows) + rows * 2 * kPanel * sizeof(float);

@@ -1,4 +1,4 @@
-// AVX2: weights as numbers of 16 bits, four columns to a register of doubles.
+// AVX2: eight columns at a time. Sums over all groups need more than 32 bits; doubles hold them exactly.
 
 #include <immintrin.h>
 
@@ -9,6 +9,17 @@ namespace {
 
 constexpr std::size_t kRows = 4;
 constexpr std::size_t kLanes = 8;
+
+/// The codes of quad `i` of eight columns, a byte each.
+template <PanelFormat kFormat>
+inline __m256i unpack(const std::byte* codes, int i) {
+  if constexpr (kFormat == PanelFormat::bytes_minus_128) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + 64 * i));
+  } else {
+    const __m256i both = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + 64 * (i % 4)));
+    return _mm256_and_si256(i >= 4 ? _mm256_srli_epi16(both, 4) : both, _mm256_set1_epi8(15));
+  }
+}
 
 /// A row's activations of a group: for each quad of K its values 0 and 2 in one number, 1 and 3 in the other.
 struct Pairs {
@@ -25,21 +36,6 @@ inline void join(const std::int8_t* high_bytes, const std::int8_t* low_bytes, Pa
   _mm256_store_si256(reinterpret_cast<__m256i*>(pairs.odd), _mm256_add_epi16(_mm256_and_si256(high, upper), odd_low));
 }
 
-/// The codes of quad `i` of eight columns: values 0 and 2, and 1 and 3, in 16 bits each.
-template <PanelFormat kFormat>
-inline void unpack(const std::byte* codes, int i, __m256i& even, __m256i& odd) {
-  __m256i bytes;
-  if constexpr (kFormat == PanelFormat::bytes_minus_128) {
-    bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + 64 * i));
-  } else {
-    bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + 64 * (i % 4)));
-    if (i >= 4) bytes = _mm256_srli_epi16(bytes, 4);
-    bytes = _mm256_and_si256(bytes, _mm256_set1_epi8(15));
-  }
-  even = _mm256_and_si256(bytes, _mm256_set1_epi16(0xFF));
-  odd = _mm256_srli_epi16(bytes, 8);
-}
-
 struct Doubles {
   __m256d first, last;
 };
@@ -47,8 +43,102 @@ inline Doubles to_doubles(__m256i numbers) {
   return {_mm256_cvtepi32_pd(_mm256_castsi256_si128(numbers)),
           _mm256_cvtepi32_pd(_mm256_extracti128_si256(numbers, 1))};
 }
-inline Doubles load_doubles(const std::int16_t* numbers) {
-  return to_doubles(_mm256_cvtepi16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(numbers))));
+inline void add(Doubles& sum, const Doubles& more) {
+  sum.first = _mm256_add_pd(sum.first, more.first);
+  sum.last = _mm256_add_pd(sum.last, more.last);
+}
+inline __m256i widen(const std::int16_t* numbers) {
+  return _mm256_cvtepi16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(numbers)));
+}
+/// Numbers of 16 bits in the lower halves, and what coarse() makes of them in the upper.
+inline __m256i with_coarse(__m256i numbers) {
+  const __m256i rounded = _mm256_add_epi32(_mm256_slli_epi32(numbers, 8), _mm256_set1_epi32(1 << 15));
+  return _mm256_blend_epi16(numbers, rounded, 0xAA);
+}
+
+/// start + the sums of neighbouring numbers of 16 bits.
+inline __m256i pair_sums(__m256i numbers, int start) {
+  return _mm256_add_epi32(_mm256_madd_epi16(numbers, _mm256_set1_epi16(1)), _mm256_set1_epi32(start));
+}
+inline __m256i quad(const std::int8_t* codes, int i) {
+  int four;
+  __builtin_memcpy(&four, codes + 4 * i, 4);
+  return _mm256_set1_epi32(four);
+}
+
+/// Σ (high · W + low · coarse W) of weights of 4 bits, for N rows and 8 columns.
+template <PanelFormat kFormat, std::size_t N>
+inline void sum_nibbles(const PanelView& panel, const QuantizedRows& x, std::size_t half, std::size_t row,
+                        Doubles (&sums)[N]) {
+  // Of a group at most 32 · (127 · 31,005 + 128 · 126).
+  constexpr std::size_t kGroupsOf32Bits = 16;
+  for (std::size_t first = 0; first < x.groups; first += kGroupsOf32Bits) {
+    const std::size_t end = first + kGroupsOf32Bits < x.groups ? first + kGroupsOf32Bits : x.groups;
+    __m256i partial[N];
+    for (std::size_t r = 0; r < N; ++r) partial[r] = _mm256_setzero_si256();
+    for (std::size_t g = first; g < end; ++g) {
+      // Sums of 16 products of a code and a byte: they need 16 bits.
+      __m256i high[N];
+      __m256i low[N];
+      for (std::size_t r = 0; r < N; ++r) high[r] = low[r] = _mm256_setzero_si256();
+      for (int i = 0; i < 8; ++i) {
+        const __m256i codes = unpack<kFormat>(panel.codes + g * code_bytes(kFormat) + half * 32, i);
+        for (std::size_t r = 0; r < N; ++r) {
+          const std::int8_t* bytes = x.at(row + r, g / 2) + g % 2 * kGroup;
+          high[r] = _mm256_add_epi16(high[r], _mm256_maddubs_epi16(codes, quad(bytes, i)));
+          low[r] = _mm256_add_epi16(low[r], _mm256_maddubs_epi16(codes, quad(bytes + x.low, i)));
+        }
+      }
+      const std::size_t place = g * kPanel + half * kLanes;
+      const __m256i wide = widen(panel.factors + place);
+      const __m256i factor = with_coarse(wide);
+      const __m256i offset =
+          with_coarse(kFormat == PanelFormat::nibbles ? widen(panel.offsets + place)
+                                                      : _mm256_sub_epi32(_mm256_setzero_si256(), wide));
+      for (std::size_t r = 0; r < N; ++r) {
+        const GroupSums& group = x.sums[(row + r) * x.groups + g];
+        const __m256i both = _mm256_blend_epi16(pair_sums(high[r], group.high_start),
+                                                _mm256_slli_epi32(pair_sums(low[r], group.low_start), 16), 0xAA);
+        int group_sums;
+        __builtin_memcpy(&group_sums, &group.high, sizeof group_sums);
+        partial[r] = _mm256_add_epi32(partial[r], _mm256_madd_epi16(offset, _mm256_set1_epi32(group_sums)));
+        partial[r] = _mm256_add_epi32(partial[r], _mm256_madd_epi16(factor, both));
+      }
+    }
+    for (std::size_t r = 0; r < N; ++r) add(sums[r], to_doubles(partial[r]));
+  }
+}
+
+/// Σ a · W of weights of 8 bits.
+template <std::size_t N>
+inline void sum_bytes(const PanelView& panel, const QuantizedRows& x, std::size_t half, std::size_t row,
+                      Doubles (&sums)[N]) {
+  constexpr PanelFormat kFormat = PanelFormat::bytes_minus_128;
+  for (std::size_t g = 0; g < x.groups; ++g) {
+    Pairs pairs[N];
+    __m256i dots[N];
+    for (std::size_t r = 0; r < N; ++r) {
+      const std::int8_t* high = x.at(row + r, g / 2) + g % 2 * kGroup;
+      join(high, high + x.low, pairs[r]);
+      const GroupSums& group = x.sums[(row + r) * x.groups + g];
+      dots[r] = _mm256_set1_epi32(-128 * (256 * group.high + group.low));
+    }
+    for (int i = 0; i < 8; ++i) {
+      const __m256i codes = unpack<kFormat>(panel.codes + g * code_bytes(kFormat) + half * 32, i);
+      const __m256i even = _mm256_and_si256(codes, _mm256_set1_epi16(0xFF));
+      const __m256i odd = _mm256_srli_epi16(codes, 8);
+      for (std::size_t r = 0; r < N; ++r) {
+        dots[r] = _mm256_add_epi32(dots[r], _mm256_madd_epi16(even, _mm256_set1_epi32(pairs[r].even[i])));
+        dots[r] = _mm256_add_epi32(dots[r], _mm256_madd_epi16(odd, _mm256_set1_epi32(pairs[r].odd[i])));
+      }
+    }
+    const Doubles factor = to_doubles(widen(panel.factors + g * kPanel + half * kLanes));
+    for (std::size_t r = 0; r < N; ++r) {
+      const Doubles dot = to_doubles(dots[r]);
+      sums[r].first = _mm256_fmadd_pd(factor.first, dot.first, sums[r].first);
+      sums[r].last = _mm256_fmadd_pd(factor.last, dot.last, sums[r].last);
+    }
+  }
 }
 
 template <PanelFormat kFormat, std::size_t N>
@@ -59,47 +149,19 @@ void rows(const ProductTask& task, std::size_t index, std::size_t half, std::siz
   const PanelView panel = view_panel(kFormat, task.panels + index * panel_bytes(kFormat, x.groups), x.groups);
   Doubles sums[N];
   for (std::size_t r = 0; r < N; ++r) sums[r] = {_mm256_setzero_pd(), _mm256_setzero_pd()};
-  for (std::size_t g = 0; g < x.groups; ++g) {
-    Pairs pairs[N];
-    __m256i dots[N];
-    for (std::size_t r = 0; r < N; ++r) {
-      const std::int8_t* high = x.at(row + r, g / 2) + g % 2 * kGroup;
-      join(high, high + x.low, pairs[r]);
-      dots[r] = _mm256_setzero_si256();
-    }
-    for (int i = 0; i < 8; ++i) {
-      __m256i even;
-      __m256i odd;
-      unpack<kFormat>(panel.codes + g * code_bytes(kFormat) + half * 32, i, even, odd);
-      for (std::size_t r = 0; r < N; ++r) {
-        dots[r] = _mm256_add_epi32(dots[r], _mm256_madd_epi16(even, _mm256_set1_epi32(pairs[r].even[i])));
-        dots[r] = _mm256_add_epi32(dots[r], _mm256_madd_epi16(odd, _mm256_set1_epi32(pairs[r].odd[i])));
-      }
-    }
-    const std::size_t place = g * kPanel + half * kLanes;
-    const Doubles factor = load_doubles(panel.factors + place);
-    Doubles offset;
-    if constexpr (kFormat == PanelFormat::nibbles) {
-      offset = load_doubles(panel.offsets + place);
-    } else {
-      const __m256d middle = _mm256_set1_pd(kFormat == PanelFormat::nibbles_minus_8 ? -8 : -128);
-      offset = {_mm256_mul_pd(factor.first, middle), _mm256_mul_pd(factor.last, middle)};
-    }
-    for (std::size_t r = 0; r < N; ++r) {
-      const Doubles dot = to_doubles(dots[r]);
-      const __m256d sum = _mm256_set1_pd(x.sums[(row + r) * x.groups + g]);
-      sums[r].first = _mm256_fmadd_pd(offset.first, sum, _mm256_fmadd_pd(factor.first, dot.first, sums[r].first));
-      sums[r].last = _mm256_fmadd_pd(offset.last, sum, _mm256_fmadd_pd(factor.last, dot.last, sums[r].last));
-    }
+  int shift = sum_shift(x.groups * kGroup);
+  if constexpr (kFormat == PanelFormat::bytes_minus_128) {
+    sum_bytes(panel, x, half, row, sums);
+    shift += 8;
+  } else {
+    sum_nibbles<kFormat>(panel, x, half, row, sums);
   }
   for (std::size_t r = 0; r < N; ++r) {
     alignas(32) double lanes[kLanes];
     _mm256_store_pd(lanes, sums[r].first);
     _mm256_store_pd(lanes + 4, sums[r].last);
     for (std::size_t i = 0; i < kLanes && column + i < task.columns; ++i) {
-      const auto sum = static_cast<std::int64_t>(lanes[i]);
-      // As product_reference() rounds it.
-      const float value = __builtin_fmaf(static_cast<float>(sum >> 16), 65536.0F, static_cast<float>(sum & 0xFFFF));
+      const auto value = static_cast<float>(static_cast<std::int64_t>(lanes[i]) >> shift);
       task.out[(row + r) * task.columns + column + i] = value * panel.steps[half * kLanes + i] * x.scales[row + r];
     }
   }

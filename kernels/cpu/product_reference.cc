@@ -1,8 +1,5 @@
 // What every product kernel must give, bit for bit.
 
-#include <cmath>
-#include <cstring>
-
 #include "kernels/cpu/product.h"
 
 namespace headwater::kernels::cpu {
@@ -16,31 +13,25 @@ int code(const ProductTask& task, const PanelView& panel, std::size_t group, std
   return std::to_integer<int>(place < kHalf ? codes[place] & std::byte{15} : codes[place - kHalf] >> 4);
 }
 
-int offset(const ProductTask& task, const PanelView& panel, std::size_t group, std::size_t column) {
-  const std::size_t place = group * kPanel + column;
-  switch (task.format) {
-    case PanelFormat::nibbles:
-      return panel.offsets[place];
-    case PanelFormat::nibbles_minus_8:
-      return -8 * panel.factors[place];
-    default:
-      return -128 * panel.factors[place];
-  }
-}
-
 float element(const ProductTask& task, const PanelView& panel, std::size_t row, std::size_t column) {
   const QuantizedRows& x = *task.x;
   std::int64_t sum = 0;
   for (std::size_t k = 0; k < x.groups * kGroup; ++k) {
     const std::size_t group = k / kGroup;
     const std::int8_t* high = x.at(row, k / kStep) + k % kStep;
-    const int weight = panel.factors[group * kPanel + column] * code(task, panel, group, column, k % kGroup) +
-                       offset(task, panel, group, column);
-    sum += std::int64_t{weight} * (256 * high[0] + high[x.low]);
+    const std::int64_t activation = 256 * high[0] + high[x.low];
+    const int q = code(task, panel, group, column, k % kGroup);
+    const int factor = panel.factors[group * kPanel + column];
+    if (task.format == PanelFormat::bytes_minus_128) {
+      sum += activation * (factor * (q - 128));
+      continue;
+    }
+    const int offset = task.format == PanelFormat::nibbles ? panel.offsets[group * kPanel + column] : -factor;
+    const int weight = factor * (q - kMiddle) + offset;
+    const int coarse_weight = coarse(factor) * (q - kMiddle) + coarse(offset);
+    sum += 256 * std::int64_t{high[0] * weight + high[x.low] * coarse_weight};
   }
-  // The rounding to float that all kernels share: of the upper part, and of the whole.
-  const float value = std::fma(static_cast<float>(sum >> 16), 65536.0F, static_cast<float>(sum & 0xFFFF));
-  return value * panel.steps[column] * x.scales[row];
+  return static_cast<float>(sum >> (8 + sum_shift(x.groups * kGroup))) * panel.steps[column] * x.scales[row];
 }
 
 }  // namespace

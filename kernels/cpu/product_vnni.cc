@@ -1,4 +1,4 @@
-// AVX-512 VNNI: a panel's codes of one group in eight registers, met by several rows. Sums over the groups need more
+// AVX-512 VNNI: a panel's codes of one group in eight registers, met by several rows. Sums over all groups need more
 // than 32 bits; doubles hold them exactly.
 
 #include <immintrin.h>
@@ -11,8 +11,13 @@ namespace {
 /// Rows that share an unpacked group: their sums and the group's codes fill most of the registers.
 constexpr std::size_t kRows = 4;
 
+/// Also asks for codes further on, ahead of their use by as much as memory needs to answer.
 template <PanelFormat kFormat>
 inline void unpack(const std::byte* codes, __m512i (&quads)[8]) {
+  constexpr std::size_t kAhead = 16384;
+  for (std::size_t i = 0; i < code_bytes(kFormat); i += 64) {
+    _mm_prefetch(reinterpret_cast<const char*>(codes + kAhead + i), _MM_HINT_T1);
+  }
   if constexpr (kFormat == PanelFormat::bytes_minus_128) {
 #pragma GCC unroll 8
     for (int i = 0; i < 8; ++i) quads[i] = _mm512_load_si512(codes + 64 * i);
@@ -33,15 +38,11 @@ inline __m512i quad(const std::int8_t* codes, int i) {
   return _mm512_set1_epi32(four);
 }
 
-/// Σ q·a of a group for 16 columns.
-inline __m512i dot(const __m512i (&quads)[8], const std::int8_t* high, const std::int8_t* low) {
-  __m512i sum = _mm512_setzero_si512();
+/// start + Σ q·byte of a group for 16 columns.
+inline __m512i dot(const __m512i (&quads)[8], const std::int8_t* bytes, __m512i start) {
 #pragma GCC unroll 8
-  for (int i = 0; i < 8; ++i) sum = _mm512_dpbusd_epi32(sum, quads[i], quad(high, i));
-  sum = _mm512_slli_epi32(sum, 8);
-#pragma GCC unroll 8
-  for (int i = 0; i < 8; ++i) sum = _mm512_dpbusd_epi32(sum, quads[i], quad(low, i));
-  return sum;
+  for (int i = 0; i < 8; ++i) start = _mm512_dpbusd_epi32(start, quads[i], quad(bytes, i));
+  return start;
 }
 
 /// 16 columns as doubles.
@@ -52,56 +53,101 @@ inline Doubles to_doubles(__m512i numbers) {
   return {_mm512_cvtepi32_pd(_mm512_castsi512_si256(numbers)),
           _mm512_cvtepi32_pd(_mm512_extracti64x4_epi64(numbers, 1))};
 }
-inline Doubles load_doubles(const std::int16_t* numbers) {
-  return to_doubles(_mm512_cvtepi16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(numbers))));
+inline void add(Doubles& sum, const Doubles& more) {
+  sum.first = _mm512_add_pd(sum.first, more.first);
+  sum.last = _mm512_add_pd(sum.last, more.last);
 }
 
-/// The bits from 16 on, and those below, as floats; see product_reference().
-inline __m512 round_to_float(const Doubles& sum) {
-  const __m512i first = _mm512_cvtpd_epi64(sum.first);
-  const __m512i last = _mm512_cvtpd_epi64(sum.last);
-  const auto join = [](__m512i a, __m512i b) {
-    return _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi64_epi32(a)), _mm512_cvtepi64_epi32(b), 1);
+/// floor(sum · unit), as a float.
+inline __m512 round_to_float(const Doubles& sum, __m512d unit) {
+  const auto half = [&](__m512d x) {
+    return _mm512_cvtpd_ps(_mm512_roundscale_pd(_mm512_mul_pd(x, unit), _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC));
   };
-  const __m512i high = join(_mm512_srai_epi64(first, 16), _mm512_srai_epi64(last, 16));
-  const __m512i low = _mm512_and_si512(join(first, last), _mm512_set1_epi32(0xFFFF));
-  return _mm512_fmadd_ps(_mm512_cvtepi32_ps(high), _mm512_set1_ps(65536), _mm512_cvtepi32_ps(low));
+  return _mm512_insertf32x8(_mm512_castps256_ps512(half(sum.first)), half(sum.last), 1);
+}
+
+/// 16 numbers of 16 bits, in 32.
+inline __m512i widen(const std::int16_t* numbers) {
+  return _mm512_cvtepi16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(numbers)));
+}
+constexpr __mmask32 kUpper = 0xAAAAAAAA;
+/// Numbers of 16 bits in the lower halves, and what coarse() makes of them in the upper.
+inline __m512i with_coarse(__m512i numbers) {
+  const __m512i rounded = _mm512_add_epi32(_mm512_slli_epi32(numbers, 8), _mm512_set1_epi32(1 << 15));
+  return _mm512_mask_mov_epi16(numbers, kUpper, rounded);
+}
+
+/// Σ (high · W + low · coarse W) of weights of 4 bits, for N rows and 16 columns.
+template <PanelFormat kFormat, std::size_t N>
+inline void sum_nibbles(const PanelView& panel, const QuantizedRows& x, std::size_t row, Doubles (&sums)[N]) {
+  // Of a group at most 32 · (127 · 31,005 + 128 · 126).
+  constexpr std::size_t kGroupsOf32Bits = 16;
+  for (std::size_t first = 0; first < x.groups; first += kGroupsOf32Bits) {
+    const std::size_t end = first + kGroupsOf32Bits < x.groups ? first + kGroupsOf32Bits : x.groups;
+    __m512i partial[N];
+#pragma GCC unroll 4
+    for (std::size_t r = 0; r < N; ++r) partial[r] = _mm512_setzero_si512();
+    for (std::size_t g = first; g < end; ++g) {
+      __m512i quads[8];
+      unpack<kFormat>(panel.codes + g * code_bytes(kFormat), quads);
+      const __m512i wide = widen(panel.factors + g * kPanel);
+      const __m512i factor = with_coarse(wide);
+      const __m512i offset =
+          with_coarse(kFormat == PanelFormat::nibbles ? widen(panel.offsets + g * kPanel)
+                                                      : _mm512_sub_epi32(_mm512_setzero_si512(), wide));
+#pragma GCC unroll 4
+      for (std::size_t r = 0; r < N; ++r) {
+        const std::int8_t* high_bytes = x.at(row + r, g / 2) + g % 2 * kGroup;
+        const GroupSums& group = x.sums[(row + r) * x.groups + g];
+        const __m512i high = dot(quads, high_bytes, _mm512_set1_epi32(group.high_start));
+        const __m512i low = dot(quads, high_bytes + x.low, _mm512_set1_epi32(group.low_start));
+        const __m512i both = _mm512_mask_mov_epi16(high, kUpper, _mm512_slli_epi32(low, 16));
+        int group_sums;
+        __builtin_memcpy(&group_sums, &group.high, sizeof group_sums);
+        partial[r] = _mm512_dpwssd_epi32(partial[r], offset, _mm512_set1_epi32(group_sums));
+        partial[r] = _mm512_dpwssd_epi32(partial[r], factor, both);
+      }
+    }
+#pragma GCC unroll 4
+    for (std::size_t r = 0; r < N; ++r) add(sums[r], to_doubles(partial[r]));
+  }
+}
+
+/// Σ a · W of weights of 8 bits.
+template <std::size_t N>
+inline void sum_bytes(const PanelView& panel, const QuantizedRows& x, std::size_t row, Doubles (&sums)[N]) {
+  constexpr PanelFormat kFormat = PanelFormat::bytes_minus_128;
+  for (std::size_t g = 0; g < x.groups; ++g) {
+    __m512i quads[8];
+    unpack<kFormat>(panel.codes + g * code_bytes(kFormat), quads);
+    const Doubles factor = to_doubles(widen(panel.factors + g * kPanel));
+#pragma GCC unroll 4
+    for (std::size_t r = 0; r < N; ++r) {
+      const std::int8_t* high_bytes = x.at(row + r, g / 2) + g % 2 * kGroup;
+      const GroupSums& group = x.sums[(row + r) * x.groups + g];
+      const __m512i start = _mm512_set1_epi32(-128 * (256 * group.high + group.low));
+      const __m512i high = dot(quads, high_bytes, _mm512_setzero_si512());
+      const Doubles dots =
+          to_doubles(_mm512_add_epi32(dot(quads, high_bytes + x.low, start), _mm512_slli_epi32(high, 8)));
+      sums[r].first = _mm512_fmadd_pd(factor.first, dots.first, sums[r].first);
+      sums[r].last = _mm512_fmadd_pd(factor.last, dots.last, sums[r].last);
+    }
+  }
 }
 
 template <PanelFormat kFormat, std::size_t N>
 void rows(const ProductTask& task, std::size_t index, std::size_t row) {
   const QuantizedRows& x = *task.x;
   const PanelView panel = view_panel(kFormat, task.panels + index * panel_bytes(kFormat, x.groups), x.groups);
-  // To the second-level cache, ahead of its use by as much as memory needs to answer.
-  constexpr std::size_t kAhead = 16384;
   Doubles sums[N];
 #pragma GCC unroll 4
   for (std::size_t r = 0; r < N; ++r) sums[r] = {_mm512_setzero_pd(), _mm512_setzero_pd()};
-  for (std::size_t g = 0; g < x.groups; ++g) {
-    const std::byte* codes = panel.codes + g * code_bytes(kFormat);
-    for (std::size_t i = 0; i < code_bytes(kFormat); i += 64) {
-      _mm_prefetch(reinterpret_cast<const char*>(codes + kAhead + i), _MM_HINT_T1);
-    }
-    __m512i quads[8];
-    unpack<kFormat>(codes, quads);
-    const Doubles factor = load_doubles(panel.factors + g * kPanel);
-    Doubles offset;
-    if constexpr (kFormat == PanelFormat::nibbles) offset = load_doubles(panel.offsets + g * kPanel);
-#pragma GCC unroll 4
-    for (std::size_t r = 0; r < N; ++r) {
-      const std::int8_t* high = x.at(row + r, g / 2) + g % 2 * kGroup;
-      const Doubles dots = to_doubles(dot(quads, high, high + x.low));
-      const __m512d sum = _mm512_set1_pd(x.sums[(row + r) * x.groups + g]);
-      if constexpr (kFormat == PanelFormat::nibbles) {
-        sums[r].first = _mm512_fmadd_pd(offset.first, sum, _mm512_fmadd_pd(factor.first, dots.first, sums[r].first));
-        sums[r].last = _mm512_fmadd_pd(offset.last, sum, _mm512_fmadd_pd(factor.last, dots.last, sums[r].last));
-      } else {
-        constexpr double kMiddle = kFormat == PanelFormat::nibbles_minus_8 ? -8 : -128;
-        const __m512d shift = _mm512_mul_pd(sum, _mm512_set1_pd(kMiddle));
-        sums[r].first = _mm512_fmadd_pd(factor.first, _mm512_add_pd(dots.first, shift), sums[r].first);
-        sums[r].last = _mm512_fmadd_pd(factor.last, _mm512_add_pd(dots.last, shift), sums[r].last);
-      }
-    }
+  double unit = 1.0 / (1 << sum_shift(x.groups * kGroup));
+  if constexpr (kFormat == PanelFormat::bytes_minus_128) {
+    sum_bytes(panel, x, row, sums);
+    unit /= 256;
+  } else {
+    sum_nibbles<kFormat>(panel, x, row, sums);
   }
   const std::size_t column = index * kPanel;
   const std::size_t left = task.columns - column;
@@ -109,8 +155,8 @@ void rows(const ProductTask& task, std::size_t index, std::size_t row) {
   const __m512 steps = _mm512_load_ps(panel.steps);
 #pragma GCC unroll 4
   for (std::size_t r = 0; r < N; ++r) {
-    const __m512 value =
-        _mm512_mul_ps(_mm512_mul_ps(round_to_float(sums[r]), steps), _mm512_set1_ps(x.scales[row + r]));
+    const __m512 value = _mm512_mul_ps(_mm512_mul_ps(round_to_float(sums[r], _mm512_set1_pd(unit)), steps),
+                                       _mm512_set1_ps(x.scales[row + r]));
     _mm512_mask_storeu_ps(task.out + (row + r) * task.columns + column, kept, value);
   }
 }

@@ -36,12 +36,13 @@ unsigned code_of(DType type, const std::byte* block, std::size_t k) {
   return std::to_integer<unsigned>(k < kGroup / 2 ? nibbles[k] & std::byte{15} : nibbles[k - kGroup / 2] >> 4);
 }
 
-/// Writes the codes of one block, of `column` of a panel.
-void place_codes(DType type, const std::byte* block, std::size_t column, std::byte* codes) {
+/// Writes the codes of one block, of `column` of a panel. flip: from the other end.
+void place_codes(DType type, const std::byte* block, bool flip, std::size_t column, std::byte* codes) {
   constexpr std::size_t kHalf = kPanel * kGroup / 2;
   for (std::size_t k = 0; k < kGroup; ++k) {
     const std::size_t place = k / 4 * 4 * kPanel + column * 4 + k % 4;
-    const auto code = static_cast<std::byte>(code_of(type, block, k));
+    const unsigned given = code_of(type, block, k);
+    const auto code = static_cast<std::byte>(flip ? 15 - given : given);
     if (type == DType::q8_0) {
       codes[place] = code;
     } else if (place < kHalf) {
@@ -88,14 +89,17 @@ void pack_column(DType type, const std::byte* blocks, std::size_t column, std::s
   const PanelView view = view_panel(format, panel, groups);
   const auto place = [&](const void* part) { return panel + (static_cast<const std::byte*>(part) - panel); };
   const float step = step_of(type, blocks, groups);
-  std::memcpy(place(view.steps + column), &step, sizeof step);
+  const float sum_step = std::ldexp(step, 8 + sum_shift(groups * kGroup));
+  std::memcpy(place(view.steps + column), &sum_step, sizeof sum_step);
   for (std::size_t g = 0; g < groups; ++g, blocks += block_bytes(type)) {
-    place_codes(type, blocks, column, panel + g * code_bytes(format));
-    const BlockScale block = scale_of(type, blocks);
+    BlockScale block = scale_of(type, blocks);
+    const bool flip = format == PanelFormat::nibbles && block.scale < 0;
+    if (flip) block = {-block.scale, block.minimum + 15 * block.scale};
+    place_codes(type, blocks, flip, column, panel + g * code_bytes(format));
     const std::int16_t factor = in_steps(block.scale, step);
     std::memcpy(place(view.factors + g * kPanel + column), &factor, sizeof factor);
     if (format != PanelFormat::nibbles) continue;
-    const std::int16_t offset = in_steps(block.minimum, step);
+    const std::int16_t offset = in_steps(block.minimum + kMiddle * block.scale, step);
     std::memcpy(place(view.offsets + g * kPanel + column), &offset, sizeof offset);
   }
 }

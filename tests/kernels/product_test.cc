@@ -238,7 +238,7 @@ TEST(Product, MixedOrUnquantisedPartsAreNotTaken) {
 struct Rounded {
   std::vector<int> numbers;
   std::vector<float> scales;
-  std::vector<double> sums;
+  std::vector<int> sums;
 };
 Rounded round(void (*quantize)(const float*, const QuantizedRows&, std::size_t), const std::vector<float>& x,
               std::size_t rows, bool tiles) {
@@ -254,7 +254,12 @@ Rounded round(void (*quantize)(const float*, const QuantizedRows&, std::size_t),
       got.numbers.push_back(256 * code[0] + code[into.low]);
     }
     got.scales.push_back(into.scales[r]);
-    if (!tiles) got.sums.insert(got.sums.end(), into.sums + r * into.groups, into.sums + (r + 1) * into.groups);
+    if (!tiles) {
+      for (std::size_t g = 0; g < into.groups; ++g) {
+        const GroupSums& sums = into.sums[r * into.groups + g];
+        got.sums.insert(got.sums.end(), {sums.high_start, sums.low_start, sums.high, sums.low});
+      }
+    }
   }
   return got;
 }
