@@ -89,8 +89,20 @@ struct Attention::Call {
     return row;
   }
 
-  void gather(const Rows& task, std::size_t split, const Gathered& result) const {
-    const std::size_t block_tokens = task.rows.block_tokens;
+  /// The blocks of a split, and how many of its tokens some row of the unit sees.
+  std::size_t find_blocks(const Unit& unit, std::size_t split, const Bf16** blocks) const {
+    const SequenceRows& sequence = sequences[unit.sequence];
+    const std::size_t block_tokens = arena.shape().block_tokens;
+    const std::size_t first = split * kSplitTokens;
+    const std::size_t context = sequence.first_position + (unit.first_row + unit.n_rows - 1) / group() + 1;
+    const std::size_t n = std::min(context - first, kSplitTokens);
+    for (std::size_t i = 0; i * block_tokens < n; ++i) {
+      blocks[i] = arena.head(sequence.block_table[first / block_tokens + i], shape.layer, unit.kv_head);
+    }
+    return n;
+  }
+
+  void gather(const Rows& task, std::size_t split, const Gathered& result, std::size_t index) const {
     const std::size_t first = split * kSplitTokens;
     std::uint32_t seen[kMaxRows];
     for (std::size_t r = 0; r < task.rows.n_rows; ++r) {
@@ -98,11 +110,22 @@ struct Attention::Call {
           static_cast<std::uint32_t>(std::clamp<std::size_t>(task.contexts[r], first, first + kSplitTokens) - first);
     }
     const Bf16* blocks[kSplitTokens / 2];
-    const std::span<const std::int32_t> table = sequences[task.unit.sequence].block_table;
-    for (std::size_t i = 0; i * block_tokens < seen[task.rows.n_rows - 1]; ++i) {
-      blocks[i] = arena.head(table[first / block_tokens + i], shape.layer, task.unit.kv_head);
+    find_blocks(task.unit, split, blocks);
+    const Bf16* next_blocks[kSplitTokens / 2];
+    const std::size_t next_tokens = find_next(index, split, next_blocks);
+    attention.kernel_.gather(task.rows, {blocks, seen, next_blocks, next_tokens}, result);
+  }
+
+  /// What the thread will probably read after a split of task `index`. Nothing where many rows share what they read: it
+  /// is in a cache already, or soon will be.
+  std::size_t find_next(std::size_t index, std::size_t split, const Bf16** blocks) const {
+    const Task* task = &attention.tasks_[index];
+    if (++split == task->end_split) {
+      if (index + 1 == attention.tasks_.size()) return 0;
+      split = (++task)->first_split;
     }
-    attention.kernel_.gather(task.rows, {blocks, seen}, result);
+    const Unit& unit = attention.units_[task->unit];
+    return unit.n_rows > kMaxRows / 2 ? 0 : find_blocks(unit, split, blocks);
   }
 
   void write(const Rows& task, const Gathered& all) const {
@@ -118,30 +141,31 @@ struct Attention::Call {
     }
   }
 
-  void compute_whole(Unit& unit) const {
+  void compute_whole(Unit& unit, std::size_t index) const {
     Rows task{unit, {}, {}, {}, nullptr};
     prepare(task);
     const Gathered all = gathered_at(task.memory);
-    const Gathered next = gathered_at(task.memory + gathered_size(unit.n_rows, shape.head_dim));
+    const Gathered more = gathered_at(task.memory + gathered_size(unit.n_rows, shape.head_dim));
     attention.kernel_.begin(task.rows);
-    gather(task, 0, all);
+    gather(task, 0, all, index);
     for (std::size_t split = 1; split < unit.n_splits; ++split) {
-      gather(task, split, next);
-      merge(all, next, first_seeing(task, split), unit.n_rows, shape.head_dim);
+      gather(task, split, more, index);
+      merge(all, more, first_seeing(task, split), unit.n_rows, shape.head_dim);
     }
     attention.kernel_.end();
     write(task, all);
   }
 
   /// Some splits of a unit that is cut; whoever does the last of them joins all.
-  void compute_part(Unit& unit, std::size_t first_split, std::size_t end_split) const {
+  void compute_part(Unit& unit, std::size_t index) const {
+    const auto& [unit_index, first_split, end_split] = attention.tasks_[index];
     Rows task{unit, {}, {}, {}, nullptr};
     prepare(task);
     const std::size_t size = gathered_size(unit.n_rows, shape.head_dim);
     float* memory = attention.gathered_.data() + unit.gathered;
     attention.kernel_.begin(task.rows);
     for (std::size_t split = first_split; split < end_split; ++split) {
-      gather(task, split, gathered_at(memory + split * size));
+      gather(task, split, gathered_at(memory + split * size), index);
     }
     attention.kernel_.end();
     if (std::atomic_ref(unit.left).fetch_sub(1, std::memory_order_acq_rel) > 1) return;
@@ -150,6 +174,13 @@ struct Attention::Call {
       merge(all, gathered_at(memory + split * size), first_seeing(task, split), unit.n_rows, shape.head_dim);
     }
     write(task, all);
+  }
+
+  void compute(std::size_t index) const {
+    const Task& task = attention.tasks_[index];
+    Unit& unit = attention.units_[task.unit];
+    const bool whole = task.first_split == 0 && task.end_split == unit.n_splits;
+    whole ? compute_whole(unit, index) : compute_part(unit, index);
   }
 };
 
@@ -198,12 +229,7 @@ void Attention::run(const KvArena& arena, const AttentionShape& shape, std::span
                     const float* qkv, float* out, ThreadPool& pool) {
   plan(shape, sequences, pool.size());
   const Call call{*this, arena, shape, sequences, qkv, out};
-  pool.run(tasks_.size(), [&](std::size_t i) {
-    const Task& task = tasks_[i];
-    Unit& unit = units_[task.unit];
-    const bool whole = task.first_split == 0 && task.end_split == unit.n_splits;
-    whole ? call.compute_whole(unit) : call.compute_part(unit, task.first_split, task.end_split);
-  });
+  pool.run(tasks_.size(), [&](std::size_t i) { call.compute(i); });
 }
 
 namespace reference {

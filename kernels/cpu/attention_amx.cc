@@ -248,7 +248,13 @@ void gather_part(Part& part) {
   const QueryRows& rows = *part.rows;
   const std::size_t seen = part.split->seen[part.first_row + part.n_rows - 1];
   part.n_groups = (seen + kGroupTokens - 1) / kGroupTokens;
-  for (std::size_t group = 0; group < part.n_groups; ++group) score_group<kTiles>(part, group);
+  for (std::size_t group = 0; group < part.n_groups; ++group) {
+    score_group<kTiles>(part, group);
+    // A last split may be short, and what comes after it long.
+    const std::size_t from = group * kSplitTokens / part.n_groups / kGroupTokens * kGroupTokens;
+    const std::size_t to = (group + 1) * kSplitTokens / part.n_groups / kGroupTokens * kGroupTokens;
+    prefetch_next(rows, *part.split, from, to - from);
+  }
   // In two loops, so that no row waits for its greatest score.
   const std::uint32_t* row_seen = part.split->seen + part.first_row;
   float* most = part.result->most + part.first_row;

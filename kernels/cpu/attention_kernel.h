@@ -32,6 +32,9 @@ struct Split {
   /// [n_rows], ascending, 0 … kSplitTokens: how many of the split's tokens a row sees. For a row that sees none the
   /// results are of no meaning; the last row sees at least one.
   const std::uint32_t* seen = nullptr;
+  /// What the thread will read after this, to be asked for meanwhile: the first `next_tokens` tokens of these blocks.
+  const std::uint16_t* const* next_blocks = nullptr;
+  std::size_t next_tokens = 0;
 };
 
 /// What rows have gathered from one split or several.
@@ -44,6 +47,23 @@ struct Gathered {
 /// Rows that a kernel may write where it has `n_rows`.
 [[gnu::always_inline]] constexpr std::size_t stored_rows(std::size_t n_rows) {
   return n_rows <= kMaxRows / 2 ? n_rows : kMaxRows;
+}
+
+/// Asks for tokens [first, first + n) of split.next_blocks, as far as there are any. n divides block_tokens or is a
+/// multiple of it.
+[[gnu::always_inline]] inline void prefetch_next(const QueryRows& rows, const Split& split, std::size_t first,
+                                                 std::size_t n) {
+  constexpr std::size_t kLine = 64;
+  constexpr int kToSecondLevel = 2;
+  for (std::size_t t = first; t < first + n && t < split.next_tokens; t += rows.block_tokens) {
+    const auto* block = reinterpret_cast<const char*>(split.next_blocks[t / rows.block_tokens]);
+    const std::size_t tokens = n < rows.block_tokens ? n : rows.block_tokens;
+    // Half of the block's bytes are keys, half values. A part of its tokens is a part of each row of keys; as many
+    // bytes from the same place on are as good, as all of the block is asked for in the end.
+    const std::size_t bytes = tokens * rows.head_dim * 4;
+    const char* from = block + t % rows.block_tokens * rows.head_dim * 4;
+    for (std::size_t i = 0; i < bytes; i += kLine) __builtin_prefetch(from + i, 0, kToSecondLevel);
+  }
 }
 
 /// One way to compute. A task calls begin(), gather() for its splits, and end(), all on one thread.
