@@ -105,9 +105,6 @@ struct QuantizedRows {
   }
 };
 
-/// out = silu(gate) * up for `rows` rows of `dim` each. gate_up: [rows, 2, dim], out: rows `stride` apart.
-using SiluMul = void (*)(const float* gate_up, std::size_t rows, std::size_t dim, float* out, std::size_t stride);
-
 /// Some rows and columns of a product.
 struct ProductTask {
   PanelFormat format = PanelFormat::nibbles;
@@ -118,21 +115,21 @@ struct ProductTask {
   std::size_t first_row = 0, end_row = 0;  ///< first_row begins a tile
   float* out = nullptr;                    ///< [x.rows, columns]
   std::byte* scratch = nullptr;  ///< [scratch_bytes(end_row - first_row)], 64-byte aligned, of this task alone
-  /// If given, the weights are two matrices of `columns` (whole panels) each, one above the other, and the results of
-  /// both go through this. Only product_amx() does it.
-  SiluMul silu_mul = nullptr;
+  /// The weights are two matrices of `columns` (whole panels) each, gate above up, and the result is silu(x · gateᵀ) *
+  /// (x · upᵀ). Only product_amx() does it.
+  bool gated = false;
 };
 
 /// Scratch begins with the weights of some steps of a panel in three bytes each; then come three sums of each tile of
-/// 16 rows, and last, for gated products, gate and up of all rows: [rows][2][16].
+/// 16 rows, and last, for gated products, the gate of all rows: [rows][16].
 inline constexpr std::size_t kExpandedSteps = 9;
 inline constexpr std::size_t kExpandedBytes = kExpandedSteps * kStep * kPanel * 3;
-[[gnu::always_inline]] constexpr std::size_t gate_up_place(std::size_t rows) {
+[[gnu::always_inline]] constexpr std::size_t gate_place(std::size_t rows) {
   return kExpandedBytes +
          (rows + 2 * kTileRows - 1) / (2 * kTileRows) * 2 * 3 * kTileRows * kPanel * sizeof(std::int32_t);
 }
 [[gnu::always_inline]] constexpr std::size_t scratch_bytes(std::size_t rows) {
-  return gate_up_place(rows) + rows * 2 * kPanel * sizeof(float);
+  return gate_place(rows) + rows * kPanel * sizeof(float);
 }
 
 template <PanelFormat kFormat>

@@ -5,6 +5,7 @@
 #include <immintrin.h>
 
 #include "kernels/cpu/product.h"
+#include "kernels/cpu/silu.h"
 #include "kernels/cpu/tile_config.h"
 
 namespace headwater::kernels::cpu {
@@ -147,12 +148,30 @@ inline __m512 join(const Sums& sums, std::size_t r, const Shifts& shifts) {
   return _mm512_cvtepi32_ps(_mm512_add_epi32(high, _mm512_sra_epi32(middle, shifts.right)));
 }
 
+/// silu(gate) * up. ops.cc does the same, operation by operation.
+inline __m512 silu_mul(__m512 gate, __m512 up) {
+  // The second operand stays if it is a NaN.
+  const __m512 g = _mm512_max_ps(_mm512_set1_ps(silu::kLowest), gate);
+  const __m512 power =
+      _mm512_max_ps(_mm512_set1_ps(silu::kLowestPower), _mm512_mul_ps(g, _mm512_set1_ps(silu::kMinusLog2E)));
+  const __m512 whole = _mm512_roundscale_ps(power, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+  const __m512 r = _mm512_sub_ps(power, whole);
+  __m512 p = _mm512_set1_ps(silu::kExp2[0]);
+#pragma GCC unroll 5
+  for (int i = 1; i < 6; ++i) p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(silu::kExp2[i]));
+  const __m512 sum = _mm512_add_ps(_mm512_scalef_ps(p, whole), _mm512_set1_ps(1.0F));
+  const __m512 guess = _mm512_rcp14_ps(sum);
+  const __m512 inverse = _mm512_mul_ps(guess, _mm512_fnmadd_ps(sum, guess, _mm512_set1_ps(2.0F)));
+  return _mm512_mul_ps(_mm512_mul_ps(g, inverse), up);
+}
+
 /// Tiles of one panel that have been summed, and where their results go.
 template <PanelFormat kFormat>
 struct Finish {
   const Sums* sums;     ///< of each tile
   const float* steps;   ///< of the columns
   const float* scales;  ///< of the rows
+  const float* gate;    ///< [rows][16], or null: results are silu(gate) times these
   float* out;
   std::size_t stride;
   __mmask16 columns;
@@ -162,7 +181,8 @@ struct Finish {
   [[gnu::always_inline]] void row() {
     if (next == rows) return;
     const __m512 sum = join<kFormat>(sums[next / kTileRows], next % kTileRows, shifts);
-    const __m512 scaled = _mm512_mul_ps(_mm512_mul_ps(sum, _mm512_load_ps(steps)), _mm512_set1_ps(scales[next]));
+    __m512 scaled = _mm512_mul_ps(_mm512_mul_ps(sum, _mm512_load_ps(steps)), _mm512_set1_ps(scales[next]));
+    if (gate != nullptr) scaled = silu_mul(_mm512_load_ps(gate + next * kPanel), scaled);
     // A masked store is slower even where it stores all.
     if (columns == 0xFFFF) {
       _mm512_storeu_ps(out + next * stride, scaled);
@@ -235,9 +255,10 @@ inline void multiply(const std::byte* weights, const std::int8_t* x, const Quant
   }
 }
 
-/// One panel for all rows of the task. out: of first_row.
+/// One panel for all rows of the task. out and gate (see Finish): of first_row.
 template <PanelFormat kFormat>
-void multiply_panel(const ProductTask& task, std::size_t index, float* out, std::size_t stride, __mmask16 columns) {
+void multiply_panel(const ProductTask& task, std::size_t index, const float* gate, float* out, std::size_t stride,
+                    __mmask16 columns) {
   constexpr std::size_t kTiles = kHasCoarse<kFormat> ? 2 : 1;
   const QuantizedRows& x = *task.x;
   const PanelView panel = view_panel(kFormat, task.panels + index * panel_bytes(kFormat, x.groups), x.groups);
@@ -261,8 +282,9 @@ void multiply_panel(const ProductTask& task, std::size_t index, float* out, std:
       }
       if (end == x.steps) {
         const std::size_t n = left < kTiles * kTileRows ? left : kTiles * kTileRows;
-        before = {sums, panel.steps, x.scales + row, out, stride, columns, shifts, 0, n};
+        before = {sums, panel.steps, x.scales + row, gate, out, stride, columns, shifts, 0, n};
         out += kTiles * kTileRows * stride;
+        if (gate != nullptr) gate += kTiles * kTileRows * kPanel;
       }
       if (chunks > 1) sums += kTiles;  // otherwise those that have just been read may be written
     }
@@ -273,19 +295,17 @@ void multiply_panel(const ProductTask& task, std::size_t index, float* out, std:
 template <PanelFormat kFormat>
 void product(const ProductTask& task) {
   configure_whole_tiles();
-  const std::size_t n = task.end_row - task.first_row;
-  auto* const values = reinterpret_cast<float*>(task.scratch + gate_up_place(n));
+  auto* const gate = reinterpret_cast<float*>(task.scratch + gate_place(task.end_row - task.first_row));
   for (std::size_t index = task.first_panel; index < task.end_panel; ++index) {
     const std::size_t column = index * kPanel;
     const std::size_t left = task.columns - column;
     const __mmask16 columns = left >= kPanel ? 0xFFFF : static_cast<__mmask16>((1U << left) - 1);
     float* const out = task.out + task.first_row * task.columns + column;
-    if (task.silu_mul == nullptr) {
-      multiply_panel<kFormat>(task, index, out, task.columns, columns);
+    if (task.gated) {
+      multiply_panel<kFormat>(task, index, nullptr, gate, kPanel, columns);
+      multiply_panel<kFormat>(task, index + task.columns / kPanel, gate, out, task.columns, columns);
     } else {
-      multiply_panel<kFormat>(task, index, values, 2 * kPanel, columns);
-      multiply_panel<kFormat>(task, index + task.columns / kPanel, values + kPanel, 2 * kPanel, columns);
-      task.silu_mul(values, n, kPanel, out, task.columns);
+      multiply_panel<kFormat>(task, index, nullptr, out, task.columns, columns);
     }
   }
   _tile_release();

@@ -208,7 +208,7 @@ void QuantizedMatrix::multiply_gated(const float* x, std::size_t n, float* out, 
     ProductTask gated = task(rounded, out);
     gated.columns = dim;
     gated.end_panel = dim / kPanel;
-    gated.silu_mul = silu_mul;
+    gated.gated = true;
     run(gated, kernels.many_rows, pool);
     return;
   }
