@@ -53,6 +53,7 @@ struct Attention::Call {
   std::span<const SequenceRows> sequences;
   const float* qkv;
   float* out;
+  std::uint32_t group = shape.n_heads / shape.n_kv_heads;
 
   /// A task's own: its rows, and where each ends to see.
   struct Rows {
@@ -63,23 +64,44 @@ struct Attention::Call {
     float* memory;  ///< for two of Gathered
   };
 
-  std::size_t group() const { return shape.n_heads / shape.n_kv_heads; }
+  /// Where the query of a unit's row lies, and where its result goes.
+  struct Place {
+    std::size_t row, head;
+  };
+  Place place(const Unit& unit, std::uint32_t r) const {
+    const std::uint32_t index = unit.first_row + r;
+    return {sequences[unit.sequence].first_row + index / group, unit.kv_head * group + index % group};
+  }
+  const float* query(const Place& at) const {
+    return qkv + (at.row * (shape.n_heads + 2 * shape.n_kv_heads) + at.head) * shape.head_dim;
+  }
+  float* result(const Place& at) const { return out + (at.row * shape.n_heads + at.head) * shape.head_dim; }
 
-  void prepare(Rows& task) const {
+  void prepare(Rows& task, std::size_t index) const {
     const Unit& unit = task.unit;
     const SequenceRows& sequence = sequences[unit.sequence];
     const std::size_t dim = shape.head_dim;
     for (std::uint32_t r = 0; r < unit.n_rows; ++r) {
-      const std::size_t token = (unit.first_row + r) / group();
-      const std::size_t head = unit.kv_head * group() + (unit.first_row + r) % group();
-      const std::size_t row = sequence.first_row + token;
-      task.queries[r] = qkv + (row * (shape.n_heads + 2 * shape.n_kv_heads) + head) * dim;
-      task.contexts[r] = static_cast<std::uint32_t>(sequence.first_position + token + 1);
+      const Place at = place(unit, r);
+      task.queries[r] = query(at);
+      task.contexts[r] = static_cast<std::uint32_t>(sequence.first_position + at.row - sequence.first_row + 1);
+      ask_for<1>(result(at));
+    }
+    if (index + 1 < attention.tasks_.size()) {
+      const Unit& next = attention.units_[attention.tasks_[index + 1].unit];
+      for (std::uint32_t r = 0; r < next.n_rows; ++r) ask_for<0>(query(place(next, r)));
     }
     const std::size_t kernel_bytes = (attention.kernel_.scratch_bytes(dim) + 63) / 64 * 64;
     std::byte* scratch = thread_scratch(kernel_bytes + 2 * gathered_size(unit.n_rows, dim) * sizeof(float));
     task.rows = {dim, arena.shape().block_tokens, unit.n_rows, task.queries, scratch};
     task.memory = reinterpret_cast<float*>(scratch + kernel_bytes);
+  }
+
+  /// Asks for the lines of a head's vector, to be read (0) or written (1) a few microseconds later.
+  template <int kWrite>
+  void ask_for(const float* vector) const {
+    constexpr std::size_t kLine = 16;
+    for (std::size_t i = 0; i < shape.head_dim; i += kLine) __builtin_prefetch(vector + i, kWrite, 2);
   }
 
   /// The first row that sees something of a split.
@@ -94,7 +116,7 @@ struct Attention::Call {
     const SequenceRows& sequence = sequences[unit.sequence];
     const std::size_t block_tokens = arena.shape().block_tokens;
     const std::size_t first = split * kSplitTokens;
-    const std::size_t context = sequence.first_position + (unit.first_row + unit.n_rows - 1) / group() + 1;
+    const std::size_t context = sequence.first_position + (unit.first_row + unit.n_rows - 1) / group + 1;
     const std::size_t n = std::min(context - first, kSplitTokens);
     for (std::size_t i = 0; i * block_tokens < n; ++i) {
       blocks[i] = arena.head(sequence.block_table[first / block_tokens + i], shape.layer, unit.kv_head);
@@ -129,21 +151,15 @@ struct Attention::Call {
   }
 
   void write(const Rows& task, const Gathered& all) const {
-    const Unit& unit = task.unit;
     const std::size_t dim = shape.head_dim;
-    for (std::uint32_t r = 0; r < unit.n_rows; ++r) {
-      const std::size_t row = sequences[unit.sequence].first_row + (unit.first_row + r) / group();
-      const std::size_t head = unit.kv_head * group() + (unit.first_row + r) % group();
-      const float* sums = all.sums + r * dim;
-      float* to = out + (row * shape.n_heads + head) * dim;
-      const float inverse = 1.0F / all.total[r];
-      for (std::size_t i = 0; i < dim; ++i) to[i] = sums[i] * inverse;
+    for (std::uint32_t r = 0; r < task.unit.n_rows; ++r) {
+      scale(all.sums + r * dim, 1.0F / all.total[r], dim, result(place(task.unit, r)));
     }
   }
 
   void compute_whole(Unit& unit, std::size_t index) const {
     Rows task{unit, {}, {}, {}, nullptr};
-    prepare(task);
+    prepare(task, index);
     const Gathered all = gathered_at(task.memory);
     const Gathered more = gathered_at(task.memory + gathered_size(unit.n_rows, shape.head_dim));
     attention.kernel_.begin(task.rows);
@@ -160,7 +176,7 @@ struct Attention::Call {
   void compute_part(Unit& unit, std::size_t index) const {
     const auto& [unit_index, first_split, end_split] = attention.tasks_[index];
     Rows task{unit, {}, {}, {}, nullptr};
-    prepare(task);
+    prepare(task, index);
     const std::size_t size = gathered_size(unit.n_rows, shape.head_dim);
     float* memory = attention.gathered_.data() + unit.gathered;
     attention.kernel_.begin(task.rows);

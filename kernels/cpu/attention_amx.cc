@@ -72,6 +72,14 @@ inline const std::uint16_t* values_of(const Part& part, std::size_t token) {
   return part.split->blocks[token / block_tokens] + dim * (block_tokens + token % block_tokens);
 }
 
+/// Asks for the 16 rows of a tile: several rows of queries make such use of each that the second-level cache is what
+/// they would wait for.
+inline void prefetch_tile(const std::uint16_t* tile, std::size_t stride) {
+  const auto* bytes = reinterpret_cast<const char*>(tile);
+#pragma GCC unroll 16
+  for (std::size_t row = 0; row < kTileRows; ++row) _mm_prefetch(bytes + row * stride, _MM_HINT_T0);
+}
+
 /// 16 dimensions of the keys of 32 tokens as two tiles whose other half is zero.
 void pad_keys(const std::uint16_t* keys, std::size_t block_tokens, std::byte* tiles) {
   for (std::size_t pair = 0; pair < kTileRows; ++pair) {
@@ -97,7 +105,14 @@ void score_group(const Part& part, std::size_t group) {
     _tile_zero(2);
     _tile_zero(3);
   }
+  const std::uint16_t* next =
+      kTiles == 2 && group + 1 < part.n_groups ? keys_of(part, (group + 1) * kGroupTokens) : nullptr;
   for (std::size_t step = 0; step < steps; ++step) {
+    if (next != nullptr && (step + 1) * kStepDims <= part.rows->head_dim) {
+      prefetch_tile(next, stride);
+      prefetch_tile(next + kTileRows * 2, stride);
+      next += kTileRows * part.rows->block_tokens * 2;
+    }
     if ((step + 1) * kStepDims <= part.rows->head_dim) {
       _tile_loadd(6, keys, stride);
       _tile_loadd(7, keys + kTileRows * 2, stride);
@@ -126,14 +141,13 @@ void score_group(const Part& part, std::size_t group) {
   }
 }
 
-/// 2^x for x <= 0, to 1e-7, by a minimax polynomial of 2^r on [0, 1) with value 1 at 0.
+/// 2^x for x <= 0, to 1e-4, by a minimax polynomial of 2^r on [0, 1) with value 1 at 0. What becomes of it is rounded
+/// to bfloat16, which is off by up to 2e-3.
 inline __m512 exp2(__m512 x) {
   const __m512 r = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
-  __m512 p = _mm512_set1_ps(0.00186713007F);
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.00901703032F));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.0557999131F));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.24016445F));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.693151312F));
+  __m512 p = _mm512_set1_ps(0.0770673528F);
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.227644652F));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.695116878F));
   p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0F));
   return _mm512_scalef_ps(p, x);
 }
@@ -141,7 +155,34 @@ inline __m512 exp2(__m512 x) {
 /// The first `n` of 16 lanes.
 inline __mmask16 first_lanes(std::size_t n) { return static_cast<__mmask16>(n >= 16 ? 0xFFFFU : (1U << n) - 1U); }
 
-inline float greatest_of(const float* scores, std::size_t seen) {
+/// What a row comes to, 16 lanes that are to be joined; the rows of a tile one after the other.
+struct Lanes {
+  alignas(64) float rows[kTileRows][16];
+};
+/// join(a, b) of neighbouring 32-bit lanes, 64-bit lanes, and so on: lane r of the result is all of row r.
+template <class Join>
+inline __m512 join_rows(const Lanes& lanes, const Join& join) {
+  __m512 fours[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    const __m512 a = _mm512_load_ps(lanes.rows[4 * i]);
+    const __m512 b = _mm512_load_ps(lanes.rows[4 * i + 1]);
+    const __m512 c = _mm512_load_ps(lanes.rows[4 * i + 2]);
+    const __m512 d = _mm512_load_ps(lanes.rows[4 * i + 3]);
+    const __m512d ab = _mm512_castps_pd(join(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b)));
+    const __m512d cd = _mm512_castps_pd(join(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d)));
+    fours[i] = join(_mm512_castpd_ps(_mm512_unpacklo_pd(ab, cd)), _mm512_castpd_ps(_mm512_unpackhi_pd(ab, cd)));
+  }
+  // Each 128 bits of fours[i] hold a part of rows 4 i … 4 i + 3.
+  const auto halves = [&](__m512 a, __m512 b) {
+    return join(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xDD));
+  };
+  const __m512 first = halves(fours[0], fours[1]);
+  const __m512 last = halves(fours[2], fours[3]);
+  return halves(first, last);
+}
+
+inline __m512 greatest_of(const float* scores, std::size_t seen) {
   const __m512 nothing = _mm512_set1_ps(-__builtin_inff());
   __m512 most[2] = {nothing, nothing};
   std::size_t t = 0;
@@ -152,7 +193,7 @@ inline float greatest_of(const float* scores, std::size_t seen) {
   for (; t < seen; t += 16) {
     most[0] = _mm512_max_ps(_mm512_mask_load_ps(nothing, first_lanes(seen - t), scores + t), most[0]);
   }
-  return _mm512_reduce_max_ps(_mm512_max_ps(most[0], most[1]));
+  return _mm512_max_ps(most[0], most[1]);
 }
 
 /// Weights of 32 tokens out of their scores.
@@ -167,8 +208,8 @@ inline __mmask32 first_lanes_of_32(std::size_t n) {
   return static_cast<__mmask32>(n >= 32 ? 0xFFFFFFFFU : (1U << n) - 1U);
 }
 
-/// A row's scores become weights, zero beyond what the row sees; gives their sum.
-inline float weigh(std::byte* row, std::size_t seen, std::size_t n_groups, float greatest) {
+/// A row's scores become weights, zero beyond what the row sees; gives their sum, in parts.
+inline __m512 weigh(std::byte* row, std::size_t seen, std::size_t n_groups, float greatest) {
   const auto* scores = reinterpret_cast<const float*>(row);
   const __m512 most = _mm512_set1_ps(greatest);
   const __m512bh ones = reinterpret_cast<__m512bh>(_mm512_set1_epi16(0x3F80));
@@ -188,7 +229,7 @@ inline float weigh(std::byte* row, std::size_t seen, std::size_t n_groups, float
     _mm512_store_si512(row + group * 64, cut);
     sum = _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(cut), ones);
   }
-  return _mm512_reduce_add_ps(sum);
+  return sum;
 }
 
 /// The unit for tiles falls asleep after some 0.3 us without work, and takes as long to wake up again.
@@ -209,6 +250,10 @@ void mix_dims(const Part& part, const std::uint16_t* const* values, std::size_t 
   for (std::size_t group = 0; group < part.n_groups; ++group) {
     _tile_loadd(4, weights + group * 64, kRowBytes);
     _tile_loadd(6, values[group] + dim * 2, stride);
+    if (kTiles == 2 && group + 1 < part.n_groups) {
+      prefetch_tile(values[group + 1] + dim * 2, stride);
+      if constexpr (kColumns == 2) prefetch_tile(values[group + 1] + (dim + kTileRows) * 2, stride);
+    }
     _tile_dpbf16ps(0, 4, 6);
     if constexpr (kColumns == 2) {
       _tile_loadd(7, values[group] + (dim + kTileRows) * 2, stride);
@@ -259,12 +304,25 @@ void gather_part(Part& part) {
   const std::uint32_t* row_seen = part.split->seen + part.first_row;
   float* most = part.result->most + part.first_row;
   float* total = part.result->total + part.first_row;
-  for (std::size_t r = 0; r < part.n_rows; ++r) {
-    most[r] = greatest_of(reinterpret_cast<const float*>(part.scratch.scores + r * kRowBytes), row_seen[r]);
+  Lanes lanes;
+  for (std::size_t first = 0; first < part.n_rows; first += kTileRows) {
+    const std::size_t n = least(part.n_rows - first, kTileRows);
+    for (std::size_t r = 0; r < n; ++r) {
+      const auto* scores = reinterpret_cast<const float*>(part.scratch.scores + (first + r) * kRowBytes);
+      _mm512_store_ps(lanes.rows[r], greatest_of(scores, row_seen[first + r]));
+    }
+    const __m512 greatest = join_rows(lanes, [](__m512 a, __m512 b) { return _mm512_max_ps(a, b); });
+    _mm512_mask_storeu_ps(most + first, first_lanes(n), greatest);
   }
-  for (std::size_t r = 0; r < part.n_rows; ++r) {
-    total[r] = weigh(part.scratch.scores + r * kRowBytes, row_seen[r], part.n_groups, most[r]);
-    if (r % kRowsBetweenTiles == kRowsBetweenTiles - 1) keep_tiles_awake();
+  for (std::size_t first = 0; first < part.n_rows; first += kTileRows) {
+    const std::size_t n = least(part.n_rows - first, kTileRows);
+    for (std::size_t r = 0; r < n; ++r) {
+      std::byte* scores = part.scratch.scores + (first + r) * kRowBytes;
+      _mm512_store_ps(lanes.rows[r], weigh(scores, row_seen[first + r], part.n_groups, most[first + r]));
+      if (r % kRowsBetweenTiles == kRowsBetweenTiles - 1) keep_tiles_awake();
+    }
+    const __m512 sums = join_rows(lanes, [](__m512 a, __m512 b) { return _mm512_add_ps(a, b); });
+    _mm512_mask_storeu_ps(total + first, first_lanes(n), sums);
   }
   const std::uint16_t* values[kSplitTokens / kGroupTokens];
   for (std::size_t group = 0; group < part.n_groups; ++group) values[group] = values_of(part, group * kGroupTokens);

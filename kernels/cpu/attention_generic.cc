@@ -259,6 +259,15 @@ void Merge(const Gathered& into, const Gathered& later, std::size_t first_row, s
   }
 }
 
+void Scale(const float* x, float factor, std::size_t n, float* out) {
+  const Floats d;
+  const std::size_t lanes = hn::Lanes(d);
+  const auto by = hn::Set(d, factor);
+  std::size_t i = 0;
+  for (; i + lanes <= n; i += lanes) hn::StoreU(hn::Mul(hn::LoadU(d, x + i), by), d, out + i);
+  for (; i < n; ++i) out[i] = x[i] * factor;
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace headwater::kernels::cpu
 HWY_AFTER_NAMESPACE();
@@ -269,6 +278,7 @@ namespace {
 
 HWY_EXPORT(Gather);
 HWY_EXPORT(Merge);
+HWY_EXPORT(Scale);
 
 std::size_t scratch_bytes(std::size_t /*head_dim*/) { return kMaxRows * kSplitTokens * sizeof(float); }
 
@@ -280,6 +290,7 @@ const AttentionKernel kGenericAttention{scratch_bytes, [](const QueryRows&) {},
                                         },
                                         [] {}};
 
+void scale(const float* x, float factor, std::size_t n, float* out) { HWY_DYNAMIC_DISPATCH(Scale)(x, factor, n, out); }
 void merge(const Gathered& into, const Gathered& later, std::size_t first_row, std::size_t end_row,
            std::size_t head_dim) {
   HWY_DYNAMIC_DISPATCH(Merge)(into, later, first_row, end_row, head_dim);

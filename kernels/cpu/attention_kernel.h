@@ -79,6 +79,9 @@ extern const AttentionKernel kGenericAttention;
 /// Needs AMX, head_dim a multiple of 16 and block_tokens one of 32.
 extern const AttentionKernel kAmxAttention;
 
+/// out = x * factor. Both: [n].
+void scale(const float* x, float factor, std::size_t n, float* out);
+
 /// Joins what rows [first_row, end_row) have gathered with what a later split gave them.
 void merge(const Gathered& into, const Gathered& later, std::size_t first_row, std::size_t end_row,
            std::size_t head_dim);
