@@ -196,9 +196,9 @@ struct Finish {
   }
 };
 
-/// Adds some steps of K to the sums of one or two tiles of rows. The tiles before are finished in between, while the
-/// tile unit is busy: row by row, since the processor looks ahead only so far. Two tiles share the weights, which
-/// stay in the first-level cache; the activations come from the second and would only drive them out.
+/// Adds some steps of K to the sums of one or two tiles of rows. The tiles before are finished just before these are
+/// stored: by then they are out of the way of the processor, which has been busy with tiles. Two tiles share the
+/// weights, which stay in the first-level cache; the activations come from the second and would only drive them out.
 template <PanelFormat kFormat, int kTiles>
 inline void multiply(const std::byte* weights, const std::int8_t* x, const QuantizedRows& rows, std::size_t steps,
                      bool first, Sums* sums, Finish<kFormat>& before) {
@@ -243,7 +243,6 @@ inline void multiply(const std::byte* weights, const std::int8_t* x, const Quant
     }
     weights += kStepBytes<kFormat>;
     x += rows.step_stride;
-    for (int i = 0; i < 2 * kTiles; ++i) before.row();
   }
   before.rest();
   _tile_stored(0, sums[0].high, 64);
