@@ -56,7 +56,13 @@ class CpuBackend : public Backend {
 
   std::unique_ptr<Matrix> load_matrix(std::span<const HostTensor> parts) override {
     if (precision_ == Precision::exact || !cpu::QuantizedMatrix::takes(parts)) return products_.pack(parts);
-    return std::make_unique<cpu::QuantizedMatrix>(parts, weight_memory_, pool_);
+    auto matrix = std::make_unique<cpu::QuantizedMatrix>(parts, weight_memory_, pool_);
+    // They are computed in the order in which they are loaded, over and over.
+    if (last_next_ == nullptr) first_weights_ = matrix->range();
+    if (last_next_ != nullptr) *last_next_ = matrix->range();
+    last_next_ = matrix->next();
+    *last_next_ = first_weights_;
+    return matrix;
   }
   std::unique_ptr<Matrix> load_table(const HostTensor& table) override { return std::make_unique<Table>(table); }
   std::unique_ptr<Buffer> load_vector(const HostTensor& vector) override {
@@ -162,6 +168,8 @@ class CpuBackend : public Backend {
   const Precision precision_;
   const int threads_;
   cpu::WeightMemory weight_memory_;
+  cpu::WeightRange first_weights_;
+  std::shared_ptr<cpu::WeightRange> last_next_;  ///< of the matrix that was loaded last
   cpu::Activations quantized_rows_;
   cpu::Products products_;
   cpu::ThreadPool pool_;

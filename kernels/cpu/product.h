@@ -118,7 +118,18 @@ struct ProductTask {
   /// The weights are two matrices of `columns` (whole panels) each, gate above up, and the result is silu(x · gateᵀ) *
   /// (x · upᵀ). Only product_amx() does it.
   bool gated = false;
+  const std::byte* then = nullptr;  ///< what the thread will read after the last panel, if not what lies behind it
 };
+
+/// What to ask for while a panel is computed, as many bytes as it has: so far ahead as memory needs to answer, be it in
+/// the matrix that comes next.
+[[gnu::always_inline]] inline const char* panel_ahead(const ProductTask& task, std::size_t panel, std::size_t bytes) {
+  constexpr std::size_t kAhead = 16384;
+  panel += (kAhead + bytes - 1) / bytes;
+  const bool beyond = panel >= task.end_panel && task.then != nullptr;
+  const std::byte* at = beyond ? task.then + (panel - task.end_panel) * bytes : task.panels + panel * bytes;
+  return reinterpret_cast<const char*>(at);
+}
 
 /// Scratch begins with the weights of some steps of a panel in three bytes each; then come three sums of each tile of
 /// 16 rows, and last, for gated products, the gate of all rows: [rows][16].

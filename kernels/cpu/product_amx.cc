@@ -86,14 +86,23 @@ struct Expander {
   }
 };
 
+/// Asks for what panel_ahead() gives, evenly while the panel is computed: memory answers few questions at a time.
+struct Ahead {
+  const char* next;
+  const char* end;
+  std::size_t at_once;  ///< bytes
+
+  [[gnu::always_inline]] void ask() {
+    const char* until = next + at_once < end ? next + at_once : end;
+    for (; next < until; next += 64) _mm_prefetch(next, _MM_HINT_T1);
+  }
+};
+
 template <PanelFormat kFormat>
-void expand_group(const PanelView& panel, std::size_t group, std::byte* tile) {
-  constexpr std::size_t kAhead = 16384;
+void expand_group(const PanelView& panel, std::size_t group, std::byte* tile, Ahead& ahead) {
   const std::byte* codes = panel.codes + group * code_bytes(kFormat);
   const Expander<kFormat> expander(panel, group);
-  for (std::size_t i = 0; i < code_bytes(kFormat); i += 64) {
-    _mm_prefetch(reinterpret_cast<const char*>(codes + kAhead + i), _MM_HINT_T1);
-  }
+  ahead.ask();
   if constexpr (kFormat == PanelFormat::bytes_minus_128) {
     for (int i = 0; i < 8; ++i) expander.quad(_mm512_load_si512(codes + 64 * i), tile + 64 * i);
   } else {
@@ -108,14 +117,14 @@ void expand_group(const PanelView& panel, std::size_t group, std::byte* tile) {
 
 /// The weights of some steps of K.
 template <PanelFormat kFormat>
-void expand(const PanelView& panel, std::size_t groups, std::size_t first_step, std::size_t end_step,
-            std::byte* tiles) {
+void expand(const PanelView& panel, std::size_t groups, std::size_t first_step, std::size_t end_step, std::byte* tiles,
+            Ahead& ahead) {
   for (std::size_t step = first_step; step < end_step; ++step, tiles += kStepBytes<kFormat>) {
     // Without work the tile unit falls asleep within half a microsecond, and takes as long to wake.
     if (step % 2 == 1) _tile_dpbssd(7, 5, 6);
-    expand_group<kFormat>(panel, 2 * step, tiles);
+    expand_group<kFormat>(panel, 2 * step, tiles, ahead);
     if (2 * step + 1 < groups) {
-      expand_group<kFormat>(panel, 2 * step + 1, tiles + kTileBytes / 2);
+      expand_group<kFormat>(panel, 2 * step + 1, tiles + kTileBytes / 2, ahead);
       continue;
     }
     for (std::size_t tile = 0; tile < kStepBytes<kFormat>; tile += kTileBytes) {
@@ -201,7 +210,7 @@ struct Finish {
 /// weights, which stay in the first-level cache; the activations come from the second and would only drive them out.
 template <PanelFormat kFormat, int kTiles>
 inline void multiply(const std::byte* weights, const std::int8_t* x, const QuantizedRows& rows, std::size_t steps,
-                     bool first, Sums* sums, Finish<kFormat>& before) {
+                     bool first, Sums* sums, Finish<kFormat>& before, Ahead& ahead) {
   static_assert(kTiles == 1 || kHasCoarse<kFormat>, "two tiles of three sums leave too few registers");
   constexpr bool kLow = !kHasCoarse<kFormat>;
   if (first) {
@@ -243,6 +252,7 @@ inline void multiply(const std::byte* weights, const std::int8_t* x, const Quant
     }
     weights += kStepBytes<kFormat>;
     x += rows.step_stride;
+    ahead.ask();
   }
   before.rest();
   _tile_stored(0, sums[0].high, 64);
@@ -260,7 +270,11 @@ void multiply_panel(const ProductTask& task, std::size_t index, const float* gat
                     __mmask16 columns) {
   constexpr std::size_t kTiles = kHasCoarse<kFormat> ? 2 : 1;
   const QuantizedRows& x = *task.x;
-  const PanelView panel = view_panel(kFormat, task.panels + index * panel_bytes(kFormat, x.groups), x.groups);
+  const std::size_t bytes = panel_bytes(kFormat, x.groups);
+  const PanelView panel = view_panel(kFormat, task.panels + index * bytes, x.groups);
+  const char* ask_for = panel_ahead(task, index, bytes);
+  const std::size_t passes = (task.end_row - task.first_row + kTiles * kTileRows - 1) / (kTiles * kTileRows);
+  Ahead ahead = {ask_for, ask_for + bytes, bytes / ((passes + 2) * x.steps * 64) * 64 + 64};
   const int shift = sum_shift(x.groups * kGroup);
   const Shifts shifts = {_mm_cvtsi32_si128(8 - shift), _mm_cvtsi32_si128(shift)};
   // As many steps at a time as leave room in the first-level cache.
@@ -269,15 +283,15 @@ void multiply_panel(const ProductTask& task, std::size_t index, const float* gat
   Finish<kFormat> before{};
   for (std::size_t first = 0; first < x.steps; first += chunk) {
     const std::size_t end = first + chunk < x.steps ? first + chunk : x.steps;
-    expand<kFormat>(panel, x.groups, first, end, task.scratch);
+    expand<kFormat>(panel, x.groups, first, end, task.scratch, ahead);
     auto* sums = reinterpret_cast<Sums*>(task.scratch + kExpandedBytes);
     for (std::size_t row = task.first_row; row < task.end_row; row += kTiles * kTileRows) {
       const std::size_t left = task.end_row - row;
       const std::int8_t* from = x.at(row, first);
       if (kTiles == 2 && left > kTileRows) {
-        multiply<kFormat, kTiles>(task.scratch, from, x, end - first, first == 0, sums, before);
+        multiply<kFormat, kTiles>(task.scratch, from, x, end - first, first == 0, sums, before, ahead);
       } else {
-        multiply<kFormat, 1>(task.scratch, from, x, end - first, first == 0, sums, before);
+        multiply<kFormat, 1>(task.scratch, from, x, end - first, first == 0, sums, before, ahead);
       }
       if (end == x.steps) {
         const std::size_t n = left < kTiles * kTileRows ? left : kTiles * kTileRows;

@@ -11,13 +11,8 @@ namespace {
 /// Rows that share an unpacked group: their sums and the group's codes fill most of the registers.
 constexpr std::size_t kRows = 4;
 
-/// Also asks for codes further on, ahead of their use by as much as memory needs to answer.
 template <PanelFormat kFormat>
 inline void unpack(const std::byte* codes, __m512i (&quads)[8]) {
-  constexpr std::size_t kAhead = 16384;
-  for (std::size_t i = 0; i < code_bytes(kFormat); i += 64) {
-    _mm_prefetch(reinterpret_cast<const char*>(codes + kAhead + i), _MM_HINT_T1);
-  }
   if constexpr (kFormat == PanelFormat::bytes_minus_128) {
 #pragma GCC unroll 8
     for (int i = 0; i < 8; ++i) quads[i] = _mm512_load_si512(codes + 64 * i);
@@ -77,9 +72,18 @@ inline __m512i with_coarse(__m512i numbers) {
   return _mm512_mask_mov_epi16(numbers, kUpper, rounded);
 }
 
+/// A group's part of what panel_ahead() gives.
+template <PanelFormat kFormat>
+inline void ask_for(const char* ahead, std::size_t group, std::size_t groups) {
+  const std::size_t bytes = panel_bytes(kFormat, groups);
+  const std::size_t end = (group + 1) * bytes / groups;
+  for (std::size_t i = (group * bytes / groups + 63) / 64 * 64; i < end; i += 64) _mm_prefetch(ahead + i, _MM_HINT_T1);
+}
+
 /// Σ (high · W + low · coarse W) of weights of 4 bits, for N rows and 16 columns.
 template <PanelFormat kFormat, std::size_t N>
-inline void sum_nibbles(const PanelView& panel, const QuantizedRows& x, std::size_t row, Doubles (&sums)[N]) {
+inline void sum_nibbles(const PanelView& panel, const char* ahead, const QuantizedRows& x, std::size_t row,
+                        Doubles (&sums)[N]) {
   // Of a group at most 32 · (127 · 31,005 + 128 · 126).
   constexpr std::size_t kGroupsOf32Bits = 16;
   for (std::size_t first = 0; first < x.groups; first += kGroupsOf32Bits) {
@@ -88,6 +92,7 @@ inline void sum_nibbles(const PanelView& panel, const QuantizedRows& x, std::siz
 #pragma GCC unroll 4
     for (std::size_t r = 0; r < N; ++r) partial[r] = _mm512_setzero_si512();
     for (std::size_t g = first; g < end; ++g) {
+      ask_for<kFormat>(ahead, g, x.groups);
       __m512i quads[8];
       unpack<kFormat>(panel.codes + g * code_bytes(kFormat), quads);
       const __m512i wide = widen(panel.factors + g * kPanel);
@@ -115,9 +120,11 @@ inline void sum_nibbles(const PanelView& panel, const QuantizedRows& x, std::siz
 
 /// Σ a · W of weights of 8 bits.
 template <std::size_t N>
-inline void sum_bytes(const PanelView& panel, const QuantizedRows& x, std::size_t row, Doubles (&sums)[N]) {
+inline void sum_bytes(const PanelView& panel, const char* ahead, const QuantizedRows& x, std::size_t row,
+                      Doubles (&sums)[N]) {
   constexpr PanelFormat kFormat = PanelFormat::bytes_minus_128;
   for (std::size_t g = 0; g < x.groups; ++g) {
+    ask_for<kFormat>(ahead, g, x.groups);
     __m512i quads[8];
     unpack<kFormat>(panel.codes + g * code_bytes(kFormat), quads);
     const Doubles factor = to_doubles(widen(panel.factors + g * kPanel));
@@ -138,16 +145,18 @@ inline void sum_bytes(const PanelView& panel, const QuantizedRows& x, std::size_
 template <PanelFormat kFormat, std::size_t N>
 void rows(const ProductTask& task, std::size_t index, std::size_t row) {
   const QuantizedRows& x = *task.x;
-  const PanelView panel = view_panel(kFormat, task.panels + index * panel_bytes(kFormat, x.groups), x.groups);
+  const std::size_t bytes = panel_bytes(kFormat, x.groups);
+  const PanelView panel = view_panel(kFormat, task.panels + index * bytes, x.groups);
+  const char* ahead = panel_ahead(task, index, bytes);
   Doubles sums[N];
 #pragma GCC unroll 4
   for (std::size_t r = 0; r < N; ++r) sums[r] = {_mm512_setzero_pd(), _mm512_setzero_pd()};
   double unit = 1.0 / (1 << sum_shift(x.groups * kGroup));
   if constexpr (kFormat == PanelFormat::bytes_minus_128) {
-    sum_bytes(panel, x, row, sums);
+    sum_bytes(panel, ahead, x, row, sums);
     unit /= 256;
   } else {
-    sum_nibbles<kFormat>(panel, x, row, sums);
+    sum_nibbles<kFormat>(panel, ahead, x, row, sums);
   }
   const std::size_t column = index * kPanel;
   const std::size_t left = task.columns - column;

@@ -164,6 +164,8 @@ void QuantizedMatrix::quantize(const float* x, std::size_t n, bool tiles, Activa
   });
 }
 
+WeightRange QuantizedMatrix::range() const { return {panels_, n_panels_, panel_bytes(format_, groups_)}; }
+
 void QuantizedMatrix::run(const ProductTask& whole, ProductKernel kernel, ThreadPool& pool) const {
   const std::size_t n = whole.end_row;
   const std::size_t threads = pool.size();
@@ -180,13 +182,19 @@ void QuantizedMatrix::run(const ProductTask& whole, ProductKernel kernel, Thread
   const std::size_t block_rows = divide_up(divide_up(n, row_blocks), kTileRows) * kTileRows;
   const std::size_t block_panels = divide_up(whole.end_panel, std::min(whole.end_panel, wanted));
   const std::size_t panel_blocks = divide_up(whole.end_panel, block_panels);
-  pool.run(row_blocks * panel_blocks, [&](std::size_t task) {
+  const std::size_t n_tasks = row_blocks * panel_blocks;
+  pool.run(n_tasks, [&](std::size_t task) {
     ProductTask part = whole;
     part.first_row = std::min(n, task / panel_blocks * block_rows);
     part.end_row = std::min(n, part.first_row + block_rows);
     part.first_panel = task % panel_blocks * block_panels;
     part.end_panel = std::min(whole.end_panel, part.first_panel + block_panels);
     part.scratch = task_scratch(scratch_bytes(block_rows));
+    for (std::size_t thread = 0; next_->panels != nullptr && thread < threads; ++thread) {
+      if (task + 1 != pool.share_begin(n_tasks, thread + 1)) continue;
+      const std::size_t first = row_blocks == 1 ? pool.share_begin(next_->n_panels, thread) : 0;
+      part.then = next_->panels.get() + first * next_->panel_bytes;
+    }
     if (part.first_row < part.end_row) kernel(part);
   });
 }

@@ -21,6 +21,12 @@ struct ProductKernels {
 };
 const ProductKernels& product_kernels();
 
+/// The panels of a matrix.
+struct WeightRange {
+  std::shared_ptr<const std::byte> panels;
+  std::size_t n_panels = 0, panel_bytes = 0;
+};
+
 class QuantizedMatrix : public Matrix {
  public:
   /// Whether the parts (each [rows, cols], one above the other) can be kept: all Q4_0, all Q4_1 or all Q8_0, and of no
@@ -36,6 +42,11 @@ class QuantizedMatrix : public Matrix {
   /// out = silu(x · gateᵀ) * (x · upᵀ), of gate above up. out: [n, rows / 2].
   void multiply_gated(const float* x, std::size_t n, float* out, Activations& rounded, ThreadPool& pool) const;
 
+  /// These weights as others' next.
+  WeightRange range() const;
+  /// What is read after these weights, to be filled in: a thread asks for it while it computes the last of these.
+  const std::shared_ptr<WeightRange>& next() const { return next_; }
+
   /// The whole of a product as one task, without scratch.
   ProductTask task(const Activations& x, float* out) const;
 
@@ -46,6 +57,7 @@ class QuantizedMatrix : public Matrix {
   PanelFormat format_;
   std::size_t groups_, n_panels_;
   std::shared_ptr<std::byte> panels_;
+  std::shared_ptr<WeightRange> next_ = std::make_shared<WeightRange>();
 };
 
 }  // namespace headwater::kernels::cpu

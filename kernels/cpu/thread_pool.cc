@@ -56,8 +56,8 @@ void ThreadPool::share(std::size_t n_tasks, Call call, const void* context) {
   context_ = context;
   done_.store(0, std::memory_order_relaxed);
   for (std::size_t i = 0; i < shares_.size(); ++i) {
-    const std::uint64_t first = n_tasks * i / shares_.size();
-    const std::uint64_t last = n_tasks * (i + 1) / shares_.size();
+    const std::uint64_t first = share_begin(n_tasks, i);
+    const std::uint64_t last = share_begin(n_tasks, i + 1);
     shares_[i].ticket.store(last << kHalf | first, std::memory_order_release);
   }
   // Ordered against a thread that counts itself among the sleepers and then looks at operations_ once more.

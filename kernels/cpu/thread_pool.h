@@ -37,6 +37,9 @@ class ThreadPool {
         n_tasks, [](const void* context, std::size_t task) { (*static_cast<const Work*>(context))(task); }, &work);
   }
 
+  /// The first of n_tasks that belongs to a thread's share; of thread size(), n_tasks.
+  std::size_t share_begin(std::size_t n_tasks, std::size_t thread) const { return n_tasks * thread / size(); }
+
   /// Calls work(first, end) for pieces of rows [0, n) that are worth handing out; a few rows are quicker done than
   /// shared.
   template <class Work>
