@@ -180,15 +180,14 @@ void QuantizedMatrix::run(const ProductTask& whole, ProductKernel kernel, Thread
     wanted = 4;
   }
   const std::size_t block_rows = divide_up(divide_up(n, row_blocks), kTileRows) * kTileRows;
-  const std::size_t block_panels = divide_up(whole.end_panel, std::min(whole.end_panel, wanted));
-  const std::size_t panel_blocks = divide_up(whole.end_panel, block_panels);
+  const std::size_t panel_blocks = std::min(whole.end_panel, wanted);
   const std::size_t n_tasks = row_blocks * panel_blocks;
   pool.run(n_tasks, [&](std::size_t task) {
     ProductTask part = whole;
     part.first_row = std::min(n, task / panel_blocks * block_rows);
     part.end_row = std::min(n, part.first_row + block_rows);
-    part.first_panel = task % panel_blocks * block_panels;
-    part.end_panel = std::min(whole.end_panel, part.first_panel + block_panels);
+    part.first_panel = whole.end_panel * (task % panel_blocks) / panel_blocks;
+    part.end_panel = whole.end_panel * (task % panel_blocks + 1) / panel_blocks;
     part.scratch = task_scratch(scratch_bytes(block_rows));
     for (std::size_t thread = 0; next_->panels != nullptr && thread < threads; ++thread) {
       if (task + 1 != pool.share_begin(n_tasks, thread + 1)) continue;
