@@ -34,6 +34,13 @@ TEST(MmluData, ThePromptIsThatOfThePaper) {
   EXPECT_EQ(subject->questions[0].place, "s.csv:7");
 }
 
+TEST(MmluData, SpacesAroundAQuestionGoAndThoseOfAChoiceStay) {
+  const auto subject = from(rows(5) + "\"  a b\n \", a,b ,,d,3\n  ,a,b,c,d,3\n");
+  ASSERT_TRUE(subject.ok());
+  EXPECT_EQ(subject->questions[0].text, "a b\nA.  a\nB. b \nC. \nD. d\nAnswer:");
+  EXPECT_EQ(subject->questions[1].text, "\nA. a\nB. b\nC. c\nD. d\nAnswer:");
+}
+
 TEST(MmluData, SolvedQuestionsMayHaveAFileOfTheirOwn) {
   const std::string shots = rows(6, true);
   const std::string questions = rows(3, true);
@@ -81,7 +88,7 @@ TEST(MmluData, AReferenceChoosesTheQuestions) {
   std::vector<Subject> subjects = {*from(rows(9)), *from(rows(8))};
   subjects[1].name = "other";
   const auto added = add_reference(subjects,
-                                   R"({"subject": "a_b", "question": "q5", "answer": 1, "choice": 2})"
+                                   R"({"subject": "a_b", "question": " q5 ", "answer": 1, "choice": 2})"
                                    "\n"
                                    R"({"subject": "a_b", "question": "q6\nA. a", "answer": 2, "choice": 0})",
                                    "r.jsonl");

@@ -22,6 +22,12 @@ std::optional<std::size_t> parse_answer(const std::string& text) {
   return std::nullopt;
 }
 
+std::string trimmed(const std::string& text) {
+  constexpr const char* kSpace = " \t\r\n";
+  const std::size_t begin = std::min(text.find_first_not_of(kSpace), text.size());
+  return text.substr(begin, text.find_last_not_of(kSpace) + 1 - begin);
+}
+
 Result<McQuestion> parse_row(const CsvRow& row) {
   if (row.fields.size() != kFields) {
     return Error{"invalid_csv",
@@ -35,7 +41,7 @@ Result<McQuestion> parse_row(const CsvRow& row) {
                  row.place + ": the answer is \"" + row.fields.back().substr(0, 64) + "\", expected 0 … 3 or A … D",
                  ""};
   }
-  McQuestion question{row.place, row.fields[0] + "\n", *answer, std::nullopt};
+  McQuestion question{row.place, trimmed(row.fields[0]) + "\n", *answer, std::nullopt};
   for (std::size_t i = 0; i < kChoices; ++i) {
     question.text += std::string(1, kLetters[i]) + ". " + row.fields[1 + i] + "\n";
   }
@@ -83,7 +89,7 @@ std::size_t read_answer(Record& record) { return static_cast<std::size_t>(record
 /// Puts the record beside the next question of its subject that has none.
 void attach(std::vector<Subject>& subjects, std::map<std::string, std::size_t>& attached, Record& record) {
   const std::string name = record.text("subject");
-  const std::string begins = record.text("question");
+  const std::string begins = trimmed(record.text("question"));
   const std::size_t answer = read_answer(record);
   McReference reference = read_reference(record);
   if (record.error()) return;

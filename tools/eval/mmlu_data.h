@@ -2,8 +2,8 @@
 // Questions with four choices, as MMLU has them, each with five solved ones before it.
 //
 // A prompt is the line "The following are multiple choice questions (with answers) about SUBJECT.", an empty line, the
-// solved questions with "Answer: X" and an empty line each, and the question up to "Answer:". The model's choice is the
-// likeliest of " A", " B", " C" and " D".
+// solved questions with "Answer: X" and an empty line each, and the question up to "Answer:"; questions without the
+// spaces around them. The model's choice is the likeliest of " A", " B", " C" and " D".
 // Source: Hendrycks et al. 2021, Measuring Massive Multitask Language Understanding.
 
 #include <array>

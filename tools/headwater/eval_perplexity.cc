@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 
 #include "model/model_info.h"
 #include "tools/eval/perplexity.h"
@@ -82,7 +83,8 @@ void add_row(Figures& figures, const std::string& policy, const std::string& tex
                              {"top_logprob_difference", number_or_null(sums.mean_top_difference())}};
   if (!in_table) return figures.add(std::move(row));
   char begin[160];
-  std::snprintf(begin, sizeof begin, "%-7s %-24.60s %9s", policy.c_str(), text.c_str(),
+  const std::string name = std::filesystem::path(text).filename().string();
+  std::snprintf(begin, sizeof begin, "%-7s %-24.24s %9s", policy.c_str(), name.c_str(),
                 model::with_commas(sums.tokens).c_str());
   figures.add(std::move(row), begin + column(perplexity, 4, 12) + column(ratio, 5, 10) +
                                   column(sums.ratio_to_reference(), 5, 10) + column(sums.mean_top_difference(), 4, 13));
