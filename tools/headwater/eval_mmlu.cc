@@ -58,7 +58,8 @@ Result<eval::Subject> read_subject(const std::string& name, const fs::path& shot
 
 /// test/S_test.csv with dev/S_dev.csv, or S.csv.
 Result<std::vector<eval::Subject>> read_folder(const fs::path& folder) {
-  const bool split = fs::is_directory(folder / "test");
+  std::error_code ignored;
+  const bool split = fs::is_directory(folder / "test", ignored);
   const auto names = split ? list(folder / "test", "_test.csv") : list(folder, ".csv");
   if (!names) return names.error();
   std::vector<eval::Subject> subjects;
