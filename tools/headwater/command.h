@@ -29,6 +29,7 @@ void add_tokenize(CLI::App& app, Action& action);
 void add_model(CLI::App& app, Action& action);
 void add_topology(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
+void add_eval(CLI::App& app, Action& action);
 
 /// --precision, for an override.
 template <class Text>

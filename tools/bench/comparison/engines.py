@@ -76,11 +76,11 @@ class Headwater(Engine):
                        "--batch", work.batch, "--context", work.context, "--prefill-chunk", self.PREFILL_CHUNK]).output()
         return headwater_rate(json.loads(out), work)
 
-    def server(self, port: int) -> Command:
+    def server(self, port: int, *flags) -> Command:
         topology = pathlib.Path(__file__).resolve().parents[3] / "topologies/single.yaml"
         # As tools/serve starts it.
-        return Command([self._binary, "serve", topology, "--model", self._model, "--listen", f"127.0.0.1:{port}"],
-                       {"GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "20000")}, "/ready")
+        return Command([self._binary, "serve", topology, "--model", self._model, "--listen", f"127.0.0.1:{port}",
+                        *flags], {"GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "20000")}, "/ready")
 
 
 def headwater_rate(rows: list[dict], work: Work) -> float:

@@ -74,12 +74,28 @@ class Server:
         return time.perf_counter() - self._began
 
     def _ready(self) -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
-            connection.request("GET", self._ready_path)
-            return connection.getresponse().status == 200
+            return self._get(self._ready_path, 5)[0] == 200
         except (OSError, http.client.HTTPException):
             return False
+
+    def metric(self, name: str) -> float:
+        """The value of one of Headwater's metrics, with its labels as they stand in the text."""
+        try:
+            text = self._get("/metrics", 60)[1]
+        except (OSError, http.client.HTTPException) as error:
+            raise Failed(f"/metrics: {error or type(error).__name__}") from error
+        for line in text.splitlines():
+            if line.startswith(name + " "):
+                return float(line.rsplit(" ", 1)[1])
+        raise Failed(f"/metrics has no {name}")
+
+    def _get(self, path: str, timeout: float) -> tuple[int, str]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read().decode(errors="replace")
         finally:
             connection.close()
 
@@ -115,13 +131,17 @@ def beside(memory: machine.Memory, model_bytes: int) -> int:
 
 
 def load(port: int, clients: int) -> dict:
-    """serve_load's summary: 800 words in common, 64 tokens each, the same questions for everybody."""
+    """800 words in common, 64 tokens each, the same questions for everybody."""
     requests = clients * REQUESTS_PER_CLIENT.get(clients, 4)
-    done = subprocess.run(
-        [sys.executable, SERVE_LOAD, f"http://127.0.0.1:{port}", "--workload", "shared-prefix", "--shared-words", "800",
-         "--max-tokens", "64", "--clients", str(clients), "--requests", str(requests), "--warmup", str(clients),
-         "--seed", str(clients), "--timeout", "300", "--duration", "300", "--json", "-"],
-        capture_output=True, text=True, check=False)
+    return serve_load(port, ["--workload", "shared-prefix", "--shared-words", "800", "--max-tokens", "64",
+                             "--clients", str(clients), "--requests", str(requests), "--warmup", str(clients),
+                             "--seed", str(clients), "--timeout", "300", "--duration", "300"])
+
+
+def serve_load(port: int, arguments: list[str]) -> dict:
+    """Its summary. Fails where a request did."""
+    done = subprocess.run([sys.executable, SERVE_LOAD, f"http://127.0.0.1:{port}", *arguments, "--json", "-"],
+                          capture_output=True, text=True, check=False)
     try:
         summary = json.loads(done.stdout)["summary"]
     except (ValueError, KeyError) as error:

@@ -1,0 +1,123 @@
+// headwater eval perplexity | mmlu
+
+#include "tools/headwater/eval.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+
+namespace headwater::tools {
+namespace {
+
+constexpr std::size_t kMaxFileBytes = 16 << 20;
+
+double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+}  // namespace
+
+void add_eval_options(CLI::App& command, const std::shared_ptr<EvalOptions>& options) {
+  command.add_option("-m,--model", options->model, "GGUF file")->capture_default_str();
+  command
+      .add_option_function<std::string>(
+          "--quant-policy",
+          [options](const std::string& list) {
+            auto policies = eval::parse_quant_policies(list);
+            if (!policies) throw CLI::ValidationError("--quant-policy", policies.error().message);
+            options->policies = std::move(*policies);
+          },
+          "how the cache stores keys and values, one after the other: 0 (16 bits), 8, 4, k8v4 (keys in 8 bits, values "
+          "in 4); all are compared with the first")
+      ->default_str("0");
+  add_precision(command, options->precision);
+  command.add_option("--threads", options->threads, "compute threads, 0: one per core")->check(CLI::Range(0, 1024));
+  command
+      .add_option_function<std::string>(
+          "--json",
+          [options](const std::string& file) {
+            options->json = true;
+            options->json_file = file;
+          },
+          "an array of objects instead of the table, or beside it in FILE")
+      ->type_name("[FILE]")
+      ->expected(0, 1);
+  add_trace(command);
+}
+
+Result<EvalModel> load_eval_model(const EvalOptions& options) {
+  auto file = model::GgufFile::open(options.model);
+  if (!file) return file.error();
+  auto tokenizer = model::Tokenizer::load(**file);
+  if (!tokenizer) return Error{"invalid_model", options.model + ": " + tokenizer.error().message, ""};
+  const auto precision = options.precision == "exact" ? kernels::Precision::exact : kernels::Precision::fast;
+  auto loaded = model::Architecture::load(*file, kernels::make_cpu_backend(options.threads, precision));
+  if (!loaded) return loaded.error();
+  if ((*tokenizer)->vocab_size() != (*loaded)->shape().vocab_size) {
+    return Error{"invalid_model", options.model + ": the tokenizer has another vocabulary than the weights", ""};
+  }
+  return EvalModel{std::move(*tokenizer), std::move(*loaded)};
+}
+
+Result<std::string> read_eval_file(const std::string& path) {
+  auto text = read_file(path, kMaxFileBytes);
+  if (text && text->size() > kMaxFileBytes) {
+    return Error{"too_large", path + " has more than " + std::to_string(kMaxFileBytes) + " bytes; split it", ""};
+  }
+  return text;
+}
+
+std::unique_ptr<eval::Progress> make_progress(std::uint64_t total, std::string unit) {
+  return std::make_unique<eval::Progress>(std::cerr, isatty(STDERR_FILENO) != 0, total, std::move(unit), seconds);
+}
+
+Figures::Figures(const EvalOptions& options, const std::string& columns) : options_(options) { line(columns); }
+
+void Figures::add(nlohmann::ordered_json row, const std::string& text) {
+  add(std::move(row));
+  line(text);
+}
+
+void Figures::line(const std::string& text) const {
+  if (!options_.json || !options_.json_file.empty()) print(text + "\n");
+}
+
+int Figures::finish() const {
+  if (!options_.json) return 0;
+  const std::string text = rows_.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  if (options_.json_file.empty()) {
+    print(text);
+    return 0;
+  }
+  std::ofstream file(options_.json_file, std::ios::binary);
+  file << text << std::flush;
+  if (!file) return fail("cannot write " + options_.json_file + ": " + std::strerror(errno));
+  return 0;
+}
+
+std::string column(std::optional<double> value, int digits, int width) {
+  char text[64];
+  if (value) {
+    std::snprintf(text, sizeof text, " %*.*f", width, digits, *value);
+  } else {
+    std::snprintf(text, sizeof text, " %*s", width, "-");
+  }
+  return text;
+}
+
+nlohmann::ordered_json number_or_null(std::optional<double> value) {
+  return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json();
+}
+
+void add_eval(CLI::App& app, Action& action) {
+  auto* command = app.add_subcommand("eval", "Measure how right the model is, by how its cache is stored");
+  command->require_subcommand(1);
+  command->footer("Example: headwater eval perplexity --text book.txt --quant-policy 0");
+  add_eval_perplexity(*command, action);
+  add_eval_mmlu(*command, action);
+}
+
+}  // namespace headwater::tools
