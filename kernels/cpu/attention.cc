@@ -32,7 +32,7 @@ std::size_t gathered_size(std::size_t n_rows, std::size_t head_dim) {
 Gathered gathered_at(float* memory) { return {memory, memory + kMaxRows, memory + 2 * kMaxRows}; }
 
 const AttentionKernel& kernel_of(AttentionPath path, const KvFormat& format) {
-  if (path == AttentionPath::amx && !format.quantised()) return kAmxAttention;
+  if (path == AttentionPath::amx) return format.quantised() ? kAmxQuantizedAttention : kAmxAttention;
   return format.quantised() ? kGenericQuantizedAttention : kGenericAttention;
 }
 

@@ -83,6 +83,8 @@ extern const AttentionKernel kGenericAttention;
 extern const AttentionKernel kAmxAttention;
 /// The same for a quantised cache. head_dim is a multiple of 8.
 extern const AttentionKernel kGenericQuantizedAttention;
+/// Needs AMX, head_dim a multiple of 16 up to 256 and block_tokens one of 32.
+extern const AttentionKernel kAmxQuantizedAttention;
 
 /// out = x * factor. Both: [n].
 void scale(const float* x, float factor, std::size_t n, float* out);

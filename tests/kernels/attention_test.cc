@@ -161,10 +161,11 @@ struct Way {
     if (format.quantised() && (head_dim % 8 != 0 || block_tokens < 8)) return false;
     return path == AttentionPath::generic || (head_dim % 16 == 0 && block_tokens % 32 == 0);
   }
-  /// Weights of bfloat16 are off by 1/512 at most, each in its own way; whole numbers of 16 bits by far less.
+  /// Weights of bfloat16 are off by 1/512 at most, each in its own way; whole numbers of 16 bits by
+  /// far less, but the more the coarser the values are.
   float tolerance() const {
     if (path == AttentionPath::generic) return format.quantised() ? 4e-5F : 2e-5F;
-    return format.quantised() ? 1e-4F : 4e-3F;
+    return format.value_bits == 8 ? 5e-4F : 4e-3F;
   }
 };
 
