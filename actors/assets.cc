@@ -9,6 +9,7 @@
 #include <fstream>
 #include <limits>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -92,8 +93,29 @@ Result<void> size_cache(const topology::Topology& topology, std::uint64_t block_
   assets.max_sequence_tokens = static_cast<std::uint32_t>(tokens);
   assets.info.context_length = assets.max_sequence_tokens;
   assets.info.kv_bytes_per_token = block_bytes / assets.block_tokens;
+  assets.info.kv_tokens = blocks * assets.block_tokens;
   return {};
 }
+
+namespace {
+
+Result<void> size_cache_for(const topology::Topology& topology, const model::ModelShape& shape, Assets& assets) {
+  const std::uint32_t block_tokens = topology.cache.block_tokens;
+  const kernels::KvFormat& format = topology.cache.format;
+  std::uint64_t block_bytes = 0;
+  std::uint64_t plain_bytes = 0;
+  try {
+    plain_bytes = assets.architecture->kv_block_bytes(block_tokens, {});
+    block_bytes = assets.architecture->kv_block_bytes(block_tokens, format);
+  } catch (const std::invalid_argument& error) {
+    return Error{"invalid_model", topology.model.path + ": " + error.what(), "quant_policy"};
+  }
+  assets.info.quant_policy = kernels::quant_policy(format);
+  assets.info.kv_factor = static_cast<double>(plain_bytes) / static_cast<double>(block_bytes);
+  return size_cache(topology, block_bytes, usable_memory(), shape.context_length, assets);
+}
+
+}  // namespace
 
 Result<std::shared_ptr<const Assets>> load_assets(const topology::Topology& topology) {
   auto file = model::GgufFile::open(topology.model.path);
@@ -129,10 +151,7 @@ Result<std::shared_ptr<const Assets>> load_assets(const topology::Topology& topo
   if (assets->chat_template != nullptr) assets->info.chat_template = assets->chat_template->name();
   assets->info.vocab_size = shape->vocab_size;
   assets->info.parameters = shape->parameters;
-  const std::uint64_t block_bytes = assets->architecture->kv_block_bytes(topology.cache.block_tokens);
-  if (auto sized = size_cache(topology, block_bytes, usable_memory(), shape->context_length, *assets); !sized) {
-    return sized.error();
-  }
+  if (auto sized = size_cache_for(topology, *shape, *assets); !sized) return sized.error();
   return std::shared_ptr<const Assets>(std::move(assets));
 }
 

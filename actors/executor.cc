@@ -12,7 +12,7 @@ class Executor : public StageActor {
   Executor(caf::actor_config& config, const StageContext& context)
       : StageActor(config, context),
         runner_(*assets().architecture, end_tokens(*assets().tokenizer), assets().total_blocks, assets().block_tokens,
-                assets().clock) {}
+                assets().clock, context.cache.format) {}
 
  private:
   caf::message_handler handlers() override {

@@ -12,7 +12,7 @@ cache::PrefixCacheOptions options_for(const StageContext& context) {
   options.block_tokens = context.assets->block_tokens;
   options.enabled = context.cache.enable_prefix_caching;
   options.context.model_digest = context.assets->model_digest;
-  options.context.kv_format = "bf16";
+  options.context.kv_format = kernels::quant_policy(context.cache.format);
   return options;
 }
 

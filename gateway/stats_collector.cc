@@ -88,6 +88,12 @@ std::vector<MetricFamily> StatsCollector::Collect() const {
   counter("headwater_prefix_cache_hit_tokens_total", "Of those, tokens found.", stats.prefix_hit_tokens);
   gauge("headwater_kv_blocks_total", "Blocks of the KV cache.", stats.blocks_total);
   gauge("headwater_kv_block_tokens", "Tokens of one block.", stats.block_tokens);
+  const ModelInfo model = runtime_.model();
+  gauge("headwater_kv_bytes_per_token", "Bytes of the KV cache that a token takes.", model.kv_bytes_per_token);
+  gauge("headwater_kv_capacity_tokens", "Tokens that the KV cache holds.", model.kv_tokens);
+  all.push_back(single("headwater_kv_factor_over_16_bits",
+                       "Tokens that the KV cache holds over those that 16 bits would hold in the same memory.",
+                       MetricType::Gauge, model.kv_factor));
   counter("headwater_cache_evictions_total", "Cached blocks given up.", stats.evictions);
   counter("headwater_preemptions_total", "Running requests set back for want of blocks.", stats.preemptions);
   counter("headwater_steps_total", "Forward passes.", stats.steps);

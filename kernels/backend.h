@@ -12,7 +12,9 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <vector>
 
+#include "kernels/kv_format.h"
 #include "kernels/tensor.h"
 
 namespace headwater::kernels {
@@ -54,6 +56,7 @@ struct KvShape {
   std::uint32_t n_kv_heads = 0;
   std::uint32_t head_dim = 0;
   std::uint32_t block_tokens = 0;
+  KvFormat format{};
 };
 
 /// The heads of an attention layer; qkv rows hold queries, keys, values: [n_heads + 2 * n_kv_heads, head_dim].
@@ -79,11 +82,16 @@ class Backend {
   /// Rows that a product may touch where `rows` are asked for; buffers need room for as many.
   virtual std::uint32_t padded_rows(std::uint32_t rows) const = 0;
 
-  // ---- the KV arena: bfloat16 -----------------------------------------------------------------------
+  // ---- the KV arena ---------------------------------------------------------------------------------
   virtual std::uint64_t kv_block_bytes(const KvShape& shape) const = 0;
-  /// (Re)creates the arena; untouched blocks take no memory. Throws std::bad_alloc; std::invalid_argument for an odd
-  /// head_dim or block_tokens that is no power of two up to 256.
-  virtual void allocate_kv(const KvShape& shape, std::uint32_t n_blocks) = 0;
+  /// (Re)creates the arena; untouched blocks take no memory. `centres`, [n_layers, n_kv_heads, head_dim], is taken from
+  /// all keys; empty: nothing is. Throws std::bad_alloc; std::invalid_argument for a head_dim or block_tokens that the
+  /// format cannot hold.
+  virtual void allocate_kv(const KvShape& shape, std::uint32_t n_blocks, std::span<const float> centres = {}) = 0;
+  /// Where the keys of a sequence's rows, which the arena holds in bfloat16, have their middle when they are met at the
+  /// positions [0, n_positions) equally often: [n_layers, n_kv_heads, head_dim], each number finite.
+  virtual std::vector<float> key_centres(std::uint32_t rope_dim, const SequenceRows& rows,
+                                         std::uint32_t n_positions) = 0;
   /// Inverse frequencies of rotary embedding, [rope_dim / 2], for all positions from 0 on.
   virtual void set_rope(std::span<const float> inverse_frequencies) = 0;
 

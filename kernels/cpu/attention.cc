@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "kernels/cpu/cpu_features.h"
+#include "kernels/cpu/kv_codes.h"
 
 namespace headwater::kernels::cpu {
 namespace {
@@ -30,14 +31,21 @@ std::size_t gathered_size(std::size_t n_rows, std::size_t head_dim) {
 }
 Gathered gathered_at(float* memory) { return {memory, memory + kMaxRows, memory + 2 * kMaxRows}; }
 
+const AttentionKernel& kernel_of(AttentionPath path, const KvFormat& format) {
+  if (path == AttentionPath::amx) return format.quantised() ? kAmxQuantizedAttention : kAmxAttention;
+  return format.quantised() ? kGenericQuantizedAttention : kGenericAttention;
+}
+
 }  // namespace
 
 AttentionPath best_attention_path(const KvShape& shape) {
-  const bool fits = shape.head_dim % 16 == 0 && shape.block_tokens % 32 == 0;
+  // Of longer heads the sums of whole numbers could overflow.
+  const bool fits =
+      shape.head_dim % 16 == 0 && shape.block_tokens % 32 == 0 && (!shape.format.quantised() || shape.head_dim <= 256);
   return fits && cpu_features().amx ? AttentionPath::amx : AttentionPath::generic;
 }
 
-Attention::Attention(AttentionPath path) : kernel_(path == AttentionPath::amx ? kAmxAttention : kGenericAttention) {
+Attention::Attention(AttentionPath path, const KvFormat& format) : kernel_(kernel_of(path, format)) {
   if (path == AttentionPath::amx && !cpu_features().amx) throw std::logic_error("this machine has no AMX");
 }
 
@@ -93,7 +101,9 @@ struct Attention::Call {
     }
     const std::size_t kernel_bytes = (attention.kernel_.scratch_bytes(dim) + 63) / 64 * 64;
     std::byte* scratch = thread_scratch(kernel_bytes + 2 * gathered_size(unit.n_rows, dim) * sizeof(float));
-    task.rows = {dim, arena.shape().block_tokens, unit.n_rows, task.queries, scratch};
+    const KvFormat& format = arena.shape().format;
+    task.rows = {
+        dim, arena.shape().block_tokens, unit.n_rows, task.queries, scratch, format.key_bits, format.value_bits};
     task.memory = reinterpret_cast<float*>(scratch + kernel_bytes);
   }
 
@@ -153,7 +163,9 @@ struct Attention::Call {
   void write(const Rows& task, const Gathered& all) const {
     const std::size_t dim = shape.head_dim;
     for (std::uint32_t r = 0; r < task.unit.n_rows; ++r) {
-      scale(all.sums + r * dim, 1.0F / all.total[r], dim, result(place(task.unit, r)));
+      float* to = result(place(task.unit, r));
+      scale(all.sums + r * dim, 1.0F / all.total[r], dim, to);
+      if (arena.shape().format.rotate_values) rotate(to, dim);
     }
   }
 
@@ -253,27 +265,49 @@ namespace {
 
 double widen(Bf16 bits) { return std::bit_cast<float>(std::uint32_t{bits} << 16U); }
 
-}  // namespace
-
-void attend(const float* query, const Bf16* const* blocks, std::size_t head_dim, std::size_t block_tokens,
-            std::size_t seen, float* out) {
+/// key(t, i) and value(t, i): a token's numbers.
+template <class Key, class Value>
+void attend(const float* query, std::size_t head_dim, std::size_t seen, const Key& key, const Value& value,
+            float* out) {
   std::vector<double> weights(seen);
   for (std::size_t t = 0; t < seen; ++t) {
-    const Bf16* block = blocks[t / block_tokens];
-    for (std::size_t i = 0; i < head_dim; ++i) {
-      weights[t] += double{query[i]} * widen(block[key_place(block_tokens, t % block_tokens, i)]);
-    }
+    for (std::size_t i = 0; i < head_dim; ++i) weights[t] += double{query[i]} * key(t, i);
   }
   const double most = *std::max_element(weights.begin(), weights.end());
   double total = 0;
   for (double& weight : weights) total += weight = std::exp2(weight - most);
   for (std::size_t i = 0; i < head_dim; ++i) {
     double sum = 0;
-    for (std::size_t t = 0; t < seen; ++t) {
-      sum += weights[t] * widen(blocks[t / block_tokens][value_place(head_dim, block_tokens, t % block_tokens, i)]);
-    }
+    for (std::size_t t = 0; t < seen; ++t) sum += weights[t] * value(t, i);
     out[i] = static_cast<float>(sum / total);
   }
+}
+
+}  // namespace
+
+void attend(const float* query, const Bf16* const* blocks, std::size_t head_dim, std::size_t block_tokens,
+            std::size_t seen, float* out) {
+  const auto key = [&](std::size_t t, std::size_t i) {
+    return widen(blocks[t / block_tokens][key_place(block_tokens, t % block_tokens, i)]);
+  };
+  const auto value = [&](std::size_t t, std::size_t i) {
+    return widen(blocks[t / block_tokens][value_place(head_dim, block_tokens, t % block_tokens, i)]);
+  };
+  attend(query, head_dim, seen, key, value, out);
+}
+
+void attend_codes(const float* query, const std::byte* const* blocks, const KvShape& shape, std::size_t seen,
+                  float* out) {
+  CodeTarget at{shape.head_dim, shape.block_tokens, 0, shape.format.key_bits, shape.format.value_bits};
+  const auto key = [&](std::size_t t, std::size_t i) {
+    at.slot = t % shape.block_tokens;
+    return stored_key(at, blocks[t / shape.block_tokens], i);
+  };
+  const auto value = [&](std::size_t t, std::size_t i) {
+    at.slot = t % shape.block_tokens;
+    return stored_value(at, blocks[t / shape.block_tokens], i);
+  };
+  attend(query, shape.head_dim, seen, key, value, out);
 }
 
 }  // namespace reference

@@ -24,7 +24,7 @@ float query_scale(std::uint32_t head_dim);
 class Attention {
  public:
   /// Throws std::logic_error for a path that this machine does not have.
-  explicit Attention(AttentionPath path);
+  explicit Attention(AttentionPath path, const KvFormat& format = {});
 
   /// qkv: [rows, n_heads + 2 * n_kv_heads, head_dim], queries rotated and scaled; out: [rows, n_heads * head_dim]. The
   /// arena holds the keys and values of all rows. Every row's query sees its own token and those before it.
@@ -59,6 +59,9 @@ namespace reference {
 /// [head_dim], scaled as above. out: [head_dim].
 void attend(const float* query, const Bf16* const* blocks, std::size_t head_dim, std::size_t block_tokens,
             std::size_t seen, float* out);
+/// The same for quantised blocks; values that are kept rotated are left so.
+void attend_codes(const float* query, const std::byte* const* blocks, const KvShape& shape, std::size_t seen,
+                  float* out);
 }  // namespace reference
 
 }  // namespace headwater::kernels::cpu

@@ -24,11 +24,14 @@ struct QueryRows {
   std::size_t n_rows = 0;                 ///< 1 … kMaxRows
   const float* const* queries = nullptr;  ///< [n_rows] → [head_dim]; times a key they give a score to the base of two
   std::byte* scratch = nullptr;           ///< [AttentionKernel::scratch_bytes(head_dim)], 64-byte aligned
+  std::uint8_t key_bits = 16;             ///< as KvFormat has them
+  std::uint8_t value_bits = 16;
 };
 
 /// A part of the context.
 struct Split {
-  const std::uint16_t* const* blocks = nullptr;  ///< as many as hold the last row's tokens, in the layout of KvArena
+  /// As many as hold the last row's tokens: a head of each, in the layout of KvArena (quantised: of kv_codes.h).
+  const std::uint16_t* const* blocks = nullptr;
   /// [n_rows], ascending, 0 … kSplitTokens: how many of the split's tokens a row sees. For a row that sees none the
   /// results are of no meaning; the last row sees at least one.
   const std::uint32_t* seen = nullptr;
@@ -78,6 +81,10 @@ struct AttentionKernel {
 extern const AttentionKernel kGenericAttention;
 /// Needs AMX, head_dim a multiple of 16 and block_tokens one of 32.
 extern const AttentionKernel kAmxAttention;
+/// The same for a quantised cache. head_dim is a multiple of 8.
+extern const AttentionKernel kGenericQuantizedAttention;
+/// Needs AMX, head_dim a multiple of 16 up to 256 and block_tokens one of 32.
+extern const AttentionKernel kAmxQuantizedAttention;
 
 /// out = x * factor. Both: [n].
 void scale(const float* x, float factor, std::size_t n, float* out);

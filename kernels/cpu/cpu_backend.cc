@@ -75,10 +75,13 @@ class CpuBackend : public Backend {
   std::uint32_t padded_rows(std::uint32_t rows) const override { return cpu::padded_rows(rows); }
 
   std::uint64_t kv_block_bytes(const KvShape& shape) const override { return cpu::KvArena::block_bytes(shape); }
-  void allocate_kv(const KvShape& shape, std::uint32_t n_blocks) override {
+  void allocate_kv(const KvShape& shape, std::uint32_t n_blocks, std::span<const float> centres) override {
     arena_ = cpu::KvArena();  // the old one first: both may not fit
-    arena_ = cpu::KvArena(shape, n_blocks);
-    attention_.emplace(cpu::best_attention_path(shape));
+    arena_ = cpu::KvArena(shape, n_blocks, centres);
+    attention_.emplace(cpu::best_attention_path(shape), shape.format);
+  }
+  std::vector<float> key_centres(std::uint32_t rope_dim, const SequenceRows& rows, std::uint32_t n_positions) override {
+    return rotary_.key_centres(arena_, rope_dim, rows, n_positions);
   }
   void set_rope(std::span<const float> inverse_frequencies) override { rotary_.set(inverse_frequencies); }
 

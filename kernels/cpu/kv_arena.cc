@@ -8,21 +8,40 @@
 #include <string>
 #include <utility>
 
+#include "kernels/cpu/kv_codes.h"
+
 namespace headwater::kernels::cpu {
 
-KvArena::KvArena(const KvShape& shape, std::uint32_t n_blocks) : shape_(shape) {
+namespace {
+
+/// Throws std::invalid_argument.
+std::size_t head_bytes_of(const KvShape& shape) {
+  if (shape.format.quantised() && (shape.head_dim % 8 != 0 || shape.head_dim > kMostQuantisedDims)) {
+    throw std::invalid_argument("a quantised KV cache needs heads of a multiple of 8 up to " +
+                                std::to_string(kMostQuantisedDims) + ", and the model has heads of " +
+                                std::to_string(shape.head_dim));
+  }
+  if (!shape.format.quantised()) return std::size_t{2} * shape.head_dim * shape.block_tokens * sizeof(Bf16);
+  return code_layout(shape.format.key_bits, shape.format.value_bits, shape.head_dim, shape.block_tokens).end;
+}
+
+}  // namespace
+
+KvArena::KvArena(const KvShape& shape, std::uint32_t n_blocks, std::span<const float> centres)
+    : shape_(shape), centres_(centres.begin(), centres.end()), head_size_(head_bytes_of(shape)) {
   if (shape.head_dim % 2 != 0) {
     throw std::invalid_argument("the KV cache keeps pairs: a head of " + std::to_string(shape.head_dim) + " is odd");
   }
-  if (!std::has_single_bit(shape.block_tokens) || shape.block_tokens < 2 || shape.block_tokens > 256) {
+  const std::uint32_t least_tokens = shape.format.quantised() ? 8 : 2;
+  if (!std::has_single_bit(shape.block_tokens) || shape.block_tokens < least_tokens || shape.block_tokens > 256) {
     throw std::invalid_argument("blocks of " + std::to_string(shape.block_tokens) +
-                                " tokens, expected a power of two up to 256");
+                                " tokens, expected a power of two from " + std::to_string(least_tokens) + " to 256");
   }
   bytes_ = block_bytes(shape) * n_blocks;
   void* map = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (map == MAP_FAILED) throw std::bad_alloc();
   madvise(map, bytes_, MADV_HUGEPAGE);
-  memory_ = static_cast<Bf16*>(map);
+  memory_ = static_cast<std::byte*>(map);
 }
 
 KvArena::~KvArena() {
@@ -33,13 +52,15 @@ KvArena::KvArena(KvArena&& other) noexcept { *this = std::move(other); }
 
 KvArena& KvArena::operator=(KvArena&& other) noexcept {
   std::swap(shape_, other.shape_);
+  std::swap(centres_, other.centres_);
+  std::swap(head_size_, other.head_size_);
   std::swap(memory_, other.memory_);
   std::swap(bytes_, other.bytes_);
   return *this;
 }
 
 std::uint64_t KvArena::block_bytes(const KvShape& shape) {
-  return std::uint64_t{shape.n_layers} * shape.n_kv_heads * shape.head_dim * shape.block_tokens * 2 * sizeof(Bf16);
+  return std::uint64_t{shape.n_layers} * shape.n_kv_heads * head_bytes_of(shape);
 }
 
 }  // namespace headwater::kernels::cpu

@@ -1,12 +1,14 @@
 #pragma once
-// The paged KV cache in host memory: bfloat16, one mapping, touched only where blocks are used.
+// The paged KV cache in host memory: one mapping, touched only where blocks are used.
 //
-// A block holds, for each layer and KV head, keys [head_dim / 2][block_tokens][2] and then values
-// [block_tokens / 2][head_dim][2]: neighbours along a product's sum lie side by side, as AMX and VDPBF16PS take them,
-// and a plain kernel gets two floats out of 32 bits by a shift and a mask.
+// A block holds, for each layer and KV head, keys and then values. In bfloat16: keys [head_dim / 2][block_tokens][2],
+// values [block_tokens / 2][head_dim][2]: neighbours along a product's sum lie side by side, as AMX and VDPBF16PS take
+// them, and a plain kernel gets two floats out of 32 bits by a shift and a mask. Quantised: see kv_codes.h.
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
+#include <vector>
 
 #include "kernels/backend.h"
 
@@ -27,24 +29,36 @@ using Bf16 = std::uint16_t;
 class KvArena {
  public:
   KvArena() = default;
-  /// Throws std::bad_alloc; std::invalid_argument for an odd head_dim, or block_tokens other than 2, 4, … 256.
-  KvArena(const KvShape& shape, std::uint32_t n_blocks);
+  /// Throws std::bad_alloc; std::invalid_argument for a head_dim that is odd, or quantised no multiple of 8, or
+  /// block_tokens other than 2, 4, … 256, or quantised 8 … 256.
+  KvArena(const KvShape& shape, std::uint32_t n_blocks, std::span<const float> centres = {});
   ~KvArena();
   KvArena(KvArena&& other) noexcept;
   KvArena& operator=(KvArena&& other) noexcept;
 
   static std::uint64_t block_bytes(const KvShape& shape);
 
-  /// Keys and values of one head in one block.
+  /// Keys and values of one head in one block, in bfloat16.
   Bf16* head(std::int32_t block, std::uint32_t layer, std::uint32_t kv_head) const {
+    return reinterpret_cast<Bf16*>(head_bytes(block, layer, kv_head));
+  }
+  /// The same in any format.
+  std::byte* head_bytes(std::int32_t block, std::uint32_t layer, std::uint32_t kv_head) const {
     const std::size_t place = (static_cast<std::size_t>(block) * shape_.n_layers + layer) * shape_.n_kv_heads + kv_head;
-    return memory_ + place * 2 * shape_.head_dim * shape_.block_tokens;
+    return memory_ + place * head_size_;
+  }
+  /// What is taken from a head's keys, [head_dim]; null: nothing.
+  const float* centre(std::uint32_t layer, std::uint32_t kv_head) const {
+    if (centres_.empty()) return nullptr;
+    return centres_.data() + (std::size_t{layer} * shape_.n_kv_heads + kv_head) * shape_.head_dim;
   }
   const KvShape& shape() const { return shape_; }
 
  private:
   KvShape shape_;
-  Bf16* memory_ = nullptr;
+  std::vector<float> centres_;
+  std::size_t head_size_ = 0;  ///< bytes of a head in a block
+  std::byte* memory_ = nullptr;
   std::size_t bytes_ = 0;
 };
 

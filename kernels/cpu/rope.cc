@@ -1,9 +1,12 @@
 #include "kernels/cpu/rope.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <complex>
 
 #include "kernels/cpu/attention.h"
+#include "kernels/cpu/kv_codes.h"
 #include "kernels/cpu/ops.h"
 
 namespace headwater::kernels::cpu {
@@ -31,7 +34,7 @@ void Rotary::extend(std::size_t positions) {
 }
 
 std::size_t Rotary::plan(std::span<const SequenceRows> sequences) {
-  constexpr std::uint32_t kChunkRows = 16;
+  constexpr std::uint32_t kChunkRows = 2 * kSharedSlots;
   chunks_.clear();
   std::size_t rows = 0;
   for (std::uint32_t s = 0; s < sequences.size(); ++s) {
@@ -39,8 +42,8 @@ std::size_t Rotary::plan(std::span<const SequenceRows> sequences) {
     extend(std::size_t{sequence.first_position} + sequence.n_rows);
     rows += sequence.n_rows;
     for (std::uint32_t row = 0; row < sequence.n_rows;) {
-      const std::uint32_t odd = (sequence.first_position + row) % 2;
-      const std::uint32_t n_rows = std::min(kChunkRows - odd, sequence.n_rows - row);
+      const std::uint32_t past = (sequence.first_position + row) % kSharedSlots;
+      const std::uint32_t n_rows = std::min(kChunkRows - past, sequence.n_rows - row);
       chunks_.push_back({s, row, n_rows});
       row += n_rows;
     }
@@ -63,9 +66,11 @@ void Rotary::rotate_and_store(const KvArena& arena, const AttentionShape& shape,
       task.sines = sines_.data() + position * pairs;
       task.query_scale = query_scale(shape.head_dim);
       task.row = qkv + (sequence.first_row + row) * (shape.n_heads + 2 * shape.n_kv_heads) * shape.head_dim;
-      task.block = arena.head(sequence.block_table[position / block_tokens], shape.layer, 0);
+      task.block = arena.head_bytes(sequence.block_table[position / block_tokens], shape.layer, 0);
       task.block_tokens = block_tokens;
       task.slot = position % block_tokens;
+      task.format = arena.shape().format;
+      task.centres = arena.centre(shape.layer, 0);
       rope_and_store(task);
     }
   };
@@ -74,6 +79,43 @@ void Rotary::rotate_and_store(const KvArena& arena, const AttentionShape& shape,
     const std::size_t end = chunks_.size() * (i + 1) / n_tasks;
     for (std::size_t c = chunks_.size() * i / n_tasks; c < end; ++c) rotate(chunks_[c]);
   });
+}
+
+namespace {
+
+using Complex = std::complex<double>;
+
+/// The mean of e^(i angle p) over p = 0 … n - 1.
+Complex mean_turn(double angle, double n) {
+  const Complex step = 1.0 - std::polar(1.0, angle);
+  return std::abs(step) < 1e-9 ? Complex(1) : (1.0 - std::polar(1.0, angle * n)) / (n * step);
+}
+
+}  // namespace
+
+std::vector<float> Rotary::key_centres(const KvArena& arena, std::uint32_t rope_dim, const SequenceRows& rows,
+                                       std::uint32_t n_positions) {
+  const KvShape& shape = arena.shape();
+  std::vector<float> centres(std::size_t{shape.n_layers} * shape.n_kv_heads * shape.head_dim);
+  const auto number = [](Bf16 bits) { return double{std::bit_cast<float>(std::uint32_t{bits} << 16U)}; };
+  for (std::size_t head = 0; head < std::size_t{shape.n_layers} * shape.n_kv_heads; ++head) {
+    for (std::size_t i = 0; i < shape.head_dim; i += 2) {
+      const double angle = i < rope_dim ? frequencies_[i / 2] : 0;
+      Complex sum = 0;  // of the pairs as they were before they were turned
+      for (std::size_t p = rows.first_position; p < rows.first_position + rows.n_rows; ++p) {
+        const Bf16* keys =
+            arena.head(rows.block_table[p / shape.block_tokens], static_cast<std::uint32_t>(head / shape.n_kv_heads),
+                       static_cast<std::uint32_t>(head % shape.n_kv_heads));
+        const std::size_t place = key_place(shape.block_tokens, p % shape.block_tokens, i);
+        sum += Complex(number(keys[place]), number(keys[place + 1])) * std::polar(1.0, -angle * double(p));
+      }
+      const Complex centre = sum / double(rows.n_rows) * mean_turn(angle, n_positions);
+      const bool finite = std::isfinite(centre.real()) && std::isfinite(centre.imag());
+      centres[head * shape.head_dim + i] = finite ? static_cast<float>(centre.real()) : 0;
+      centres[head * shape.head_dim + i + 1] = finite ? static_cast<float>(centre.imag()) : 0;
+    }
+  }
+  return centres;
 }
 
 namespace reference {
@@ -92,16 +134,30 @@ void rope_and_store(const RopeTask& task) {
     float* query = task.row + head * dim;
     turn(query);
     for (std::size_t i = 0; i < dim; ++i) query[i] *= task.query_scale;
+    if (task.format.rotate_keys) rotate(query, dim);
   }
+  const std::size_t head_bytes =
+      KvArena::block_bytes({1, 1, std::uint32_t(dim), std::uint32_t(task.block_tokens), task.format});
   for (std::size_t head = 0; head < task.n_kv_heads; ++head) {
     const float* given = task.row + (task.n_heads + head) * dim;
     std::vector<float> key(given, given + dim);
     turn(key.data());
+    for (std::size_t i = 0; i < dim && task.centres != nullptr; ++i) key[i] -= task.centres[head * dim + i];
+    if (task.format.rotate_keys) rotate(key.data(), dim);
     const float* value = given + task.n_kv_heads * dim;
-    Bf16* block = task.block + head * 2 * dim * task.block_tokens;
+    std::byte* block = task.block + head * head_bytes;
+    if (task.format.quantised()) {
+      const CodeTarget target{dim, task.block_tokens, task.slot, task.format.key_bits, task.format.value_bits};
+      reference::store_key_codes(target, key.data(), block);
+      std::vector<float> rotated(value, value + dim);
+      if (task.format.rotate_values) rotate(rotated.data(), dim);
+      reference::store_value_codes(target, rotated.data(), block);
+      continue;
+    }
+    auto* numbers = reinterpret_cast<Bf16*>(block);
     for (std::size_t i = 0; i < dim; ++i) {
-      to_bf16(&key[i], 1, block + key_place(task.block_tokens, task.slot, i));
-      to_bf16(&value[i], 1, block + value_place(dim, task.block_tokens, task.slot, i));
+      to_bf16(&key[i], 1, numbers + key_place(task.block_tokens, task.slot, i));
+      to_bf16(&value[i], 1, numbers + value_place(dim, task.block_tokens, task.slot, i));
     }
   }
 }

@@ -20,12 +20,17 @@ struct RopeTask {
   const float* cosines = nullptr;  ///< [pairs]
   const float* sines = nullptr;    ///< [pairs]
   float query_scale = 1;
-  float* row = nullptr;   ///< [n_heads + 2 * n_kv_heads, head_dim]; queries are rotated and scaled in place
-  Bf16* block = nullptr;  ///< the first KV head's keys and values in the token's block
+  /// [n_heads + 2 * n_kv_heads, head_dim]; queries are turned and scaled in place, keys and values of no use
+  /// afterwards.
+  float* row = nullptr;
+  std::byte* block = nullptr;  ///< the first KV head's keys and values in the token's block
   std::size_t block_tokens = 0, slot = 0;
+  KvFormat format{};
+  const float* centres = nullptr;  ///< [n_kv_heads, head_dim], taken from the keys; null: nothing is
 };
 
-/// Not for two tokens side by side that share a pair of slots (2i, 2i + 1): they write the same words.
+/// Not for two tokens side by side that share kSharedSlots slots (from a multiple of it on): they write the same words.
+inline constexpr std::size_t kSharedSlots = 8;
 void rope_and_store(const RopeTask& task);
 namespace reference {
 void rope_and_store(const RopeTask& task);
@@ -37,9 +42,12 @@ class Rotary {
   void set(std::span<const float> inverse_frequencies);
   void rotate_and_store(const KvArena& arena, const AttentionShape& shape, std::span<const SequenceRows> sequences,
                         float* qkv, ThreadPool& pool);
+  /// See Backend::key_centres().
+  std::vector<float> key_centres(const KvArena& arena, std::uint32_t rope_dim, const SequenceRows& rows,
+                                 std::uint32_t n_positions);
 
  private:
-  /// Rows of a sequence that end at an even position or with the sequence.
+  /// Rows of a sequence that end at a multiple of kSharedSlots or with the sequence.
   struct Chunk {
     std::uint32_t sequence, row, n_rows;
   };

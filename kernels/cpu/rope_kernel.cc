@@ -10,6 +10,7 @@
 
 #include <cstring>
 
+#include "kernels/cpu/kv_codes.h"
 #include "kernels/cpu/ops.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -114,15 +115,49 @@ HWY_INLINE void Value(const RopeTask& task, const float* x, Bf16* values) {
   for (; i < task.head_dim; ++i) reference::to_bf16(x + i, 1, pairs + 2 * i + (second ? 1 : 0));
 }
 
+HWY_INLINE void Subtract(float* x, const float* y, std::size_t n) {
+  const Floats d;
+  const std::size_t lanes = hn::Lanes(d);
+  std::size_t i = 0;
+  for (; i + lanes <= n; i += lanes) hn::StoreU(hn::Sub(hn::LoadU(d, x + i), hn::LoadU(d, y + i)), d, x + i);
+  for (; i < n; ++i) x[i] -= y[i];
+}
+
 void RopeAndStore(const RopeTask& task) {
   const std::size_t dim = task.head_dim;
   for (std::size_t head = 0; head < task.n_heads; ++head) Query(task, task.row + head * dim);
   const float* keys = task.row + task.n_heads * dim;
   const float* values = keys + task.n_kv_heads * dim;
+  auto* numbers = reinterpret_cast<Bf16*>(task.block);
   for (std::size_t head = 0; head < task.n_kv_heads; ++head) {
-    Bf16* block = task.block + head * 2 * dim * task.block_tokens;
+    Bf16* block = numbers + head * 2 * dim * task.block_tokens;
     Key(task, keys + head * dim, block);
     Value(task, values + head * dim, block + dim * task.block_tokens);
+  }
+}
+
+/// As RopeAndStore(), into a quantised block.
+void RopeAndStoreCodes(const RopeTask& task) {
+  const std::size_t dim = task.head_dim;
+  for (std::size_t head = 0; head < task.n_heads; ++head) {
+    float* query = task.row + head * dim;
+    Query(task, query);
+    if (task.format.rotate_keys) rotate(query, dim);
+  }
+  RopeTask turning = task;
+  turning.query_scale = 1;
+  float* keys = task.row + task.n_heads * dim;
+  float* values = keys + task.n_kv_heads * dim;
+  const CodeTarget target{dim, task.block_tokens, task.slot, task.format.key_bits, task.format.value_bits};
+  const std::size_t head_bytes = code_layout(target.key_bits, target.value_bits, dim, task.block_tokens).end;
+  for (std::size_t head = 0; head < task.n_kv_heads; ++head) {
+    float* key = keys + head * dim;
+    Query(turning, key);
+    if (task.centres != nullptr) Subtract(key, task.centres + head * dim, dim);
+    if (task.format.rotate_keys) rotate(key, dim);
+    store_key_codes(target, key, task.block + head * head_bytes);
+    if (task.format.rotate_values) rotate(values + head * dim, dim);
+    store_value_codes(target, values + head * dim, task.block + head * head_bytes);
   }
 }
 
@@ -134,8 +169,15 @@ HWY_AFTER_NAMESPACE();
 namespace headwater::kernels::cpu {
 
 HWY_EXPORT(RopeAndStore);
+HWY_EXPORT(RopeAndStoreCodes);
 
-void rope_and_store(const RopeTask& task) { HWY_DYNAMIC_DISPATCH(RopeAndStore)(task); }
+void rope_and_store(const RopeTask& task) {
+  if (task.format.quantised()) {
+    HWY_DYNAMIC_DISPATCH(RopeAndStoreCodes)(task);
+  } else {
+    HWY_DYNAMIC_DISPATCH(RopeAndStore)(task);
+  }
+}
 
 }  // namespace headwater::kernels::cpu
 #endif

@@ -16,7 +16,7 @@ using Key = std::array<std::uint8_t, 32>;
 /// What every key of a cache has in common: blocks made from other weights or in another format never match.
 struct KeyContext {
   Key model_digest{};     ///< SHA-256 of the model file
-  std::string kv_format;  ///< e.g. "bf16"
+  std::string kv_format;  ///< e.g. "8", as kernels::quant_policy() names it
   std::string adapter;    ///< empty: none
 };
 

@@ -25,9 +25,9 @@ using EventHandler = std::function<void(std::span<const TokenEvent>)>;
 
 /// Values that replace those of a topology file; unset ones leave the file's.
 struct Overrides {
-  std::optional<std::string> model;   ///< path of a GGUF file
-  std::optional<std::string> listen;  ///< host:port of the gateway
-  std::optional<std::uint32_t> quant_policy;
+  std::optional<std::string> model;             ///< path of a GGUF file
+  std::optional<std::string> listen;            ///< host:port of the gateway
+  std::optional<std::string> quant_policy;      ///< bits of keys and values in the cache: "0" (16), "8", "4" or "k8v4"
   std::optional<std::string> cache_size_limit;  ///< "0.6" of memory, or "2GiB"
   std::optional<bool> enable_prefix_caching;
   std::optional<std::uint32_t> max_batch_size;
@@ -46,7 +46,10 @@ struct ModelInfo {
   std::uint32_t vocab_size = 0;
   std::uint32_t context_length = 0;  ///< tokens of one sequence that are served: model, session_len and pool
   std::uint64_t parameters = 0;
-  std::uint64_t kv_bytes_per_token = 0;
+  std::string quant_policy;              ///< of the cache, as Overrides has it
+  std::uint64_t kv_bytes_per_token = 0;  ///< of the cache, all that belongs to a token
+  std::uint64_t kv_tokens = 0;           ///< that the cache holds
+  double kv_factor = 1;                  ///< tokens held over those that 16 bits would hold in the same memory
 };
 
 /// Counters since the start, and gauges; one consistent picture of each stage.

@@ -51,10 +51,12 @@ class Architecture {
   virtual ~Architecture() = default;
   virtual const ModelShape& shape() const = 0;
 
-  /// Bytes that one block takes over all layers and heads.
-  virtual std::uint64_t kv_block_bytes(std::uint32_t block_tokens) const = 0;
-  /// (Re)creates the KV arena; its old contents are gone.
-  virtual void allocate_kv(std::uint32_t n_blocks, std::uint32_t block_tokens) = 0;
+  /// Bytes that one block takes over all layers and heads. Throws std::invalid_argument, where the format cannot hold
+  /// the model's heads.
+  virtual std::uint64_t kv_block_bytes(std::uint32_t block_tokens, const kernels::KvFormat& format) const = 0;
+  /// (Re)creates the KV arena; its old contents are gone. Throws std::bad_alloc; std::invalid_argument as above.
+  virtual void allocate_kv(std::uint32_t n_blocks, std::uint32_t block_tokens,
+                           const kernels::KvFormat& format = {}) = 0;
 
   /// Computes the rows, writes their keys and values into their sequences' blocks, and gives
   /// logits [logit_rows, vocab], which may be overwritten and last until the next call. A row's result is bit-identical

@@ -143,21 +143,21 @@ class Llama : public Architecture {
   Result<void> load();
 
   const ModelShape& shape() const override { return hyper_.shape; }
-  std::uint64_t kv_block_bytes(std::uint32_t block_tokens) const override {
-    return backend_->kv_block_bytes(kv_shape(block_tokens));
+  std::uint64_t kv_block_bytes(std::uint32_t block_tokens, const kernels::KvFormat& format) const override {
+    return backend_->kv_block_bytes(kv_shape(block_tokens, format));
   }
-  void allocate_kv(std::uint32_t n_blocks, std::uint32_t block_tokens) override {
-    backend_->allocate_kv(kv_shape(block_tokens), n_blocks);
-  }
+  void allocate_kv(std::uint32_t n_blocks, std::uint32_t block_tokens, const kernels::KvFormat& format) override;
   std::span<float> forward(const Batch& batch) override;
   void run_on_host(std::size_t n, const std::function<void(std::size_t)>& work) override {
     backend_->run_on_host(n, work);
   }
 
  private:
-  kernels::KvShape kv_shape(std::uint32_t block_tokens) const {
-    return {shape().n_layers, shape().n_kv_heads, shape().head_dim, block_tokens};
+  kernels::KvShape kv_shape(std::uint32_t block_tokens, const kernels::KvFormat& format) const {
+    return {shape().n_layers, shape().n_kv_heads, shape().head_dim, block_tokens, format};
   }
+  /// Fills key_centres_. The arena is another one afterwards.
+  void find_key_centres();
   std::uint64_t query_dim() const { return std::uint64_t{shape().n_heads} * shape().head_dim; }
   std::uint64_t kv_dim() const { return std::uint64_t{shape().n_kv_heads} * shape().head_dim; }
 
@@ -179,6 +179,7 @@ class Llama : public Architecture {
   std::unique_ptr<Matrix> output_;
   std::unique_ptr<Buffer> output_norm_;
   std::vector<Layer> layers_;
+  std::vector<float> key_centres_;  ///< [n_layers, n_kv_heads, head_dim], once a format needs them
 
   // Activations, for `room_` rows.
   std::uint32_t room_ = 0;
@@ -272,6 +273,28 @@ Result<void> Llama::load() {
     if (auto loaded = load_layer(i); !loaded) return loaded;
   }
   return load_rope();
+}
+
+void Llama::allocate_kv(std::uint32_t n_blocks, std::uint32_t block_tokens, const kernels::KvFormat& format) {
+  if (format.centre_keys && key_centres_.empty()) find_key_centres();
+  backend_->allocate_kv(kv_shape(block_tokens, format), n_blocks,
+                        format.centre_keys ? std::span<const float>(key_centres_) : std::span<const float>());
+}
+
+/// The centres belong to the model: tokens that are always the same, and positions as many texts have. Of more tokens
+/// they come out much the same.
+void Llama::find_key_centres() {
+  constexpr std::uint32_t kTokens = 64;
+  constexpr std::uint32_t kPositions = 4096;
+  std::vector<TokenId> tokens(std::min(kTokens, shape().context_length));
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    tokens[i] = static_cast<TokenId>((i * 104729U + 7U) % shape().vocab_size);
+  }
+  backend_->allocate_kv(kv_shape(kTokens, {}), 1);
+  const std::int32_t table[] = {0};
+  const BatchSequence all[] = {{0, static_cast<std::uint32_t>(tokens.size()), 0, table}};
+  forward({tokens, all, {}});
+  key_centres_ = backend_->key_centres(hyper_.rope_dim, all[0], std::min(kPositions, shape().context_length));
 }
 
 void Llama::make_room(std::uint32_t rows) {

@@ -42,9 +42,9 @@ struct StepRunner::Sequence {
 };
 
 StepRunner::StepRunner(model::Architecture& model, std::vector<TokenId> end_tokens, std::uint32_t n_blocks,
-                       std::uint32_t block_tokens, std::function<TimeNs()> clock)
+                       std::uint32_t block_tokens, std::function<TimeNs()> clock, const kernels::KvFormat& format)
     : model_(model), end_tokens_(std::move(end_tokens)), block_tokens_(block_tokens), clock_(std::move(clock)) {
-  model_.allocate_kv(n_blocks, block_tokens);
+  model_.allocate_kv(n_blocks, block_tokens, format);
 }
 StepRunner::~StepRunner() = default;
 

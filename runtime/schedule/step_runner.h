@@ -25,7 +25,7 @@ class StepRunner {
  public:
   /// `end_tokens`: the model's own, for finish reasons. `clock`: nanoseconds, for durations only.
   StepRunner(model::Architecture& model, std::vector<TokenId> end_tokens, std::uint32_t n_blocks,
-             std::uint32_t block_tokens, std::function<TimeNs()> clock);
+             std::uint32_t block_tokens, std::function<TimeNs()> clock, const kernels::KvFormat& format = {});
   ~StepRunner();
 
   /// Runs the plan. Throws std::logic_error for a plan that does not fit the runner's state (a bug).

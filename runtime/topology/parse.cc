@@ -58,7 +58,7 @@ class Parser {
   void read_cache(const Node* node, CacheSpec& cache) {
     const Section section(node, "cache", {"quant_policy", "cache_size_limit", "block_tokens", "enable_prefix_caching"},
                           problems_);
-    read_quant_policy(section);
+    read_quant_policy(section, cache.format);
     cache.size_limit = std::get<SizeOrShare>(
         section.read({.name = "cache_size_limit", .type = ArgType::size_or_share, .fallback = cache.size_limit}));
     cache.block_tokens =
@@ -70,13 +70,28 @@ class Parser {
     cache.enable_prefix_caching = section.boolean("enable_prefix_caching", cache.enable_prefix_caching);
   }
 
-  /// Stays 0, the only one there is.
-  void read_quant_policy(const Section& section) {
+  /// `8`, `k8v4`, or `{ k: 8, v: 4 }`.
+  void read_quant_policy(const Section& section, kernels::KvFormat& format) {
     const Node* node = section.find("quant_policy");
     if (node == nullptr || node->kind == Node::Kind::broken) return;
-    if (node->kind == Node::Kind::scalar && node->text == "0" && !node->quoted) return;
-    problems_.at(*node, "quant_policy is " + describe(*node) +
-                            "; supported is 0, keys and values in 16 bits (8 and 4 bits are not available)");
+    if (node->is_map()) {
+      const Section bits(node, "quant_policy", {"k", "v"}, problems_);
+      const std::int64_t k = bits.integer(integer("k", 0, 4, 8));
+      const std::int64_t v = bits.integer(integer("v", 0, 4, 8));
+      if (const auto known = kernels::parse_quant_policy("k" + std::to_string(k) + "v" + std::to_string(v))) {
+        format = *known;
+      } else if (bits.find("k") == nullptr || bits.find("v") == nullptr || (k != 0 && v != 0)) {
+        problems_.at(*node, "quant_policy needs the bits of keys and of values, 8 or 4 each: { k: 8, v: 4 }");
+      }
+      return;
+    }
+    const auto known = node->kind == Node::Kind::scalar ? kernels::parse_quant_policy(node->text) : std::nullopt;
+    if (known) {
+      format = *known;
+    } else {
+      problems_.at(*node,
+                   "quant_policy is " + describe(*node) + "; supported are " + std::string(kernels::kQuantPolicies));
+    }
   }
 
   void read_gateway(const Node* node, GatewaySpec& gateway, GraphDraft& graph) {

@@ -13,6 +13,7 @@
 
 #include "headwater/result.h"
 #include "headwater/runtime.h"
+#include "kernels/kv_format.h"
 
 namespace headwater::topology {
 
@@ -94,7 +95,7 @@ struct ModelSpec {
 };
 
 struct CacheSpec {
-  std::uint32_t quant_policy = 0;
+  kernels::KvFormat format;  ///< quant_policy
   SizeOrShare size_limit{.bytes = 0, .share = 0.5};
   std::uint32_t block_tokens = 32;
   bool enable_prefix_caching = true;

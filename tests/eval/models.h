@@ -49,8 +49,8 @@ class TableModel : public model::Architecture {
     shape_.context_length = 4096;
   }
   const model::ModelShape& shape() const override { return shape_; }
-  std::uint64_t kv_block_bytes(std::uint32_t) const override { return 1; }
-  void allocate_kv(std::uint32_t, std::uint32_t) override {}
+  std::uint64_t kv_block_bytes(std::uint32_t, const kernels::KvFormat&) const override { return 1; }
+  void allocate_kv(std::uint32_t, std::uint32_t, const kernels::KvFormat&) override {}
   std::span<float> forward(const model::Batch& batch) override {
     logits_.clear();
     for (const std::uint32_t row : batch.logit_rows) {

@@ -18,6 +18,7 @@
 #include "tests/kernels/values.h"
 
 #include "kernels/cpu/cpu_features.h"
+#include "kernels/cpu/kv_codes.h"
 #include "kernels/cpu/rope.h"
 
 namespace headwater::kernels::cpu {
@@ -29,15 +30,15 @@ constexpr Bf16 kNan = 0x7FC1;
 class World {
  public:
   World(std::uint32_t n_heads, std::uint32_t n_kv_heads, std::uint32_t head_dim, std::uint32_t block_tokens,
-        std::vector<std::uint32_t> lengths)
-      : heads_{1, n_heads, n_kv_heads, head_dim, 0}, shape_{2, n_kv_heads, head_dim, block_tokens} {
+        std::vector<std::uint32_t> lengths, const KvFormat& format = {})
+      : heads_{1, n_heads, n_kv_heads, head_dim, 0}, shape_{2, n_kv_heads, head_dim, block_tokens, format} {
     std::int32_t n_blocks = 0;
     for (std::uint32_t length : lengths) {
       tables_.emplace_back((length + block_tokens - 1) / block_tokens);
       n_blocks += static_cast<std::int32_t>(tables_.back().size());
     }
     arena_ = KvArena(shape_, static_cast<std::uint32_t>(n_blocks));
-    std::fill_n(arena_.head(0, 0, 0), n_blocks * KvArena::block_bytes(shape_) / sizeof(Bf16), kNan);
+    std::fill_n(arena_.head(0, 0, 0), n_blocks * KvArena::block_bytes(shape_) / sizeof(Bf16), kNan);  // codes as well
     std::int32_t next = n_blocks;  // blocks of a sequence lie in descending order: neither in a row nor at its place
     for (std::size_t s = 0; s < lengths.size(); ++s) {
       for (std::int32_t& block : tables_[s]) block = --next;
@@ -54,6 +55,12 @@ class World {
 
   /// What a sequence's token has as its key (or value) of the first KV head becomes NaN.
   void poison(std::size_t sequence, std::uint32_t token, bool value) {
+    if (shape_.format.quantised()) {
+      const std::size_t size = std::size_t{2} * shape_.n_kv_heads * shape_.head_dim;
+      float* numbers = keys_values_[sequence].data() + token * size + (value ? size / 2 : 0);
+      numbers[1] = std::numeric_limits<float>::quiet_NaN();
+      return store(sequence, token);
+    }
     Bf16* head = arena_.head(tables_[sequence][token / shape_.block_tokens], heads_.layer, 0);
     const std::uint32_t slot = token % shape_.block_tokens;
     head[value ? value_place(shape_.head_dim, shape_.block_tokens, slot, 1) : key_place(shape_.block_tokens, slot, 1)] =
@@ -85,7 +92,7 @@ class World {
     }
     std::vector<float> out(std::size_t{row} * heads_.n_heads * heads_.head_dim, -7);
     ThreadPool pool(threads);
-    Attention(path).run(arena_, heads_, sequences, qkv.data(), out.data(), pool);
+    Attention(path, shape_.format).run(arena_, heads_, sequences, qkv.data(), out.data(), pool);
     return out;
   }
 
@@ -95,13 +102,10 @@ class World {
     for (const Rows& rows : batch) {
       for (std::uint32_t t = rows.first; t < rows.first + rows.n; ++t) {
         for (std::uint32_t head = 0; head < heads_.n_heads; ++head) {
-          std::vector<const Bf16*> blocks;
-          for (std::int32_t block : tables_[rows.sequence]) {
-            blocks.push_back(arena_.head(block, heads_.layer, head / (heads_.n_heads / heads_.n_kv_heads)));
-          }
           out.resize(out.size() + dim);
-          reference::attend(queries_[rows.sequence].data() + (std::size_t{t} * heads_.n_heads + head) * dim,
-                            blocks.data(), dim, shape_.block_tokens, t + 1, out.data() + out.size() - dim);
+          attend(tables_[rows.sequence], head / (heads_.n_heads / heads_.n_kv_heads),
+                 queries_[rows.sequence].data() + (std::size_t{t} * heads_.n_heads + head) * dim, t + 1,
+                 out.data() + out.size() - dim);
         }
       }
     }
@@ -112,13 +116,30 @@ class World {
   std::size_t row_size() const { return std::size_t{heads_.n_heads} * heads_.head_dim; }
 
  private:
+  void attend(const std::vector<std::int32_t>& table, std::uint32_t kv_head, const float* query, std::size_t seen,
+              float* out) const {
+    if (!shape_.format.quantised()) {
+      std::vector<const Bf16*> blocks;
+      for (std::int32_t block : table) blocks.push_back(arena_.head(block, heads_.layer, kv_head));
+      reference::attend(query, blocks.data(), shape_.head_dim, shape_.block_tokens, seen, out);
+      return;
+    }
+    std::vector<const std::byte*> blocks;
+    for (std::int32_t block : table) blocks.push_back(arena_.head_bytes(block, heads_.layer, kv_head));
+    reference::attend_codes(query, blocks.data(), shape_, seen, out);
+    if (shape_.format.rotate_values) reference::rotate(out, shape_.head_dim);
+  }
+
   void store(std::size_t sequence, std::uint32_t token) {
     const std::size_t size = std::size_t{2} * shape_.n_kv_heads * shape_.head_dim;
     RopeTask task{0, shape_.n_kv_heads, shape_.head_dim};
-    task.row = keys_values_[sequence].data() + token * size;
-    task.block = arena_.head(tables_[sequence][token / shape_.block_tokens], heads_.layer, 0);
+    std::vector<float> row(keys_values_[sequence].begin() + std::ptrdiff_t(token * size),
+                           keys_values_[sequence].begin() + std::ptrdiff_t((token + 1) * size));
+    task.row = row.data();
+    task.block = arena_.head_bytes(tables_[sequence][token / shape_.block_tokens], heads_.layer, 0);
     task.block_tokens = shape_.block_tokens;
     task.slot = token % shape_.block_tokens;
+    task.format = shape_.format;
     reference::rope_and_store(task);
   }
 
@@ -129,27 +150,37 @@ class World {
   std::vector<std::vector<float>> keys_values_, queries_;
 };
 
-/// A path, and for the generic one an instruction set.
+/// A format of the cache, a path, and for the generic one an instruction set.
 struct Way {
   std::string name;
   AttentionPath path = AttentionPath::generic;
   std::int64_t target = 0;
+  KvFormat format{};
 
   bool takes(std::uint32_t head_dim, std::uint32_t block_tokens) const {
+    if (format.quantised() && (head_dim % 8 != 0 || block_tokens < 8)) return false;
     return path == AttentionPath::generic || (head_dim % 16 == 0 && block_tokens % 32 == 0);
   }
-  /// Weights of bfloat16 are off by 1/512 at most, each in its own way.
-  float tolerance() const { return path == AttentionPath::generic ? 2e-5F : 4e-3F; }
+  /// Weights of bfloat16 are off by 1/512 at most, each in its own way; whole numbers of 16 bits by
+  /// far less, but the more the coarser the values are.
+  float tolerance() const {
+    if (path == AttentionPath::generic) return format.quantised() ? 4e-5F : 2e-5F;
+    return format.value_bits == 8 ? 5e-4F : 4e-3F;
+  }
 };
 
 void PrintTo(const Way& way, std::ostream* out) { *out << way.name; }
 
 std::vector<Way> ways() {
   std::vector<Way> all;
-  for (std::int64_t target : hwy::SupportedAndGeneratedTargets()) {
-    all.push_back({hwy::TargetName(target), AttentionPath::generic, target});
+  for (const std::string policy : {"0", "8", "4", "k8v4", "k4v8-norotate"}) {
+    std::string suffix = policy == "0" ? "" : "_" + policy.substr(0, policy.find('-'));
+    const KvFormat format = *parse_quant_policy(policy);
+    for (std::int64_t target : hwy::SupportedAndGeneratedTargets()) {
+      all.push_back({hwy::TargetName(target) + suffix, AttentionPath::generic, target, format});
+    }
+    if (cpu_features().amx) all.push_back({"AMX" + suffix, AttentionPath::amx, 0, format});
   }
-  if (cpu_features().amx) all.push_back({"AMX", AttentionPath::amx, 0});
   return all;
 }
 
@@ -182,11 +213,11 @@ bool same_bits(const float* a, const float* b, std::size_t n) { return std::memc
 
 TEST_P(AttentionTest, AgreesWithItsReferenceForEveryShapeOfHeadsAndBlocks) {
   const std::uint32_t heads[][2] = {{1, 1}, {9, 3}, {8, 2}, {8, 1}};
-  for (std::uint32_t dim : {64U, 80U, 96U, 128U, 256U, 16U, 10U}) {
+  for (std::uint32_t dim : {64U, 80U, 96U, 128U, 256U, 16U, 10U, 8U, 72U}) {
     for (std::uint32_t block_tokens : {8U, 16U, 32U, 64U, 256U, 2U}) {
       if (!GetParam().takes(dim, block_tokens)) continue;
       for (const auto& [n_heads, n_kv_heads] : heads) {
-        const World world(n_heads, n_kv_heads, dim, block_tokens, {1, 23, 260});
+        const World world(n_heads, n_kv_heads, dim, block_tokens, {1, 23, 260}, GetParam().format);
         expect_right(world, {{0, 0, 1}, {1, 0, 23}, {2, 259, 1}, {2, 253, 5}},
                      std::to_string(dim) + " in blocks of " + std::to_string(block_tokens) + ", heads " +
                          std::to_string(n_heads) + "/" + std::to_string(n_kv_heads));
@@ -196,7 +227,7 @@ TEST_P(AttentionTest, AgreesWithItsReferenceForEveryShapeOfHeadsAndBlocks) {
 }
 
 TEST_P(AttentionTest, AgreesWithItsReferenceAroundTheEdgesOfSplits) {
-  const World world(3, 1, 64, 32, {1300});
+  const World world(3, 1, 64, 32, {1300}, GetParam().format);
   for (std::uint32_t context : {1U, 2U, 31U, 32U, 33U, 127U, 255U, 256U, 257U, 509U, 512U, 513U, 769U, 1300U}) {
     expect_right(world, {{0, context - 1, 1}}, "decoding at " + std::to_string(context));
     const std::uint32_t n = std::min(context, 23U);
@@ -207,7 +238,7 @@ TEST_P(AttentionTest, AgreesWithItsReferenceAroundTheEdgesOfSplits) {
 TEST_P(AttentionTest, ARowHasTheSameBitsInAnyChunkBatchAndNumberOfThreads) {
   for (const auto& [n_heads, n_kv_heads, dim] : {std::array{9U, 3U, 64U}, {8U, 1U, 80U}, {2U, 2U, 128U}}) {
     constexpr std::uint32_t kLength = 700;
-    const World world(n_heads, n_kv_heads, dim, 32, {kLength, 300, 90});
+    const World world(n_heads, n_kv_heads, dim, 32, {kLength, 300, 90}, GetParam().format);
     const std::size_t size = world.row_size();
     const std::vector<float> whole = world.run(GetParam().path, {{0, 0, kLength}}, 1);
     std::mt19937 random(1);
@@ -229,7 +260,7 @@ TEST_P(AttentionTest, ARowHasTheSameBitsInAnyChunkBatchAndNumberOfThreads) {
 TEST_P(AttentionTest, ANanReachesNeitherOtherSequencesNorTheTokensBeforeIt) {
   for (bool value : {false, true}) {
     for (std::uint32_t at : {40U, 41U, 47U, 300U, 340U}) {
-      World world(3, 1, 64, 32, {350, 350});
+      World world(3, 1, 64, 32, {350, 350}, GetParam().format);
       const std::vector<World::Rows> batch = {{0, 0, 350}, {1, 349, 1}, {1, 0, 340}};
       const std::size_t size = world.row_size();
       const std::vector<float> before = world.run(GetParam().path, batch, 2);
@@ -243,7 +274,7 @@ TEST_P(AttentionTest, ANanReachesNeitherOtherSequencesNorTheTokensBeforeIt) {
 }
 
 TEST_P(AttentionTest, AQueryThatIsNanMakesOnlyItsOwnRowNan) {
-  World world(3, 1, 64, 32, {60});
+  World world(3, 1, 64, 32, {60}, GetParam().format);
   const std::vector<float> before = world.run(GetParam().path, {{0, 0, 60}}, 2);
   world.query(0, 17)[64] = std::numeric_limits<float>::quiet_NaN();  // of the second head
   const std::vector<float> after = world.run(GetParam().path, {{0, 0, 60}}, 2);
@@ -254,7 +285,7 @@ TEST_P(AttentionTest, AQueryThatIsNanMakesOnlyItsOwnRowNan) {
 }
 
 TEST_P(AttentionTest, ScoresFarApartNeitherOverflowNorLoseTheGreatest) {
-  World world(1, 1, 64, 32, {600});
+  World world(1, 1, 64, 32, {600}, GetParam().format);
   for (std::uint32_t t = 0; t < 600; ++t) {
     for (std::size_t i = 0; i < 64; ++i) world.query(0, t)[i] *= 64;
   }
@@ -279,6 +310,18 @@ TEST(KvArena, RefusesShapesThatItsPairsCannotHold) {
   EXPECT_THROW(KvArena({1, 1, 63, 32}, 1), std::invalid_argument);
   EXPECT_THROW(KvArena({1, 1, 64, 24}, 1), std::invalid_argument);
   EXPECT_THROW(KvArena({1, 1, 64, 512}, 1), std::invalid_argument);
+  EXPECT_THROW(KvArena({1, 1, 60, 32, *parse_quant_policy("8")}, 1), std::invalid_argument);
+  EXPECT_THROW(KvArena({1, 1, 64, 4, *parse_quant_policy("8")}, 1), std::invalid_argument);
+  EXPECT_THROW(KvArena({1, 1, 2048, 32, *parse_quant_policy("4")}, 1), std::invalid_argument);
+}
+
+TEST(KvArena, HoldsMoreOfFewerBits) {
+  const auto bytes = [](const char* policy) {
+    return double(KvArena::block_bytes({30, 3, 64, 32, *parse_quant_policy(policy)}));
+  };
+  EXPECT_GE(bytes("0") / bytes("8"), 1.88);
+  EXPECT_GE(bytes("0") / bytes("4"), 3.55);
+  EXPECT_GE(bytes("0") / bytes("k8v4"), 2.46);
 }
 
 }  // namespace

@@ -37,7 +37,7 @@ TEST_P(Rope, AndStoringAreExactlyTheReferenceAndTouchNoOtherToken) {
           rows[i][5 * dim + 1] = std::numeric_limits<float>::infinity();  // and the next
           RopeTask task{3, 2, dim, pairs, cosines.data(), sines.data(), 0.125F};
           task.row = rows[i].data();
-          task.block = blocks[i].data();
+          task.block = reinterpret_cast<std::byte*>(blocks[i].data());
           task.block_tokens = kTokens;
           task.slot = slot;
           i == 0 ? rope_and_store(task) : reference::rope_and_store(task);
@@ -45,6 +45,40 @@ TEST_P(Rope, AndStoringAreExactlyTheReferenceAndTouchNoOtherToken) {
         EXPECT_EQ(rows[0], rows[1]) << dim;
       }
       EXPECT_EQ(blocks[0], blocks[1]) << dim << " of which pairs turned: " << pairs;
+    }
+  }
+}
+
+TEST_P(Rope, AndStoringQuantisedAreExactlyTheReference) {
+  constexpr std::size_t kTokens = 16;
+  for (const char* policy : {"8", "4", "k8v4", "4-norotate", "k4v8-nocentre"}) {
+    const KvFormat format = *parse_quant_policy(policy);
+    for (std::size_t dim : {8U, 64U, 80U, 96U, 128U}) {
+      const std::size_t pairs = dim / 4;
+      const std::vector<float> cosines = random_values(pairs, 1);
+      const std::vector<float> sines = random_values(pairs, 2);
+      const std::vector<float> centres = random_values(2 * dim, 3);
+      std::vector<std::byte> blocks[2];
+      for (auto& block : blocks) {
+        block.assign(KvArena::block_bytes({1, 2, std::uint32_t(dim), kTokens, format}), std::byte{0x5A});
+      }
+      for (std::size_t slot : {2U, 3U, 9U, 13U}) {
+        std::vector<float> rows[2];
+        for (int i : {0, 1}) {
+          rows[i] = random_values(7 * dim, unsigned(slot), 3);
+          RopeTask task{3, 2, dim, pairs, cosines.data(), sines.data(), 0.125F};
+          task.row = rows[i].data();
+          task.block = blocks[i].data();
+          task.block_tokens = kTokens;
+          task.slot = slot;
+          task.format = format;
+          task.centres = format.centre_keys ? centres.data() : nullptr;
+          i == 0 ? rope_and_store(task) : reference::rope_and_store(task);
+          rows[i].resize(3 * dim);  // the queries
+        }
+        EXPECT_EQ(rows[0], rows[1]) << dim;
+      }
+      EXPECT_EQ(blocks[0], blocks[1]) << policy << ", heads of " << dim;
     }
   }
 }
@@ -57,7 +91,7 @@ TEST_P(Rope, KeepsANanANan) {
   std::vector<Bf16> block(2 * 64 * 8);
   RopeTask task{1, 1, 64};
   task.row = row.data();
-  task.block = block.data();
+  task.block = reinterpret_cast<std::byte*>(block.data());
   task.block_tokens = 8;
   rope_and_store(task);
   const auto is_nan = [&](std::size_t place) { return std::isnan(std::bit_cast<float>(block[place] << 16)); };
@@ -77,11 +111,11 @@ struct Stored {
   bool operator==(const Stored&) const = default;
 };
 
-Stored store(std::uint32_t chunk, unsigned threads) {
+Stored store(std::uint32_t chunk, unsigned threads, const char* policy = "0") {
   constexpr std::uint32_t kLength = 61;
   constexpr std::size_t kRow = (6 + 2 * 2) * 16;
   const AttentionShape heads{1, 6, 2, 16, 12};
-  const KvShape shape{2, 2, 16, 8};
+  const KvShape shape{2, 2, 16, 8, *parse_quant_policy(policy)};
   const std::vector<std::int32_t> tables[2] = {{3, 9, 1, 8, 0, 5, 2, 4}, {10, 12, 7, 6, 13, 11, 15, 14}};
   const KvArena arena(shape, 16);
   const std::vector<float> frequencies = {1, 0.5, 0.25, 0.125, 0.0625, 0.03125};
@@ -101,9 +135,48 @@ Stored store(std::uint32_t chunk, unsigned threads) {
 }
 
 TEST(Rotary, LeavesTheSameInTheArenaInAnyChunksAndWithAnyNumberOfThreads) {
-  const Stored whole = store(61, 1);
-  for (std::uint32_t chunk : {1U, 2U, 7U, 17U, 61U}) {
-    for (unsigned threads : {1U, 2U, 3U}) EXPECT_EQ(store(chunk, threads), whole) << chunk << ", " << threads;
+  for (const char* policy : {"0", "8", "4"}) {
+    const Stored whole = store(61, 1, policy);
+    for (std::uint32_t chunk : {1U, 2U, 7U, 17U, 61U}) {
+      for (unsigned threads : {1U, 2U, 3U}) {
+        EXPECT_EQ(store(chunk, threads, policy), whole) << policy << ", " << chunk << ", " << threads;
+      }
+    }
+  }
+}
+
+TEST(Rotary, FindsTheCentresOfKeysWhereverTheyStand) {
+  // The same key at every position, turned: its centre over all positions is that over those alone.
+  const KvArena arena({2, 2, 8, 32}, 1);
+  const std::vector<float> frequencies = {1e-3F, 1e-9F, 3};
+  const std::vector<std::int32_t> table = {0};
+  Rotary rotary;
+  rotary.set(frequencies);
+  ThreadPool pool(1);
+  const std::vector<float> token = {9, 9, 9, 9, 9, 9, 9, 9, 1, 2, 3, 4, 5, 6, 7, 8, -1, 0, 0, 0,
+                                    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,  0, 0, 0};
+  std::vector<float> rows;
+  for (int i = 0; i < 20; ++i) rows.insert(rows.end(), token.begin(), token.end());
+  const SequenceRows sequence{0, 20, 0, table};
+  for (std::uint32_t layer : {0U, 1U}) {
+    std::vector<float> copy = rows;
+    rotary.rotate_and_store(arena, {layer, 1, 2, 8, 6}, {&sequence, 1}, copy.data(), pool);
+  }
+  const std::vector<float> centres = rotary.key_centres(arena, 6, sequence, 100);
+  ASSERT_EQ(centres.size(), 32U);
+  for (std::size_t layer : {0U, 1U}) {
+    double turned[2] = {0, 0};
+    for (int p = 0; p < 100; ++p) {
+      turned[0] += (std::cos(p * 1e-3) * 1 - std::sin(p * 1e-3) * 2) / 100;
+      turned[1] += (std::sin(p * 1e-3) * 1 + std::cos(p * 1e-3) * 2) / 100;
+    }
+    const float* centre = centres.data() + layer * 16;
+    EXPECT_NEAR(centre[0], turned[0], 0.01);
+    EXPECT_NEAR(centre[1], turned[1], 0.01);
+    EXPECT_NEAR(centre[2], 3, 0.01);  // hardly turned
+    EXPECT_NEAR(centre[4], 0, 0.2);   // turned all around
+    EXPECT_NEAR(centre[6], 7, 0.01);  // not turned
+    EXPECT_NEAR(centre[8], -1, 0.11);
   }
 }
 

@@ -28,7 +28,7 @@ FakeModel::FakeModel(std::uint32_t vocab_size, std::uint32_t context_length) {
   shape_.context_length = context_length;
 }
 
-void FakeModel::allocate_kv(std::uint32_t n_blocks, std::uint32_t block_tokens) {
+void FakeModel::allocate_kv(std::uint32_t n_blocks, std::uint32_t block_tokens, const kernels::KvFormat& /*format*/) {
   block_tokens_ = block_tokens;
   arena_.assign(std::size_t{n_blocks} * block_tokens, -1);
 }

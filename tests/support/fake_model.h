@@ -16,8 +16,10 @@ class FakeModel : public model::Architecture {
   FakeModel(std::uint32_t vocab_size, std::uint32_t context_length);
 
   const model::ModelShape& shape() const override { return shape_; }
-  std::uint64_t kv_block_bytes(std::uint32_t block_tokens) const override { return block_tokens * sizeof(TokenId); }
-  void allocate_kv(std::uint32_t n_blocks, std::uint32_t block_tokens) override;
+  std::uint64_t kv_block_bytes(std::uint32_t block_tokens, const kernels::KvFormat& /*format*/) const override {
+    return block_tokens * sizeof(TokenId);
+  }
+  void allocate_kv(std::uint32_t n_blocks, std::uint32_t block_tokens, const kernels::KvFormat& format = {}) override;
   std::span<float> forward(const model::Batch& batch) override;
   void run_on_host(std::size_t n, const std::function<void(std::size_t)>& work) override {
     for (std::size_t i = 0; i < n; ++i) work(i);

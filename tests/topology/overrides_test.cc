@@ -18,7 +18,7 @@ TEST(Overrides, ReplaceWhatTheFileSays) {
   overrides.threads = 2;
   overrides.session_len = 100;
   overrides.max_queued = 9;
-  overrides.quant_policy = 0;
+  overrides.quant_policy = "8";
   const Topology topology = sound(kSound, overrides);
   EXPECT_EQ(topology.model.path, "other.gguf");
   EXPECT_EQ(topology.gateway.host, "::1");
@@ -49,12 +49,12 @@ TEST(Overrides, SilenceTheMistakeThatTheyReplace) {
 
 TEST(Overrides, BadOnesAreReportedUnderTheirFlag) {
   Overrides overrides;
-  overrides.quant_policy = 8;
+  overrides.quant_policy = "5";
   overrides.cache_size_limit = "2";
   overrides.max_batch_size = 0;
   overrides.listen = "nowhere";
   const std::string said = report(kSound, overrides);
-  EXPECT_THAT(said, HasSubstr("command line: --quant-policy: quant_policy is \"8\"; supported is 0"));
+  EXPECT_THAT(said, HasSubstr("command line: --quant-policy: quant_policy is \"5\"; supported are 0"));
   EXPECT_THAT(said, HasSubstr("command line: --cache-size-limit: cache_size_limit is \"2\"; expected"));
   EXPECT_THAT(said, HasSubstr("command line: --max-batch-size: max_batch_size is \"0\"; expected a whole number"));
   EXPECT_THAT(said, HasSubstr("command line: --listen: \"nowhere\" is no address"));

@@ -143,11 +143,30 @@ TEST(Parse, ValuesOutOfRangeSayTheRange) {
 }
 
 TEST(Parse, QuantPoliciesThatDoNotExistSayWhichDo) {
-  for (const std::string policy : {"8", "4", "-1", "int8", "'0'", "[0]"}) {
+  for (const std::string policy : {"16", "k8", "-1", "int8", "8-nocentre", "[0]"}) {
     EXPECT_THAT(report(with("cache: {", "cache: { quant_policy: " + policy + ",")),
-                HasSubstr("supported is 0, keys and values in 16 bits"))
+                HasSubstr("supported are 0 (keys and values in 16 bits), 8, 4 and k8v4"))
         << policy;
   }
+  for (const std::string bits : {"{ k: 8 }", "{ k: 6, v: 4 }", "{}"}) {
+    EXPECT_THAT(report(with("cache: {", "cache: { quant_policy: " + bits + ",")),
+                HasSubstr("needs the bits of keys and of values, 8 or 4 each: { k: 8, v: 4 }"))
+        << bits;
+  }
+  EXPECT_THAT(report(with("cache: {", "cache: { quant_policy: { k: 8, v: 16 },")), HasSubstr("from 4 to 8"));
+  EXPECT_THAT(report(with("cache: {", "cache: { quant_policy: { k: 8, q: 4 },")), HasSubstr("\"q\""));
+}
+
+TEST(Parse, QuantPoliciesCanBeWrittenInSeveralWays) {
+  const auto format = [](const std::string& policy) {
+    return sound(with("cache: {", "cache: { quant_policy: " + policy + ",")).cache.format;
+  };
+  EXPECT_EQ(format("0"), kernels::KvFormat{});
+  EXPECT_EQ(format("8").key_bits, 8);
+  EXPECT_EQ(format("'4'").value_bits, 4);
+  EXPECT_EQ(format("{ k: 8, v: 4 }"), *kernels::parse_quant_policy("k8v4"));
+  EXPECT_EQ(format("k8v4"), format("{ k: 8, v: 4 }"));
+  EXPECT_EQ(format("{ k: 4, v: 4 }"), format("4"));
 }
 
 TEST(Parse, BlockTokensMustBeAPowerOfTwo) {

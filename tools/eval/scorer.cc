@@ -28,7 +28,7 @@ void Scorer::reset(const QuantPolicy& policy, std::size_t max_tokens) {
   table_.resize(max_tokens / kBlockTokens + 1);
   std::iota(table_.begin(), table_.end(), 0);
   filled_.clear();
-  allocate_kv(model_, policy, static_cast<std::uint32_t>(table_.size()), kBlockTokens);
+  model_.allocate_kv(static_cast<std::uint32_t>(table_.size()), kBlockTokens, policy.format);
 }
 
 void Scorer::run(std::span<const TokenId> tokens, std::size_t first_shown, const LookAtRow& look) {

@@ -27,16 +27,18 @@ struct Options {
   std::uint32_t threads = 0;
   std::uint32_t repetitions = 3;
   std::string precision = "fast";
+  std::vector<std::string> policies = {"0"};
   bool json = false;
 };
 
 /// Drives one model with made-up tokens.
 class Bench {
  public:
-  Bench(model::Architecture& model, std::uint32_t batch, std::uint32_t context, std::uint32_t chunk)
+  Bench(model::Architecture& model, std::uint32_t batch, std::uint32_t context, std::uint32_t chunk,
+        const kernels::KvFormat& format)
       : model_(model), batch_(batch), context_(context), chunk_(chunk) {
     const std::uint32_t blocks = (context + kDecodeSteps + kBlockTokens) / kBlockTokens;
-    model_.allocate_kv(batch * blocks, kBlockTokens);
+    model_.allocate_kv(batch * blocks, kBlockTokens, format);
     for (std::uint32_t s = 0; s < batch; ++s) {
       tables_.emplace_back();
       for (std::uint32_t i = 0; i < blocks; ++i) tables_.back().push_back(static_cast<std::int32_t>(s * blocks + i));
@@ -92,24 +94,56 @@ class Bench {
   std::vector<std::vector<std::int32_t>> tables_;
 };
 
-nlohmann::json summary(const char* phase, std::uint32_t batch, std::uint32_t context, std::vector<double> rates) {
+/// As the JSON has it: a number where the policy is one.
+nlohmann::json policy_json(const std::string& policy) {
+  return policy.size() == 1 ? nlohmann::json(policy[0] - '0') : nlohmann::json(policy);
+}
+
+nlohmann::json summary(const char* phase, std::uint32_t batch, std::uint32_t context, const std::string& policy,
+                       std::vector<double> rates) {
   std::sort(rates.begin(), rates.end());
   return {{"phase", phase},
           {"batch", batch},
           {"context", context},
-          {"quant_policy", 0},
+          {"quant_policy", policy_json(policy)},
           {"tokens_per_second", {{"median", rates[rates.size() / 2]}, {"min", rates.front()}, {"max", rates.back()}}}};
 }
 
 void print_row(const nlohmann::json& row) {
   const auto& rate = row.at("tokens_per_second");
-  std::printf("%-8s %6u %8u %12.0f %10.0f %10.0f\n", row.at("phase").get<std::string>().c_str(),
-              row.at("batch").get<unsigned>(), row.at("context").get<unsigned>(), rate.at("median").get<double>(),
+  const auto& policy = row.at("quant_policy");
+  std::printf("%-8s %6u %8u %12s %12.0f %10.0f %10.0f\n", row.at("phase").get<std::string>().c_str(),
+              row.at("batch").get<unsigned>(), row.at("context").get<unsigned>(),
+              (policy.is_string() ? policy.get<std::string>() : policy.dump()).c_str(), rate.at("median").get<double>(),
               rate.at("min").get<double>(), rate.at("max").get<double>());
   std::fflush(stdout);
 }
 
+/// A row of the table for each phase.
+std::vector<nlohmann::json> measure(model::Architecture& model, std::uint32_t batch, std::uint32_t context,
+                                    const kernels::KvFormat& format, const Options& options) {
+  Bench run(model, batch, context, options.chunk, format);
+  run.prefill();  // warms memory, and makes the library's kernels
+  run.decode();
+  std::vector<double> prefill;
+  std::vector<double> decode;
+  for (std::uint32_t i = 0; i < options.repetitions; ++i) {
+    prefill.push_back(run.prefill());
+    decode.push_back(run.decode());
+  }
+  const std::string policy = kernels::quant_policy(format);
+  return {summary("prefill", batch, context, policy, prefill), summary("decode", batch, context, policy, decode)};
+}
+
 int bench(const Options& options) {
+  std::vector<kernels::KvFormat> formats;
+  for (const std::string& policy : options.policies) {
+    const auto format = kernels::parse_quant_policy(policy);
+    if (!format) {
+      return fail("--quant-policy " + policy + " is none; supported are " + std::string(kernels::kQuantPolicies));
+    }
+    formats.push_back(*format);
+  }
   auto file = model::GgufFile::open(options.model);
   if (!file) return fail(file.error().message);
   const auto precision = options.precision == "exact" ? kernels::Precision::exact : kernels::Precision::fast;
@@ -119,23 +153,17 @@ int bench(const Options& options) {
   const std::uint32_t longest = limit - std::min(limit, kDecodeSteps);
   nlohmann::json all = nlohmann::json::array();
   if (!options.json)
-    std::printf("%-8s %6s %8s %12s %10s %10s\n", "phase", "batch", "context", "tok/s median", "min", "max");
+    std::printf("%-8s %6s %8s %12s %12s %10s %10s\n", "phase", "batch", "context", "quant_policy", "tok/s median",
+                "min", "max");
   for (const std::uint32_t context : options.contexts) {
     if (context > longest)
       return fail("--context " + std::to_string(context) + " is beyond the model's " + std::to_string(longest));
     for (const std::uint32_t batch : options.batches) {
-      Bench run(**model, batch, context, options.chunk);
-      run.prefill();  // warms memory, and makes the library's kernels
-      run.decode();
-      std::vector<double> prefill;
-      std::vector<double> decode;
-      for (std::uint32_t i = 0; i < options.repetitions; ++i) {
-        prefill.push_back(run.prefill());
-        decode.push_back(run.decode());
-      }
-      for (const auto& row : {summary("prefill", batch, context, prefill), summary("decode", batch, context, decode)}) {
-        all.push_back(row);
-        if (!options.json) print_row(row);
+      for (const kernels::KvFormat& format : formats) {
+        for (const auto& row : measure(**model, batch, context, format, options)) {
+          all.push_back(row);
+          if (!options.json) print_row(row);
+        }
       }
     }
   }
@@ -159,6 +187,7 @@ void add_bench(CLI::App& app, Action& action) {
   command->add_option("--threads", options->threads, "compute threads, 0: one per core")->check(CLI::Range(0, 1024));
   command->add_option("--repetitions", options->repetitions, "measurements of each")->check(CLI::Range(1, 100));
   add_precision(*command, options->precision);
+  command->add_option("--quant-policy", options->policies, "formats of the KV cache, e.g. 0,8,4,k8v4")->delimiter(',');
   add_trace(*command);
   command->add_flag("--json", options->json, "an array of objects instead of a table");
   command->footer("Example: headwater bench --batch 1,8 --context 512");

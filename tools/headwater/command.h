@@ -40,6 +40,13 @@ void add_precision(CLI::App& command, Text& precision) {
       ->check(CLI::IsMember({"fast", "exact"}));
 }
 
+/// --quant-policy, for an override.
+template <class Text>
+void add_quant_policy(CLI::App& command, Text& policy) {
+  command.add_option("--quant-policy", policy,
+                     "bits of keys and values in the cache: 0 (16 bits), 8, 4, or k8v4 (keys 8, values 4)");
+}
+
 /// --trace FILE: main() records what the command does, and writes it.
 void add_trace(CLI::App& command);
 /// The file, if one was given.

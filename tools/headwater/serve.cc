@@ -86,6 +86,15 @@ std::string curl_line(const std::string& base, const ModelInfo& model, bool need
          (needs_key ? " -H \"authorization: Bearer $HEADWATER_API_KEY\"" : "") + " -d '" + text + "'";
 }
 
+/// What the KV cache holds.
+std::string cache_line(const ModelInfo& model) {
+  const bool plain = model.quant_policy == "0";
+  return fmt::format(
+      "KV cache: {} tokens of {} bytes, {}", model.kv_tokens, model.kv_bytes_per_token,
+      plain ? "in 16 bits"
+            : fmt::format("quant_policy {}, {:.2f} times as many as in 16 bits", model.quant_policy, model.kv_factor));
+}
+
 gateway::ServerOptions server_options(const topology::GatewaySpec& spec, const Options& options) {
   gateway::ServerOptions server;
   server.host = spec.host;
@@ -110,6 +119,7 @@ int serve_until_stopped(Runtime& runtime, const topology::GatewaySpec& spec, con
   if (!server) return fail(server.error().message);
   const std::string base = url(spec.host, (*server)->port());
   const ModelInfo model = runtime.model();
+  spdlog::info("{}", cache_line(model));
   print(model.name + " is ready at " + base + "\n\n" + curl_line(base, model, !options.api_keys.empty()) + "\n\n");
 
   signal.wait();
@@ -146,7 +156,7 @@ void add_overrides(CLI::App& command, Options& options) {
   Overrides& given = options.overrides;
   command.add_option("-m,--model", given.model, "GGUF file");
   command.add_option("-l,--listen", given.listen, "host:port; port 0 takes any free one");
-  command.add_option("--quant-policy", given.quant_policy, "how the cache stores keys and values; 0: 16 bits");
+  add_quant_policy(command, given.quant_policy);
   command.add_option("--cache-size-limit", given.cache_size_limit, "cache: a size (2GiB) or a share of memory (0.6)");
   command.add_option("--max-batch-size", given.max_batch_size, "most sequences in one step");
   command.add_option("--prefill-chunk", given.prefill_chunk, "most prompt tokens of one sequence in a step");

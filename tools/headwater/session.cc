@@ -43,6 +43,7 @@ void add_session_options(CLI::App& command, SessionOptions& options) {
   command.add_option("--seed", options.seed, "the same seed gives the same answer");
   command.add_option("--threads", options.threads, "compute threads; 0: one per core")->capture_default_str();
   add_precision(command, options.precision);
+  add_quant_policy(command, options.quant_policy);
   add_trace(command);
 }
 
@@ -59,6 +60,7 @@ Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
   overrides.model = options.model;
   overrides.threads = options.threads;
   overrides.precision = options.precision;
+  overrides.quant_policy = options.quant_policy;
   auto runtime = Runtime::start(kTopology, "the built-in topology", overrides);
   if (!runtime) return runtime.error();
   return std::unique_ptr<Session>(new Session(std::move(*runtime)));

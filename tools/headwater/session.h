@@ -21,6 +21,7 @@ struct SessionOptions {
   std::optional<std::uint64_t> seed;
   std::uint32_t threads = 0;
   std::optional<std::string> precision;
+  std::optional<std::string> quant_policy;
 
   SamplingParams params() const;
 };
