@@ -375,6 +375,7 @@ inline Weighed weigh(float* scores, std::size_t seen, std::size_t end, __m512 mo
                      std::byte* upper, std::byte* lower) {
   constexpr float kWhole = 65535;
   constexpr float kNothing = 1e-30F;  // its inverse is a number
+  constexpr float kLeastExponent = -64;
   const float* scales = parameters + value_scale * kSplitTokens;
   const float* minima = parameters + value_minimum * kSplitTokens;
   __m512 total = _mm512_setzero_ps();
@@ -382,8 +383,11 @@ inline Weighed weigh(float* scores, std::size_t seen, std::size_t end, __m512 mo
   __m512 greatest = _mm512_set1_ps(kNothing);
   std::size_t t = 0;
   for (; t < seen; t += 16) {
-    const __mmask16 kept = seen_lanes(seen, t);
-    const __m512 weights = exp2(_mm512_sub_ps(_mm512_load_ps(scores + t), most));
+    const __m512 below = _mm512_sub_ps(_mm512_load_ps(scores + t), most);
+    // What is as good as nothing is left out: numbers that are not normal take a hundred times as long. A NaN stays.
+    const __mmask16 kept =
+        seen_lanes(seen, t) & _mm512_cmp_ps_mask(below, _mm512_set1_ps(kLeastExponent), _CMP_NLT_UQ);
+    const __m512 weights = exp2(below);
     total = _mm512_mask_add_ps(total, kept, total, weights);
     least = _mm512_mask3_fmadd_ps(weights, _mm512_load_ps(minima + t), least, kept);
     const __m512 scaled = _mm512_maskz_mul_ps(kept, weights, _mm512_load_ps(scales + t));
