@@ -17,9 +17,9 @@ namespace {
 
 constexpr std::size_t kTileRows = 16;
 constexpr std::size_t kTileBytes = 1024;
-constexpr std::size_t kTileTokens = 16;   // of keys: the width of a tile
-constexpr std::size_t kTileDims = 16;     // of values: the width
-constexpr std::size_t kDepth = 64;        // of either: dimensions or tokens of a tile
+constexpr std::size_t kTileTokens = 16;  // of keys: the width of a tile
+constexpr std::size_t kTileDims = 16;    // of values: the width
+constexpr std::size_t kDepth = 64;       // of either: dimensions or tokens of a tile
 constexpr std::size_t kLine = 64;
 constexpr std::size_t kMostDims = 256;
 /// Rows of scores and of weights, and a cache line more, so that the rows of a tile lie in different sets of the cache.
@@ -33,9 +33,7 @@ inline std::size_t greater(std::size_t a, std::size_t b) { return a < b ? b : a;
 inline void finish_stores() { asm volatile("" ::: "memory"); }
 
 /// How many tiles the planes of some rows fill: 1, 2 or 4.
-inline std::size_t planes_of(std::size_t n_rows) {
-  return n_rows <= kTileRows / 2 ? 1 : n_rows <= kTileRows ? 2 : 4;
-}
+inline std::size_t planes_of(std::size_t n_rows) { return n_rows <= kTileRows / 2 ? 1 : n_rows <= kTileRows ? 2 : 4; }
 /// Where the planes of a row lie among the rows of those tiles.
 template <int kPlanes>
 inline std::size_t upper_row(std::size_t row) {
@@ -355,8 +353,8 @@ void score_chunk(const Work& work, const Keys& keys, std::size_t first, __m512* 
     const __m512 sum = _mm512_set1_ps(work.scratch.query_sums[r]);
     for (std::size_t t = first; t < end; t += 16) {
       const std::size_t at = (t - first) * sizeof(std::int32_t);
-      const __m512i whole = _mm512_add_epi32(_mm512_slli_epi32(_mm512_load_si512(upper + at), 8),
-                                             _mm512_load_si512(lower + at));
+      const __m512i whole =
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_load_si512(upper + at), 8), _mm512_load_si512(lower + at));
       const __m512 product = _mm512_mul_ps(_mm512_cvtepi32_ps(whole), scale);
       const __m512 least = _mm512_mul_ps(_mm512_load_ps(minima + t), sum);
       const __m512 score = _mm512_fmadd_ps(product, _mm512_load_ps(scales + t), least);
@@ -385,8 +383,7 @@ inline Weighed weigh(float* scores, std::size_t seen, std::size_t end, __m512 mo
   for (; t < seen; t += 16) {
     const __m512 below = _mm512_sub_ps(_mm512_load_ps(scores + t), most);
     // What is as good as nothing is left out: numbers that are not normal take a hundred times as long. A NaN stays.
-    const __mmask16 kept =
-        seen_lanes(seen, t) & _mm512_cmp_ps_mask(below, _mm512_set1_ps(kLeastExponent), _CMP_NLT_UQ);
+    const __mmask16 kept = seen_lanes(seen, t) & _mm512_cmp_ps_mask(below, _mm512_set1_ps(kLeastExponent), _CMP_NLT_UQ);
     const __m512 weights = exp2(below);
     total = _mm512_mask_add_ps(total, kept, total, weights);
     least = _mm512_mask3_fmadd_ps(weights, _mm512_load_ps(minima + t), least, kept);
@@ -426,8 +423,8 @@ void mix(const Work& work, const Weighed* weighed, std::size_t steps) {
     const __m512 unit = _mm512_set1_ps(weighed[r].unit);
     const __m512 least = _mm512_set1_ps(weighed[r].least);
     for (std::size_t i = 0; i < dim; i += 16) {
-      const __m512i whole = _mm512_add_epi32(_mm512_slli_epi32(_mm512_load_si512(upper + i * 4), 8),
-                                             _mm512_load_si512(lower + i * 4));
+      const __m512i whole =
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_load_si512(upper + i * 4), 8), _mm512_load_si512(lower + i * 4));
       _mm512_storeu_ps(sums + i, _mm512_fmadd_ps(_mm512_cvtepu32_ps(whole), unit, least));
     }
   }
