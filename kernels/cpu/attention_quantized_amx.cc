@@ -107,15 +107,17 @@ struct Work {
   }
 };
 
-/// Asks for the i-th of 16 parts of what comes next.
+/// Asks for the i-th of 16 parts of what comes next: as many blocks, or a part of one.
 inline void prefetch_part(const Work& work, std::size_t i) {
-  constexpr std::size_t kParts = 16;
-  const std::size_t block_tokens = work.rows.block_tokens;
-  const std::size_t lines = work.layout.end / kLine;
-  const std::size_t all = (work.split.next_tokens + block_tokens - 1) / block_tokens * lines;
-  for (std::size_t at = all * i / kParts; at < all * (i + 1) / kParts; ++at) {
-    const auto* block = reinterpret_cast<const char*>(work.split.next_blocks[at / lines]);
-    _mm_prefetch(block + at % lines * kLine, _MM_HINT_T1);
+  constexpr std::size_t kParts = kSplitTokens / kTileTokens;
+  const std::size_t parts_of_block = work.rows.block_tokens / kTileTokens;
+  const std::size_t index = i / parts_of_block;
+  if (i >= kParts || index * work.rows.block_tokens >= work.split.next_tokens) return;
+  const auto* block = reinterpret_cast<const char*>(work.split.next_blocks[index]);
+  const std::size_t part = i % parts_of_block;
+  const std::size_t end = work.layout.end * (part + 1) / parts_of_block;
+  for (std::size_t at = work.layout.end * part / parts_of_block / kLine * kLine; at < end; at += kLine) {
+    _mm_prefetch(block + at, _MM_HINT_T1);
   }
 }
 
