@@ -17,9 +17,9 @@ namespace {
 
 constexpr std::size_t kTileRows = 16;
 constexpr std::size_t kTileBytes = 1024;
-constexpr std::size_t kTileTokens = 16;   // of keys: the width of a tile
-constexpr std::size_t kTileDims = 16;     // of values: the width
-constexpr std::size_t kDepth = 64;        // of either: dimensions or tokens of a tile
+constexpr std::size_t kTileTokens = 16;  // of keys: the width of a tile
+constexpr std::size_t kTileDims = 16;    // of values: the width
+constexpr std::size_t kDepth = 64;       // of either: dimensions or tokens of a tile
 constexpr std::size_t kLine = 64;
 constexpr std::size_t kMostDims = 256;
 /// Rows of scores and of weights, and a cache line more, so that the rows of a tile lie in different sets of the cache.
@@ -33,9 +33,7 @@ inline std::size_t greater(std::size_t a, std::size_t b) { return a < b ? b : a;
 inline void finish_stores() { asm volatile("" ::: "memory"); }
 
 /// How many tiles the planes of some rows fill: 1, 2 or 4.
-inline std::size_t planes_of(std::size_t n_rows) {
-  return n_rows <= kTileRows / 2 ? 1 : n_rows <= kTileRows ? 2 : 4;
-}
+inline std::size_t planes_of(std::size_t n_rows) { return n_rows <= kTileRows / 2 ? 1 : n_rows <= kTileRows ? 2 : 4; }
 /// Where the planes of a row lie among the rows of those tiles.
 template <int kPlanes>
 inline std::size_t upper_row(std::size_t row) {
@@ -109,15 +107,17 @@ struct Work {
   }
 };
 
-/// Asks for the i-th of 16 parts of what comes next.
+/// Asks for the i-th of 16 parts of what comes next: as many blocks, or a part of one.
 inline void prefetch_part(const Work& work, std::size_t i) {
-  constexpr std::size_t kParts = 16;
-  const std::size_t block_tokens = work.rows.block_tokens;
-  const std::size_t lines = work.layout.end / kLine;
-  const std::size_t all = (work.split.next_tokens + block_tokens - 1) / block_tokens * lines;
-  for (std::size_t at = all * i / kParts; at < all * (i + 1) / kParts; ++at) {
-    const auto* block = reinterpret_cast<const char*>(work.split.next_blocks[at / lines]);
-    _mm_prefetch(block + at % lines * kLine, _MM_HINT_T1);
+  constexpr std::size_t kParts = kSplitTokens / kTileTokens;
+  const std::size_t parts_of_block = work.rows.block_tokens / kTileTokens;
+  const std::size_t index = i / parts_of_block;
+  if (i >= kParts || index * work.rows.block_tokens >= work.split.next_tokens) return;
+  const auto* block = reinterpret_cast<const char*>(work.split.next_blocks[index]);
+  const std::size_t part = i % parts_of_block;
+  const std::size_t end = work.layout.end * (part + 1) / parts_of_block;
+  for (std::size_t at = work.layout.end * part / parts_of_block / kLine * kLine; at < end; at += kLine) {
+    _mm_prefetch(block + at, _MM_HINT_T1);
   }
 }
 
@@ -355,8 +355,8 @@ void score_chunk(const Work& work, const Keys& keys, std::size_t first, __m512* 
     const __m512 sum = _mm512_set1_ps(work.scratch.query_sums[r]);
     for (std::size_t t = first; t < end; t += 16) {
       const std::size_t at = (t - first) * sizeof(std::int32_t);
-      const __m512i whole = _mm512_add_epi32(_mm512_slli_epi32(_mm512_load_si512(upper + at), 8),
-                                             _mm512_load_si512(lower + at));
+      const __m512i whole =
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_load_si512(upper + at), 8), _mm512_load_si512(lower + at));
       const __m512 product = _mm512_mul_ps(_mm512_cvtepi32_ps(whole), scale);
       const __m512 least = _mm512_mul_ps(_mm512_load_ps(minima + t), sum);
       const __m512 score = _mm512_fmadd_ps(product, _mm512_load_ps(scales + t), least);
@@ -375,6 +375,7 @@ inline Weighed weigh(float* scores, std::size_t seen, std::size_t end, __m512 mo
                      std::byte* upper, std::byte* lower) {
   constexpr float kWhole = 65535;
   constexpr float kNothing = 1e-30F;  // its inverse is a number
+  constexpr float kLeastExponent = -64;
   const float* scales = parameters + value_scale * kSplitTokens;
   const float* minima = parameters + value_minimum * kSplitTokens;
   __m512 total = _mm512_setzero_ps();
@@ -382,8 +383,10 @@ inline Weighed weigh(float* scores, std::size_t seen, std::size_t end, __m512 mo
   __m512 greatest = _mm512_set1_ps(kNothing);
   std::size_t t = 0;
   for (; t < seen; t += 16) {
-    const __mmask16 kept = seen_lanes(seen, t);
-    const __m512 weights = exp2(_mm512_sub_ps(_mm512_load_ps(scores + t), most));
+    const __m512 below = _mm512_sub_ps(_mm512_load_ps(scores + t), most);
+    // What is as good as nothing is left out: numbers that are not normal take a hundred times as long. A NaN stays.
+    const __mmask16 kept = seen_lanes(seen, t) & _mm512_cmp_ps_mask(below, _mm512_set1_ps(kLeastExponent), _CMP_NLT_UQ);
+    const __m512 weights = exp2(below);
     total = _mm512_mask_add_ps(total, kept, total, weights);
     least = _mm512_mask3_fmadd_ps(weights, _mm512_load_ps(minima + t), least, kept);
     const __m512 scaled = _mm512_maskz_mul_ps(kept, weights, _mm512_load_ps(scales + t));
@@ -422,8 +425,8 @@ void mix(const Work& work, const Weighed* weighed, std::size_t steps) {
     const __m512 unit = _mm512_set1_ps(weighed[r].unit);
     const __m512 least = _mm512_set1_ps(weighed[r].least);
     for (std::size_t i = 0; i < dim; i += 16) {
-      const __m512i whole = _mm512_add_epi32(_mm512_slli_epi32(_mm512_load_si512(upper + i * 4), 8),
-                                             _mm512_load_si512(lower + i * 4));
+      const __m512i whole =
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_load_si512(upper + i * 4), 8), _mm512_load_si512(lower + i * 4));
       _mm512_storeu_ps(sums + i, _mm512_fmadd_ps(_mm512_cvtepu32_ps(whole), unit, least));
     }
   }

@@ -273,8 +273,10 @@ HWY_EXPORT(QuantizedScratchBytes);
 
 const AttentionKernel kGenericQuantizedAttention{
     [](std::size_t /*head_dim*/) { return HWY_DYNAMIC_DISPATCH(QuantizedScratchBytes)(); },
-    [](const QueryRows& rows) { HWY_DYNAMIC_DISPATCH(BeginQuantized)
-                                (rows); },
+    [](const QueryRows& rows) {
+      HWY_DYNAMIC_DISPATCH(BeginQuantized)
+      (rows);
+    },
     [](const QueryRows& rows, const Split& split, const Gathered& result) {
       HWY_DYNAMIC_DISPATCH(GatherQuantized)(rows, split, result);
     },

@@ -80,6 +80,9 @@ class FakeRuntime : public Runtime {
     info.chat_template = "chatml";
     info.vocab_size = 2000;
     info.context_length = 1024;
+    info.kv_bytes_per_token = 12240;
+    info.kv_tokens = 3200;
+    info.kv_factor = 1.875;
     return info;
   }
 

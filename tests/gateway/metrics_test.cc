@@ -42,7 +42,9 @@ TEST(Metrics, TellsTheStateOfTheCacheAndTheSteps) {
         "headwater_step_seconds_bucket{le=\"0.002\"} 3", "headwater_step_seconds_bucket{le=\"1\"} 3",
         "headwater_step_seconds_bucket{le=\"+Inf\"} 6", "headwater_step_seconds_sum 0.5",
         "headwater_step_seconds_count 6", "headwater_batch_size_bucket{le=\"4\"} 6", "headwater_batch_size_count 6",
-        "# TYPE headwater_step_seconds histogram", "# TYPE headwater_kv_blocks gauge"}) {
+        "# TYPE headwater_step_seconds histogram", "# TYPE headwater_kv_blocks gauge",
+        "headwater_kv_bytes_per_token 12240", "headwater_kv_capacity_tokens 3200",
+        "headwater_kv_factor_over_16_bits 1.875"}) {
     EXPECT_TRUE(has_line(text, line)) << line << "\n" << text;
   }
 }

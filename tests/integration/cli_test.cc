@@ -151,11 +151,25 @@ TEST_F(Cli, TopologyGraphPrintsBothFormats) {
 }
 
 TEST_F(Cli, ServeNamesTheFlagThatIsWrong) {
-  const Ran ran = run("serve --quant-policy 8 --listen nowhere --cache-size-limit 2 --session-len 99999999");
+  const Ran ran = run("serve --quant-policy 5 --listen nowhere --cache-size-limit 2 --session-len 99999999");
   EXPECT_EQ(ran.status, 1);
   for (const char* flag : {"--quant-policy", "--listen", "--cache-size-limit", "--session-len"}) {
     EXPECT_THAT(ran.err, HasSubstr(std::string("command line: ") + flag + ": ")) << flag;
   }
+}
+
+TEST_F(Cli, BenchMeasuresEveryFormatThatIsNamedAndRefusesOthers) {
+  const Ran ran =
+      run("bench --model " + tiny_model() + " --batch 2 --context 40 --repetitions 1 --quant-policy 0,8,4,k8v4 --json");
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  nlohmann::json policies;
+  for (const auto& row : nlohmann::json::parse(ran.out)) {
+    if (row.at("phase") == "decode") policies.push_back(row.at("quant_policy"));
+  }
+  EXPECT_EQ(policies, (nlohmann::json{0, 8, 4, "k8v4"}));
+  const Ran wrong = run("bench --model " + tiny_model() + " --quant-policy 0,6");
+  EXPECT_EQ(wrong.status, 1);
+  EXPECT_THAT(wrong.err, HasSubstr("--quant-policy 6 is none; supported are 0 (keys and values in 16 bits), 8, 4"));
 }
 
 TEST_F(Cli, ServeNeedsAGateway) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "headwater/runtime.h"
@@ -45,11 +46,13 @@ std::vector<std::string> prompts() {
 
 using Answers = std::vector<std::vector<TokenId>>;
 
-class Determinism : public testing::Test {
+/// Parametrised by the quant_policy of the cache.
+class Determinism : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
     if (real_model().empty() || reference_dir().empty()) GTEST_SKIP() << "the real model is not in models/";
     overrides_.model = real_model();
+    overrides_.quant_policy = GetParam();
   }
 
   std::unique_ptr<Runtime> start() {
@@ -88,26 +91,28 @@ class Determinism : public testing::Test {
 
   /// The answers that all others are held against: no cache, one at a time.
   const Answers& expected() {
-    static const Answers answers = [this] {
+    static std::map<std::string, Answers> answers;
+    Answers& found = answers[GetParam()];
+    if (found.empty()) {
       const Overrides kept = overrides_;
       overrides_.enable_prefix_caching = false;
       const auto runtime = start();
       overrides_ = kept;
-      return alone(*runtime);
-    }();
-    return answers;
+      found = alone(*runtime);
+    }
+    return found;
   }
 
   Overrides overrides_;
 };
 
-TEST_F(Determinism, AllAtOnceWithoutACache) {
+TEST_P(Determinism, AllAtOnceWithoutACache) {
   for (const auto& answer : expected()) ASSERT_EQ(answer.size(), kAnswerTokens);
   overrides_.enable_prefix_caching = false;
   EXPECT_EQ(together(*start()), expected());
 }
 
-TEST_F(Determinism, AllAtOnceWithAColdThenAWarmCache) {
+TEST_P(Determinism, AllAtOnceWithAColdThenAWarmCache) {
   const auto runtime = start();
   EXPECT_EQ(together(*runtime), expected());
   const auto before = runtime->stats();
@@ -116,8 +121,10 @@ TEST_F(Determinism, AllAtOnceWithAColdThenAWarmCache) {
   EXPECT_GT(runtime->stats().prefix_hit_tokens, before.prefix_hit_tokens + 500);
 }
 
-TEST_F(Determinism, WithAPoolSoSmallThatSequencesArePreempted) {
-  overrides_.cache_size_limit = "24MiB";
+TEST_P(Determinism, WithAPoolSoSmallThatSequencesArePreempted) {
+  // As many blocks in every format.
+  const std::map<std::string, const char*> limits = {{"0", "24MiB"}, {"8", "13MiB"}, {"4", "7MiB"}, {"k8v4", "10MiB"}};
+  overrides_.cache_size_limit = limits.at(GetParam());
   const auto runtime = start();
   EXPECT_EQ(together(*runtime), expected());
   const Stats stats = runtime->stats();
@@ -126,22 +133,22 @@ TEST_F(Determinism, WithAPoolSoSmallThatSequencesArePreempted) {
   EXPECT_EQ(stats.blocks_free + stats.blocks_active + stats.blocks_cached, stats.blocks_total);
 }
 
-TEST_F(Determinism, WithPromptsCutIntoChunksOf16) {
+TEST_P(Determinism, WithPromptsCutIntoChunksOf16) {
   overrides_.prefill_chunk = 16;
   EXPECT_EQ(together(*start()), expected());
 }
 
-TEST_F(Determinism, WithPromptsCutIntoChunksOf512) {
+TEST_P(Determinism, WithPromptsCutIntoChunksOf512) {
   overrides_.prefill_chunk = 512;
   EXPECT_EQ(together(*start()), expected());
 }
 
-TEST_F(Determinism, OnOneThread) {
+TEST_P(Determinism, OnOneThread) {
   overrides_.threads = 1;
   EXPECT_EQ(together(*start()), expected());
 }
 
-TEST_F(Determinism, SampledTextDependsOnTheSeedAlone) {
+TEST_P(Determinism, SampledTextDependsOnTheSeedAlone) {
   const auto runtime = start();
   EventLog log;
   const auto client = runtime->connect(log.handler());
@@ -160,6 +167,9 @@ TEST_F(Determinism, SampledTextDependsOnTheSeedAlone) {
   for (RequestId id : noise) different += log.wait(id).tokens() != quiet ? 1 : 0;
   EXPECT_GE(different, 7U);
 }
+
+INSTANTIATE_TEST_SUITE_P(Policies, Determinism, testing::Values("0", "8", "4", "k8v4"),
+                         [](const auto& test) { return std::string("Kv") + test.param; });
 
 }  // namespace
 }  // namespace headwater::test

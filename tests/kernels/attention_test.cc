@@ -161,6 +161,7 @@ struct Way {
     if (format.quantised() && (head_dim % 8 != 0 || block_tokens < 8)) return false;
     return path == AttentionPath::generic || (head_dim % 16 == 0 && block_tokens % 32 == 0);
   }
+  bool whole_numbers() const { return path == AttentionPath::amx && format.quantised(); }
   /// Weights of bfloat16 are off by 1/512 at most, each in its own way; whole numbers of 16 bits by
   /// far less, but the more the coarser the values are.
   float tolerance() const {
@@ -189,7 +190,8 @@ class AttentionTest : public testing::TestWithParam<Way> {
   void SetUp() override { choose(GetParam().target); }
   void TearDown() override { choose(0); }
 
-  static void expect_right(const World& world, const std::vector<World::Rows>& batch, const std::string& what) {
+  static void expect_right(const World& world, const std::vector<World::Rows>& batch, const std::string& what,
+                           float tolerance = GetParam().tolerance()) {
     const std::vector<float> got = world.run(GetParam().path, batch, 2);
     const std::vector<float> want = world.expected(batch);
     ASSERT_EQ(got.size(), want.size());
@@ -198,7 +200,7 @@ class AttentionTest : public testing::TestWithParam<Way> {
       const float off = std::abs(got[i] - want[i]) / (1 + std::abs(want[i]));
       worst = off <= worst ? worst : off;  // a NaN is the worst
     }
-    EXPECT_LE(worst, GetParam().tolerance()) << what;
+    EXPECT_LE(worst, tolerance) << what;
   }
 
  private:
@@ -289,7 +291,8 @@ TEST_P(AttentionTest, ScoresFarApartNeitherOverflowNorLoseTheGreatest) {
   for (std::uint32_t t = 0; t < 600; ++t) {
     for (std::size_t i = 0; i < 64; ++i) world.query(0, t)[i] *= 64;
   }
-  expect_right(world, {{0, 0, 600}}, "sharp");
+  // Whole numbers for queries are off by 2^-17 of the greatest: of scores in the hundreds that is a little.
+  expect_right(world, {{0, 0, 600}}, "sharp", GetParam().whole_numbers() ? 1e-2F : GetParam().tolerance());
 }
 
 INSTANTIATE_TEST_SUITE_P(Ways, AttentionTest, testing::ValuesIn(ways()),

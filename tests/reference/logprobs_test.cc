@@ -20,11 +20,11 @@ constexpr std::uint32_t kBlockTokens = 32;
 /// Runs sequences through the model, each in blocks of its own.
 class Passes {
  public:
-  Passes(std::uint32_t threads, kernels::Precision precision) {
+  Passes(std::uint32_t threads, kernels::Precision precision, const kernels::KvFormat& format) {
     auto file = GgufFile::open(test::real_model());
     auto loaded = Architecture::load(*file, kernels::make_cpu_backend(threads, precision));
     model_ = std::move(loaded).value();
-    model_->allocate_kv(1024, kBlockTokens);
+    model_->allocate_kv(1024, kBlockTokens, format);
   }
 
   std::size_t vocab() const { return model_->shape().vocab_size; }
@@ -82,8 +82,23 @@ std::vector<nlohmann::json> records() {
   return found;
 }
 
-class ReferenceModel : public testing::TestWithParam<kernels::Precision> {
+/// How the model is computed, and how near it must come to float32.
+struct Way {
+  std::string name;
+  kernels::Precision precision;
+  const char* quant_policy;
+  double top10;       ///< mean absolute difference of the top-10 log-probabilities
+  double perplexity;  ///< of the longest text, over that of float32
+};
+
+class ReferenceModel : public testing::TestWithParam<Way> {
  protected:
+  static Passes passes_on(std::uint32_t threads) {
+    return {threads, GetParam().precision, *kernels::parse_quant_policy(GetParam().quant_policy)};
+  }
+  /// Whether a choice that is clear in float32 must be made here as well.
+  static bool near() { return GetParam().top10 < 0.1; }
+
   void SetUp() override {
     if (test::real_model().empty() || test::reference_dir().empty()) {
       GTEST_SKIP() << "the real model is not in models/";
@@ -92,12 +107,14 @@ class ReferenceModel : public testing::TestWithParam<kernels::Precision> {
 };
 
 TEST_P(ReferenceModel, LogProbabilitiesAndGreedyChoicesAreThoseOfFloat32) {
-  Passes passes(0, GetParam());
+  Passes passes = passes_on(0);
   double difference = 0;
   std::size_t compared = 0;
   std::size_t steps = 0;
   std::size_t agreed = 0;
   double nll_difference = 0;
+  double perplexity = 0;
+  std::size_t longest = 0;
   const auto all = records();
   ASSERT_GE(all.size(), 12U);
   for (const auto& record : all) {
@@ -119,8 +136,12 @@ TEST_P(ReferenceModel, LogProbabilitiesAndGreedyChoicesAreThoseOfFloat32) {
         nll -= score_token({logits.data() + i * passes.vocab(), passes.vocab()}, prompt[at + i + 1], 0).logprob;
       }
     }
-    nll_difference =
-        std::max(nll_difference, std::abs(nll / double(prompt.size() - 1) - record.at("mean_nll").get<double>()));
+    const double more = nll / double(prompt.size() - 1) - record.at("mean_nll").get<double>();
+    nll_difference = std::max(nll_difference, std::abs(more));
+    if (prompt.size() > longest) {
+      longest = prompt.size();
+      perplexity = std::exp(more);
+    }
 
     // Teacher forcing: the reference's own tokens as history.
     std::vector<float> logits = passes.run({{0, {prompt.back()}, static_cast<std::uint32_t>(prompt.size() - 1), {0}}});
@@ -135,7 +156,9 @@ TEST_P(ReferenceModel, LogProbabilitiesAndGreedyChoicesAreThoseOfFloat32) {
       if (margins[i] >= 0.3) {
         ++steps;
         agreed += best == greedy[i] ? 1 : 0;
-        EXPECT_EQ(best, greedy[i]) << "step " << i << ", margin " << margins[i];
+        if (near()) {
+          EXPECT_EQ(best, greedy[i]) << "step " << i << ", margin " << margins[i];
+        }
       }
       logits = passes.run({{0, {greedy[i]}, static_cast<std::uint32_t>(prompt.size() + i), {0}}});
     }
@@ -143,13 +166,17 @@ TEST_P(ReferenceModel, LogProbabilitiesAndGreedyChoicesAreThoseOfFloat32) {
   difference /= static_cast<double>(compared);
   std::cout << "top-10 log-probabilities: mean absolute difference " << difference << " over " << compared << "\n"
             << "greedy steps with a margin of at least 0.3: " << agreed << " of " << steps << " agree\n"
-            << "mean negative log-likelihood: greatest difference " << nll_difference << "\n";
-  EXPECT_LE(difference, GetParam() == kernels::Precision::exact ? 0.025 : 0.04);
-  EXPECT_LE(nll_difference, 0.03);
+            << "mean negative log-likelihood: greatest difference " << nll_difference << "\n"
+            << "perplexity of " << longest << " tokens over that of float32: " << perplexity << "\n";
+  EXPECT_LE(difference, GetParam().top10);
+  EXPECT_LE(perplexity, GetParam().perplexity);
+  if (near()) {
+    EXPECT_LE(nll_difference, 0.03);
+  }
 }
 
 TEST_P(ReferenceModel, LogitsAreBitIdenticalAloneInABatchInAnyChunkAndOnAnyThreads) {
-  Passes passes(2, GetParam());
+  Passes passes = passes_on(2);
   std::vector<std::vector<TokenId>> prompts;
   for (const auto& record : records()) {
     auto ids = record.at("ids").get<std::vector<TokenId>>();
@@ -183,15 +210,21 @@ TEST_P(ReferenceModel, LogitsAreBitIdenticalAloneInABatchInAnyChunkAndOnAnyThrea
       EXPECT_EQ(row, alone[i]) << "prompt " << i << " in a batch of " << size;
     }
   }
-  Passes one_thread(1, GetParam());
+  Passes one_thread = passes_on(1);
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     EXPECT_EQ(one_thread.after(prompts[i], 512), alone[i]) << "prompt " << i << " on one thread";
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Precisions, ReferenceModel,
-                         testing::Values(kernels::Precision::fast, kernels::Precision::exact),
-                         [](const auto& info) { return info.param == kernels::Precision::fast ? "Fast" : "Exact"; });
+using kernels::Precision;
+INSTANTIATE_TEST_SUITE_P(Ways, ReferenceModel,
+                         testing::Values(Way{"Fast", Precision::fast, "0", 0.04, 1.002},
+                                         Way{"Exact", Precision::exact, "0", 0.025, 1.002},
+                                         Way{"FastKv8", Precision::fast, "8", 0.075, 1.002},
+                                         Way{"ExactKv8", Precision::exact, "8", 0.04, 1.002},
+                                         Way{"FastKvk8v4", Precision::fast, "k8v4", 0.2, 1.02},
+                                         Way{"FastKv4", Precision::fast, "4", 0.3, 1.08}),
+                         [](const auto& test) { return test.param.name; });
 
 }  // namespace
 }  // namespace headwater::model

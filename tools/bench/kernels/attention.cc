@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <chrono>
 #include <random>
+#include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "kernels/cpu/attention.h"
@@ -21,8 +23,11 @@ using kernels::KvShape;
 using kernels::SequenceRows;
 using namespace kernels::cpu;  // NOLINT
 
-constexpr KvShape kShape{30, 3, 64, 32};
+constexpr std::uint32_t kLayers = 30;
 constexpr std::uint32_t kHeads = 9;
+constexpr std::uint32_t kBlockTokens = 32;
+
+KvShape shape_for(const char* policy) { return {kLayers, 3, 64, kBlockTokens, *kernels::parse_quant_policy(policy)}; }
 
 ThreadPool& pool() {
   static ThreadPool threads(std::max(1U, std::thread::hardware_concurrency()));
@@ -32,19 +37,21 @@ ThreadPool& pool() {
 /// Sequences of `length` tokens in an arena, of which the last `n_rows` are computed.
 class Case {
  public:
-  Case(std::uint32_t n_sequences, std::uint32_t length, std::uint32_t n_rows)
-      : n_rows_(n_rows * n_sequences), qkv_(std::size_t{n_rows_} * (kHeads + 6) * 64), out_(n_rows_ * kHeads * 64) {
+  Case(std::uint32_t n_sequences, std::uint32_t length, std::uint32_t n_rows, const char* policy = "0")
+      : shape_(shape_for(policy)),
+        n_rows_(n_rows * n_sequences),
+        qkv_(std::size_t{n_rows_} * (kHeads + 6) * 64),
+        out_(n_rows_ * kHeads * 64) {
     std::mt19937 random(1);
     std::uniform_real_distribution<float> uniform(-1, 1);
     for (float& x : qkv_) x = uniform(random);
-    const std::uint32_t blocks = (length + 31) / 32;
-    arena_ = KvArena(kShape, n_sequences * blocks);
-    const std::size_t numbers = KvArena::block_bytes(kShape) / sizeof(Bf16) * n_sequences * blocks;
-    for (std::size_t i = 0; i < numbers; ++i) arena_.head(0, 0, 0)[i] = static_cast<Bf16>(0x3C00 + i * 7919 % 0x380);
+    const std::uint32_t blocks = (length + kBlockTokens - 1) / kBlockTokens;
+    arena_ = KvArena(shape_, n_sequences * blocks);
     tables_.resize(n_sequences);
     for (std::uint32_t s = 0; s < n_sequences; ++s) {
       for (std::uint32_t b = 0; b < blocks; ++b) tables_[s].push_back(static_cast<std::int32_t>(b * n_sequences + s));
       sequences_.push_back({s * n_rows, n_rows, length - n_rows, tables_[s]});
+      fill(length, tables_[s]);
     }
   }
 
@@ -55,7 +62,27 @@ class Case {
     rotary.rotate_and_store(arena_, {layer, kHeads, 3, 64, 64}, sequences_, qkv_.data(), pool());
   }
 
+  Attention attention(AttentionPath path) const { return Attention(path, shape_.format); }
+
  private:
+  /// Stores random keys and values.
+  void fill(std::uint32_t length, std::span<const std::int32_t> table) {
+    constexpr std::uint32_t kRows = 64;
+    std::mt19937 random(2);
+    std::normal_distribution<float> normal;
+    std::vector<float> rows(std::size_t{kRows} * (kHeads + 6) * 64);
+    for (float& x : rows) x = normal(random);
+    Rotary rotary;
+    for (std::uint32_t at = 0; at < length; at += kRows) {
+      const SequenceRows part{0, std::min(kRows, length - at), at, table};
+      for (std::uint32_t layer = 0; layer < kLayers; ++layer) {
+        std::vector<float> copy = rows;
+        rotary.rotate_and_store(arena_, {layer, kHeads, 3, 64, 0}, {&part, 1}, copy.data(), pool());
+      }
+    }
+  }
+
+  KvShape shape_;
   std::uint32_t n_rows_;
   std::vector<float> qkv_, out_;
   KvArena arena_;
@@ -83,11 +110,11 @@ double best_seconds(benchmark::State& state, const Work& work) {
 }
 
 /// A prompt of state.range(0) tokens, one layer.
-void prefill(benchmark::State& state, AttentionPath path) {
+void prefill(benchmark::State& state, AttentionPath path, const char* policy) {
   if (skip_without(state, path)) return;
   const auto n = static_cast<std::uint32_t>(state.range(0));
-  Case prompt(1, n, n);
-  Attention attention(path);
+  Case prompt(1, n, n, policy);
+  Attention attention = prompt.attention(path);
   const double seconds = best_seconds(state, [&] { prompt.attend(attention, 0); });
   const double operations = 4.0 * 64 * kHeads * n * (n + 1) / 2;
   static const double tiles = tile_rate(pool());
@@ -97,16 +124,16 @@ void prefill(benchmark::State& state, AttentionPath path) {
 }
 
 /// One new token for each of state.range(0) sequences of state.range(1) tokens, all layers.
-void decode(benchmark::State& state, AttentionPath path) {
+void decode(benchmark::State& state, AttentionPath path, const char* policy) {
   if (skip_without(state, path)) return;
   const auto n = static_cast<std::uint32_t>(state.range(0));
   const auto length = static_cast<std::uint32_t>(state.range(1));
-  Case step(n, length, 1);
-  Attention attention(path);
+  Case step(n, length, 1, policy);
+  Attention attention = step.attention(path);
   const double seconds = best_seconds(state, [&] {
-    for (std::uint32_t layer = 0; layer < kShape.n_layers; ++layer) step.attend(attention, layer);
+    for (std::uint32_t layer = 0; layer < kLayers; ++layer) step.attend(attention, layer);
   });
-  const double bytes = double(n) * length * kShape.n_layers * kShape.n_kv_heads * kShape.head_dim * 2 * sizeof(Bf16);
+  const double bytes = double(n) * length * double(KvArena::block_bytes(shape_for(policy))) / kBlockTokens;
   state.counters["GB/s"] = bytes / seconds / 1e9;
   state.counters["of_limit"] = bytes / seconds / read_rate(static_cast<std::size_t>(bytes), pool());
 }
@@ -120,22 +147,24 @@ void rope(benchmark::State& state) {
   best_seconds(state, [&] { step.store(rotary, 0); });
 }
 
-BENCHMARK_CAPTURE(prefill, amx, AttentionPath::amx)->Arg(512)->Arg(4096)->UseRealTime()->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(prefill, generic, AttentionPath::generic)
-    ->Arg(512)
-    ->Arg(4096)
-    ->UseRealTime()
-    ->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(decode, amx, AttentionPath::amx)
-    ->Args({1, 4096})
-    ->Args({48, 200})
-    ->UseRealTime()
-    ->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(decode, generic, AttentionPath::generic)
-    ->Args({1, 4096})
-    ->Args({48, 200})
-    ->UseRealTime()
-    ->Unit(benchmark::kMillisecond);
+void each_format(const char* phase, const char* name, AttentionPath path,
+                 void (*run)(benchmark::State&, AttentionPath, const char*),
+                 const std::vector<std::vector<std::int64_t>>& arguments) {
+  for (const char* policy : {"0", "8", "4", "k8v4"}) {
+    const std::string title = std::string(phase) + "/" + name + "/kv" + policy;
+    auto* bench = benchmark::RegisterBenchmark(title.c_str(), run, path, policy);
+    for (const auto& values : arguments) bench->Args(values);
+    bench->UseRealTime()->Unit(benchmark::kMillisecond);
+  }
+}
+
+const bool kRegistered = [] {
+  for (const auto& [name, path] : {std::pair("amx", AttentionPath::amx), {"generic", AttentionPath::generic}}) {
+    each_format("prefill", name, path, prefill, {{512}, {4096}});
+    each_format("decode", name, path, decode, {{1, 4096}, {48, 200}});
+  }
+  return true;
+}();
 BENCHMARK(rope)->Arg(1)->Arg(48)->UseRealTime();
 
 }  // namespace
