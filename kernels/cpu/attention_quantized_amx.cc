@@ -49,13 +49,19 @@ template <int kPlanes>
 constexpr std::size_t kChunkTokens = kPlanes == 1 ? kSplitTokens : 64;
 
 // Tiles 0 … 3 are results, 4 and 7 left factors, 5 and 6 right ones.
-void configure(std::size_t rows) {
+void configure(std::size_t rows, std::size_t depth) {
   TileConfig config = kWholeTiles;
   for (int tile = 0; tile < 8; ++tile) {
-    if (tile != 5 && tile != 6) config.rows[tile] = static_cast<std::uint8_t>(rows);
+    const bool right = tile == 5 || tile == 6;
+    config.rows[tile] = static_cast<std::uint8_t>(right ? depth / 4 : rows);
+    if (tile == 4 || tile == 7) config.row_bytes[tile] = static_cast<std::uint16_t>(depth);
   }
   asm volatile("" ::"r"(&config) : "memory");
   _tile_loadconfig(&config);
+}
+/// For the planes of so many rows.
+inline void configure_planes(std::size_t n_rows, std::size_t depth) {
+  configure(n_rows <= kTileRows / 2 ? 2 * n_rows : kTileRows, depth);
 }
 
 /// The unit for tiles falls asleep after some 0.3 us without work, and takes as long to wake up again.
@@ -64,13 +70,13 @@ inline void keep_tiles_awake() { _tile_dpbsud(3, 4, 5); }
 /// Where the parts of the scratch memory lie.
 struct Scratch {
   float* query_scales;  ///< [kMaxRows]
-  float* query_sums;    ///< [kMaxRows]
+  float* query_sums;    ///< [kMaxRows], in units of the scale
   float* parameters;    ///< [4][kSplitTokens], by CodeParameter
   std::byte* queries;   ///< [tiles of planes][steps of head_dim][16 rows][64]
   std::byte* scores;    ///< [32 rows] kScoreBytes apart: floats
   std::byte* weights;   ///< [64 rows of planes] kWeightBytes apart
   std::byte* sums;      ///< [64 rows of planes] of whole numbers, as far apart as their use wants
-  std::byte* codes;     ///< a split's keys or values, spread to bytes
+  std::byte* codes;     ///< a split's keys, spread to bytes, and then its values: little enough for the nearest cache
 };
 inline std::size_t steps_of(std::size_t head_dim) { return (head_dim + kDepth - 1) / kDepth; }
 inline std::size_t sum_bytes(std::size_t head_dim) { return greater(head_dim, kDepth) * sizeof(std::int32_t) + kLine; }
@@ -102,23 +108,24 @@ struct Work {
   CodeLayout layout;
   std::size_t seen;  ///< by the last row
 
+  // block_tokens is a power of two, and dividing by a number that is not known takes long.
+  unsigned block_shift = static_cast<unsigned>(__builtin_ctzll(rows.block_tokens));
+  std::size_t block_index(std::size_t token) const { return token >> block_shift; }
+  std::size_t slot(std::size_t token) const { return token & (rows.block_tokens - 1); }
   const std::byte* block(std::size_t token) const {
-    return reinterpret_cast<const std::byte*>(split.blocks[token / rows.block_tokens]);
+    return reinterpret_cast<const std::byte*>(split.blocks[block_index(token)]);
   }
 };
 
 /// Asks for the i-th of 16 parts of what comes next: as many blocks, or a part of one.
 inline void prefetch_part(const Work& work, std::size_t i) {
   constexpr std::size_t kParts = kSplitTokens / kTileTokens;
-  const std::size_t parts_of_block = work.rows.block_tokens / kTileTokens;
-  const std::size_t index = i / parts_of_block;
+  const std::size_t index = work.block_index(i * kTileTokens);
   if (i >= kParts || index * work.rows.block_tokens >= work.split.next_tokens) return;
-  const auto* block = reinterpret_cast<const char*>(work.split.next_blocks[index]);
-  const std::size_t part = i % parts_of_block;
-  const std::size_t end = work.layout.end * (part + 1) / parts_of_block;
-  for (std::size_t at = work.layout.end * part / parts_of_block / kLine * kLine; at < end; at += kLine) {
-    _mm_prefetch(block + at, _MM_HINT_T1);
-  }
+  const std::size_t bytes = work.layout.end * kTileTokens >> work.block_shift;
+  const auto* part = reinterpret_cast<const char*>(work.split.next_blocks[index]) +
+                     (work.slot(i * kTileTokens) / kTileTokens * bytes & ~(kLine - 1));
+  for (std::size_t at = 0; at < bytes; at += kLine) _mm_prefetch(part + at, _MM_HINT_T1);
 }
 
 /// Both halves of each of 64 bytes, as bytes.
@@ -132,39 +139,50 @@ inline void spread(const std::byte* packed, std::byte* low, std::byte* high) {
 /// Keys that tiles cannot take from the arena: [16 tokens] [quads of dimensions][16 tokens][4].
 void spread_keys(const Work& work) {
   const std::size_t block_tokens = work.rows.block_tokens;
+  const std::size_t run = least(block_tokens, kDepth);  // tokens side by side
   const std::size_t quads = work.rows.head_dim / 4;
   const std::size_t tile_bytes = steps_of(work.rows.head_dim) * kTileBytes;
-  for (std::size_t t = 0; t < work.seen; t += kTileTokens) {
-    const std::byte* keys = work.block(t) + t % block_tokens * 4;
+  for (std::size_t t = 0; t < work.seen; t += run) {
+    const std::byte* keys = work.block(t) + work.slot(t) * 4;
     std::byte* out = work.scratch.codes + t / kTileTokens * tile_bytes;
     if (work.rows.key_bits == 4) {
-      std::byte* second = out + quads / 2 * kLine;
-      for (std::size_t q = 0; q < quads / 2; ++q) {
-        spread(keys + q * block_tokens * 4, out + q * kLine, second + q * kLine);
+      const std::size_t second = quads / 2 * kLine;
+      for (std::size_t q = 0; q < quads / 2; ++q, keys += block_tokens * 4, out += kLine) {
+        for (std::size_t i = 0; i < run / kTileTokens; ++i) {
+          spread(keys + i * kLine, out + i * tile_bytes, out + i * tile_bytes + second);
+        }
       }
     } else {
-      for (std::size_t q = 0; q < quads; ++q) {
-        _mm512_store_si512(out + q * kLine, _mm512_loadu_si512(keys + q * block_tokens * 4));
+      for (std::size_t q = 0; q < quads; ++q, keys += block_tokens * 4, out += kLine) {
+        for (std::size_t i = 0; i < run / kTileTokens; ++i) {
+          _mm512_store_si512(out + i * tile_bytes, _mm512_loadu_si512(keys + i * kLine));
+        }
       }
     }
-    prefetch_part(work, t / kTileTokens);
   }
 }
 
-/// The values of a split: [quads of tokens][head_dim][4].
-void spread_values(const Work& work) {
+/// Asks for keys that tiles take from the arena, of tokens [first, first + kDepth).
+inline void prefetch_keys(const Work& work, std::size_t first) {
   const std::size_t block_tokens = work.rows.block_tokens;
+  const std::size_t run = least(block_tokens, kDepth);
+  for (std::size_t t = first; t < least(first + kDepth, work.seen); t += run) {
+    const auto* keys = reinterpret_cast<const char*>(work.block(t)) + work.slot(t) * 4;
+    for (std::size_t q = 0; q < work.rows.head_dim / 4; ++q, keys += block_tokens * 4) {
+      for (std::size_t i = 0; i < run * 4; i += kLine) _mm_prefetch(keys + i, _MM_HINT_T0);
+    }
+  }
+}
+
+/// Values of 4 bits: [quads of tokens][head_dim][4].
+void spread_values(const Work& work) {
   const std::size_t row_bytes = work.rows.head_dim * 4;
-  const std::size_t packed = work.rows.value_bits == 4 ? 8 : 4;  // tokens of a row in the arena
   std::byte* out = work.scratch.codes;
-  for (std::size_t t = 0; t < work.seen; t += packed) {
-    const std::byte* values = work.block(t) + work.layout.values + t % block_tokens / packed * row_bytes;
-    if (packed == 8) {
+  for (std::size_t first = 0; first < work.seen; first += work.rows.block_tokens) {
+    const std::byte* values = work.block(first) + work.layout.values;
+    const std::size_t tokens = least(work.rows.block_tokens, work.seen - first);
+    for (std::size_t t = 0; t < tokens; t += 8, values += row_bytes, out += 2 * row_bytes) {
       for (std::size_t i = 0; i < row_bytes; i += kLine) spread(values + i, out + i, out + row_bytes + i);
-      out += 2 * row_bytes;
-    } else {
-      for (std::size_t i = 0; i < row_bytes; i += kLine) _mm512_store_si512(out + i, _mm512_loadu_si512(values + i));
-      out += row_bytes;
     }
   }
 }
@@ -184,18 +202,20 @@ struct Keys {
       const std::size_t place = t / kTileTokens * steps_of(work.rows.head_dim) + step;
       return {work.scratch.codes + place * kTileBytes, kLine};
     }
-    return {work.block(t) + (step * kTileRows * block_tokens + t % block_tokens) * 4, block_tokens * 4};
+    return {work.block(t) + (step * kTileRows * block_tokens + work.slot(t)) * 4, block_tokens * 4};
   }
 };
-/// Values of 64 tokens from 64 * step on, 16 dimensions from `dim` on.
+/// Values of `depth` tokens from depth * step on, 16 dimensions from `dim` on. The arena has no more than a block of
+/// them side by side.
 struct Values {
   const Work& work;
   bool direct;
+  std::size_t depth;
   TileSource tile(std::size_t dim, std::size_t step) const {
     const std::size_t row_bytes = work.rows.head_dim * 4;
     if (!direct) return {work.scratch.codes + step * kTileRows * row_bytes + dim * 4, row_bytes};
-    const std::size_t quad = step * kDepth % work.rows.block_tokens / 4;
-    return {work.block(step * kDepth) + work.layout.values + quad * row_bytes + dim * 4, row_bytes};
+    const std::size_t quad = work.slot(step * depth) / 4;
+    return {work.block(step * depth) + work.layout.values + quad * row_bytes + dim * 4, row_bytes};
   }
 };
 
@@ -235,11 +255,12 @@ constexpr std::size_t kColumns = 16 * 4 / kPlanes;
 
 /// Whole sums of kColumns columns from `column` on, of which there are `end`; what would lie beyond is made of the last
 /// 16 again. left: for each step and tile of planes its first row, `left_tile` and `left_step` bytes apart.
-/// out: [rows of planes] `out_stride` bytes apart, at the place of `column`.
-template <int kPlanes, bool kSigned, class Source>
+/// out: [rows of planes] `out_stride` bytes apart, at the place of `column`. before(step) is called before a step
+/// reads.
+template <int kPlanes, bool kSigned, class Source, class Before>
 inline void multiply(const Source& source, std::size_t column, std::size_t end, std::size_t steps,
                      const std::byte* left, std::size_t left_stride, std::size_t left_tile, std::size_t left_step,
-                     std::byte* out, std::size_t out_stride) {
+                     std::byte* out, std::size_t out_stride, const Before& before) {
   using P = Product<kSigned>;
   std::size_t columns[4];
   for (std::size_t i = 0; i < 4; ++i) columns[i] = least(column + 16 * i, end - 16);
@@ -248,6 +269,7 @@ inline void multiply(const Source& source, std::size_t column, std::size_t end, 
   _tile_zero(2);
   _tile_zero(3);
   for (std::size_t step = 0; step < steps; ++step, left += left_step) {
+    before(step);
     const TileSource first = source.tile(columns[0], step);
     _tile_loadd(4, left, left_stride);
     _tile_loadd(5, first.first, first.stride);
@@ -300,14 +322,13 @@ inline void multiply(const Source& source, std::size_t column, std::size_t end, 
   finish_stores();
 }
 
-/// 2^x for x <= 0, to 1e-7, by a minimax polynomial of 2^r on [0, 1) with value 1 at 0.
+/// 2^x for x <= 0, to 3e-6, by a minimax polynomial of 2^r on [0, 1) with value 1 at 0.
 inline __m512 exp2(__m512 x) {
   const __m512 r = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
-  __m512 p = _mm512_set1_ps(0.00186713007F);
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.00901703032F));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.0557999131F));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.24016445F));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.693151312F));
+  __m512 p = _mm512_set1_ps(0.0134266963F);
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.052242455F));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.241280214F));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.693044844F));
   p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0F));
   return _mm512_scalef_ps(p, x);
 }
@@ -319,19 +340,25 @@ inline __mmask16 seen_lanes(std::size_t seen, std::size_t t) {
 }
 
 /// The parameters of the tokens that are seen, as floats.
-void widen_parameters(const Work& work) {
+inline void widen_parameters(const Work& work) {
   const std::size_t block_tokens = work.rows.block_tokens;
   for (std::size_t t = 0; t < work.seen; t += 16) {
-    const std::byte* from = work.block(t) + work.layout.parameters + t % block_tokens * sizeof(std::uint16_t);
+    const std::byte* from = work.block(t) + work.layout.parameters + work.slot(t) * 2;
     for (std::size_t which = 0; which < 4; ++which) {
-      const auto* bits = reinterpret_cast<const __m256i*>(from + which * block_tokens * sizeof(std::uint16_t));
+      const auto* bits = reinterpret_cast<const __m256i*>(from + which * block_tokens * 2);
       const __m512i wide = _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(bits)), 16);
       _mm512_store_si512(work.scratch.parameters + which * kSplitTokens + t, wide);
     }
   }
 }
 
-/// Scores of the tokens [first, first + kChunkTokens), as far as they are seen, and the greatest so far in each lane.
+/// 256 * upper + lower.
+inline __m512i joined(const std::byte* upper, const std::byte* lower) {
+  return _mm512_add_epi32(_mm512_slli_epi32(_mm512_load_si512(upper), 8), _mm512_load_si512(lower));
+}
+
+/// Scores of the tokens [first, first + kChunkTokens), as far as they are seen, in units of their query's scale; and
+/// the greatest so far in each lane.
 template <int kPlanes>
 void score_chunk(const Work& work, const Keys& keys, std::size_t first, __m512* most) {
   constexpr std::size_t kChunk = kChunkTokens<kPlanes>;
@@ -339,11 +366,13 @@ void score_chunk(const Work& work, const Keys& keys, std::size_t first, __m512* 
   const std::size_t steps = steps_of(work.rows.head_dim);
   const std::size_t end = least(first + kChunk, (work.seen + kTileTokens - 1) / kTileTokens * kTileTokens);
   for (std::size_t t = first; t < end; t += kColumns<kPlanes>) {
-    multiply<kPlanes, true>(keys, t, end, steps, work.scratch.queries, kLine, steps * kTileBytes, kTileBytes,
-                            work.scratch.sums + (t - first) * sizeof(std::int32_t), kSumBytes);
-    if (keys.direct) {
-      for (std::size_t i = 0; i < kColumns<kPlanes> / kTileTokens; ++i) prefetch_part(work, t / kTileTokens + i);
+    if (t % kDepth == 0) {
+      if (keys.direct) prefetch_keys(work, t + kDepth);
+      prefetch_part(work, t / 32);
+      prefetch_part(work, t / 32 + 1);
     }
+    multiply<kPlanes, true>(keys, t, end, steps, work.scratch.queries, kLine, steps * kTileBytes, kTileBytes,
+                            work.scratch.sums + (t - first) * sizeof(std::int32_t), kSumBytes, [](std::size_t) {});
   }
   const float* scales = work.scratch.parameters + key_scale * kSplitTokens;
   const float* minima = work.scratch.parameters + key_minimum * kSplitTokens;
@@ -351,83 +380,112 @@ void score_chunk(const Work& work, const Keys& keys, std::size_t first, __m512* 
     const std::byte* upper = work.scratch.sums + upper_row<kPlanes>(r) * kSumBytes;
     const std::byte* lower = work.scratch.sums + lower_row<kPlanes>(r, work.rows.n_rows) * kSumBytes;
     auto* scores = reinterpret_cast<float*>(work.scratch.scores + r * kScoreBytes);
-    const __m512 scale = _mm512_set1_ps(work.scratch.query_scales[r]);
     const __m512 sum = _mm512_set1_ps(work.scratch.query_sums[r]);
-    for (std::size_t t = first; t < end; t += 16) {
+    const auto score = [&](std::size_t t) {
       const std::size_t at = (t - first) * sizeof(std::int32_t);
-      const __m512i whole =
-          _mm512_add_epi32(_mm512_slli_epi32(_mm512_load_si512(upper + at), 8), _mm512_load_si512(lower + at));
-      const __m512 product = _mm512_mul_ps(_mm512_cvtepi32_ps(whole), scale);
-      const __m512 least = _mm512_mul_ps(_mm512_load_ps(minima + t), sum);
-      const __m512 score = _mm512_fmadd_ps(product, _mm512_load_ps(scales + t), least);
-      _mm512_store_ps(scores + t, score);
-      most[r] = _mm512_mask_max_ps(most[r], seen_lanes(work.split.seen[r], t), score, most[r]);
-    }
+      const __m512 product = _mm512_cvtepi32_ps(joined(upper + at, lower + at));
+      const __m512 lowest = _mm512_mul_ps(_mm512_load_ps(minima + t), sum);
+      const __m512 all = _mm512_fmadd_ps(product, _mm512_load_ps(scales + t), lowest);
+      _mm512_store_ps(scores + t, all);
+      return all;
+    };
+    const std::size_t seen = work.split.seen[r];
+    __m512 greatest = most[r];
+    std::size_t t = first;
+    for (; t + 16 <= least(seen, end); t += 16) greatest = _mm512_max_ps(score(t), greatest);
+    for (; t < end; t += 16) greatest = _mm512_mask_max_ps(greatest, seen_lanes(seen, t), score(t), greatest);
+    most[r] = greatest;
   }
 }
 
-/// A row's scores become weights times the scales of their values, as whole numbers of the greatest. Gives that
-/// greatest over the greatest whole number; the sum of the weights, and that of weights times minima.
+/// The two bytes of each of 64 whole numbers.
+inline void store_planes(__m512i a, __m512i b, __m512i c, __m512i d, std::byte* upper, std::byte* lower) {
+  // Packing goes by 128 bits, of each of which it leaves four numbers of a, of b, of c and of d.
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const __m512i low = _mm512_set1_epi16(0x00FF);
+  const __m512i ab = _mm512_packus_epi32(a, b);
+  const __m512i cd = _mm512_packus_epi32(c, d);
+  const __m512i lowers = _mm512_packus_epi16(_mm512_and_si512(ab, low), _mm512_and_si512(cd, low));
+  const __m512i uppers = _mm512_packus_epi16(_mm512_srli_epi16(ab, 8), _mm512_srli_epi16(cd, 8));
+  _mm512_store_si512(lower, _mm512_permutexvar_epi32(order, lowers));
+  _mm512_store_si512(upper, _mm512_permutexvar_epi32(order, uppers));
+}
+
+/// What a row's weights come to, in 16 parts: their sum, that of weights times minima, and the greatest weight times
+/// the scale of its value.
 struct Weighed {
-  float unit, total, least;
+  __m512 total, least, greatest;
 };
-inline Weighed weigh(float* scores, std::size_t seen, std::size_t end, __m512 most, const float* parameters,
-                     std::byte* upper, std::byte* lower) {
-  constexpr float kWhole = 65535;
+
+/// A row's scores become weights times the scales of their values, zero from `seen` to `end`. most: the greatest score
+/// times query_scale.
+inline Weighed weigh(float* scores, std::size_t seen, std::size_t end, float query_scale, float most,
+                     const float* parameters) {
   constexpr float kNothing = 1e-30F;  // its inverse is a number
-  constexpr float kLeastExponent = -64;
+  // What is as good as nothing is cut off: numbers that are not normal take a hundred times as long. A NaN stays.
+  const __m512 lowest = _mm512_set1_ps(-64);
   const float* scales = parameters + value_scale * kSplitTokens;
   const float* minima = parameters + value_minimum * kSplitTokens;
-  __m512 total = _mm512_setzero_ps();
-  __m512 least = _mm512_setzero_ps();
-  __m512 greatest = _mm512_set1_ps(kNothing);
+  const __m512 scale = _mm512_set1_ps(query_scale);
+  const __m512 shift = _mm512_set1_ps(most);
+  Weighed sums{_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_set1_ps(kNothing)};
+  const auto weights_at = [&](std::size_t t) {
+    return exp2(_mm512_max_ps(lowest, _mm512_fmsub_ps(_mm512_load_ps(scores + t), scale, shift)));
+  };
   std::size_t t = 0;
-  for (; t < seen; t += 16) {
-    const __m512 below = _mm512_sub_ps(_mm512_load_ps(scores + t), most);
-    // What is as good as nothing is left out: numbers that are not normal take a hundred times as long. A NaN stays.
-    const __mmask16 kept = seen_lanes(seen, t) & _mm512_cmp_ps_mask(below, _mm512_set1_ps(kLeastExponent), _CMP_NLT_UQ);
-    const __m512 weights = exp2(below);
-    total = _mm512_mask_add_ps(total, kept, total, weights);
-    least = _mm512_mask3_fmadd_ps(weights, _mm512_load_ps(minima + t), least, kept);
-    const __m512 scaled = _mm512_maskz_mul_ps(kept, weights, _mm512_load_ps(scales + t));
-    greatest = _mm512_max_ps(scaled, greatest);
+  for (; t + 16 <= seen; t += 16) {
+    const __m512 weights = weights_at(t);
+    sums.total = _mm512_add_ps(sums.total, weights);
+    sums.least = _mm512_fmadd_ps(weights, _mm512_load_ps(minima + t), sums.least);
+    const __m512 scaled = _mm512_mul_ps(weights, _mm512_load_ps(scales + t));
+    sums.greatest = _mm512_max_ps(scaled, sums.greatest);
     _mm512_store_ps(scores + t, scaled);
   }
-  const float unit = _mm512_reduce_max_ps(greatest) / kWhole;
-  const __m512 inverse = _mm512_set1_ps(1 / unit);
-  for (std::size_t i = 0; i < t; i += 16) {
-    const __m512i whole = _mm512_cvtps_epu32(_mm512_mul_ps(_mm512_load_ps(scores + i), inverse));
-    _mm_store_si128(reinterpret_cast<__m128i*>(lower + i), _mm512_cvtepi32_epi8(whole));
-    _mm_store_si128(reinterpret_cast<__m128i*>(upper + i), _mm512_cvtepi32_epi8(_mm512_srli_epi32(whole, 8)));
-  }
   for (; t < end; t += 16) {
-    _mm_store_si128(reinterpret_cast<__m128i*>(lower + t), _mm_setzero_si128());
-    _mm_store_si128(reinterpret_cast<__m128i*>(upper + t), _mm_setzero_si128());
+    const __mmask16 kept = seen_lanes(seen, t);
+    const __m512 weights = weights_at(t);
+    sums.total = _mm512_mask_add_ps(sums.total, kept, sums.total, weights);
+    sums.least = _mm512_mask3_fmadd_ps(weights, _mm512_load_ps(minima + t), sums.least, kept);
+    const __m512 scaled = _mm512_maskz_mul_ps(kept, weights, _mm512_load_ps(scales + t));
+    sums.greatest = _mm512_max_ps(scaled, sums.greatest);
+    _mm512_store_ps(scores + t, scaled);
   }
-  return {unit, _mm512_reduce_add_ps(total), _mm512_reduce_add_ps(least)};
+  return sums;
+}
+
+/// Weights as whole numbers of `unit`, in planes.
+inline void split_weights(const float* weights, std::size_t end, float unit, std::byte* upper, std::byte* lower) {
+  const __m512 inverse = _mm512_set1_ps(1 / unit);
+  const auto whole = [&](std::size_t at) {
+    return _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_load_ps(weights + at), inverse));
+  };
+  for (std::size_t i = 0; i < end; i += kDepth) {
+    store_planes(whole(i), whole(i + 16), whole(i + 32), whole(i + 48), upper + i, lower + i);
+  }
 }
 
 template <int kPlanes>
-void mix(const Work& work, const Weighed* weighed, std::size_t steps) {
+void mix(const Work& work, const Values& values, const float* units, const float* leasts) {
+  const std::size_t steps = (work.seen + values.depth - 1) / values.depth;
   const std::size_t dim = work.rows.head_dim;
   const std::size_t stride = sum_bytes(dim);
-  const Values values{work, work.rows.value_bits == 8 && work.rows.block_tokens % kDepth == 0};
-  if (!values.direct) spread_values(work);
   finish_stores();
   for (std::size_t i = 0; i < dim; i += kColumns<kPlanes>) {
+    const auto before = [&](std::size_t step) {
+      if (i == 0) prefetch_part(work, 8 + step * 8 / steps);
+    };
     multiply<kPlanes, false>(values, i, dim, steps, work.scratch.weights, kWeightBytes, kTileRows * kWeightBytes,
-                             kDepth, work.scratch.sums + i * sizeof(std::int32_t), stride);
+                             values.depth, work.scratch.sums + i * sizeof(std::int32_t), stride, before);
   }
   for (std::size_t r = 0; r < work.rows.n_rows; ++r) {
     const std::byte* upper = work.scratch.sums + upper_row<kPlanes>(r) * stride;
     const std::byte* lower = work.scratch.sums + lower_row<kPlanes>(r, work.rows.n_rows) * stride;
     float* sums = work.result.sums + r * dim;
-    const __m512 unit = _mm512_set1_ps(weighed[r].unit);
-    const __m512 least = _mm512_set1_ps(weighed[r].least);
+    const __m512 unit = _mm512_set1_ps(units[r]);
+    const __m512 least = _mm512_set1_ps(leasts[r]);
     for (std::size_t i = 0; i < dim; i += 16) {
-      const __m512i whole =
-          _mm512_add_epi32(_mm512_slli_epi32(_mm512_load_si512(upper + i * 4), 8), _mm512_load_si512(lower + i * 4));
-      _mm512_storeu_ps(sums + i, _mm512_fmadd_ps(_mm512_cvtepu32_ps(whole), unit, least));
+      const __m512 whole = _mm512_cvtepu32_ps(joined(upper + i * 4, lower + i * 4));
+      _mm512_storeu_ps(sums + i, _mm512_fmadd_ps(whole, unit, least));
     }
   }
 }
@@ -436,26 +494,44 @@ template <int kPlanes>
 void gather_rows(const Work& work) {
   constexpr std::size_t kRowsBetweenTiles = 8;
   const QueryRows& rows = work.rows;
-  widen_parameters(work);
   const Keys keys{work, rows.key_bits == 8 && rows.head_dim % kDepth == 0};
+  const bool direct = rows.value_bits == 8;
+  const Values values{work, direct, direct ? least(rows.block_tokens, kDepth) : kDepth};
+  widen_parameters(work);
   if (!keys.direct) spread_keys(work);
   finish_stores();
   __m512 most[kMaxRows];
   for (std::size_t r = 0; r < rows.n_rows; ++r) most[r] = _mm512_set1_ps(-__builtin_inff());
   for (std::size_t t = 0; t < work.seen; t += kChunkTokens<kPlanes>) score_chunk<kPlanes>(work, keys, t, most);
-  const std::size_t steps = (work.seen + kDepth - 1) / kDepth;
+  if (!values.direct) spread_values(work);
+  if (values.depth != kDepth) configure_planes(rows.n_rows, values.depth);
+  const std::size_t padded = (work.seen + kDepth - 1) / kDepth * kDepth;
+  const auto scores_of = [&](std::size_t r) { return reinterpret_cast<float*>(work.scratch.scores + r * kScoreBytes); };
+  // In loops of their own, so that no row waits for its greatest number.
+  float units[kMaxRows];
+  float leasts[kMaxRows];
+  for (std::size_t r = 0; r < rows.n_rows; ++r) {
+    work.result.most[r] = _mm512_reduce_max_ps(most[r]) * work.scratch.query_scales[r];
+  }
   Weighed weighed[kMaxRows];
   for (std::size_t r = 0; r < rows.n_rows; ++r) {
-    work.result.most[r] = _mm512_reduce_max_ps(most[r]);
-    weighed[r] = weigh(reinterpret_cast<float*>(work.scratch.scores + r * kScoreBytes), work.split.seen[r],
-                       steps * kDepth, _mm512_set1_ps(work.result.most[r]), work.scratch.parameters,
-                       work.scratch.weights + upper_row<kPlanes>(r) * kWeightBytes,
-                       work.scratch.weights + lower_row<kPlanes>(r, rows.n_rows) * kWeightBytes);
-    work.result.total[r] = weighed[r].total;
+    weighed[r] = weigh(scores_of(r), work.split.seen[r], padded, work.scratch.query_scales[r], work.result.most[r],
+                       work.scratch.parameters);
     if (r % kRowsBetweenTiles == kRowsBetweenTiles - 1) keep_tiles_awake();
   }
-  keep_tiles_awake();
-  mix<kPlanes>(work, weighed, steps);
+  for (std::size_t r = 0; r < rows.n_rows; ++r) {
+    constexpr float kWhole = 65535;
+    units[r] = _mm512_reduce_max_ps(weighed[r].greatest) / kWhole;
+    leasts[r] = _mm512_reduce_add_ps(weighed[r].least);
+    work.result.total[r] = _mm512_reduce_add_ps(weighed[r].total);
+  }
+  for (std::size_t r = 0; r < rows.n_rows; ++r) {
+    split_weights(scores_of(r), padded, units[r], work.scratch.weights + upper_row<kPlanes>(r) * kWeightBytes,
+                  work.scratch.weights + lower_row<kPlanes>(r, rows.n_rows) * kWeightBytes);
+    if (r % kRowsBetweenTiles == kRowsBetweenTiles - 1) keep_tiles_awake();
+  }
+  mix<kPlanes>(work, values, units, leasts);
+  if (values.depth != kDepth) configure_planes(rows.n_rows, kDepth);
 }
 
 /// A query as whole numbers, into its rows of the planes' tiles.
@@ -482,7 +558,7 @@ inline void split_query(const float* query, std::size_t head_dim, std::byte* upp
     _mm_storeu_si128(reinterpret_cast<__m128i*>(lower + at), _mm512_cvtepi32_epi8(whole));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(upper + at), _mm512_cvtepi32_epi8(high));
   }
-  sum = static_cast<float>(_mm512_reduce_add_epi32(total)) * scale;
+  sum = static_cast<float>(_mm512_reduce_add_epi32(total));
 }
 
 template <int kPlanes>
@@ -500,7 +576,7 @@ void begin_rows(const QueryRows& rows) {
     split_query(rows.queries[r], rows.head_dim, place(upper_row<kPlanes>(r)), place(lower_row<kPlanes>(r, rows.n_rows)),
                 kTileBytes, scratch.query_scales[r], scratch.query_sums[r]);
   }
-  configure(kPlanes == 1 ? 2 * rows.n_rows : kTileRows);
+  configure_planes(rows.n_rows, kDepth);
 }
 
 void begin(const QueryRows& rows) {
