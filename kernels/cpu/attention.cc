@@ -9,21 +9,13 @@
 
 #include "kernels/cpu/cpu_features.h"
 #include "kernels/cpu/kv_codes.h"
+#include "kernels/cpu/thread_scratch.h"
 
 namespace headwater::kernels::cpu {
 namespace {
 
 /// How many tasks a thread should find, so that one that is held up does not hold up all.
 constexpr std::size_t kTasksPerThread = 8;
-
-/// Memory of a thread that grows to what its largest task needs, 64-byte aligned.
-std::byte* thread_scratch(std::size_t bytes) {
-  constexpr std::size_t kAlignment = 64;
-  thread_local std::vector<std::byte> memory;
-  if (memory.size() < bytes + kAlignment) memory.resize(bytes + kAlignment);
-  const auto misaligned = reinterpret_cast<std::uintptr_t>(memory.data()) % kAlignment;
-  return memory.data() + (kAlignment - misaligned) % kAlignment;
-}
 
 /// Floats that Gathered takes, in whole cache lines.
 std::size_t gathered_size(std::size_t n_rows, std::size_t head_dim) {

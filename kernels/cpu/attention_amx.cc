@@ -13,21 +13,16 @@ namespace headwater::kernels::cpu {
 namespace {
 
 constexpr std::size_t kTileRows = 16;
-constexpr std::size_t kTileBytes = 1024;
 constexpr std::size_t kGroupTokens = 32;  // of keys: two tiles; of values: the depth of one
 constexpr std::size_t kStepDims = 32;     // of keys: the depth of a tile; of values: two tiles
 /// Scores of a row, and a cache line more, so that the rows of a tile lie in different sets of the cache.
 constexpr std::size_t kRowBytes = kSplitTokens * sizeof(float) + 64;
 
-/// The compiler does not know what memory tile instructions read.
-inline void finish_stores() { asm volatile("" ::: "memory"); }
-
 // Tiles 0 … 3 are results, 4 and 5 rows of the left factor, 6 and 7 come from the arena.
 void configure(std::size_t rows) {
   TileConfig config = kWholeTiles;
   for (int tile = 0; tile < 6; ++tile) config.rows[tile] = static_cast<std::uint8_t>(rows);
-  asm volatile("" ::"r"(&config) : "memory");
-  _tile_loadconfig(&config);
+  load_tile_config(config);
 }
 
 inline std::size_t least(std::size_t a, std::size_t b) { return a < b ? a : b; }
@@ -293,12 +288,13 @@ void gather_part(Part& part) {
   const QueryRows& rows = *part.rows;
   const std::size_t seen = part.split->seen[part.first_row + part.n_rows - 1];
   part.n_groups = (seen + kGroupTokens - 1) / kGroupTokens;
+  const std::size_t head_bytes = 2 * rows.head_dim * rows.block_tokens * sizeof(std::uint16_t);
   for (std::size_t group = 0; group < part.n_groups; ++group) {
     score_group<kTiles>(part, group);
     // A last split may be short, and what comes after it long.
-    const std::size_t from = group * kSplitTokens / part.n_groups / kGroupTokens * kGroupTokens;
-    const std::size_t to = (group + 1) * kSplitTokens / part.n_groups / kGroupTokens * kGroupTokens;
-    prefetch_next(rows, *part.split, from, to - from);
+    const std::size_t end = (group + 1) * kNextParts / part.n_groups;
+    for (std::size_t i = group * kNextParts / part.n_groups; i < end; ++i)
+      prefetch_next(rows, *part.split, head_bytes, i);
   }
   // In two loops, so that no row waits for its greatest score.
   const std::uint32_t* row_seen = part.split->seen + part.first_row;

@@ -12,6 +12,7 @@
 #include <limits>
 
 #include "kernels/cpu/attention_kernel.h"
+#include "kernels/cpu/exp2-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace headwater::kernels::cpu {
@@ -22,25 +23,6 @@ using Floats = hn::ScalableTag<float>;
 
 /// Rows that share what is unpacked of a key or value: as many as the registers hold sums of.
 constexpr std::size_t kShared = HWY_TARGET <= HWY_AVX3 ? 8 : 4;
-
-/// 2^x for x <= 0, to 1e-7; 2^-126 for all below; a NaN stays.
-template <class D, class V>
-HWY_INLINE V Exp2(D d, V x) {
-  const hn::RebindToSigned<D> di;
-  const V lowest = hn::Set(d, -126.0F);
-  x = hn::IfThenElse(hn::Lt(x, lowest), lowest, x);
-  const V whole = hn::Floor(x);
-  const V r = hn::Sub(x, whole);
-  // Minimax polynomial of 2^r on [0, 1] with value 1 at 0, relative error 8e-8.
-  V p = hn::Set(d, 0.00186713007F);
-  p = hn::MulAdd(p, r, hn::Set(d, 0.00901703032F));
-  p = hn::MulAdd(p, r, hn::Set(d, 0.0557999131F));
-  p = hn::MulAdd(p, r, hn::Set(d, 0.24016445F));
-  p = hn::MulAdd(p, r, hn::Set(d, 0.693151312F));
-  p = hn::MulAdd(p, r, hn::Set(d, 1.0F));
-  const V power = hn::BitCast(d, hn::Add(hn::BitCast(di, p), hn::ShiftLeft<23>(hn::ConvertTo(di, whole))));
-  return hn::IfThenElse(hn::Eq(x, x), power, x);
-}
 
 /// Scores become weights; gives the greatest score and the sum of the weights.
 HWY_INLINE void Weigh(float* scores, std::size_t seen, float& most, float& total) {
@@ -61,6 +43,24 @@ HWY_INLINE void Weigh(float* scores, std::size_t seen, float& most, float& total
     sum = hn::Add(sum, hn::IfThenElseZero(hn::FirstN(d, seen - t), weights));
   }
   total = hn::GetLane(hn::SumOfLanes(d, sum));
+}
+
+/// The last rows, fewer than kShared.
+template <class Kernel, std::size_t N>
+HWY_INLINE void GatherRest(const QueryRows& rows, const Split& split, std::size_t row, const Gathered& result) {
+  if constexpr (N > 0) {
+    if (rows.n_rows - row == N) return Kernel::template Rows<N>(rows, split, row, result);
+    GatherRest<Kernel, N - 1>(rows, split, row, result);
+  }
+}
+
+/// Calls Kernel::Rows<N>(rows, split, row, result), which computes rows [row, row + N), for all that see something.
+template <class Kernel>
+HWY_INLINE void GatherAll(const QueryRows& rows, const Split& split, const Gathered& result) {
+  std::size_t row = 0;
+  while (split.seen[row] == 0) ++row;
+  for (; row + kShared <= rows.n_rows; row += kShared) Kernel::template Rows<kShared>(rows, split, row, result);
+  GatherRest<Kernel, kShared - 1>(rows, split, row, result);
 }
 
 }  // namespace HWY_NAMESPACE

@@ -169,19 +169,15 @@ HWY_INLINE void GatherRows(const QueryRows& rows, const Split& split, std::size_
   }
 }
 
-template <std::size_t N>
-HWY_INLINE void GatherRest(const QueryRows& rows, const Split& split, std::size_t row, const Gathered& result) {
-  if constexpr (N > 0) {
-    if (rows.n_rows - row == N) return GatherRows<N>(rows, split, row, result);
-    GatherRest<N - 1>(rows, split, row, result);
+struct PlainKernel {
+  template <std::size_t N>
+  static HWY_INLINE void Rows(const QueryRows& rows, const Split& split, std::size_t row, const Gathered& result) {
+    GatherRows<N>(rows, split, row, result);
   }
-}
+};
 
 void Gather(const QueryRows& rows, const Split& split, const Gathered& result) {
-  std::size_t row = 0;
-  while (split.seen[row] == 0) ++row;
-  for (; row + kShared <= rows.n_rows; row += kShared) GatherRows<kShared>(rows, split, row, result);
-  GatherRest<kShared - 1>(rows, split, row, result);
+  GatherAll<PlainKernel>(rows, split, result);
 }
 
 void Merge(const Gathered& into, const Gathered& later, std::size_t first_row, std::size_t end_row,

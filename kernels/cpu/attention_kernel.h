@@ -52,21 +52,22 @@ struct Gathered {
   return n_rows <= kMaxRows / 2 ? n_rows : kMaxRows;
 }
 
-/// Asks for tokens [first, first + n) of split.next_blocks, as far as there are any. n divides block_tokens or is a
-/// multiple of it.
-[[gnu::always_inline]] inline void prefetch_next(const QueryRows& rows, const Split& split, std::size_t first,
-                                                 std::size_t n) {
+/// Parts in which a kernel asks for what comes next, 16 tokens each, while it computes what there is.
+inline constexpr std::size_t kNextParts = kSplitTokens / 16;
+/// Asks for part `i` of split.next_blocks, if there is one: as many bytes of a block as its share of the tokens has.
+/// head_bytes: of a head in a block. block_tokens is a power of two, and dividing by what is not known takes long.
+[[gnu::always_inline]] inline void prefetch_next(const QueryRows& rows, const Split& split, std::size_t head_bytes,
+                                                 std::size_t i) {
   constexpr std::size_t kLine = 64;
+  constexpr std::size_t kTokens = kSplitTokens / kNextParts;
   constexpr int kToSecondLevel = 2;
-  for (std::size_t t = first; t < first + n && t < split.next_tokens; t += rows.block_tokens) {
-    const auto* block = reinterpret_cast<const char*>(split.next_blocks[t / rows.block_tokens]);
-    const std::size_t tokens = n < rows.block_tokens ? n : rows.block_tokens;
-    // Half of the block's bytes are keys, half values. A part of its tokens is a part of each row of keys; as many
-    // bytes from the same place on are as good, as all of the block is asked for in the end.
-    const std::size_t bytes = tokens * rows.head_dim * 4;
-    const char* from = block + t % rows.block_tokens * rows.head_dim * 4;
-    for (std::size_t i = 0; i < bytes; i += kLine) __builtin_prefetch(from + i, 0, kToSecondLevel);
-  }
+  const auto shift = static_cast<unsigned>(__builtin_ctzll(rows.block_tokens));
+  const std::size_t index = i * kTokens >> shift;
+  if (i >= kNextParts || index * rows.block_tokens >= split.next_tokens) return;
+  const std::size_t bytes = head_bytes * kTokens >> shift;
+  const std::size_t slot = i * kTokens & (rows.block_tokens - 1);
+  const auto* part = reinterpret_cast<const char*>(split.next_blocks[index]) + (slot / kTokens * bytes & ~(kLine - 1));
+  for (std::size_t at = 0; at < bytes; at += kLine) __builtin_prefetch(part + at, 0, kToSecondLevel);
 }
 
 /// One way to compute. A task calls begin(), gather() for its splits, and end(), all on one thread.

@@ -16,7 +16,6 @@ namespace headwater::kernels::cpu {
 namespace {
 
 constexpr std::size_t kTileRows = 16;
-constexpr std::size_t kTileBytes = 1024;
 constexpr std::size_t kTileTokens = 16;  // of keys: the width of a tile
 constexpr std::size_t kTileDims = 16;    // of values: the width
 constexpr std::size_t kDepth = 64;       // of either: dimensions or tokens of a tile
@@ -28,9 +27,6 @@ constexpr std::size_t kWeightBytes = kSplitTokens + kLine;
 
 inline std::size_t least(std::size_t a, std::size_t b) { return a < b ? a : b; }
 inline std::size_t greater(std::size_t a, std::size_t b) { return a < b ? b : a; }
-
-/// The compiler does not know what memory tile instructions read.
-inline void finish_stores() { asm volatile("" ::: "memory"); }
 
 /// How many tiles the planes of some rows fill: 1, 2 or 4.
 inline std::size_t planes_of(std::size_t n_rows) { return n_rows <= kTileRows / 2 ? 1 : n_rows <= kTileRows ? 2 : 4; }
@@ -56,8 +52,7 @@ void configure(std::size_t rows, std::size_t depth) {
     config.rows[tile] = static_cast<std::uint8_t>(right ? depth / 4 : rows);
     if (tile == 4 || tile == 7) config.row_bytes[tile] = static_cast<std::uint16_t>(depth);
   }
-  asm volatile("" ::"r"(&config) : "memory");
-  _tile_loadconfig(&config);
+  load_tile_config(config);
 }
 /// For the planes of so many rows.
 inline void configure_planes(std::size_t n_rows, std::size_t depth) {
@@ -117,16 +112,7 @@ struct Work {
   }
 };
 
-/// Asks for the i-th of 16 parts of what comes next: as many blocks, or a part of one.
-inline void prefetch_part(const Work& work, std::size_t i) {
-  constexpr std::size_t kParts = kSplitTokens / kTileTokens;
-  const std::size_t index = work.block_index(i * kTileTokens);
-  if (i >= kParts || index * work.rows.block_tokens >= work.split.next_tokens) return;
-  const std::size_t bytes = work.layout.end * kTileTokens >> work.block_shift;
-  const auto* part = reinterpret_cast<const char*>(work.split.next_blocks[index]) +
-                     (work.slot(i * kTileTokens) / kTileTokens * bytes & ~(kLine - 1));
-  for (std::size_t at = 0; at < bytes; at += kLine) _mm_prefetch(part + at, _MM_HINT_T1);
-}
+inline void prefetch_part(const Work& work, std::size_t i) { prefetch_next(work.rows, work.split, work.layout.end, i); }
 
 /// Both halves of each of 64 bytes, as bytes.
 inline void spread(const std::byte* packed, std::byte* low, std::byte* high) {
@@ -219,35 +205,16 @@ struct Values {
   }
 };
 
-/// One step of products, of keys (signed queries) or of values (unsigned weights).
-template <bool kSigned>
-struct Product;
-template <>
-struct Product<true> {
-#define HEADWATER_PRODUCT(result, left, right) _tile_dpbsud(result, left, right)
-  static void r04_5() { HEADWATER_PRODUCT(0, 4, 5); }
-  static void r14_6() { HEADWATER_PRODUCT(1, 4, 6); }
-  static void r17_5() { HEADWATER_PRODUCT(1, 7, 5); }
-  static void r24_5() { HEADWATER_PRODUCT(2, 4, 5); }
-  static void r24_6() { HEADWATER_PRODUCT(2, 4, 6); }
-  static void r34_6() { HEADWATER_PRODUCT(3, 4, 6); }
-  static void r37_5() { HEADWATER_PRODUCT(3, 7, 5); }
-  static void r37_6() { HEADWATER_PRODUCT(3, 7, 6); }
-#undef HEADWATER_PRODUCT
-};
-template <>
-struct Product<false> {
-#define HEADWATER_PRODUCT(result, left, right) _tile_dpbuud(result, left, right)
-  static void r04_5() { HEADWATER_PRODUCT(0, 4, 5); }
-  static void r14_6() { HEADWATER_PRODUCT(1, 4, 6); }
-  static void r17_5() { HEADWATER_PRODUCT(1, 7, 5); }
-  static void r24_5() { HEADWATER_PRODUCT(2, 4, 5); }
-  static void r24_6() { HEADWATER_PRODUCT(2, 4, 6); }
-  static void r34_6() { HEADWATER_PRODUCT(3, 4, 6); }
-  static void r37_5() { HEADWATER_PRODUCT(3, 7, 5); }
-  static void r37_6() { HEADWATER_PRODUCT(3, 7, 6); }
-#undef HEADWATER_PRODUCT
-};
+/// result += left * right, of keys (signed queries) or of values (unsigned weights). A macro, since the intrinsics want
+/// the numbers of tiles as they are written.
+#define HEADWATER_MULTIPLY_TILES(result, left, right) \
+  do {                                                \
+    if constexpr (kSigned) {                          \
+      _tile_dpbsud(result, left, right);              \
+    } else {                                          \
+      _tile_dpbuud(result, left, right);              \
+    }                                                 \
+  } while (false)
 
 /// Columns that the four results take at once.
 template <int kPlanes>
@@ -261,7 +228,6 @@ template <int kPlanes, bool kSigned, class Source, class Before>
 inline void multiply(const Source& source, std::size_t column, std::size_t end, std::size_t steps,
                      const std::byte* left, std::size_t left_stride, std::size_t left_tile, std::size_t left_step,
                      std::byte* out, std::size_t out_stride, const Before& before) {
-  using P = Product<kSigned>;
   std::size_t columns[4];
   for (std::size_t i = 0; i < 4; ++i) columns[i] = least(column + 16 * i, end - 16);
   _tile_zero(0);
@@ -273,31 +239,31 @@ inline void multiply(const Source& source, std::size_t column, std::size_t end, 
     const TileSource first = source.tile(columns[0], step);
     _tile_loadd(4, left, left_stride);
     _tile_loadd(5, first.first, first.stride);
-    P::r04_5();
+    HEADWATER_MULTIPLY_TILES(0, 4, 5);
     if constexpr (kPlanes == 1) {
       const TileSource second = source.tile(columns[1], step);
       _tile_loadd(6, second.first, second.stride);
-      P::r14_6();
+      HEADWATER_MULTIPLY_TILES(1, 4, 6);
       const TileSource third = source.tile(columns[2], step);
       _tile_loadd(5, third.first, third.stride);
-      P::r24_5();
+      HEADWATER_MULTIPLY_TILES(2, 4, 5);
       const TileSource fourth = source.tile(columns[3], step);
       _tile_loadd(6, fourth.first, fourth.stride);
-      P::r34_6();
+      HEADWATER_MULTIPLY_TILES(3, 4, 6);
     } else if constexpr (kPlanes == 2) {
       _tile_loadd(7, left + left_tile, left_stride);
-      P::r17_5();
+      HEADWATER_MULTIPLY_TILES(1, 7, 5);
       const TileSource second = source.tile(columns[1], step);
       _tile_loadd(6, second.first, second.stride);
-      P::r24_6();
-      P::r37_6();
+      HEADWATER_MULTIPLY_TILES(2, 4, 6);
+      HEADWATER_MULTIPLY_TILES(3, 7, 6);
     } else {
       _tile_loadd(7, left + left_tile, left_stride);
-      P::r17_5();
+      HEADWATER_MULTIPLY_TILES(1, 7, 5);
       _tile_loadd(4, left + 2 * left_tile, left_stride);
-      P::r24_5();
+      HEADWATER_MULTIPLY_TILES(2, 4, 5);
       _tile_loadd(7, left + 3 * left_tile, left_stride);
-      P::r37_5();
+      HEADWATER_MULTIPLY_TILES(3, 7, 5);
     }
   }
   const auto place = [&](std::size_t plane, std::size_t i) {
@@ -321,6 +287,7 @@ inline void multiply(const Source& source, std::size_t column, std::size_t end, 
   }
   finish_stores();
 }
+#undef HEADWATER_MULTIPLY_TILES
 
 /// 2^x for x <= 0, to 3e-6, by a minimax polynomial of 2^r on [0, 1) with value 1 at 0.
 inline __m512 exp2(__m512 x) {

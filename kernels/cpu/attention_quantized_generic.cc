@@ -223,13 +223,12 @@ HWY_INLINE void GatherRows(const QueryRows& rows, const Split& split, std::size_
   }
 }
 
-template <std::size_t N>
-HWY_INLINE void GatherRest(const QueryRows& rows, const Split& split, std::size_t row, const Gathered& result) {
-  if constexpr (N > 0) {
-    if (rows.n_rows - row == N) return GatherRows<N>(rows, split, row, result);
-    GatherRest<N - 1>(rows, split, row, result);
+struct QuantizedKernel {
+  template <std::size_t N>
+  static HWY_INLINE void Rows(const QueryRows& rows, const Split& split, std::size_t row, const Gathered& result) {
+    GatherRows<N>(rows, split, row, result);
   }
-}
+};
 
 void BeginQuantized(const QueryRows& rows) {
   auto& scratch = *reinterpret_cast<QuantizedScratch*>(rows.scratch);
@@ -249,10 +248,7 @@ void GatherQuantized(const QueryRows& rows, const Split& split, const Gathered& 
     const auto* block = reinterpret_cast<const std::byte*>(split.blocks[first / rows.block_tokens]);
     WidenParameters(block + layout.parameters, rows.block_tokens, first, scratch);
   }
-  std::size_t row = 0;
-  while (split.seen[row] == 0) ++row;
-  for (; row + kShared <= rows.n_rows; row += kShared) GatherRows<kShared>(rows, split, row, result);
-  GatherRest<kShared - 1>(rows, split, row, result);
+  GatherAll<QuantizedKernel>(rows, split, result);
 }
 
 std::size_t QuantizedScratchBytes() { return sizeof(QuantizedScratch); }

@@ -58,8 +58,7 @@ class CpuBackend : public Backend {
     if (precision_ == Precision::exact || !cpu::QuantizedMatrix::takes(parts)) return products_.pack(parts);
     auto matrix = std::make_unique<cpu::QuantizedMatrix>(parts, weight_memory_, pool_);
     // They are computed in the order in which they are loaded, over and over.
-    if (last_next_ == nullptr) first_weights_ = matrix->range();
-    if (last_next_ != nullptr) *last_next_ = matrix->range();
+    (last_next_ == nullptr ? first_weights_ : *last_next_) = matrix->range();
     last_next_ = matrix->next();
     *last_next_ = first_weights_;
     return matrix;

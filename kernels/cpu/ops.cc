@@ -9,6 +9,8 @@
 
 #include <cmath>
 
+#include "kernels/cpu/exp2-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace headwater::kernels::cpu {
 namespace HWY_NAMESPACE {
@@ -60,15 +62,8 @@ void Add(float* x, const float* y, std::size_t dim) {
 
 /// silu(gate) * up, by the operations of silu_mul() in product_amx.cc, one for one: the same bits where both are run.
 HWY_INLINE Vec silu_mul_lanes(Floats d, Vec gate, Vec up) {
-  const hn::RebindToSigned<Floats> di;
-  // The second operand stays if it is a NaN.
-  const Vec g = hn::Max(hn::Set(d, silu::kLowest), gate);
-  const Vec power = hn::Max(hn::Set(d, silu::kLowestPower), hn::Mul(g, hn::Set(d, silu::kMinusLog2E)));
-  const Vec whole = hn::Floor(power);
-  const Vec r = hn::Sub(power, whole);
-  Vec p = hn::Set(d, silu::kExp2[0]);
-  for (int i = 1; i < 6; ++i) p = hn::MulAdd(p, r, hn::Set(d, silu::kExp2[i]));
-  const Vec exp = hn::BitCast(d, hn::Add(hn::BitCast(di, p), hn::ShiftLeft<23>(hn::ConvertTo(di, whole))));
+  const Vec g = hn::Max(hn::Set(d, silu::kLowest), gate);  // the second operand stays if it is a NaN
+  const Vec exp = Exp2(d, hn::Mul(g, hn::Set(d, silu::kMinusLog2E)));
   const Vec sum = hn::Add(exp, hn::Set(d, 1.0F));
   const Vec guess = hn::ApproximateReciprocal(sum);
   const Vec inverse = hn::Mul(guess, hn::NegMulAdd(sum, guess, hn::Set(d, 2.0F)));

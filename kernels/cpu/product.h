@@ -3,8 +3,9 @@
 //
 // A weight of a model file is scale · q + minimum for its group of 32 along K. Scales and minimums become multiples of
 // one step for the column, so that every weight of it is step · W, W = factor · (q - middle) + offset, a whole number
-// of 16 bits; the step is the column's greatest weight / 31,000, so this moves a weight by less than 1/6,800 of that. A
-// row of activations becomes step · a, a = 256 · high + low of 16 bits. A result is then
+// of 16 bits; the step is the column's greatest weight / 31,000, so this moves a 4-bit weight by less than 1/6,800 of
+// that, one of 8 bits by less than 1/480. A row of activations becomes step · a, a = 256 · high + low of 16 bits. A
+// result is then
 //     step_w · step_x · Σ a · W
 // and the sum is exact, whatever its order; so much of it as matters becomes a float. So every kernel here gives the
 // same bits: one row or many, any split of the work, any instruction set.
@@ -24,6 +25,8 @@ namespace headwater::kernels::cpu {
 
 /// Values of K that share a factor and an offset.
 inline constexpr std::size_t kGroup = 32;
+/// Groups of 4-bit weights whose sum has 32 bits: each gives at most 32 · (127 · 31,005 + 128 · 126).
+inline constexpr std::size_t kGroupsOf32Bits = 16;
 /// Values of K that an AMX tile takes: two groups.
 inline constexpr std::size_t kStep = 64;
 /// Columns of the result (rows of the weight matrix) that are computed together.
@@ -86,6 +89,12 @@ struct GroupSums {
 
   [[gnu::always_inline]] static GroupSums of(int high, int low) {
     return {-kMiddle * high, -kMiddle * low, static_cast<std::int16_t>(high), static_cast<std::int16_t>(low)};
+  }
+  /// `high` in the lower 16 bits, `low` in the upper.
+  [[gnu::always_inline]] int both() const {
+    int numbers;
+    __builtin_memcpy(&numbers, &high, sizeof numbers);
+    return numbers;
   }
 };
 

@@ -4,23 +4,13 @@
 
 #include <immintrin.h>
 
+#include "kernels/cpu/exp2.h"
 #include "kernels/cpu/product.h"
 #include "kernels/cpu/silu.h"
 #include "kernels/cpu/tile_config.h"
 
 namespace headwater::kernels::cpu {
 namespace {
-
-void configure_whole_tiles() {
-  const TileConfig config = kWholeTiles;
-  asm volatile("" ::"r"(&config) : "memory");
-  _tile_loadconfig(&config);
-}
-
-constexpr std::size_t kTileBytes = 1024;
-
-/// The compiler does not know that tile instructions read memory.
-inline void finish_stores() { asm volatile("" ::: "memory"); }
 
 /// Numbers [16] twice each, as 32 lanes of 16 bits.
 inline __m512i load_twice(const std::int16_t* numbers) {
@@ -161,13 +151,12 @@ inline __m512 join(const Sums& sums, std::size_t r, const Shifts& shifts) {
 inline __m512 silu_mul(__m512 gate, __m512 up) {
   // The second operand stays if it is a NaN.
   const __m512 g = _mm512_max_ps(_mm512_set1_ps(silu::kLowest), gate);
-  const __m512 power =
-      _mm512_max_ps(_mm512_set1_ps(silu::kLowestPower), _mm512_mul_ps(g, _mm512_set1_ps(silu::kMinusLog2E)));
+  const __m512 power = _mm512_max_ps(_mm512_set1_ps(kLowestPower), _mm512_mul_ps(g, _mm512_set1_ps(silu::kMinusLog2E)));
   const __m512 whole = _mm512_roundscale_ps(power, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
   const __m512 r = _mm512_sub_ps(power, whole);
-  __m512 p = _mm512_set1_ps(silu::kExp2[0]);
+  __m512 p = _mm512_set1_ps(kExp2[0]);
 #pragma GCC unroll 5
-  for (int i = 1; i < 6; ++i) p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(silu::kExp2[i]));
+  for (int i = 1; i < 6; ++i) p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(kExp2[i]));
   const __m512 sum = _mm512_add_ps(_mm512_scalef_ps(p, whole), _mm512_set1_ps(1.0F));
   const __m512 guess = _mm512_rcp14_ps(sum);
   const __m512 inverse = _mm512_mul_ps(guess, _mm512_fnmadd_ps(sum, guess, _mm512_set1_ps(2.0F)));
@@ -307,7 +296,7 @@ void multiply_panel(const ProductTask& task, std::size_t index, const float* gat
 
 template <PanelFormat kFormat>
 void product(const ProductTask& task) {
-  configure_whole_tiles();
+  load_tile_config(kWholeTiles);
   auto* const gate = reinterpret_cast<float*>(task.scratch + gate_place(task.end_row - task.first_row));
   for (std::size_t index = task.first_panel; index < task.end_panel; ++index) {
     const std::size_t column = index * kPanel;

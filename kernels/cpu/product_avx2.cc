@@ -70,8 +70,6 @@ inline __m256i quad(const std::int8_t* codes, int i) {
 template <PanelFormat kFormat, std::size_t N>
 inline void sum_nibbles(const PanelView& panel, const QuantizedRows& x, std::size_t half, std::size_t row,
                         Doubles (&sums)[N]) {
-  // Of a group at most 32 · (127 · 31,005 + 128 · 126).
-  constexpr std::size_t kGroupsOf32Bits = 16;
   for (std::size_t first = 0; first < x.groups; first += kGroupsOf32Bits) {
     const std::size_t end = first + kGroupsOf32Bits < x.groups ? first + kGroupsOf32Bits : x.groups;
     __m256i partial[N];
@@ -99,9 +97,7 @@ inline void sum_nibbles(const PanelView& panel, const QuantizedRows& x, std::siz
         const GroupSums& group = x.sums[(row + r) * x.groups + g];
         const __m256i both = _mm256_blend_epi16(pair_sums(high[r], group.high_start),
                                                 _mm256_slli_epi32(pair_sums(low[r], group.low_start), 16), 0xAA);
-        int group_sums;
-        __builtin_memcpy(&group_sums, &group.high, sizeof group_sums);
-        partial[r] = _mm256_add_epi32(partial[r], _mm256_madd_epi16(offset, _mm256_set1_epi32(group_sums)));
+        partial[r] = _mm256_add_epi32(partial[r], _mm256_madd_epi16(offset, _mm256_set1_epi32(group.both())));
         partial[r] = _mm256_add_epi32(partial[r], _mm256_madd_epi16(factor, both));
       }
     }

@@ -84,8 +84,6 @@ inline void ask_for(const char* ahead, std::size_t group, std::size_t groups) {
 template <PanelFormat kFormat, std::size_t N>
 inline void sum_nibbles(const PanelView& panel, const char* ahead, const QuantizedRows& x, std::size_t row,
                         Doubles (&sums)[N]) {
-  // Of a group at most 32 · (127 · 31,005 + 128 · 126).
-  constexpr std::size_t kGroupsOf32Bits = 16;
   for (std::size_t first = 0; first < x.groups; first += kGroupsOf32Bits) {
     const std::size_t end = first + kGroupsOf32Bits < x.groups ? first + kGroupsOf32Bits : x.groups;
     __m512i partial[N];
@@ -107,9 +105,7 @@ inline void sum_nibbles(const PanelView& panel, const char* ahead, const Quantiz
         const __m512i high = dot(quads, high_bytes, _mm512_set1_epi32(group.high_start));
         const __m512i low = dot(quads, high_bytes + x.low, _mm512_set1_epi32(group.low_start));
         const __m512i both = _mm512_mask_mov_epi16(high, kUpper, _mm512_slli_epi32(low, 16));
-        int group_sums;
-        __builtin_memcpy(&group_sums, &group.high, sizeof group_sums);
-        partial[r] = _mm512_dpwssd_epi32(partial[r], offset, _mm512_set1_epi32(group_sums));
+        partial[r] = _mm512_dpwssd_epi32(partial[r], offset, _mm512_set1_epi32(group.both()));
         partial[r] = _mm512_dpwssd_epi32(partial[r], factor, both);
       }
     }

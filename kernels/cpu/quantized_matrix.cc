@@ -7,6 +7,7 @@
 
 #include "kernels/cpu/cpu_features.h"
 #include "kernels/cpu/ops.h"
+#include "kernels/cpu/thread_scratch.h"
 
 namespace headwater::kernels::cpu {
 namespace {
@@ -109,13 +110,6 @@ constexpr std::size_t kCachedBytes = std::size_t{640} << 10U;
 
 std::size_t divide_up(std::size_t n, std::size_t by) { return (n + by - 1) / by; }
 
-std::byte* task_scratch(std::size_t bytes) {
-  constexpr std::size_t kAlignment = 64;
-  thread_local std::vector<std::byte> memory;
-  if (memory.size() < bytes + kAlignment) memory.resize(bytes + kAlignment);
-  return memory.data() + (kAlignment - reinterpret_cast<std::uintptr_t>(memory.data()) % kAlignment) % kAlignment;
-}
-
 }  // namespace
 
 const ProductKernels& product_kernels() {
@@ -188,7 +182,7 @@ void QuantizedMatrix::run(const ProductTask& whole, ProductKernel kernel, Thread
     part.end_row = std::min(n, part.first_row + block_rows);
     part.first_panel = whole.end_panel * (task % panel_blocks) / panel_blocks;
     part.end_panel = whole.end_panel * (task % panel_blocks + 1) / panel_blocks;
-    part.scratch = task_scratch(scratch_bytes(block_rows));
+    part.scratch = thread_scratch(scratch_bytes(block_rows));
     for (std::size_t thread = 0; next_->panels != nullptr && thread < threads; ++thread) {
       if (task + 1 != pool.share_begin(n_tasks, thread + 1)) continue;
       const std::size_t first = row_blocks == 1 ? pool.share_begin(next_->n_panels, thread) : 0;

@@ -3,23 +3,17 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/beast/core.hpp>
-#include <boost/beast/http.hpp>
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "gateway/server.h"
 #include "headwater/runtime.h"
+#include "tests/support/http_client.h"
 #include "tests/support/tiny_gguf.h"
 
 namespace headwater::test {
 namespace {
-
-namespace asio = boost::asio;
-namespace http = boost::beast::http;
 
 struct Shipped {
   const char* file;
@@ -51,25 +45,15 @@ class Topologies : public testing::TestWithParam<Shipped> {
   std::filesystem::path model_;
 };
 
-nlohmann::json complete(std::uint16_t port) {
-  asio::io_context io;
-  asio::ip::tcp::socket socket(io);
-  socket.connect({asio::ip::make_address("127.0.0.1"), port});
-  http::request<http::string_body> request{http::verb::post, "/v1/completions", 11};
-  request.set(http::field::host, "localhost");
-  request.set(http::field::content_type, "application/json");
+Json complete(std::uint16_t port) {
   const std::string prompt =
       "A prompt of more than two blocks, so that the second answer finds some of them cached: "
       "and a few words more.";
-  request.body() =
-      nlohmann::json{{"prompt", prompt}, {"max_tokens", 40}, {"temperature", 0}, {"ignore_eos", true}}.dump();
-  request.prepare_payload();
-  http::write(socket, request);
-  boost::beast::flat_buffer buffer;
-  http::response<http::string_body> response;
-  http::read(socket, buffer, response);
-  EXPECT_EQ(response.result_int(), 200U) << response.body();
-  return nlohmann::json::parse(response.body());
+  HttpConnection client(port);
+  const Answer answer = client.post("/v1/completions",
+                                    {{"prompt", prompt}, {"max_tokens", 40}, {"temperature", 0}, {"ignore_eos", true}});
+  EXPECT_EQ(answer.status, 200U) << answer.body;
+  return answer.json();
 }
 
 TEST_P(Topologies, StartsAndServes) {
@@ -80,8 +64,8 @@ TEST_P(Topologies, StartsAndServes) {
   options.port = 0;
   auto server = gateway::Server::start(*runtime, options);
   ASSERT_TRUE(server.ok());
-  const nlohmann::json first = complete((*server)->port());
-  const nlohmann::json second = complete((*server)->port());
+  const Json first = complete((*server)->port());
+  const Json second = complete((*server)->port());
   EXPECT_EQ(first.at("usage").at("completion_tokens"), 40);
   EXPECT_EQ(first.at("choices"), second.at("choices"));
   EXPECT_GT(runtime->stats().prefix_hit_tokens, 0U);

@@ -146,7 +146,7 @@ int bench(const Options& options) {
   }
   auto file = model::GgufFile::open(options.model);
   if (!file) return fail(file.error().message);
-  const auto precision = options.precision == "exact" ? kernels::Precision::exact : kernels::Precision::fast;
+  const auto precision = precision_named(options.precision);
   auto model = model::Architecture::load(*file, kernels::make_cpu_backend(options.threads, precision));
   if (!model) return fail(model.error().message);
   const std::uint32_t limit = (*model)->shape().context_length;

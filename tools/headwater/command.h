@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "headwater/result.h"
+#include "kernels/backend.h"
 
 namespace headwater::tools {
 
@@ -38,6 +39,11 @@ void add_precision(CLI::App& command, Text& precision) {
       .add_option("--precision", precision,
                   "fast: quantised weights as they are, activations of 16 bits; exact: both as bfloat16")
       ->check(CLI::IsMember({"fast", "exact"}));
+}
+
+/// What --precision names.
+inline kernels::Precision precision_named(std::string_view name) {
+  return name == "exact" ? kernels::Precision::exact : kernels::Precision::fast;
 }
 
 /// --quant-policy, for an override.

@@ -53,7 +53,7 @@ Result<EvalModel> load_eval_model(const EvalOptions& options) {
   if (!file) return file.error();
   auto tokenizer = model::Tokenizer::load(**file);
   if (!tokenizer) return Error{"invalid_model", options.model + ": " + tokenizer.error().message, ""};
-  const auto precision = options.precision == "exact" ? kernels::Precision::exact : kernels::Precision::fast;
+  const auto precision = precision_named(options.precision);
   auto loaded = model::Architecture::load(*file, kernels::make_cpu_backend(options.threads, precision));
   if (!loaded) return loaded.error();
   if ((*tokenizer)->vocab_size() != (*loaded)->shape().vocab_size) {

@@ -168,20 +168,20 @@ def main(arguments: list[str] | None = None) -> int:
                               (args.model, "run tools/fetch_model, or give --model")):
             if not file.is_file():
                 raise Refused(f"{file} is missing; {way_out}")
-        todo = plan(args)
+        wanted = plan(args)
         binary, model = args.headwater.resolve(), args.model.resolve()
-        budget = todo.budget(token_bytes(engines.Command([binary, "model", "info", model]).output()))
+        budget = wanted.budget(token_bytes(engines.Command([binary, "model", "info", model]).output()))
     except (Refused, engines.Failed) as error:
         print(f"kv_budget: {error}", file=sys.stderr)
         return 2
     about = {"machine": machine.describe(), "versions": compare.versions(binary, []),
              "model": {"file": model.name, "bytes": model.stat().st_size},
-             "budget_bytes": budget * 1024, "threads": args.threads, "plan": dataclasses.asdict(todo)}
-    comparison = Comparison(engines.Headwater(binary, model, args.threads), budget, todo, args.threads)
+             "budget_bytes": budget * 1024, "threads": args.threads, "plan": dataclasses.asdict(wanted)}
+    comparison = Comparison(engines.Headwater(binary, model, args.threads), budget, wanted, args.threads)
     comparison.run()
-    made = report.rows(todo.policies, comparison.samples)
-    print(f"{todo.clients} clients, sequences of {todo.tokens} tokens, a cache of {budget:,} KiB: "
-          f"{todo.sequences} of them in 16 bits\n")
+    made = report.rows(wanted.policies, comparison.samples)
+    print(f"{wanted.clients} clients, sequences of {wanted.tokens} tokens, a cache of {budget:,} KiB: "
+          f"{wanted.sequences} of them in 16 bits\n")
     print(report.table(made, comparison.notes))
     out = args.out or (None if args.quick else setup.ROOT / f"docs/benchmarks/{datetime.date.today():%Y-%m-%d}-kv-budget.json")
     if out is not None:

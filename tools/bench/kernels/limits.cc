@@ -53,9 +53,7 @@ constexpr int kRounds = 20'000;
 }
 
 [[gnu::target("amx-tile,amx-bf16")]] void multiply_tiles() {
-  const kernels::cpu::TileConfig config = kernels::cpu::kWholeTiles;
-  asm volatile("" ::"r"(&config) : "memory");
-  _tile_loadconfig(&config);
+  kernels::cpu::load_tile_config(kernels::cpu::kWholeTiles);
   _tile_zero(0);
   _tile_zero(1);
   _tile_zero(2);
