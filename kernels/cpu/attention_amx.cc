@@ -136,8 +136,51 @@ void score_group(const Part& part, std::size_t group) {
   }
 }
 
-/// 2^x for x <= 0, to 1e-4, by a minimax polynomial of 2^r on [0, 1) with value 1 at 0. What becomes of it is rounded
-/// to bfloat16, which is off by up to 2e-3.
+/// Queries are multiplied by it, so that scores, rounded, are whole numbers: multiples of 1/512.
+constexpr float kScoreUnits = 512;
+/// Weights are 2^score, of scores from 128 below it on: no row has to know its greatest score first.
+constexpr int kCeiling = 56;
+/// Sums of weights outside: of rows whose scores lie beyond, so that some were cut off; or there is a NaN.
+constexpr float kLeastTotal = 0x1p-48F;
+constexpr float kGreatestTotal = 0x1p55F;
+
+/// What the bits of 2^-f, put together as if it were linear in f, exceed it by, for 64 parts of f in [0, 1), in
+/// multiples of 1/512; and one, for rounding.
+struct Bends {
+  alignas(64) std::uint8_t parts[64];
+};
+constexpr Bends bends() {
+  constexpr double kStep = 0.98922801319397548;  // 2^(-1/64)
+  double power = 1.99054579456116;               // 2 * 2^(-3.5/512): a part has eight multiples, and this is its middle
+  Bends result{};
+  for (int i = 0; i < 64; ++i, power *= kStep) {
+    const double linear = 2 - (8 * i + 3.5) / 512;
+    result.parts[i] = static_cast<std::uint8_t>((linear - power) * 512 + 1.5);
+  }
+  return result;
+}
+constexpr Bends kBends = bends();
+
+/// 2^score to 7e-3, of 32 scores, by whole numbers of 16 bits: the rounding to bfloat16 alone is off by up to 4e-3.
+/// Of what is no score, an infinity or a NaN, it is 2^kCeiling.
+inline __m512i powers_of(const float* scores) {
+  const __m512i ceiling = _mm512_set1_epi32(kCeiling * 512);
+  // A NaN becomes the least number of 32 bits; less what is positive it wraps around to a number below zero.
+  const __m512i low = _mm512_sub_epi32(ceiling, _mm512_cvtps_epi32(_mm512_load_ps(scores)));
+  const __m512i high = _mm512_sub_epi32(ceiling, _mm512_cvtps_epi32(_mm512_load_ps(scores + 16)));
+  const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);  // packing goes by 128 bits
+  const __m512i below = _mm512_permutexvar_epi64(order, _mm512_packus_epi32(low, high));
+  const __m512i bend = _mm512_maskz_permutexvar_epi8(0x5555555555555555, _mm512_srli_epi16(below, 3),
+                                                     _mm512_load_si512(kBends.parts));
+  const __m512i bits = _mm512_srli_epi16(_mm512_adds_epu16(below, bend), 2);
+  return _mm512_sub_epi16(_mm512_set1_epi16((127 + kCeiling) << 7), bits);
+}
+
+struct PowersOf {
+  __m512i operator()(const float* scores) const { return powers_of(scores); }
+};
+
+/// 2^x for x <= 0, to 1e-4, by a minimax polynomial of 2^r on [0, 1) with value 1 at 0.
 inline __m512 exp2(__m512 x) {
   const __m512 r = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
   __m512 p = _mm512_set1_ps(0.0770673528F);
@@ -154,9 +197,8 @@ inline __mmask16 first_lanes(std::size_t n) { return static_cast<__mmask16>(n >=
 struct Lanes {
   alignas(64) float rows[kTileRows][16];
 };
-/// join(a, b) of neighbouring 32-bit lanes, 64-bit lanes, and so on: lane r of the result is all of row r.
-template <class Join>
-inline __m512 join_rows(const Lanes& lanes, const Join& join) {
+/// Lane r of the result is the sum of row r.
+inline __m512 sum_rows(const Lanes& lanes) {
   __m512 fours[4];
 #pragma GCC unroll 4
   for (int i = 0; i < 4; ++i) {
@@ -164,38 +206,34 @@ inline __m512 join_rows(const Lanes& lanes, const Join& join) {
     const __m512 b = _mm512_load_ps(lanes.rows[4 * i + 1]);
     const __m512 c = _mm512_load_ps(lanes.rows[4 * i + 2]);
     const __m512 d = _mm512_load_ps(lanes.rows[4 * i + 3]);
-    const __m512d ab = _mm512_castps_pd(join(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b)));
-    const __m512d cd = _mm512_castps_pd(join(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d)));
-    fours[i] = join(_mm512_castpd_ps(_mm512_unpacklo_pd(ab, cd)), _mm512_castpd_ps(_mm512_unpackhi_pd(ab, cd)));
+    const __m512d ab = _mm512_castps_pd(_mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b)));
+    const __m512d cd = _mm512_castps_pd(_mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d)));
+    fours[i] = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(ab, cd)), _mm512_castpd_ps(_mm512_unpackhi_pd(ab, cd)));
   }
   // Each 128 bits of fours[i] hold a part of rows 4 i … 4 i + 3.
-  const auto halves = [&](__m512 a, __m512 b) {
-    return join(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xDD));
+  const auto halves = [](__m512 a, __m512 b) {
+    return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xDD));
   };
   const __m512 first = halves(fours[0], fours[1]);
   const __m512 last = halves(fours[2], fours[3]);
   return halves(first, last);
 }
 
-inline __m512 greatest_of(const float* scores, std::size_t seen) {
+/// The greatest score, and its weight is one: for rows whose scores have no place below kCeiling.
+inline float greatest_of(const float* scores, std::size_t seen) {
   const __m512 nothing = _mm512_set1_ps(-__builtin_inff());
-  __m512 most[2] = {nothing, nothing};
-  std::size_t t = 0;
-  for (; t + 32 <= seen; t += 32) {
-    most[0] = _mm512_max_ps(_mm512_load_ps(scores + t), most[0]);
-    most[1] = _mm512_max_ps(_mm512_load_ps(scores + t + 16), most[1]);
+  __m512 most = nothing;
+  for (std::size_t t = 0; t < seen; t += 16) {
+    most = _mm512_max_ps(_mm512_mask_load_ps(nothing, first_lanes(seen - t), scores + t), most);
   }
-  for (; t < seen; t += 16) {
-    most[0] = _mm512_max_ps(_mm512_mask_load_ps(nothing, first_lanes(seen - t), scores + t), most[0]);
-  }
-  return _mm512_max_ps(most[0], most[1]);
+  return _mm512_reduce_max_ps(most) / kScoreUnits;
 }
-
-/// Weights of 32 tokens out of their scores.
-inline __m512bh weights_of(const float* scores, __m512 most) {
-  const __m512 low = exp2(_mm512_sub_ps(_mm512_load_ps(scores), most));
-  const __m512 high = exp2(_mm512_sub_ps(_mm512_load_ps(scores + 16), most));
-  return _mm512_cvtne2ps_pbh(high, low);
+inline __m512i powers_below(const float* scores, float greatest) {
+  const __m512 unit = _mm512_set1_ps(1 / kScoreUnits);
+  const __m512 most = _mm512_set1_ps(greatest);
+  const __m512 low = exp2(_mm512_fmsub_ps(_mm512_load_ps(scores), unit, most));
+  const __m512 high = exp2(_mm512_fmsub_ps(_mm512_load_ps(scores + 16), unit, most));
+  return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low));
 }
 
 /// The first `n` of 32 lanes.
@@ -203,26 +241,25 @@ inline __mmask32 first_lanes_of_32(std::size_t n) {
   return static_cast<__mmask32>(n >= 32 ? 0xFFFFFFFFU : (1U << n) - 1U);
 }
 
-/// A row's scores become weights, zero beyond what the row sees; gives their sum, in parts.
-inline __m512 weigh(std::byte* row, std::size_t seen, std::size_t n_groups, float greatest) {
+/// A row's scores become weights, bfloat16, zero beyond what the row sees; gives their sum, in parts.
+template <class Powers>
+inline __m512 weigh(std::byte* row, std::size_t seen, std::size_t n_groups, const Powers& powers) {
   const auto* scores = reinterpret_cast<const float*>(row);
-  const __m512 most = _mm512_set1_ps(greatest);
   const __m512bh ones = reinterpret_cast<__m512bh>(_mm512_set1_epi16(0x3F80));
   __m512 sum = _mm512_setzero_ps();
   std::size_t group = 0;
   // Never ahead of what is still to be read: a score takes four bytes, a weight two.
   for (; (group + 1) * kGroupTokens <= seen; ++group) {
-    const __m512bh weights = weights_of(scores + group * kGroupTokens, most);
-    _mm512_store_si512(row + group * 64, reinterpret_cast<__m512i>(weights));
-    sum = _mm512_dpbf16_ps(sum, weights, ones);
+    const __m512i weights = powers(scores + group * kGroupTokens);
+    _mm512_store_si512(row + group * 64, weights);
+    sum = _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(weights), ones);
   }
   for (; group < n_groups; ++group) {
     const std::size_t before = group * kGroupTokens;
     const __mmask32 kept = first_lanes_of_32(seen > before ? seen - before : 0);
-    const __m512bh weights = weights_of(scores + before, most);
-    const __m512i cut = _mm512_maskz_mov_epi16(kept, reinterpret_cast<__m512i>(weights));
-    _mm512_store_si512(row + group * 64, cut);
-    sum = _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(cut), ones);
+    const __m512i weights = _mm512_maskz_mov_epi16(kept, powers(scores + before));
+    _mm512_store_si512(row + group * 64, weights);
+    sum = _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(weights), ones);
   }
   return sum;
 }
@@ -283,11 +320,49 @@ const std::uint16_t* cut_values(const std::uint16_t* values, std::size_t seen, s
   return reinterpret_cast<const std::uint16_t*>(out);
 }
 
+/// All rows' scores become weights. Gives the rows, a bit each, whose scores lie too high or too low for that.
+std::uint32_t weigh_rows(const Part& part) {
+  const std::uint32_t* seen = part.split->seen + part.first_row;
+  std::uint32_t beyond = 0;
+  Lanes lanes;
+  for (std::size_t first = 0; first < part.n_rows; first += kTileRows) {
+    const std::size_t n = least(part.n_rows - first, kTileRows);
+    for (std::size_t r = 0; r < n; ++r) {
+      std::byte* scores = part.scratch.scores + (first + r) * kRowBytes;
+      _mm512_store_ps(lanes.rows[r], weigh(scores, seen[first + r], part.n_groups, PowersOf{}));
+      if (r % kRowsBetweenTiles == kRowsBetweenTiles - 1) keep_tiles_awake();
+    }
+    const __m512 totals = sum_rows(lanes);
+    const __mmask16 used = first_lanes(n);
+    _mm512_mask_storeu_ps(part.result->most + part.first_row + first, used, _mm512_setzero_ps());
+    _mm512_mask_storeu_ps(part.result->total + part.first_row + first, used, totals);
+    const __mmask16 within = _mm512_cmp_ps_mask(totals, _mm512_set1_ps(kLeastTotal), _CMP_GE_OQ) &
+                             _mm512_cmp_ps_mask(totals, _mm512_set1_ps(kGreatestTotal), _CMP_LT_OQ);
+    const __m512i tokens = _mm512_maskz_loadu_epi32(used, seen + first);
+    beyond |= (_mm512_test_epi32_mask(tokens, tokens) & ~std::uint32_t{within}) << first;
+  }
+  return beyond;
+}
+
+/// The same once more, out of scores made anew: the rows `beyond` get weights below their greatest score.
+void weigh_beyond(const Part& part, std::uint32_t beyond) {
+  for (std::size_t r = 0; r < part.n_rows; ++r) {
+    std::byte* row = part.scratch.scores + r * kRowBytes;
+    const std::size_t seen = part.split->seen[part.first_row + r];
+    if ((beyond >> r & 1U) == 0) {
+      weigh(row, seen, part.n_groups, PowersOf{});
+      continue;
+    }
+    const float most = greatest_of(reinterpret_cast<const float*>(row), seen);
+    const auto powers = [most](const float* scores) { return powers_below(scores, most); };
+    part.result->total[part.first_row + r] = _mm512_reduce_add_ps(weigh(row, seen, part.n_groups, powers));
+    part.result->most[part.first_row + r] = most;
+  }
+}
+
 template <int kTiles>
-void gather_part(Part& part) {
+void score_all(const Part& part) {
   const QueryRows& rows = *part.rows;
-  const std::size_t seen = part.split->seen[part.first_row + part.n_rows - 1];
-  part.n_groups = (seen + kGroupTokens - 1) / kGroupTokens;
   const std::size_t head_bytes = 2 * rows.head_dim * rows.block_tokens * sizeof(std::uint16_t);
   for (std::size_t group = 0; group < part.n_groups; ++group) {
     score_group<kTiles>(part, group);
@@ -296,29 +371,17 @@ void gather_part(Part& part) {
     for (std::size_t i = group * kNextParts / part.n_groups; i < end; ++i)
       prefetch_next(rows, *part.split, head_bytes, i);
   }
-  // In two loops, so that no row waits for its greatest score.
-  const std::uint32_t* row_seen = part.split->seen + part.first_row;
-  float* most = part.result->most + part.first_row;
-  float* total = part.result->total + part.first_row;
-  Lanes lanes;
-  for (std::size_t first = 0; first < part.n_rows; first += kTileRows) {
-    const std::size_t n = least(part.n_rows - first, kTileRows);
-    for (std::size_t r = 0; r < n; ++r) {
-      const auto* scores = reinterpret_cast<const float*>(part.scratch.scores + (first + r) * kRowBytes);
-      _mm512_store_ps(lanes.rows[r], greatest_of(scores, row_seen[first + r]));
-    }
-    const __m512 greatest = join_rows(lanes, [](__m512 a, __m512 b) { return _mm512_max_ps(a, b); });
-    _mm512_mask_storeu_ps(most + first, first_lanes(n), greatest);
-  }
-  for (std::size_t first = 0; first < part.n_rows; first += kTileRows) {
-    const std::size_t n = least(part.n_rows - first, kTileRows);
-    for (std::size_t r = 0; r < n; ++r) {
-      std::byte* scores = part.scratch.scores + (first + r) * kRowBytes;
-      _mm512_store_ps(lanes.rows[r], weigh(scores, row_seen[first + r], part.n_groups, most[first + r]));
-      if (r % kRowsBetweenTiles == kRowsBetweenTiles - 1) keep_tiles_awake();
-    }
-    const __m512 sums = join_rows(lanes, [](__m512 a, __m512 b) { return _mm512_add_ps(a, b); });
-    _mm512_mask_storeu_ps(total + first, first_lanes(n), sums);
+}
+
+template <int kTiles>
+void gather_part(Part& part) {
+  const QueryRows& rows = *part.rows;
+  const std::size_t seen = part.split->seen[part.first_row + part.n_rows - 1];
+  part.n_groups = (seen + kGroupTokens - 1) / kGroupTokens;
+  score_all<kTiles>(part);
+  if (const std::uint32_t beyond = weigh_rows(part); beyond != 0) {
+    score_all<kTiles>(part);
+    weigh_beyond(part, beyond);
   }
   const std::uint16_t* values[kSplitTokens / kGroupTokens];
   for (std::size_t group = 0; group < part.n_groups; ++group) values[group] = values_of(part, group * kGroupTokens);
@@ -357,12 +420,13 @@ void begin(const QueryRows& rows) {
   const std::size_t steps = steps_of(rows.head_dim);
   const Scratch scratch = parts(rows.scratch, rows.head_dim);
   const std::size_t padded = rows.n_rows <= kTileRows ? rows.n_rows : kMaxRows;
+  const __m512 units = _mm512_set1_ps(kScoreUnits);
   for (std::size_t row = 0; row < padded; ++row) {
     for (std::size_t step = 0; step < steps; ++step) {
       const std::size_t left = row < rows.n_rows ? rows.head_dim - step * kStepDims : 0;
       const float* query = row < rows.n_rows ? rows.queries[row] + step * kStepDims : nullptr;
-      const __m512 low = left >= 16 ? _mm512_loadu_ps(query) : _mm512_setzero_ps();
-      const __m512 high = left >= 32 ? _mm512_loadu_ps(query + 16) : _mm512_setzero_ps();
+      const __m512 low = left >= 16 ? _mm512_mul_ps(_mm512_loadu_ps(query), units) : _mm512_setzero_ps();
+      const __m512 high = left >= 32 ? _mm512_mul_ps(_mm512_loadu_ps(query + 16), units) : _mm512_setzero_ps();
       std::byte* out = scratch.queries + ((row / kTileRows * steps + step) * kTileRows + row % kTileRows) * 64;
       _mm512_store_si512(out, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low)));
     }

@@ -34,7 +34,8 @@ CpuFeatures look() {
                  __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   found.avx512_vnni = found.avx512 && __builtin_cpu_supports("avx512vnni");
   found.avx512_bf16 = found.avx512 && __builtin_cpu_supports("avx512bf16");
-  found.amx = found.avx512_vnni && found.avx512_bf16 && has_amx_instructions() && may_use_tiles();
+  found.amx = found.avx512_vnni && found.avx512_bf16 && __builtin_cpu_supports("avx512vbmi") &&
+              has_amx_instructions() && may_use_tiles();
   return found;
 }
 

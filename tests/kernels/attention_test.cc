@@ -162,11 +162,11 @@ struct Way {
     return path == AttentionPath::generic || (head_dim % 16 == 0 && block_tokens % 32 == 0);
   }
   bool whole_numbers() const { return path == AttentionPath::amx && format.quantised(); }
-  /// Weights of bfloat16 are off by 1/512 at most, each in its own way; whole numbers of 16 bits by
+  /// Weights of bfloat16 are off by 1/150 at most, each in its own way; whole numbers of 16 bits by
   /// far less, but the more the coarser the values are.
   float tolerance() const {
     if (path == AttentionPath::generic) return format.quantised() ? 4e-5F : 2e-5F;
-    return format.value_bits == 8 ? 5e-4F : 4e-3F;
+    return format.value_bits == 8 ? 5e-4F : format.value_bits == 4 ? 4e-3F : 6e-3F;
   }
 };
 
@@ -240,8 +240,11 @@ TEST_P(AttentionTest, AgreesWithItsReferenceAroundTheEdgesOfSplits) {
 TEST_P(AttentionTest, ARowHasTheSameBitsInAnyChunkBatchAndNumberOfThreads) {
   for (const auto& [n_heads, n_kv_heads, dim] : {std::array{9U, 3U, 64U}, {8U, 1U, 80U}, {2U, 2U, 128U}}) {
     constexpr std::uint32_t kLength = 700;
-    const World world(n_heads, n_kv_heads, dim, 32, {kLength, 300, 90}, GetParam().format);
+    World world(n_heads, n_kv_heads, dim, 32, {kLength, 300, 90}, GetParam().format);
     const std::size_t size = world.row_size();
+    for (std::uint32_t t = 0; t < kLength; t += 7) {  // scores so far apart that a kernel may take another way for them
+      for (std::size_t i = 0; i < size; ++i) world.query(0, t)[i] *= 64;
+    }
     const std::vector<float> whole = world.run(GetParam().path, {{0, 0, kLength}}, 1);
     std::mt19937 random(1);
     for (unsigned threads : {1U, 2U, 3U}) {
