@@ -14,13 +14,6 @@
 namespace headwater::kernels::cpu {
 namespace {
 
-/// How many tasks a thread should find, so that one that is held up does not hold up all.
-constexpr std::size_t kTasksPerThread = 8;
-
-/// Floats that Gathered takes, in whole cache lines.
-std::size_t gathered_size(std::size_t n_rows, std::size_t head_dim) {
-  return (stored_rows(n_rows) * head_dim + 2 * kMaxRows + 15) / 16 * 16;
-}
 Gathered gathered_at(float* memory) { return {memory, memory + kMaxRows, memory + 2 * kMaxRows}; }
 
 const AttentionKernel& kernel_of(AttentionPath path, const KvFormat& format) {
@@ -50,46 +43,42 @@ struct Attention::Call {
   Attention& attention;
   const KvArena& arena;
   const AttentionShape& shape;
-  std::span<const SequenceRows> sequences;
   const float* qkv;
   float* out;
-  std::uint32_t group = shape.n_heads / shape.n_kv_heads;
 
   /// A task's own: its rows, and where each ends to see.
   struct Rows {
-    Unit& unit;
+    AttentionUnit& unit;
     QueryRows rows;
     const float* queries[kMaxRows];
     std::uint32_t contexts[kMaxRows];
     float* memory;  ///< for two of Gathered
   };
 
-  /// Where the query of a unit's row lies, and where its result goes.
-  struct Place {
-    std::size_t row, head;
-  };
-  Place place(const Unit& unit, std::uint32_t r) const {
-    const std::uint32_t index = unit.first_row + r;
-    return {sequences[unit.sequence].first_row + index / group, unit.kv_head * group + index % group};
+  const AttentionPlan& plan() const { return attention.plan_; }
+  const float* query(const AttentionPlan::Query& at) const {
+    return qkv + (std::size_t{at.row} * (shape.n_heads + 2 * shape.n_kv_heads) + at.head) * shape.head_dim;
   }
-  const float* query(const Place& at) const {
-    return qkv + (at.row * (shape.n_heads + 2 * shape.n_kv_heads) + at.head) * shape.head_dim;
+  float* result(const AttentionPlan::Query& at) const {
+    return out + (std::size_t{at.row} * shape.n_heads + at.head) * shape.head_dim;
   }
-  float* result(const Place& at) const { return out + (at.row * shape.n_heads + at.head) * shape.head_dim; }
+  /// What a query has gathered in the phases before.
+  float* kept(const AttentionPlan::Query& at) const {
+    return attention.kept_.data() + plan().slot(at) * (2 + shape.head_dim);
+  }
 
   void prepare(Rows& task, std::size_t index) const {
-    const Unit& unit = task.unit;
-    const SequenceRows& sequence = sequences[unit.sequence];
+    const AttentionUnit& unit = task.unit;
     const std::size_t dim = shape.head_dim;
     for (std::uint32_t r = 0; r < unit.n_rows; ++r) {
-      const Place at = place(unit, r);
+      const AttentionPlan::Query at = plan().query(unit, r);
       task.queries[r] = query(at);
-      task.contexts[r] = static_cast<std::uint32_t>(sequence.first_position + at.row - sequence.first_row + 1);
-      ask_for<1>(result(at));
+      task.contexts[r] = at.context;
+      if (unit.ends) ask_for<1>(result(at));
     }
-    if (index + 1 < attention.tasks_.size()) {
-      const Unit& next = attention.units_[attention.tasks_[index + 1].unit];
-      for (std::uint32_t r = 0; r < next.n_rows; ++r) ask_for<0>(query(place(next, r)));
+    if (index + 1 < plan().tasks().size()) {
+      const AttentionUnit& next = attention.plan_.units()[plan().tasks()[index + 1].unit];
+      for (std::uint32_t r = 0; r < next.n_rows; ++r) ask_for<0>(query(plan().query(next, r)));
     }
     const std::size_t kernel_bytes = (attention.kernel_.scratch_bytes(dim) + 63) / 64 * 64;
     std::byte* scratch = thread_scratch(kernel_bytes + 2 * gathered_size(unit.n_rows, dim) * sizeof(float));
@@ -114,12 +103,11 @@ struct Attention::Call {
   }
 
   /// The blocks of a split, and how many of its tokens some row of the unit sees.
-  std::size_t find_blocks(const Unit& unit, std::size_t split, const Bf16** blocks) const {
-    const SequenceRows& sequence = sequences[unit.sequence];
+  std::size_t find_blocks(const AttentionUnit& unit, std::size_t split, const Bf16** blocks) const {
+    const SequenceRows& sequence = plan().sequences()[unit.sequence];
     const std::size_t block_tokens = arena.shape().block_tokens;
     const std::size_t first = split * kSplitTokens;
-    const std::size_t context = sequence.first_position + (unit.first_row + unit.n_rows - 1) / group + 1;
-    const std::size_t n = std::min(context - first, kSplitTokens);
+    const std::size_t n = std::min(plan().query(unit, unit.n_rows - 1).context - first, kSplitTokens);
     for (std::size_t i = 0; i * block_tokens < n; ++i) {
       blocks[i] = arena.head(sequence.block_table[first / block_tokens + i], shape.layer, unit.kv_head);
     }
@@ -143,113 +131,106 @@ struct Attention::Call {
   /// What the thread will probably read after a split of task `index`. Nothing where many rows share what they read: it
   /// is in a cache already, or soon will be.
   std::size_t find_next(std::size_t index, std::size_t split, const Bf16** blocks) const {
-    const Task* task = &attention.tasks_[index];
+    const AttentionTask* task = &plan().tasks()[index];
     if (++split == task->end_split) {
-      if (index + 1 == attention.tasks_.size()) return 0;
+      if (index + 1 == plan().tasks().size()) return 0;
       split = (++task)->first_split;
     }
-    const Unit& unit = attention.units_[task->unit];
+    const AttentionUnit& unit = attention.plan_.units()[task->unit];
     return unit.n_rows > kMaxRows / 2 ? 0 : find_blocks(unit, split, blocks);
   }
 
-  void write(const Rows& task, const Gathered& all) const {
-    const std::size_t dim = shape.head_dim;
+  /// Adds what a later split gave.
+  void add(const Rows& task, const Gathered& all, const Gathered& later, std::size_t split) const {
+    merge(all, later, first_seeing(task, split), task.unit.n_rows, shape.head_dim);
+  }
+
+  /// What the rows have gathered in the phases before.
+  void resume(const Rows& task, const Gathered& all) const {
     for (std::uint32_t r = 0; r < task.unit.n_rows; ++r) {
-      float* to = result(place(task.unit, r));
-      scale(all.sums + r * dim, 1.0F / all.total[r], dim, to);
-      if (arena.shape().format.rotate_values) rotate(to, dim);
+      const float* from = kept(plan().query(task.unit, r));
+      all.most[r] = from[0];
+      all.total[r] = from[1];
+      std::copy_n(from + 2, shape.head_dim, all.sums + r * shape.head_dim);
     }
   }
 
-  void compute_whole(Unit& unit, std::size_t index) const {
+  /// Keeps it for the phases to come, or makes results of it.
+  void finish(const Rows& task, const Gathered& all) const {
+    const std::size_t dim = shape.head_dim;
+    for (std::uint32_t r = 0; r < task.unit.n_rows; ++r) {
+      const AttentionPlan::Query at = plan().query(task.unit, r);
+      if (task.unit.ends) {
+        scale(all.sums + r * dim, 1.0F / all.total[r], dim, result(at));
+        if (arena.shape().format.rotate_values) rotate(result(at), dim);
+      } else {
+        float* to = kept(at);
+        to[0] = all.most[r];
+        to[1] = all.total[r];
+        std::copy_n(all.sums + r * dim, dim, to + 2);
+      }
+    }
+  }
+
+  void compute_whole(AttentionUnit& unit, std::size_t index) const {
     Rows task{unit, {}, {}, {}, nullptr};
     prepare(task, index);
     const Gathered all = gathered_at(task.memory);
     const Gathered more = gathered_at(task.memory + gathered_size(unit.n_rows, shape.head_dim));
     attention.kernel_.begin(task.rows);
-    gather(task, 0, all, index);
-    for (std::size_t split = 1; split < unit.n_splits; ++split) {
+    std::size_t split = unit.first_split;
+    if (split == 0) {
+      gather(task, split++, all, index);
+    } else {
+      resume(task, all);
+    }
+    for (; split < unit.end_split; ++split) {
       gather(task, split, more, index);
-      merge(all, more, first_seeing(task, split), unit.n_rows, shape.head_dim);
+      add(task, all, more, split);
     }
     attention.kernel_.end();
-    write(task, all);
+    finish(task, all);
   }
 
   /// Some splits of a unit that is cut; whoever does the last of them joins all.
-  void compute_part(Unit& unit, std::size_t index) const {
-    const auto& [unit_index, first_split, end_split] = attention.tasks_[index];
+  void compute_part(AttentionUnit& unit, std::size_t index) const {
+    const auto& [unit_index, first_split, end_split] = plan().tasks()[index];
     Rows task{unit, {}, {}, {}, nullptr};
     prepare(task, index);
     const std::size_t size = gathered_size(unit.n_rows, shape.head_dim);
     float* memory = attention.gathered_.data() + unit.gathered;
+    const auto of_split = [&](std::size_t split) { return gathered_at(memory + (split - unit.first_split) * size); };
     attention.kernel_.begin(task.rows);
-    for (std::size_t split = first_split; split < end_split; ++split) {
-      gather(task, split, gathered_at(memory + split * size), index);
-    }
+    for (std::size_t split = first_split; split < end_split; ++split) gather(task, split, of_split(split), index);
     attention.kernel_.end();
     if (std::atomic_ref(unit.left).fetch_sub(1, std::memory_order_acq_rel) > 1) return;
-    const Gathered all = gathered_at(memory);
-    for (std::size_t split = 1; split < unit.n_splits; ++split) {
-      merge(all, gathered_at(memory + split * size), first_seeing(task, split), unit.n_rows, shape.head_dim);
-    }
-    write(task, all);
+    std::size_t split = unit.first_split;
+    const Gathered all = split == 0 ? of_split(split++) : gathered_at(task.memory);
+    if (unit.first_split != 0) resume(task, all);
+    for (; split < unit.end_split; ++split) add(task, all, of_split(split), split);
+    finish(task, all);
   }
 
   void compute(std::size_t index) const {
-    const Task& task = attention.tasks_[index];
-    Unit& unit = attention.units_[task.unit];
-    const bool whole = task.first_split == 0 && task.end_split == unit.n_splits;
+    const AttentionTask& task = plan().tasks()[index];
+    AttentionUnit& unit = attention.plan_.units()[task.unit];
+    const bool whole = task.first_split == unit.first_split && task.end_split == unit.end_split;
     whole ? compute_whole(unit, index) : compute_part(unit, index);
   }
 };
 
-void Attention::cut(std::uint32_t index, std::uint32_t splits_per_task, std::size_t head_dim) {
-  Unit& unit = units_[index];
-  unit.gathered = gathered_in_use_;
-  gathered_in_use_ += unit.n_splits * gathered_size(unit.n_rows, head_dim);
-  for (std::uint32_t split = 0; split < unit.n_splits; split += splits_per_task) {
-    tasks_.push_back({index, split, std::min(unit.n_splits, split + splits_per_task)});
-    ++unit.left;
-  }
-}
-
-void Attention::plan(const AttentionShape& shape, std::span<const SequenceRows> sequences, std::size_t threads) {
-  units_.clear();
-  tasks_.clear();
-  gathered_in_use_ = 0;
-  const std::uint32_t group = shape.n_heads / shape.n_kv_heads;
-  std::size_t visits = 0;
-  for (std::uint32_t s = 0; s < sequences.size(); ++s) {
-    const std::uint32_t n_rows = sequences[s].n_rows * group;
-    for (std::uint32_t head = 0; head < shape.n_kv_heads; ++head) {
-      // The last rows see most: they come first, so that no long task is left for the end.
-      for (std::uint32_t tile = (n_rows + kMaxRows - 1) / kMaxRows; tile-- > 0;) {
-        const std::uint32_t first = tile * kMaxRows;
-        const std::uint32_t end = std::min<std::uint32_t>(n_rows, first + kMaxRows);
-        const std::size_t context = sequences[s].first_position + (end - 1) / group + 1;
-        const auto n_splits = static_cast<std::uint32_t>((context + kSplitTokens - 1) / kSplitTokens);
-        units_.push_back({s, head, first, end - first, n_splits});
-        visits += n_splits;
-      }
-    }
-  }
-  const std::size_t per_task = threads == 1 ? visits : std::max<std::size_t>(1, visits / (threads * kTasksPerThread));
-  for (std::uint32_t unit = 0; unit < units_.size(); ++unit) {
-    if (units_[unit].n_splits <= per_task) {
-      tasks_.push_back({unit, 0, units_[unit].n_splits});
-    } else {
-      cut(unit, static_cast<std::uint32_t>(per_task), shape.head_dim);
-    }
-  }
-  if (gathered_.size() < gathered_in_use_) gathered_.resize(gathered_in_use_);
-}
-
 void Attention::run(const KvArena& arena, const AttentionShape& shape, std::span<const SequenceRows> sequences,
                     const float* qkv, float* out, ThreadPool& pool) {
-  plan(shape, sequences, pool.size());
-  const Call call{*this, arena, shape, sequences, qkv, out};
-  pool.run(tasks_.size(), [&](std::size_t i) { call.compute(i); });
+  plan_.make(shape, arena.shape().block_tokens, sequences, pool.size());
+  if (gathered_.size() < plan_.gathered()) gathered_.resize(plan_.gathered());
+  const std::size_t kept = plan_.phase_ends().size() > 1 ? plan_.kept() * (2 + shape.head_dim) : 0;
+  if (kept_.size() < kept) kept_.resize(kept);
+  const Call call{*this, arena, shape, qkv, out};
+  std::size_t first = 0;
+  for (std::size_t end : plan_.phase_ends()) {
+    pool.run(end - first, [&](std::size_t i) { call.compute(first + i); });
+    first = end;
+  }
 }
 
 namespace reference {

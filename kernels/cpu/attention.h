@@ -8,6 +8,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/cpu/attention_kernel.h"
+#include "kernels/cpu/attention_plan.h"
 #include "kernels/cpu/kv_arena.h"
 #include "kernels/cpu/thread_pool.h"
 
@@ -32,26 +33,12 @@ class Attention {
            float* out, ThreadPool& pool);
 
  private:
-  /// Rows of one sequence and KV head that walk through the context together. Row r is query head r % group of token
-  /// r / group.
-  struct Unit {
-    std::uint32_t sequence, kv_head, first_row, n_rows, n_splits;
-    std::uint32_t left = 0;    ///< tasks that are not done, if it is cut
-    std::size_t gathered = 0;  ///< where its splits' results begin, if it is cut
-  };
-  struct Task {
-    std::uint32_t unit, first_split, end_split;
-  };
   struct Call;
 
-  void plan(const AttentionShape& shape, std::span<const SequenceRows> sequences, std::size_t threads);
-  void cut(std::uint32_t unit, std::uint32_t splits_per_task, std::size_t head_dim);
-
   const AttentionKernel& kernel_;
-  std::vector<Unit> units_;
-  std::vector<Task> tasks_;
+  AttentionPlan plan_;
   std::vector<float> gathered_;  ///< of units that are cut: [split] Gathered
-  std::size_t gathered_in_use_ = 0;
+  std::vector<float> kept_;      ///< between phases: [slot, 2 + head_dim] the greatest score, the total and the sums
 };
 
 namespace reference {

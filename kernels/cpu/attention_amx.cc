@@ -170,8 +170,8 @@ inline __m512i powers_of(const float* scores) {
   const __m512i high = _mm512_sub_epi32(ceiling, _mm512_cvtps_epi32(_mm512_load_ps(scores + 16)));
   const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);  // packing goes by 128 bits
   const __m512i below = _mm512_permutexvar_epi64(order, _mm512_packus_epi32(low, high));
-  const __m512i bend = _mm512_maskz_permutexvar_epi8(0x5555555555555555, _mm512_srli_epi16(below, 3),
-                                                     _mm512_load_si512(kBends.parts));
+  const __m512i bend =
+      _mm512_maskz_permutexvar_epi8(0x5555555555555555, _mm512_srli_epi16(below, 3), _mm512_load_si512(kBends.parts));
   const __m512i bits = _mm512_srli_epi16(_mm512_adds_epu16(below, bend), 2);
   return _mm512_sub_epi16(_mm512_set1_epi16((127 + kCeiling) << 7), bits);
 }
@@ -208,7 +208,8 @@ inline __m512 sum_rows(const Lanes& lanes) {
     const __m512 d = _mm512_load_ps(lanes.rows[4 * i + 3]);
     const __m512d ab = _mm512_castps_pd(_mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b)));
     const __m512d cd = _mm512_castps_pd(_mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d)));
-    fours[i] = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(ab, cd)), _mm512_castpd_ps(_mm512_unpackhi_pd(ab, cd)));
+    fours[i] =
+        _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(ab, cd)), _mm512_castpd_ps(_mm512_unpackhi_pd(ab, cd)));
   }
   // Each 128 bits of fours[i] hold a part of rows 4 i … 4 i + 3.
   const auto halves = [](__m512 a, __m512 b) {
