@@ -26,8 +26,8 @@ AttentionPlan::Query AttentionPlan::query(const AttentionUnit& unit, std::uint32
   return {member, sequences_[member].first_row, head, sequences_[member].first_position + 1};
 }
 
-void AttentionPlan::make(const AttentionShape& shape, std::size_t block_tokens,
-                         std::span<const SequenceRows> sequences, std::size_t threads) {
+void AttentionPlan::make(const AttentionShape& shape, std::size_t block_tokens, std::span<const SequenceRows> sequences,
+                         std::size_t threads) {
   sequences_ = sequences;
   n_heads_ = shape.n_heads;
   n_kv_heads_ = shape.n_kv_heads;

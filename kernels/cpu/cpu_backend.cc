@@ -15,6 +15,7 @@
 #include "kernels/cpu/kv_arena.h"
 #include "kernels/cpu/matmul.h"
 #include "kernels/cpu/ops.h"
+#include "kernels/cpu/page_warmer.h"
 #include "kernels/cpu/quantized_matrix.h"
 #include "kernels/cpu/rope.h"
 #include "kernels/cpu/thread_pool.h"
@@ -75,8 +76,10 @@ class CpuBackend : public Backend {
 
   std::uint64_t kv_block_bytes(const KvShape& shape) const override { return cpu::KvArena::block_bytes(shape); }
   void allocate_kv(const KvShape& shape, std::uint32_t n_blocks, std::span<const float> centres) override {
+    warmer_.stop();
     arena_ = cpu::KvArena();  // the old one first: both may not fit
     arena_ = cpu::KvArena(shape, n_blocks, centres);
+    if (n_blocks > 0) warmer_.start(arena_.head_bytes(0, 0, 0), cpu::KvArena::block_bytes(shape) * n_blocks);
     attention_.emplace(cpu::best_attention_path(shape), shape.format);
   }
   std::vector<float> key_centres(std::uint32_t rope_dim, const SequenceRows& rows, std::uint32_t n_positions) override {
@@ -176,6 +179,7 @@ class CpuBackend : public Backend {
   cpu::Products products_;
   cpu::ThreadPool pool_;
   cpu::KvArena arena_;
+  cpu::PageWarmer warmer_;  ///< of the arena
   cpu::Rotary rotary_;
   std::optional<cpu::Attention> attention_;  ///< once there is an arena
   std::vector<std::uint16_t> rounded_;

@@ -22,6 +22,7 @@ std::vector<Share> Scheduler::Impl::share_rows(std::uint32_t& rows) const {
       if (count > 0) shares.push_back({sequence, count});
       rows -= count;
     }
+    if (decoding && !shares.empty()) rows = std::min(rows, options.mixed_prefill_tokens);
   }
   return shares;
 }
@@ -137,6 +138,7 @@ std::uint32_t Scheduler::Impl::foreseen() const {
     for (const Sequence* sequence : running) {
       if ((sequence->uncomputed_after_step() <= 1) == decoding) foresee(*sequence);
     }
+    if (decoding && rows < options.max_step_tokens) rows = std::min(rows, options.mixed_prefill_tokens);
   }
   if (!may_admit()) return blocks;
   for (const Sequence* next : waiting.first(options.max_batch_size - running.size())) {

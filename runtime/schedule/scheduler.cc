@@ -82,6 +82,7 @@ void Scheduler::Impl::on_entry(Sequence& sequence, const EntryResult& entry) {
 Scheduler::Scheduler(SchedulerOptions options) : impl_(std::make_unique<Impl>()) {
   options.max_step_tokens = std::max(options.max_step_tokens, 1U);
   options.prefill_chunk = std::clamp(options.prefill_chunk, 1U, options.max_step_tokens);
+  options.mixed_prefill_tokens = std::max(options.mixed_prefill_tokens, 1U);
   // Each sequence that decodes has a row in every step.
   options.max_batch_size = std::clamp(options.max_batch_size, 1U, options.max_step_tokens);
   impl_->options = options;

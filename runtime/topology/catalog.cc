@@ -50,7 +50,9 @@ StageInfo scheduler() {
   StageInfo info = required("scheduler", "matched_request", "step_plan");
   info.args = {integer("max_batch_size", 48, 1, 4096, "most sequences in one step"),
                integer("max_step_tokens", 512, 16, 65536, "most tokens in one step, of all sequences"),
-               integer("prefill_chunk", 256, 1, 65536, "most prompt tokens of one sequence in a step")};
+               integer("prefill_chunk", 256, 1, 65536, "most prompt tokens of one sequence in a step"),
+               integer("mixed_prefill_tokens", 208, 1, 65536,
+                       "most prompt tokens in a step in which sequences decode, which wait for them")};
   return info;
 }
 

@@ -53,6 +53,13 @@ class World {
     }
   }
 
+  /// Sequence b begins with the first `n` blocks of sequence a.
+  void share(std::size_t a, std::size_t b, std::size_t n) {
+    std::copy_n(tables_[a].begin(), n, tables_[b].begin());
+    const std::size_t floats = n * shape_.block_tokens * 2 * shape_.n_kv_heads * shape_.head_dim;
+    std::copy_n(keys_values_[a].begin(), floats, keys_values_[b].begin());
+  }
+
   /// What a sequence's token has as its key (or value) of the first KV head becomes NaN.
   void poison(std::size_t sequence, std::uint32_t token, bool value) {
     if (shape_.format.quantised()) {
@@ -258,6 +265,30 @@ TEST_P(AttentionTest, ARowHasTheSameBitsInAnyChunkBatchAndNumberOfThreads) {
             << n << " rows from " << row << ", " << threads << " threads";
         row += n + (n == 1 ? random() % 40 : 0);
       }
+    }
+  }
+}
+
+TEST_P(AttentionTest, SequencesThatShareAPrefixGetTheSameBitsAsAlone) {
+  for (const auto& [n_heads, n_kv_heads] : {std::array{9U, 3U}, {8U, 1U}}) {
+    // A tree: 0, 1, 2 and 3 have a prefix of two splits in common, 1 and 2 one of four, 4 and 5 one that ends with a
+    // context's last token, 6 and 7 one that is shorter than a split.
+    World world(n_heads, n_kv_heads, 64, 32, {1100, 1200, 1090, 600, 513, 700, 300, 280, 1100}, GetParam().format);
+    for (std::size_t b : {1U, 2U, 3U}) world.share(0, b, 16);
+    world.share(1, 2, 32);
+    world.share(4, 5, 16);
+    world.share(6, 7, 7);
+    const std::vector<World::Rows> batch = {{3, 598, 1},  {2, 1089, 1}, {8, 1099, 1}, {0, 1099, 1}, {5, 699, 1},
+                                            {1, 1199, 1}, {4, 511, 1},  {6, 290, 10}, {7, 279, 1}};
+    std::vector<float> alone;
+    for (const World::Rows& rows : batch) {
+      const std::vector<float> one = world.run(GetParam().path, {rows}, 1);
+      alone.insert(alone.end(), one.begin(), one.end());
+    }
+    expect_right(world, batch, "together");
+    for (unsigned threads : {1U, 2U, 5U}) {
+      const std::vector<float> together = world.run(GetParam().path, batch, threads);
+      EXPECT_TRUE(same_bits(together.data(), alone.data(), alone.size())) << threads << " threads";
     }
   }
 }

@@ -97,6 +97,28 @@ TEST(Scheduler, GivesEveryStreamATokenInEachStepWhileLongPromptsAreComputed) {
   expect_all_ended(simulation);
 }
 
+TEST(Scheduler, KeepsPromptsShortInStepsInWhichSequencesDecode) {
+  test::SimulationOptions options = roomy();
+  options.scheduler.mixed_prefill_tokens = 5;
+  ServingSimulation simulation(options);
+  const auto decoding = simulation.submit(1, prompt_of(1, 3), 40);
+  deliver_until_tokens(simulation, decoding, 2);
+  const std::size_t before = simulation.plans().size();
+  for (unsigned i = 2; i < 4; ++i) simulation.submit(i, prompt_of(i, 24), 5);
+  simulation.run();
+  std::uint32_t most = 0;
+  for (std::size_t step = before; step < simulation.plans().size(); ++step) {
+    std::uint32_t prompt_rows = 0;
+    for (const StepEntry& entry : simulation.plans()[step].entries) {
+      if (entry.count > 1) prompt_rows += entry.count;
+    }
+    EXPECT_TRUE(!has(simulation.plans()[step], decoding) || prompt_rows <= 5U);
+    most = std::max(most, prompt_rows);
+  }
+  EXPECT_EQ(most, 5U);
+  expect_all_ended(simulation);
+}
+
 TEST(Scheduler, LetsConnectionsTakeTurnsAndKeepsTheOrderWithinEach) {
   test::SimulationOptions options = roomy();
   options.scheduler.max_batch_size = 1;
