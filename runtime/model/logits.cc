@@ -8,82 +8,51 @@
 namespace headwater::model {
 namespace {
 
-constexpr std::size_t kLanes = 16;
 /// A block that weighs less has no token whose weight() is above 0, or none that could ever be drawn.
 constexpr float kLightest = 64 * 4e-31F;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-/// The highest of a whole block. `bad` gets to be non-zero for NaN and for +infinity.
-float best_of_block(const float* x, std::int32_t& bad) {
-  float best[kLanes];
-  std::int32_t wrong[kLanes] = {};
-  std::fill(best, best + kLanes, -kInfinity);
-  for (std::size_t i = 0; i < kLogitBlock; i += kLanes) {
-    for (std::size_t k = 0; k < kLanes; ++k) {
-      best[k] = x[i + k] > best[k] ? x[i + k] : best[k];
-      wrong[k] |= x[i + k] < kInfinity ? 0 : 1;
-    }
-  }
-  for (std::size_t k = 1; k < kLanes; ++k) {
-    best[0] = std::max(best[0], best[k]);
-    wrong[0] |= wrong[k];
-  }
-  bad |= wrong[0];
-  return best[0];
-}
+std::size_t blocks_of(std::span<const float> logits) { return (logits.size() + kLogitBlock - 1) / kLogitBlock; }
 
-/// Σ exp((x - best) * scale) over a whole block.
-float sum_of_block(const float* x, float best, float scale) {
-  float terms[kLogitBlock];
-  for (std::size_t i = 0; i < kLogitBlock; ++i) {
-    const float exponent = (x[i] - best) * scale;
-    terms[i] = exponent > kLowestExponent ? exponent : kLowestExponent;
-  }
-  for (float& term : terms) term = exp_negative(term);
-  float sums[kLanes] = {};
-  for (std::size_t i = 0; i < kLogitBlock; i += kLanes) {
-    for (std::size_t k = 0; k < kLanes; ++k) sums[k] += terms[i + k];
-  }
-  for (std::size_t step = kLanes / 2; step > 0; step /= 2) {
-    for (std::size_t k = 0; k < step; ++k) sums[k] += sums[k + step];
-  }
-  return sums[0] > kLightest ? sums[0] : 0;
-}
-
-/// Calls `use` with each block of the row; the last is filled up with -infinity, which changes no sum and no maximum.
+/// Calls use(logits, first block, blocks) for the whole blocks of the row and then for its last, filled up with
+/// -infinity, which changes no sum and no maximum.
 template <class Use>
-void for_each_block(std::span<const float> logits, const Use& use) {
-  std::size_t at = 0;
-  for (; at + kLogitBlock <= logits.size(); at += kLogitBlock) use(logits.data() + at);
-  if (at == logits.size()) return;
+void for_blocks(std::span<const float> logits, const Use& use) {
+  const std::size_t whole = logits.size() / kLogitBlock;
+  use(logits.data(), 0, whole);
+  if (whole == blocks_of(logits)) return;
   float tail[kLogitBlock];
-  std::fill(std::copy(logits.begin() + static_cast<std::ptrdiff_t>(at), logits.end(), tail), tail + kLogitBlock,
-            -kInfinity);
-  use(tail);
+  const auto rest = logits.subspan(whole * kLogitBlock);
+  std::fill(std::copy(rest.begin(), rest.end(), tail), tail + kLogitBlock, -kInfinity);
+  use(tail, whole, 1);
 }
 
 }  // namespace
 
 void summarise(std::span<const float> logits, RowSummary& summary) {
-  summary.block_best.clear();
-  std::int32_t bad = 0;
-  for_each_block(logits, [&](const float* block) { summary.block_best.push_back(best_of_block(block, bad)); });
+  summary.block_best.resize(blocks_of(logits));
+  bool good = true;
+  for_blocks(logits, [&](const float* x, std::size_t first, std::size_t n) {
+    good &= kernels::best_of_blocks(x, n, summary.block_best.data() + first);
+  });
   const auto block = std::max_element(summary.block_best.begin(), summary.block_best.end());
   summary.best = block == summary.block_best.end() ? -kInfinity : *block;
-  summary.usable = bad == 0 && summary.best > -kInfinity;
+  summary.usable = good && summary.best > -kInfinity;
   if (!summary.usable) return;
   const auto first = logits.begin() + (block - summary.block_best.begin()) * std::ptrdiff_t{kLogitBlock};
   summary.best_id = static_cast<TokenId>(std::find(first, logits.end(), summary.best) - logits.begin());
 }
 
-double sum_exp(std::span<const float> logits, float best, float scale, std::vector<double>* block_sums) {
-  if (block_sums != nullptr) block_sums->clear();
-  double total = 0;
-  for_each_block(logits, [&](const float* block) {
-    const double sum = sum_of_block(block, best, scale);
-    if (block_sums != nullptr) block_sums->push_back(sum);
-    total += sum;
+double sum_exp(std::span<const float> logits, float best, float scale, std::vector<float>& block_sums) {
+  block_sums.resize(blocks_of(logits));
+  for_blocks(logits, [&](const float* x, std::size_t first, std::size_t n) {
+    kernels::sums_of_blocks(x, n, best, scale, block_sums.data() + first);
   });
+  double total = 0;
+  for (float& sum : block_sums) {
+    if (sum <= kLightest) sum = 0;
+    total += sum;
+  }
   return total;
 }
 

@@ -25,8 +25,8 @@ double uniform(std::uint64_t seed, std::uint64_t position) {
   return static_cast<double>(mix(mix(seed) ^ position) >> 11U) * 0x1p-53;
 }
 
-float log_sum_exp(std::span<const float> logits, const RowSummary& summary) {
-  return summary.best + static_cast<float>(std::log(sum_exp(logits, summary.best, 1)));
+float log_sum_exp(std::span<const float> logits, const RowSummary& summary, std::vector<float>& block_sums) {
+  return summary.best + static_cast<float>(std::log(sum_exp(logits, summary.best, 1, block_sums)));
 }
 
 double total_of(std::span<const Candidate> candidates) {
@@ -86,7 +86,8 @@ Sampled score_token(std::span<const float> logits, TokenId token, std::uint32_t 
   summarise(logits, summary);
   scored.bad_logits = !summary.usable;
   if (scored.bad_logits) return scored;
-  const float log_sum = log_sum_exp(logits, summary);
+  std::vector<float> block_sums;
+  const float log_sum = log_sum_exp(logits, summary, block_sums);
   scored.logprob = logits[static_cast<std::size_t>(token)] - log_sum;
   scored.top = best_tokens(logits, summary, n, log_sum);
   return scored;
@@ -146,7 +147,7 @@ TokenId Sampler::draw(std::span<const float> logits, std::uint64_t position) {
   } else {
     double lightest = params_.min_p;
     if (top_p) {
-      total = sum_exp(logits, summary_.best, scale);
+      total = sum_exp(logits, summary_.best, scale, block_sums_);
       lightest = std::max(lightest, (1.0 - params_.top_p) * total / static_cast<double>(logits.size()));
     }
     const double depth = std::log(lightest) / scale;
@@ -163,7 +164,7 @@ TokenId Sampler::draw(std::span<const float> logits, std::uint64_t position) {
 }
 
 TokenId Sampler::draw_from_all(std::span<const float> logits, float scale, double u) {
-  double left = u * sum_exp(logits, summary_.best, scale, &block_sums_);
+  double left = u * sum_exp(logits, summary_.best, scale, block_sums_);
   std::size_t block = 0;  // the last with any weight, should rounding carry the walk past the end
   for (std::size_t i = 0; i < block_sums_.size(); ++i) {
     if (block_sums_[i] > 0) block = i;
@@ -184,7 +185,7 @@ Sampled Sampler::sample(std::span<float> logits, std::uint64_t position, std::ui
   sampled.bad_logits = !summary_.usable;
   if (sampled.bad_logits) return sampled;
   const bool scored = params_.logprobs.has_value();
-  const float log_sum = scored ? log_sum_exp(logits, summary_) : 0;
+  const float log_sum = scored ? log_sum_exp(logits, summary_, block_sums_) : 0;
   if (scored) sampled.top = best_tokens(logits, summary_, *params_.logprobs, log_sum);
 
   std::vector<std::pair<TokenId, float>> originals;

@@ -63,7 +63,7 @@ class Sampler {
   RowSummary summary_;
   std::vector<Candidate> candidates_, scratch_;
   std::vector<float> bounds_;
-  std::vector<double> block_sums_;
+  std::vector<float> block_sums_;
 };
 
 /// log softmax(logits) at `token`, and the `n` best, without sorting the vocabulary.
