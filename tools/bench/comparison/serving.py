@@ -18,7 +18,7 @@ from .works import Work
 SERVE_LOAD = pathlib.Path(__file__).resolve().parents[1] / "serve_load"
 START_TIMEOUT_S = 300
 IDLE_S = 10
-SETTLE_S = 2  # after the start, so that what start-up left behind does not count as idle
+SETTLE_S = 15  # at most, after the start, so that what start-up left behind does not count as idle
 REQUESTS_PER_CLIENT = {8: 6, 48: 4}
 
 
@@ -108,7 +108,7 @@ def measure(engine: Engine, works: list[Work], model: pathlib.Path) -> tuple[dic
     port = free_port()
     with Server(engine.server(port), port) as server:
         numbers["start"] = server.wait_until_ready()
-        time.sleep(SETTLE_S)
+        wait_until_at_rest(server.pid)
         memory = machine.memory_of(server.pid, str(model))
         numbers["resident"] = beside(memory, model.stat().st_size) / 1e6
         details["memory"] = vars(memory)
@@ -123,6 +123,16 @@ def measure(engine: Engine, works: list[Work], model: pathlib.Path) -> tuple[dic
             numbers[f"served {clients} TTFT"] = summary["ttft_ms"]["p50"]
         details["memory after"] = vars(machine.memory_of(server.pid, str(model)))
     return {name: number for name, number in numbers.items() if name in wanted}, details
+
+
+def wait_until_at_rest(pid: int) -> None:
+    """Until a second passes with hardly any work, such as making ready the pages of the KV pool."""
+    end = time.monotonic() + SETTLE_S
+    while time.monotonic() < end:
+        before = machine.cpu_seconds(pid)
+        time.sleep(1)
+        if machine.cpu_seconds(pid) - before < 0.02:
+            return
 
 
 def beside(memory: machine.Memory, model_bytes: int) -> int:
