@@ -137,7 +137,7 @@ struct Attention::Call {
       split = (++task)->first_split;
     }
     const AttentionUnit& unit = attention.plan_.units()[task->unit];
-    return unit.n_rows > kMaxRows / 2 ? 0 : find_blocks(unit, split, blocks);
+    return unit.n_rows > kPairedRows / 2 ? 0 : find_blocks(unit, split, blocks);
   }
 
   /// Adds what a later split gave.
@@ -221,7 +221,7 @@ struct Attention::Call {
 
 void Attention::run(const KvArena& arena, const AttentionShape& shape, std::span<const SequenceRows> sequences,
                     const float* qkv, float* out, ThreadPool& pool) {
-  plan_.make(shape, arena.shape().block_tokens, sequences, pool.size());
+  plan_.make(shape, arena.shape().block_tokens, sequences, pool.size(), kernel_.max_rows);
   if (gathered_.size() < plan_.gathered()) gathered_.resize(plan_.gathered());
   const std::size_t kept = plan_.phase_ends().size() > 1 ? plan_.kept() * (2 + shape.head_dim) : 0;
   if (kept_.size() < kept) kept_.resize(kept);

@@ -230,11 +230,11 @@ HWY_EXPORT(Gather);
 HWY_EXPORT(Merge);
 HWY_EXPORT(Scale);
 
-std::size_t scratch_bytes(std::size_t /*head_dim*/) { return kMaxRows * kSplitTokens * sizeof(float); }
+std::size_t scratch_bytes(std::size_t /*head_dim*/) { return kPairedRows * kSplitTokens * sizeof(float); }
 
 }  // namespace
 
-const AttentionKernel kGenericAttention{scratch_bytes, [](const QueryRows&) {},
+const AttentionKernel kGenericAttention{kPairedRows, scratch_bytes, [](const QueryRows&) {},
                                         [](const QueryRows& rows, const Split& split, const Gathered& result) {
                                           HWY_DYNAMIC_DISPATCH(Gather)(rows, split, result);
                                         },

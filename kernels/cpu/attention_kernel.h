@@ -14,8 +14,10 @@
 namespace headwater::kernels::cpu {
 
 inline constexpr std::size_t kSplitTokens = 256;
-/// Rows that a kernel takes at once at most.
-inline constexpr std::size_t kMaxRows = 32;
+/// Rows that any kernel takes at once at most; AttentionKernel::max_rows says it for one.
+inline constexpr std::size_t kMaxRows = 128;
+/// Rows that go through tiles side by side.
+inline constexpr std::size_t kPairedRows = 32;
 
 /// Query rows of one sequence and KV head, in the order of their positions.
 struct QueryRows {
@@ -49,7 +51,7 @@ struct Gathered {
 
 /// Rows that a kernel may write where it has `n_rows`.
 [[gnu::always_inline]] constexpr std::size_t stored_rows(std::size_t n_rows) {
-  return n_rows <= kMaxRows / 2 ? n_rows : kMaxRows;
+  return n_rows <= kPairedRows / 2 ? n_rows : (n_rows + kPairedRows - 1) / kPairedRows * kPairedRows;
 }
 
 /// Parts in which a kernel asks for what comes next, 16 tokens each, while it computes what there is.
@@ -72,6 +74,7 @@ inline constexpr std::size_t kNextParts = kSplitTokens / 16;
 
 /// One way to compute. A task calls begin(), gather() for its splits, and end(), all on one thread.
 struct AttentionKernel {
+  std::size_t max_rows;
   std::size_t (*scratch_bytes)(std::size_t head_dim);
   void (*begin)(const QueryRows& rows);
   void (*gather)(const QueryRows& rows, const Split& split, const Gathered& result);

@@ -27,12 +27,14 @@ AttentionPlan::Query AttentionPlan::query(const AttentionUnit& unit, std::uint32
 }
 
 void AttentionPlan::make(const AttentionShape& shape, std::size_t block_tokens, std::span<const SequenceRows> sequences,
-                         std::size_t threads) {
+                         std::size_t threads, std::size_t max_rows) {
   sequences_ = sequences;
   n_heads_ = shape.n_heads;
   n_kv_heads_ = shape.n_kv_heads;
   group_ = shape.n_heads / shape.n_kv_heads;
   head_dim_ = shape.head_dim;
+  max_rows_ = static_cast<std::uint32_t>(max_rows);
+  while (max_rows_ > kPairedRows && units_alone() < threads * kTasksPerThread) max_rows_ /= 2;
   split_blocks_ = kSplitTokens / block_tokens;
   units_.clear();
   tasks_.clear();
@@ -49,6 +51,12 @@ void AttentionPlan::make(const AttentionShape& shape, std::size_t block_tokens, 
   }
   add_alone();
   end_phase(threads);
+}
+
+std::size_t AttentionPlan::units_alone() const {
+  std::size_t n = 0;
+  for (const SequenceRows& rows : sequences_) n += n_kv_heads_ * ((rows.n_rows * group_ + max_rows_ - 1) / max_rows_);
+  return n;
 }
 
 std::span<const std::int32_t> AttentionPlan::whole_splits(std::uint32_t sequence) const {
@@ -87,8 +95,8 @@ void AttentionPlan::share(const Group& group) {
     const std::uint32_t depth = common_splits(sharing_[first], sharing_[end - 1]);
     const std::uint32_t n_rows = (end - first) * group_;
     for (std::uint32_t head = 0; head < n_kv_heads_; ++head) {
-      for (std::uint32_t row = 0; row < n_rows; row += kMaxRows) {
-        const std::uint32_t n = std::min<std::uint32_t>(n_rows - row, kMaxRows);
+      for (std::uint32_t row = 0; row < n_rows; row += max_rows_) {
+        const std::uint32_t n = std::min(n_rows - row, max_rows_);
         units_.push_back({head, sharing_[first], first, row, n, group.depth, depth, false});
       }
     }
@@ -102,9 +110,9 @@ void AttentionPlan::add_alone() {
     const std::uint32_t n_rows = sequences_[s].n_rows * group_;
     for (std::uint32_t head = 0; head < n_kv_heads_; ++head) {
       // The last rows see most: they come first, so that no long task is left for the end.
-      for (std::uint32_t tile = (n_rows + kMaxRows - 1) / kMaxRows; tile-- > 0;) {
-        const std::uint32_t row = tile * kMaxRows;
-        const std::uint32_t end = std::min<std::uint32_t>(n_rows, row + kMaxRows);
+      for (std::uint32_t tile = (n_rows + max_rows_ - 1) / max_rows_; tile-- > 0;) {
+        const std::uint32_t row = tile * max_rows_;
+        const std::uint32_t end = std::min(n_rows, row + max_rows_);
         const std::size_t context = sequences_[s].first_position + (end - 1) / group_ + 1;
         const auto end_split = static_cast<std::uint32_t>((context + kSplitTokens - 1) / kSplitTokens);
         units_.push_back({head, s, AttentionUnit::kAlone, row, end - row, first_splits_[s], end_split, true});

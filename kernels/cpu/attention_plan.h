@@ -18,7 +18,7 @@ namespace headwater::kernels::cpu {
 /// Floats that Gathered takes for n_rows rows, in whole cache lines.
 std::size_t gathered_size(std::size_t n_rows, std::size_t head_dim);
 
-/// Query rows of one KV head, up to kMaxRows, that walk through splits of the context together.
+/// Query rows of one KV head, up to max_rows, that walk through splits of the context together.
 struct AttentionUnit {
   static constexpr std::uint32_t kAlone = ~0U;
 
@@ -49,8 +49,9 @@ class AttentionPlan {
   };
 
   /// sequences must stay as they are while the plan is in use. block_tokens: a power of two up to kSplitTokens.
+  /// max_rows: of a unit, up to kMaxRows.
   void make(const AttentionShape& shape, std::size_t block_tokens, std::span<const SequenceRows> sequences,
-            std::size_t threads);
+            std::size_t threads, std::size_t max_rows);
 
   std::span<const SequenceRows> sequences() const { return sequences_; }
   std::vector<AttentionUnit>& units() { return units_; }
@@ -71,6 +72,9 @@ class AttentionPlan {
     std::uint32_t first, end, depth;
   };
 
+  /// Units that there are if nothing is shared. Where they are too few for the threads, fewer rows in each are better
+  /// than cutting them, since every split of a unit that is cut takes memory for all its rows.
+  std::size_t units_alone() const;
   void share();
   void share(const Group& group);
   /// The blocks of a sequence's whole splits before its last token.
@@ -82,6 +86,7 @@ class AttentionPlan {
   std::span<const SequenceRows> sequences_;
   std::uint32_t n_heads_ = 0, n_kv_heads_ = 0, group_ = 1;
   std::size_t head_dim_ = 0, split_blocks_ = 1;
+  std::uint32_t max_rows_ = 1;
   std::vector<AttentionUnit> units_;
   std::vector<AttentionTask> tasks_;
   std::vector<std::uint32_t> phase_ends_;

@@ -1,235 +1,63 @@
-// Attention over a quantised cache by AMX: products of whole numbers, which are exact. Keys go into tiles as the arena
-// holds them where they have 8 bits, values where blocks are long enough; what has 4 bits is spread to bytes a split at
-// a time, in the nearest cache.
+// Attention over a quantised cache by AMX.
 //
-// A query is rounded to whole numbers of 16 bits of its own scale, and a split's weights times the scales of their
-// values to such of the greatest. Each is two planes of bytes: number = 256 * upper + lower. Up to 8 rows have both
-// planes in one tile, one above the other; more have tiles of their own.
+// Keys are whole numbers in their tiles. A query is rounded to whole numbers of 16 bits of its own scale, which are two
+// planes of bytes: number = 256 * upper + lower. So the sums are exact, and a key's scale and minimum join the score.
+// Values of a split become bfloat16 in a thread's own memory, which stays in the second-level cache, and serve all rows
+// of a unit. Lines of the next split are asked for one by one meanwhile: for a few rows everything waits for them.
 
-#include <immintrin.h>
-
-#include "kernels/cpu/quantized_tiles_amx.h"
+#include "kernels/cpu/attention_tiles_amx.h"
+#include "kernels/cpu/widened_values_amx.h"
 
 namespace headwater::kernels::cpu {
 namespace {
 
-using namespace quantized_tiles;  // NOLINT: this file is what they are for
+using namespace attention_tiles;  // NOLINT: this file is one of those that they are for
 
-/// 2^x for x <= 0, to 3e-6, by a minimax polynomial of 2^r on [0, 1) with value 1 at 0.
-inline __m512 exp2(__m512 x) {
-  const __m512 r = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
-  __m512 p = _mm512_set1_ps(0.0134266963F);
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.052242455F));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.241280214F));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.693044844F));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0F));
-  return _mm512_scalef_ps(p, x);
-}
+constexpr std::size_t kTileTokens = 16;
+constexpr std::size_t kDepth = 64;  // dimensions of a tile
+constexpr std::size_t kLine = 64;
+/// Scores are made for so many tokens at once: few rows' sums stay in the nearest cache all the same.
+template <int kTiles>
+constexpr std::size_t kChunkTokens = kTiles == 1 ? kSplitTokens : 64;
+/// Whole sums of a row of planes, and a cache line more, as for kRowBytes.
+constexpr std::size_t kSumBytes = kSplitTokens * sizeof(std::int32_t) + kLine;
 
-/// Those of 16 tokens from t on that are among the first `seen`.
-inline __mmask16 seen_lanes(std::size_t seen, std::size_t t) {
-  const std::size_t n = seen > t ? seen - t : 0;
-  return static_cast<__mmask16>(n >= 16 ? 0xFFFFU : (1U << n) - 1U);
-}
+inline std::size_t steps_of(std::size_t head_dim) { return (head_dim + kDepth - 1) / kDepth; }
 
-/// The parameters of the tokens that are seen, as floats.
-inline void widen_parameters(const Work& work) {
-  const std::size_t block_tokens = work.rows.block_tokens;
-  for (std::size_t t = 0; t < work.seen; t += 16) {
-    const std::byte* from = work.block(t) + work.layout.parameters + work.slot(t) * 2;
-    for (std::size_t which = 0; which < 4; ++which) {
-      const auto* bits = reinterpret_cast<const __m256i*>(from + which * block_tokens * 2);
-      const __m512i wide = _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(bits)), 16);
-      _mm512_store_si512(work.scratch.parameters + which * kSplitTokens + t, wide);
-    }
-  }
-}
-
-/// 256 * upper + lower.
-inline __m512i joined(const std::byte* upper, const std::byte* lower) {
-  return _mm512_add_epi32(_mm512_slli_epi32(_mm512_load_si512(upper), 8), _mm512_load_si512(lower));
-}
-
-/// Scores of the tokens [first, first + kChunkTokens), as far as they are seen, in units of their query's scale; and
-/// the greatest so far in each lane.
-template <int kPlanes>
-void score_chunk(const Work& work, const Keys& keys, std::size_t first, __m512* most) {
-  constexpr std::size_t kChunk = kChunkTokens<kPlanes>;
-  constexpr std::size_t kSumBytes = kChunk * sizeof(std::int32_t) + kLine;
-  const std::size_t steps = steps_of(work.rows.head_dim);
-  const std::size_t end = least(first + kChunk, (work.seen + kTileTokens - 1) / kTileTokens * kTileTokens);
-  for (std::size_t t = first; t < end; t += kColumns<kPlanes>) {
-    if (t % kDepth == 0) {
-      if (keys.direct) prefetch_keys(work, t + kDepth);
-      prefetch_part(work, t / 32);
-      prefetch_part(work, t / 32 + 1);
-    }
-    multiply<kPlanes, true>(keys, t, end, steps, work.scratch.queries, kLine, steps * kTileBytes, kTileBytes,
-                            work.scratch.sums + (t - first) * sizeof(std::int32_t), kSumBytes, [](std::size_t) {});
-  }
-  const float* scales = work.scratch.parameters + key_scale * kSplitTokens;
-  const float* minima = work.scratch.parameters + key_minimum * kSplitTokens;
-  for (std::size_t r = 0; r < work.rows.n_rows; ++r) {
-    const std::byte* upper = work.scratch.sums + upper_row<kPlanes>(r) * kSumBytes;
-    const std::byte* lower = work.scratch.sums + lower_row<kPlanes>(r, work.rows.n_rows) * kSumBytes;
-    auto* scores = reinterpret_cast<float*>(work.scratch.scores + r * kScoreBytes);
-    const __m512 sum = _mm512_set1_ps(work.scratch.query_sums[r]);
-    const auto score = [&](std::size_t t) {
-      const std::size_t at = (t - first) * sizeof(std::int32_t);
-      const __m512 product = _mm512_cvtepi32_ps(joined(upper + at, lower + at));
-      const __m512 lowest = _mm512_mul_ps(_mm512_load_ps(minima + t), sum);
-      const __m512 all = _mm512_fmadd_ps(product, _mm512_load_ps(scales + t), lowest);
-      _mm512_store_ps(scores + t, all);
-      return all;
-    };
-    const std::size_t seen = work.split.seen[r];
-    __m512 greatest = most[r];
-    std::size_t t = first;
-    for (; t + 16 <= least(seen, end); t += 16) greatest = _mm512_max_ps(score(t), greatest);
-    for (; t < end; t += 16) greatest = _mm512_mask_max_ps(greatest, seen_lanes(seen, t), score(t), greatest);
-    most[r] = greatest;
-  }
-}
-
-/// The two bytes of each of 64 whole numbers.
-inline void store_planes(__m512i a, __m512i b, __m512i c, __m512i d, std::byte* upper, std::byte* lower) {
-  // Packing goes by 128 bits, of each of which it leaves four numbers of a, of b, of c and of d.
-  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-  const __m512i low = _mm512_set1_epi16(0x00FF);
-  const __m512i ab = _mm512_packus_epi32(a, b);
-  const __m512i cd = _mm512_packus_epi32(c, d);
-  const __m512i lowers = _mm512_packus_epi16(_mm512_and_si512(ab, low), _mm512_and_si512(cd, low));
-  const __m512i uppers = _mm512_packus_epi16(_mm512_srli_epi16(ab, 8), _mm512_srli_epi16(cd, 8));
-  _mm512_store_si512(lower, _mm512_permutexvar_epi32(order, lowers));
-  _mm512_store_si512(upper, _mm512_permutexvar_epi32(order, uppers));
-}
-
-/// What a row's weights come to, in 16 parts: their sum, that of weights times minima, and the greatest weight times
-/// the scale of its value.
-struct Weighed {
-  __m512 total, least, greatest;
+/// Where the parts of the scratch memory lie.
+struct Scratch {
+  float* scales;       ///< [kMaxRows], of queries, times kScoreUnits
+  float* totals;       ///< [kMaxRows], the sum of a query's numbers, times that
+  float* parameters;   ///< [2][kSplitTokens]: scales and minima of keys
+  std::byte* queries;  ///< [tiles of rows][2 planes][steps of head_dim][16 rows][64]
+  std::byte* sums;     ///< [2 tiles of rows][2 planes][16 rows] kSumBytes apart
+  std::byte*
+      keys;  ///< [tiles of tokens][steps of head_dim][16 quads][16 tokens][4]: where tiles cannot take them as they lie
+  std::byte* part;        ///< [part_bytes(head_dim)]
+  std::uint16_t* values;  ///< [groups][16 pairs][head_dim][2] bfloat16
 };
-
-/// A row's scores become weights times the scales of their values, zero from `seen` to `end`. most: the greatest score
-/// times query_scale.
-inline Weighed weigh(float* scores, std::size_t seen, std::size_t end, float query_scale, float most,
-                     const float* parameters) {
-  constexpr float kNothing = 1e-30F;  // its inverse is a number
-  // What is as good as nothing is cut off: numbers that are not normal take a hundred times as long. A NaN stays.
-  const __m512 lowest = _mm512_set1_ps(-64);
-  const float* scales = parameters + value_scale * kSplitTokens;
-  const float* minima = parameters + value_minimum * kSplitTokens;
-  const __m512 scale = _mm512_set1_ps(query_scale);
-  const __m512 shift = _mm512_set1_ps(most);
-  Weighed sums{_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_set1_ps(kNothing)};
-  const auto weights_at = [&](std::size_t t) {
-    return exp2(_mm512_max_ps(lowest, _mm512_fmsub_ps(_mm512_load_ps(scores + t), scale, shift)));
-  };
-  std::size_t t = 0;
-  for (; t + 16 <= seen; t += 16) {
-    const __m512 weights = weights_at(t);
-    sums.total = _mm512_add_ps(sums.total, weights);
-    sums.least = _mm512_fmadd_ps(weights, _mm512_load_ps(minima + t), sums.least);
-    const __m512 scaled = _mm512_mul_ps(weights, _mm512_load_ps(scales + t));
-    sums.greatest = _mm512_max_ps(scaled, sums.greatest);
-    _mm512_store_ps(scores + t, scaled);
-  }
-  for (; t < end; t += 16) {
-    const __mmask16 kept = seen_lanes(seen, t);
-    const __m512 weights = weights_at(t);
-    sums.total = _mm512_mask_add_ps(sums.total, kept, sums.total, weights);
-    sums.least = _mm512_mask3_fmadd_ps(weights, _mm512_load_ps(minima + t), sums.least, kept);
-    const __m512 scaled = _mm512_maskz_mul_ps(kept, weights, _mm512_load_ps(scales + t));
-    sums.greatest = _mm512_max_ps(scaled, sums.greatest);
-    _mm512_store_ps(scores + t, scaled);
-  }
-  return sums;
+inline std::size_t query_tile_bytes(std::size_t head_dim) { return 2 * steps_of(head_dim) * kTileBytes; }
+inline Scratch parts(std::byte* scratch, std::size_t head_dim) {
+  Scratch result;
+  result.scales = reinterpret_cast<float*>(scratch);
+  result.totals = result.scales + kMaxRows;
+  result.parameters = result.totals + kMaxRows;
+  result.queries = reinterpret_cast<std::byte*>(result.parameters + 2 * kSplitTokens);
+  result.sums = result.queries + kMaxRows / kTileRows * query_tile_bytes(head_dim);
+  result.keys = result.sums + 2 * kPairedRows * kSumBytes;
+  result.part = result.keys + kSplitTokens / kTileTokens * steps_of(head_dim) * kTileBytes;
+  result.values = reinterpret_cast<std::uint16_t*>(result.part + part_bytes(head_dim));
+  return result;
 }
-
-/// Weights as whole numbers of `unit`, in planes.
-inline void split_weights(const float* weights, std::size_t end, float unit, std::byte* upper, std::byte* lower) {
-  const __m512 inverse = _mm512_set1_ps(1 / unit);
-  const auto whole = [&](std::size_t at) {
-    return _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_load_ps(weights + at), inverse));
-  };
-  for (std::size_t i = 0; i < end; i += kDepth) {
-    store_planes(whole(i), whole(i + 16), whole(i + 32), whole(i + 48), upper + i, lower + i);
-  }
-}
-
-template <int kPlanes>
-void mix(const Work& work, const Values& values, const float* units, const float* leasts) {
-  const std::size_t steps = (work.seen + values.depth - 1) / values.depth;
-  const std::size_t dim = work.rows.head_dim;
-  const std::size_t stride = sum_bytes(dim);
-  finish_stores();
-  for (std::size_t i = 0; i < dim; i += kColumns<kPlanes>) {
-    const auto before = [&](std::size_t step) {
-      if (i == 0) prefetch_part(work, 8 + step * 8 / steps);
-    };
-    multiply<kPlanes, false>(values, i, dim, steps, work.scratch.weights, kWeightBytes, kTileRows * kWeightBytes,
-                             values.depth, work.scratch.sums + i * sizeof(std::int32_t), stride, before);
-  }
-  for (std::size_t r = 0; r < work.rows.n_rows; ++r) {
-    const std::byte* upper = work.scratch.sums + upper_row<kPlanes>(r) * stride;
-    const std::byte* lower = work.scratch.sums + lower_row<kPlanes>(r, work.rows.n_rows) * stride;
-    float* sums = work.result.sums + r * dim;
-    const __m512 unit = _mm512_set1_ps(units[r]);
-    const __m512 least = _mm512_set1_ps(leasts[r]);
-    for (std::size_t i = 0; i < dim; i += 16) {
-      const __m512 whole = _mm512_cvtepu32_ps(joined(upper + i * 4, lower + i * 4));
-      _mm512_storeu_ps(sums + i, _mm512_fmadd_ps(whole, unit, least));
-    }
-  }
-}
-
-template <int kPlanes>
-void gather_rows(const Work& work) {
-  constexpr std::size_t kRowsBetweenTiles = 8;
-  const QueryRows& rows = work.rows;
-  const Keys keys{work, rows.key_bits == 8 && rows.head_dim % kDepth == 0};
-  const bool direct = rows.value_bits == 8;
-  const Values values{work, direct, direct ? least(rows.block_tokens, kDepth) : kDepth};
-  widen_parameters(work);
-  if (!keys.direct) spread_keys(work);
-  finish_stores();
-  __m512 most[kMaxRows];
-  for (std::size_t r = 0; r < rows.n_rows; ++r) most[r] = _mm512_set1_ps(-__builtin_inff());
-  for (std::size_t t = 0; t < work.seen; t += kChunkTokens<kPlanes>) score_chunk<kPlanes>(work, keys, t, most);
-  if (!values.direct) spread_values(work);
-  if (values.depth != kDepth) configure_planes(rows.n_rows, values.depth);
-  const std::size_t padded = (work.seen + kDepth - 1) / kDepth * kDepth;
-  const auto scores_of = [&](std::size_t r) { return reinterpret_cast<float*>(work.scratch.scores + r * kScoreBytes); };
-  // In loops of their own, so that no row waits for its greatest number.
-  float units[kMaxRows];
-  float leasts[kMaxRows];
-  for (std::size_t r = 0; r < rows.n_rows; ++r) {
-    work.result.most[r] = _mm512_reduce_max_ps(most[r]) * work.scratch.query_scales[r];
-  }
-  Weighed weighed[kMaxRows];
-  for (std::size_t r = 0; r < rows.n_rows; ++r) {
-    weighed[r] = weigh(scores_of(r), work.split.seen[r], padded, work.scratch.query_scales[r], work.result.most[r],
-                       work.scratch.parameters);
-    if (r % kRowsBetweenTiles == kRowsBetweenTiles - 1) keep_tiles_awake();
-  }
-  for (std::size_t r = 0; r < rows.n_rows; ++r) {
-    constexpr float kWhole = 65535;
-    units[r] = _mm512_reduce_max_ps(weighed[r].greatest) / kWhole;
-    leasts[r] = _mm512_reduce_add_ps(weighed[r].least);
-    work.result.total[r] = _mm512_reduce_add_ps(weighed[r].total);
-  }
-  for (std::size_t r = 0; r < rows.n_rows; ++r) {
-    split_weights(scores_of(r), padded, units[r], work.scratch.weights + upper_row<kPlanes>(r) * kWeightBytes,
-                  work.scratch.weights + lower_row<kPlanes>(r, rows.n_rows) * kWeightBytes);
-    if (r % kRowsBetweenTiles == kRowsBetweenTiles - 1) keep_tiles_awake();
-  }
-  mix<kPlanes>(work, values, units, leasts);
-  if (values.depth != kDepth) configure_planes(rows.n_rows, kDepth);
+std::size_t scratch_bytes(std::size_t head_dim) {
+  const Scratch all = parts(nullptr, head_dim);
+  const auto before = reinterpret_cast<std::byte*>(all.values) - static_cast<std::byte*>(nullptr);
+  return static_cast<std::size_t>(before) + kSplitTokens * head_dim * sizeof(std::uint16_t);
 }
 
 /// A query as whole numbers, into its rows of the planes' tiles.
-inline void split_query(const float* query, std::size_t head_dim, std::byte* upper, std::byte* lower,
-                        std::size_t step_bytes, float& scale, float& sum) {
+inline void split_query(const float* query, std::size_t head_dim, std::byte* upper, std::byte* lower, float& scale,
+                        float& total) {
   constexpr float kWhole = 127 * 256 + 127;  // so that the upper part, rounded, fits into a byte
   constexpr float kNothing = 1e-30F;         // its inverse is a number
   __m512 greatest = _mm512_setzero_ps();
@@ -240,73 +68,203 @@ inline void split_query(const float* query, std::size_t head_dim, std::byte* upp
     trap = _mm512_fmadd_ps(x, _mm512_setzero_ps(), trap);
   }
   const float most = _mm512_reduce_max_ps(greatest);
-  scale = most / kWhole + _mm512_reduce_add_ps(trap);
+  scale = (most / kWhole + _mm512_reduce_add_ps(trap)) * kScoreUnits;
   const __m512 inverse = _mm512_set1_ps(most > kNothing ? kWhole / most : 0);
-  __m512i total = _mm512_setzero_si512();
+  __m512i sum = _mm512_setzero_si512();
   for (std::size_t i = 0; i < head_dim; i += 16) {
     const __m512i whole = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(query + i), inverse));
-    total = _mm512_add_epi32(total, whole);
+    sum = _mm512_add_epi32(sum, whole);
     const __m512i high = _mm512_srai_epi32(_mm512_add_epi32(whole, _mm512_set1_epi32(128)), 8);
-    const std::size_t at = i / kDepth * step_bytes + i % kDepth;
+    const std::size_t at = i / kDepth * kTileBytes + i % kDepth;
     _mm_storeu_si128(reinterpret_cast<__m128i*>(lower + at), _mm512_cvtepi32_epi8(whole));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(upper + at), _mm512_cvtepi32_epi8(high));
   }
-  sum = static_cast<float>(_mm512_reduce_add_epi32(total));
-}
-
-template <int kPlanes>
-void begin_rows(const QueryRows& rows) {
-  const Scratch scratch = parts(rows.scratch, rows.head_dim);
-  const std::size_t tile_bytes = steps_of(rows.head_dim) * kTileBytes;
-  // Zero where there is no row, and beyond head_dim. Planes of weights have no such rows, but numbers of any kind.
-  for (std::size_t i = 0; i < kPlanes * tile_bytes; i += kLine) {
-    _mm512_store_si512(scratch.queries + i, _mm512_setzero_si512());
-  }
-  const auto place = [&](std::size_t plane_row) {
-    return scratch.queries + plane_row / kTileRows * tile_bytes + plane_row % kTileRows * kLine;
-  };
-  for (std::size_t r = 0; r < rows.n_rows; ++r) {
-    split_query(rows.queries[r], rows.head_dim, place(upper_row<kPlanes>(r)), place(lower_row<kPlanes>(r, rows.n_rows)),
-                kTileBytes, scratch.query_scales[r], scratch.query_sums[r]);
-  }
-  configure_planes(rows.n_rows, kDepth);
+  total = static_cast<float>(_mm512_reduce_add_epi32(sum)) * scale;
 }
 
 void begin(const QueryRows& rows) {
-  switch (planes_of(rows.n_rows)) {
-    case 1:
-      return begin_rows<1>(rows);
-    case 2:
-      return begin_rows<2>(rows);
-    default:
-      return begin_rows<4>(rows);
+  const Scratch scratch = parts(rows.scratch, rows.head_dim);
+  const std::size_t tile_bytes = query_tile_bytes(rows.head_dim);
+  // Zero where there is no row, and beyond head_dim.
+  for (std::size_t i = 0; i < (rows.n_rows + kTileRows - 1) / kTileRows * tile_bytes; i += kLine) {
+    _mm512_store_si512(scratch.queries + i, _mm512_setzero_si512());
+  }
+  for (std::size_t r = 0; r < rows.n_rows; ++r) {
+    std::byte* upper = scratch.queries + r / kTileRows * tile_bytes + r % kTileRows * kLine;
+    split_query(rows.queries[r], rows.head_dim, upper, upper + tile_bytes / 2, scratch.scales[r], scratch.totals[r]);
   }
 }
 
-void gather(const QueryRows& rows, const Split& split, const Gathered& result) {
-  const Work work{rows,
-                  split,
-                  result,
-                  parts(rows.scratch, rows.head_dim),
-                  code_layout(rows.key_bits, rows.value_bits, rows.head_dim, rows.block_tokens),
-                  split.seen[rows.n_rows - 1]};
-  switch (planes_of(rows.n_rows)) {
-    case 1:
-      return gather_rows<1>(work);
-    case 2:
-      return gather_rows<2>(work);
-    default:
-      return gather_rows<4>(work);
+/// Both halves of each of 64 bytes, as bytes.
+inline void spread(const std::byte* packed, std::byte* low, std::byte* high) {
+  const __m512i mask = _mm512_set1_epi8(0x0F);
+  const __m512i both = _mm512_loadu_si512(packed);
+  _mm512_store_si512(low, _mm512_and_si512(both, mask));
+  _mm512_store_si512(high, _mm512_and_si512(_mm512_srli_epi16(both, 4), mask));
+}
+
+/// The cache of a call, for attention_tiles.
+struct Source {
+  const QueryRows& rows;
+  const Split& split;
+  CodeLayout layout;
+  Scratch scratch;
+  Ahead ahead;
+  std::size_t seen = split.seen[rows.n_rows - 1];
+  /// Whether tiles take keys from the arena.
+  bool direct = rows.key_bits == 8 && rows.head_dim % kDepth == 0;
+  bool keys_made = false;
+  bool values_made = false;
+  // block_tokens is a power of two, and dividing by a number that is not known takes long.
+  unsigned block_shift = static_cast<unsigned>(__builtin_ctzll(rows.block_tokens));
+  const std::uint16_t* values[kSplitTokens / kGroupTokens] = {};
+
+  const std::byte* block(std::size_t token) const {
+    return reinterpret_cast<const std::byte*>(split.blocks[token >> block_shift]);
   }
+  std::size_t slot(std::size_t token) const { return token & (rows.block_tokens - 1); }
+
+  std::byte* spread_tile(std::size_t t) const {
+    return scratch.keys + t / kTileTokens * steps_of(rows.head_dim) * kTileBytes;
+  }
+  void make_keys() {
+    if (keys_made) return;
+    keys_made = true;
+    for (std::size_t t = 0; t < seen; t += kTileTokens) {
+      const std::byte* from = block(t) + layout.parameters + slot(t) * 2;
+      for (std::size_t which = key_scale; which <= key_minimum; ++which) {
+        const auto* numbers = reinterpret_cast<const std::uint16_t*>(from + which * rows.block_tokens * 2);
+        _mm512_store_ps(scratch.parameters + which * kSplitTokens + t, widen(numbers));
+      }
+      if (direct) continue;
+      spread_keys(t);
+      keep_tiles_awake();
+    }
+    finish_stores();
+  }
+  /// Of 16 tokens, where tiles cannot take them from the arena.
+  void spread_keys(std::size_t t) {
+    const std::size_t lines = rows.head_dim * rows.key_bits / 8 / 4;
+    const std::byte* keys = block(t) + slot(t) * 4;
+    std::byte* out = spread_tile(t);
+    for (std::size_t q = 0; q < lines; ++q, keys += rows.block_tokens * 4, out += kLine) {
+      ahead.line();
+      if (rows.key_bits == 4) {
+        spread(keys, out, out + lines * kLine);
+      } else {
+        _mm512_store_si512(out, _mm512_loadu_si512(keys));
+      }
+    }
+  }
+
+  struct KeyTile {
+    const std::byte* first;
+    std::size_t stride;
+  };
+  KeyTile key_tile(std::size_t t, std::size_t step) const {
+    if (!direct) return {spread_tile(t) + step * kTileBytes, kLine};
+    return {block(t) + (step * kTileRows * rows.block_tokens + slot(t)) * 4, rows.block_tokens * 4};
+  }
+
+  /// Whole sums of 16 tokens from t on.
+  template <int kTiles>
+  void multiply(const Part& part, std::size_t t, std::byte* out) {
+    const std::size_t steps = steps_of(rows.head_dim);
+    const std::size_t plane = steps * kTileBytes;
+    const std::byte* queries =
+        scratch.queries + part.first_row / kTileRows * 2 * plane + part.first_row % kTileRows * kLine;
+    _tile_zero(0);
+    _tile_zero(1);
+    if constexpr (kTiles == 2) {
+      _tile_zero(2);
+      _tile_zero(3);
+    }
+    for (std::size_t step = 0; step < steps; ++step, queries += kTileBytes) {
+      const KeyTile keys = key_tile(t, step);
+      if (direct && t + 2 * kTileTokens < seen) {
+        const KeyTile next = key_tile(t + 2 * kTileTokens, step);
+        prefetch_tile(reinterpret_cast<const std::uint16_t*>(next.first), next.stride);
+      }
+      _tile_loadd(6, keys.first, keys.stride);
+      _tile_loadd(4, queries, kLine);
+      _tile_dpbsud(0, 4, 6);
+      _tile_loadd(5, queries + plane, kLine);
+      _tile_dpbsud(1, 5, 6);
+      if constexpr (kTiles == 2) {
+        _tile_loadd(4, queries + 2 * plane, kLine);
+        _tile_dpbsud(2, 4, 6);
+        _tile_loadd(5, queries + 3 * plane, kLine);
+        _tile_dpbsud(3, 5, 6);
+      }
+    }
+    _tile_stored(0, out, kSumBytes);
+    _tile_stored(1, out + kTileRows * kSumBytes, kSumBytes);
+    if constexpr (kTiles == 2) {
+      _tile_stored(2, out + 2 * kTileRows * kSumBytes, kSumBytes);
+      _tile_stored(3, out + 3 * kTileRows * kSumBytes, kSumBytes);
+    }
+  }
+
+  template <int kTiles>
+  void score(const Part& part) {
+    constexpr std::size_t kAhead = 8;  // lines for 16 tokens
+    make_keys();
+    const std::size_t end = part.n_groups * kGroupTokens;
+    for (std::size_t first = 0; first < end; first += kChunkTokens<kTiles>) {
+      const std::size_t chunk_end = least(first + kChunkTokens<kTiles>, end);
+      for (std::size_t t = first; t < chunk_end; t += kTileTokens) {
+        for (std::size_t i = 0; i < kAhead; ++i) ahead.line();
+        multiply<kTiles>(part, t, scratch.sums + (t - first) * sizeof(std::int32_t));
+      }
+      finish_stores();
+      for (std::size_t r = 0; r < part.n_rows; ++r) join(part, r, first, chunk_end);
+    }
+    finish_stores();
+  }
+
+  /// Scores of a row out of its whole sums: (256 * upper + lower) * scale + total * minimum.
+  void join(const Part& part, std::size_t r, std::size_t first, std::size_t end) {
+    const std::byte* upper = scratch.sums + (r / kTileRows * 2 * kTileRows + r % kTileRows) * kSumBytes;
+    const std::byte* lower = upper + kTileRows * kSumBytes;
+    auto* scores = reinterpret_cast<float*>(part.scores + r * kRowBytes) + first;
+    const float* parameters = scratch.parameters + first;
+    const __m512 scale = _mm512_set1_ps(scratch.scales[part.first_row + r]);
+    const __m512 total = _mm512_set1_ps(scratch.totals[part.first_row + r]);
+    for (std::size_t t = 0; t < end - first; t += kTileTokens) {
+      ahead.line();
+      const __m512i high = _mm512_slli_epi32(_mm512_load_si512(upper + t * sizeof(std::int32_t)), 8);
+      const __m512i whole = _mm512_add_epi32(high, _mm512_load_si512(lower + t * sizeof(std::int32_t)));
+      const __m512 scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(whole), scale);
+      const __m512 lowest = _mm512_mul_ps(_mm512_load_ps(parameters + kSplitTokens + t), total);
+      _mm512_store_ps(scores + t, _mm512_fmadd_ps(scaled, _mm512_load_ps(parameters + t), lowest));
+    }
+  }
+
+  void make_values() {
+    if (values_made) return;
+    values_made = true;
+    for (std::size_t t = 0; t < seen; t += kGroupTokens) {
+      std::uint16_t* out = scratch.values + t * rows.head_dim;
+      const ValueCodes codes{block(t), rows.head_dim, rows.block_tokens, slot(t), layout};
+      rows.value_bits == 8 ? widen_values_of_8(codes, out, ahead) : widen_values_of_4(codes, out, ahead);
+      values[t / kGroupTokens] = out;
+      keep_tiles_awake();
+    }
+    ahead.rest();
+  }
+};
+
+void gather(const QueryRows& rows, const Split& split, const Gathered& result) {
+  const CodeLayout layout = code_layout(rows.key_bits, rows.value_bits, rows.head_dim, rows.block_tokens);
+  const Scratch scratch = parts(rows.scratch, rows.head_dim);
+  Source source{rows, split, layout, scratch, Ahead(rows, split, layout.end)};
+  gather_rows(rows, split, result, scratch.part, source);
 }
 
 void end() { _tile_release(); }
 
-static_assert(kMostDims * 255 * (127 * 256 + 127) < 0x7FFFFFFF, "sums of whole numbers must not overflow");
-static_assert(kSplitTokens * 255UL * 65535 < 0xFFFFFFFFUL, "nor those of values, without a sign");
-
 }  // namespace
 
-const AttentionKernel kAmxQuantizedAttention{scratch_bytes, begin, gather, end};
+const AttentionKernel kAmxQuantizedAttention{kMaxRows, scratch_bytes, begin, gather, end};
 
 }  // namespace headwater::kernels::cpu

@@ -19,7 +19,7 @@ namespace HWY_NAMESPACE {
 
 /// The floats of the scratch memory, at its beginning.
 struct QuantizedScratch {
-  float query_sums[kMaxRows];
+  float query_sums[kPairedRows];
   float parameters[4][kSplitTokens];  ///< by CodeParameter
   float scores[kShared * kSplitTokens];
 };
@@ -268,7 +268,7 @@ HWY_EXPORT(QuantizedScratchBytes);
 }  // namespace
 
 const AttentionKernel kGenericQuantizedAttention{
-    [](std::size_t /*head_dim*/) { return HWY_DYNAMIC_DISPATCH(QuantizedScratchBytes)(); },
+    kPairedRows, [](std::size_t /*head_dim*/) { return HWY_DYNAMIC_DISPATCH(QuantizedScratchBytes)(); },
     [](const QueryRows& rows) {
       HWY_DYNAMIC_DISPATCH(BeginQuantized)
       (rows);

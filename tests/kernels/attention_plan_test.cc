@@ -34,7 +34,7 @@ void expect_whole(AttentionPlan& plan) {
     for (; task < end; ++task) units.insert(plan.tasks()[task].unit);
     for (std::uint32_t index : units) {
       const AttentionUnit& unit = plan.units()[index];
-      EXPECT_LE(unit.n_rows, kMaxRows);
+      EXPECT_LE(unit.n_rows, kPairedRows);
       for (std::uint32_t r = 0; r < unit.n_rows; ++r) {
         const AttentionPlan::Query query = plan.query(unit, r);
         EXPECT_EQ(next[std::pair(query.row, query.head)], unit.first_split);
@@ -71,7 +71,7 @@ TEST(AttentionPlan, ReadsACommonPrefixOnceForAllThatDecodeBehindIt) {
   for (std::int32_t s = 0; s < 10; ++s) tables.push_back(blocks(0, 3 * kSplitBlocks) + blocks(1000 + s * 10, 4));
   for (std::uint32_t s = 0; s < 10; ++s) sequences.push_back({s, 1, 3 * kSplitTokens + 100, tables[s]});
   AttentionPlan plan;
-  plan.make(kShape, kBlock, sequences, 2);
+  plan.make(kShape, kBlock, sequences, 2, kPairedRows);
   expect_whole(plan);
   EXPECT_EQ(plan.phase_ends().size(), 2U);
   // 30 rows go into one tile pair; then each goes on alone.
@@ -90,7 +90,7 @@ TEST(AttentionPlan, FollowsATreeOfPrefixes) {
                                                {3, 1, 2 * kSplitTokens + 9, tables[3]},
                                                {4, 1, 600, tables[4]}};
   AttentionPlan plan;
-  plan.make(kShape, kBlock, sequences, 2);
+  plan.make(kShape, kBlock, sequences, 2, kPairedRows);
   expect_whole(plan);
   EXPECT_EQ(plan.phase_ends().size(), 3U);
   EXPECT_EQ(visits(plan), 3U * (1 + 2 + 1 + 1 + 1 + 2 + 1 + 3));
@@ -106,7 +106,7 @@ TEST(AttentionPlan, LetsPromptsAndShortOrStrangePrefixesAlone) {
                                                {42, 1, kSplitTokens + 3, tables[3]}};  // differs in the last block
   for (std::size_t threads : {1U, 2U, 64U}) {
     AttentionPlan plan;
-    plan.make(kShape, kBlock, sequences, threads);
+    plan.make(kShape, kBlock, sequences, threads, kPairedRows);
     expect_whole(plan);
     EXPECT_EQ(plan.phase_ends().size(), 1U);
   }
@@ -118,7 +118,7 @@ TEST(AttentionPlan, CutsLongContextsForManyThreads) {
   const std::vector<SequenceRows> sequences = {{0, 1, 32 * kSplitTokens, tables[0]},
                                                {1, 1, 32 * kSplitTokens + 5, tables[1]}};
   AttentionPlan plan;
-  plan.make(kShape, kBlock, sequences, 16);
+  plan.make(kShape, kBlock, sequences, 16, kPairedRows);
   expect_whole(plan);
   EXPECT_GE(plan.phase_ends()[0], 64U);
   EXPECT_GT(plan.gathered(), 0U);

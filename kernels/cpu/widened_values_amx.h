@@ -1,0 +1,150 @@
+#pragma once
+// Quantised values become bfloat16, for attention_quantized_amx.cc.
+
+#include <immintrin.h>
+
+#include "kernels/cpu/attention_kernel.h"
+#include "kernels/cpu/kv_codes.h"
+
+namespace headwater::kernels::cpu::attention_tiles {
+
+/// Asks for what the thread will read next, a line at each call.
+class Ahead {
+ public:
+  Ahead(const QueryRows& rows, const Split& split, std::size_t head_bytes)
+      : block_(split.next_blocks),
+        end_(block_ + (split.next_tokens + rows.block_tokens - 1) / rows.block_tokens),
+        head_bytes_(head_bytes) {}
+  void line() {
+    if (block_ == end_) return;
+    _mm_prefetch(reinterpret_cast<const char*>(*block_) + at_, _MM_HINT_T1);
+    at_ += 64;
+    if (at_ < head_bytes_) return;
+    at_ = 0;
+    ++block_;
+  }
+  void rest() {
+    while (block_ != end_) line();
+  }
+
+ private:
+  const std::uint16_t* const* block_;
+  const std::uint16_t* const* end_;
+  std::size_t head_bytes_, at_ = 0;
+};
+
+/// 32 tokens' values in a quantised block, from `slot` on.
+struct ValueCodes {
+  const std::byte* head;
+  std::size_t head_dim, block_tokens, slot;
+  CodeLayout layout;
+
+  const std::byte* first(std::size_t bits) const { return head + layout.values + slot * head_dim * bits / 8; }
+  const std::uint16_t* parameters(CodeParameter which) const {
+    return reinterpret_cast<const std::uint16_t*>(head + layout.parameters) + which * block_tokens + slot;
+  }
+};
+
+/// 16 of bfloat16.
+inline __m512 widen(const std::uint16_t* numbers) {
+  const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(numbers));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+}
+
+/// The number that begins with bit 8 * kByte of each word: the code becomes the upper bits of the mantissa of
+/// 256 + code, and scale * code + minimum = scale * (256 + code) + (minimum - 256 * scale).
+template <int kByte>
+inline __m512 number_of_8(__m512i codes, __m512 scale, __m512 rest) {
+  constexpr int kLeft = 15 - 8 * kByte;
+  const __m512i moved =
+      kLeft >= 0 ? _mm512_slli_epi32(codes, kLeft >= 0 ? kLeft : 0) : _mm512_srli_epi32(codes, kLeft >= 0 ? 0 : -kLeft);
+  constexpr int kAndOr = 0xEA;
+  const __m512i bits =
+      _mm512_ternarylogic_epi32(moved, _mm512_set1_epi32(0x007F8000), _mm512_set1_epi32(0x43800000), kAndOr);
+  return _mm512_fmadd_ps(_mm512_castsi512_ps(bits), scale, rest);
+}
+
+/// bfloat16 of both, side by side.
+inline __m512i pair(__m512 first, __m512 second) {
+  const __m512i half = _mm512_set1_epi32(0x8000);
+  const __m512i low = _mm512_srli_epi32(_mm512_add_epi32(_mm512_castps_si512(first), half), 16);
+  const __m512i high = _mm512_add_epi32(_mm512_castps_si512(second), half);
+  return _mm512_mask_blend_epi16(0xAAAAAAAA, low, high);
+}
+
+/// out: [16 pairs][head_dim][2]
+inline void widen_values_of_8(const ValueCodes& values, std::uint16_t* out, Ahead& ahead) {
+  constexpr std::size_t kTokens = 32;
+  alignas(64) float scales[kTokens];
+  alignas(64) float rests[kTokens];
+  for (std::size_t t = 0; t < kTokens; t += 16) {
+    const __m512 scale = widen(values.parameters(value_scale) + t);
+    _mm512_store_ps(scales + t, scale);
+    _mm512_store_ps(rests + t,
+                    _mm512_fnmadd_ps(_mm512_set1_ps(256), scale, widen(values.parameters(value_minimum) + t)));
+  }
+  const std::size_t row = values.head_dim * 2;
+  const std::byte* codes = values.first(8);
+  for (std::size_t t = 0; t < kTokens; t += 4, out += 2 * row) {
+    const __m512 scale[4] = {_mm512_set1_ps(scales[t]), _mm512_set1_ps(scales[t + 1]), _mm512_set1_ps(scales[t + 2]),
+                             _mm512_set1_ps(scales[t + 3])};
+    const __m512 rest[4] = {_mm512_set1_ps(rests[t]), _mm512_set1_ps(rests[t + 1]), _mm512_set1_ps(rests[t + 2]),
+                            _mm512_set1_ps(rests[t + 3])};
+    for (std::size_t i = 0; i < row; i += 32, codes += 64) {
+      ahead.line();
+      const __m512i words = _mm512_loadu_si512(codes);
+      const __m512i first = pair(number_of_8<0>(words, scale[0], rest[0]), number_of_8<1>(words, scale[1], rest[1]));
+      const __m512i second = pair(number_of_8<2>(words, scale[2], rest[2]), number_of_8<3>(words, scale[3], rest[3]));
+      _mm512_store_si512(out + i, first);
+      _mm512_store_si512(out + row + i, second);
+    }
+  }
+}
+
+/// All that codes of two tokens can stand for: 16 numbers of the first, then 16 of the second.
+inline __m512i numbers_of_4(const float* scales, const float* minima) {
+  const __m512 codes = _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  const __m512 first = _mm512_fmadd_ps(codes, _mm512_set1_ps(scales[0]), _mm512_set1_ps(minima[0]));
+  const __m512 second = _mm512_fmadd_ps(codes, _mm512_set1_ps(scales[1]), _mm512_set1_ps(minima[1]));
+  return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(second, first));
+}
+
+/// The pair of tokens whose codes are bytes of `order` of each word, lower halves.
+inline __m512i look_up(__m512i codes, __m512i order, __m512i numbers) {
+  constexpr int kAndOr = 0xEA;
+  const __m512i bytes = _mm512_shuffle_epi8(codes, order);
+  const __m512i index =
+      _mm512_ternarylogic_epi32(bytes, _mm512_set1_epi32(0x000F000F), _mm512_set1_epi32(0x00100000), kAndOr);
+  return _mm512_permutexvar_epi16(index, numbers);
+}
+
+/// out: [16 pairs][head_dim][2]
+inline void widen_values_of_4(const ValueCodes& values, std::uint16_t* out, Ahead& ahead) {
+  constexpr std::size_t kTokens = 32;
+  alignas(64) float scales[kTokens];
+  alignas(64) float minima[kTokens];
+  for (std::size_t t = 0; t < kTokens; t += 16) {
+    _mm512_store_ps(scales + t, widen(values.parameters(value_scale) + t));
+    _mm512_store_ps(minima + t, widen(values.parameters(value_minimum) + t));
+  }
+  const __m512i first = _mm512_set4_epi32(0x800D800C, 0x80098008, 0x80058004, 0x80018000);
+  const __m512i second = _mm512_set4_epi32(0x800F800E, 0x800B800A, 0x80078006, 0x80038002);
+  const std::size_t row = values.head_dim * 2;
+  const std::byte* codes = values.first(4);
+  for (std::size_t t = 0; t < kTokens; t += 8, out += 4 * row) {
+    const __m512i numbers[4] = {numbers_of_4(scales + t, minima + t), numbers_of_4(scales + t + 2, minima + t + 2),
+                                numbers_of_4(scales + t + 4, minima + t + 4),
+                                numbers_of_4(scales + t + 6, minima + t + 6)};
+    for (std::size_t i = 0; i < row; i += 32, codes += 64) {
+      ahead.line();
+      const __m512i low = _mm512_loadu_si512(codes);
+      const __m512i high = _mm512_srli_epi16(low, 4);
+      _mm512_store_si512(out + i, look_up(low, first, numbers[0]));
+      _mm512_store_si512(out + row + i, look_up(low, second, numbers[1]));
+      _mm512_store_si512(out + 2 * row + i, look_up(high, first, numbers[2]));
+      _mm512_store_si512(out + 3 * row + i, look_up(high, second, numbers[3]));
+    }
+  }
+}
+
+}  // namespace headwater::kernels::cpu::attention_tiles
