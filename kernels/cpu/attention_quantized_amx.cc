@@ -207,7 +207,7 @@ struct Source {
 
   template <int kTiles>
   void score(const Part& part) {
-    constexpr std::size_t kAhead = 8;  // lines for 16 tokens
+    constexpr std::size_t kAhead = 12;  // lines for 16 tokens
     make_keys();
     const std::size_t end = part.n_groups * kGroupTokens;
     for (std::size_t first = 0; first < end; first += kChunkTokens<kTiles>) {

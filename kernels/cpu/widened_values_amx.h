@@ -92,6 +92,7 @@ inline void widen_values_of_8(const ValueCodes& values, std::uint16_t* out, Ahea
                             _mm512_set1_ps(rests[t + 3])};
     for (std::size_t i = 0; i < row; i += 32, codes += 64) {
       ahead.line();
+      _mm_prefetch(reinterpret_cast<const char*>(codes) + 8 * 64, _MM_HINT_T0);
       const __m512i words = _mm512_loadu_si512(codes);
       const __m512i first = pair(number_of_8<0>(words, scale[0], rest[0]), number_of_8<1>(words, scale[1], rest[1]));
       const __m512i second = pair(number_of_8<2>(words, scale[2], rest[2]), number_of_8<3>(words, scale[3], rest[3]));
