@@ -48,8 +48,8 @@ void ReuseModel::learn(double decay) {
       all[i].time += spans[i].time;
     }
   }
-  // Where little was seen yet, the hazard is expected to fall with age, which is LRU: hope for reuse at ages that nothing
-  // ever reached would keep what is oldest.
+  // Where little was seen yet, the hazard is expected to fall with age, which is LRU: hope for reuse at ages that
+  // nothing ever reached would keep what is oldest.
   std::array<double, kSpans> typical{};
   double before = 1 / unit_;
   for (std::size_t i = 0; i < kSpans; ++i) {

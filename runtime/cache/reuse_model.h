@@ -21,7 +21,8 @@ class ReuseModel {
 
   /// A block of the class was used again at that age.
   void reused(std::uint32_t block_class, std::uint64_t age) { at(block_class, age).reuses += 1; }
-  /// A block of the class went from one age to another and was not used between. Where `to` is less, takes back as much.
+  /// A block of the class went from one age to another and was not used between. Where `to` is less, takes back as
+  /// much.
   void watched(std::uint32_t block_class, std::uint64_t from, std::uint64_t to);
 
   /// Takes what was told into the worths, and gives what was told before `decay` of its weight, in (0, 1].
