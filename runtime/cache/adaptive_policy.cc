@@ -10,9 +10,9 @@ namespace {
 constexpr std::uint32_t kMostUses[] = {1, 2, 4, 7, 12};  // of each class of uses; those of the last are not bounded
 constexpr std::uint32_t kClasses = 2 * (std::size(kMostUses) + 1);
 
-constexpr std::size_t kGhostsPerBlock = 2;
+constexpr std::uint64_t kSampling = 16;  // of so many keys one leaves a ghost and is compared with LRU
 constexpr std::size_t kChunk = 64;           // slots of which the model is told together
-constexpr std::uint64_t kUsesPerChunk = 5;   // so all are told of in about a quarter of the uses that LRU outlives
+constexpr std::uint64_t kUsesPerChunk = 11;  // so all are told of in about half the uses that LRU outlives
 constexpr double kHalfLife = 16;             // of what is learnt, in uses of as many blocks as there are
 constexpr double kLeastHalfLife = 20000;     // in uses
 constexpr double kBlocksOfEqualCost = 1024;  // the depth at which attention over what lies before doubles the cost
@@ -22,10 +22,11 @@ constexpr double kBlocksOfEqualCost = 1024;  // the depth at which attention ove
 AdaptivePolicy::AdaptivePolicy(std::uint32_t total_blocks)
     : burst_(total_blocks / 32),
       known_(total_blocks),
-      ghosts_(total_blocks * kGhostsPerBlock),
+      uses_(total_blocks),
+      ghosts_(std::size_t{total_blocks} * 2 / 5),
       model_(kClasses, total_blocks),
       told_((total_blocks + ghosts_.size() - 1) / kChunk + 1),
-      lru_(total_blocks),
+      lru_(std::max<std::uint32_t>(total_blocks / kSampling, 1)),
       penalty_(4 * std::uint64_t{total_blocks}) {
   static_assert(sizeof(Known) <= 24);
 }
@@ -42,8 +43,8 @@ double AdaptivePolicy::worth(BlockId block) const {
   return model_.worth(known.block_class, age(known.last_used)) * (1 + known.depth / kBlocksOfEqualCost);
 }
 
-std::uint8_t AdaptivePolicy::class_of(const Known& known) {
-  const auto uses = std::lower_bound(std::begin(kMostUses), std::end(kMostUses), known.uses) - std::begin(kMostUses);
+std::uint8_t AdaptivePolicy::class_of(const Known& known) const {
+  const auto uses = std::lower_bound(std::begin(kMostUses), std::end(kMostUses), uses_.estimate(known.key)) - std::begin(kMostUses);
   return static_cast<std::uint8_t>(2 * uses + (known.had_child ? 1 : 0));
 }
 
@@ -54,7 +55,6 @@ void AdaptivePolicy::on_published(const Touch& touch, schedule::TimeNs) {
   if (const auto slot = ghosts_.find(touch.key)) {
     const Ghost& ghost = *ghosts_.at(*slot);
     known.last_used = last_used_of(ghost);
-    known.uses = ghost.uses;
     known.block_class = ghost.block_class;
     count_use(known, false);
     end_ghost(*slot);
@@ -73,9 +73,9 @@ void AdaptivePolicy::on_busy(BlockId block, schedule::TimeNs) {
 void AdaptivePolicy::on_idle(BlockId block, schedule::TimeNs) {
   Known& known = at(block);
   ++clock_;
-  lru_.use(known.last_used, clock_);
+  if (sampled(known.key)) lru_.use(known.last_used, clock_);
   const bool burst = known.last_used > 0 && age(known.last_used) <= burst_;
-  if (!burst && known.uses < UINT8_MAX) ++known.uses;
+  if (!burst) uses_.add(known.key);
   known.last_used = clock_;
   known.block_class = class_of(known);
   known.idle = true;
@@ -88,18 +88,23 @@ void AdaptivePolicy::on_idle(BlockId block, schedule::TimeNs) {
 
 void AdaptivePolicy::on_forgotten(BlockId block) {
   Known& known = at(block);
-  if (known.idle) {
+  if (known.idle && sampled(known.key)) {
     end_ghost(ghosts_.next());
     const std::uint64_t told = told_until(static_cast<std::size_t>(block), known.last_used);
     const std::uint64_t told_of_ghost = told_until(known_.size() + ghosts_.next(), known.last_used);
     model_.watched(known.block_class, told - known.last_used, told_of_ghost - known.last_used);
-    ghosts_.put(known.key, {static_cast<std::uint32_t>(known.last_used), known.uses, known.block_class});
+    ghosts_.put(known.key, {static_cast<std::uint32_t>(known.last_used), known.block_class});
+  } else if (known.idle) {
+    tell_now(static_cast<std::size_t>(block), known.block_class, known.last_used);
   }
   known = {};
 }
 
+bool AdaptivePolicy::sampled(std::uint64_t key) { return (key * 0x9E3779B97F4A7C15U) >> 60 == 0; }
+
 void AdaptivePolicy::count_use(const Known& known, bool cached) {
   model_.reused(known.block_class, age(known.last_used));
+  if (!sampled(known.key)) return;
   if (cached) own_hits_ += 1;
   if (lru_.holds(known.last_used)) lru_hits_ += 1;
 }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "cache/eviction_policy.h"
+#include "cache/frequency_sketch.h"
 #include "cache/ghost_table.h"
 #include "cache/lru_shadow.h"
 #include "cache/reuse_model.h"
@@ -34,12 +35,11 @@ class AdaptivePolicy : public EvictionPolicy {
   double worth(BlockId block) const override;
 
  private:
-  /// What is known of an indexed block. 24 bytes; with two ghosts of 20 each, a block's state is 64.
+  /// What is known of an indexed block. 24 bytes; with the sketch's 32 and 0.4 ghosts of 20, a block's state is 64.
   struct Known {
     std::uint64_t key = 0;
     std::uint64_t last_used = 0;  ///< by clock_; 0: not yet
     std::uint16_t depth = 0;      ///< saturates
-    std::uint8_t uses = 0;        ///< bursts counted once; saturates
     bool had_child = false;
     std::uint8_t block_class = 0;  ///< since it is idle
     bool idle = false;
@@ -48,9 +48,10 @@ class AdaptivePolicy : public EvictionPolicy {
   Known& at(BlockId block) { return known_[static_cast<std::size_t>(block)]; }
   const Known& at(BlockId block) const { return known_[static_cast<std::size_t>(block)]; }
 
-  static std::uint8_t class_of(const Known& known);
+  std::uint8_t class_of(const Known& known) const;
   std::uint64_t age(std::uint64_t last_used) const { return clock_ - last_used; }
 
+  static bool sampled(std::uint64_t key);
   void count_use(const Known& known, bool cached);
   /// Until when the model knows of a slot's block or ghost. Blocks come first, ghosts follow.
   std::uint64_t told_until(std::size_t slot, std::uint64_t last_used) const;
@@ -64,6 +65,7 @@ class AdaptivePolicy : public EvictionPolicy {
   std::uint64_t clock_ = 0;  ///< uses of blocks
   std::uint32_t burst_;      ///< uses that are closer are one
   std::vector<Known> known_;
+  FrequencySketch uses_;
   GhostTable ghosts_;
   ReuseModel model_;
 

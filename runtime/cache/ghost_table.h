@@ -10,7 +10,6 @@ namespace headwater::cache {
 /// What is remembered of a block.
 struct Ghost {
   std::uint32_t last_used = 0;  ///< the low bits of the policy's clock
-  std::uint8_t uses = 0;
   std::uint8_t block_class = 0;
   bool present = false;  ///< the table's own mark
 };

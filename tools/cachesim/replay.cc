@@ -58,6 +58,7 @@ class Simulation {
     const auto missing = static_cast<std::uint32_t>(request.blocks.size() - hits);
     const auto free = static_cast<std::uint32_t>(cache_.counts().free);
     const auto granted = cache_.reclaim(missing, evictor_.victims(missing > free ? missing - free : 0));
+    tell(request.at);
     cache_.publish(id_, granted, std::span(tokens).subspan(hits, granted.size()));
     held.insert(held.end(), granted.begin(), granted.end());
     for (std::size_t i = 0; i < held.size(); ++i) published(i, held[i]);
