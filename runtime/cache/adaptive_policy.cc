@@ -23,7 +23,7 @@ AdaptivePolicy::AdaptivePolicy(std::uint32_t total_blocks)
     : burst_(total_blocks / 32),
       known_(total_blocks),
       uses_(total_blocks),
-      ghosts_(std::size_t{total_blocks} * 2 / 5),
+      ghosts_(std::size_t{total_blocks} * 3 / 5),
       model_(kClasses, total_blocks),
       told_((total_blocks + ghosts_.size() - 1) / kChunk + 1),
       lru_(std::max<std::uint32_t>(total_blocks / kSampling, 1)),

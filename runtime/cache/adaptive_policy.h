@@ -35,7 +35,7 @@ class AdaptivePolicy : public EvictionPolicy {
   double worth(BlockId block) const override;
 
  private:
-  /// What is known of an indexed block. 24 bytes; with the sketch's 32 and 0.4 ghosts of 20, a block's state is 64.
+  /// What is known of an indexed block. 24 bytes; with the sketch's 28 and 0.6 ghosts of 20, a block's state is 64.
   struct Known {
     std::uint64_t key = 0;
     std::uint64_t last_used = 0;  ///< by clock_; 0: not yet
