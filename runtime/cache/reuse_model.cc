@@ -7,8 +7,8 @@
 namespace headwater::cache {
 namespace {
 
-/// What all classes together say counts in each as much as this many reuses of its own.
-constexpr double kTrustInAll = 4;
+/// What all classes together say counts in each as much as this many reuses of its own: little, as classes differ.
+constexpr double kTrustInAll = 1;
 /// Of the hazard, from one span of ages to the next, where nothing else is known.
 constexpr double kFall = 0.6;
 
