@@ -10,7 +10,7 @@ namespace {
 constexpr std::uint32_t kMostUses[] = {1, 2, 4, 7, 12};  // of each class of uses; those of the last are not bounded
 constexpr std::uint32_t kClasses = 2 * (std::size(kMostUses) + 1);
 
-constexpr std::uint64_t kSampling = 16;  // of so many keys one leaves a ghost and is compared with LRU
+constexpr std::uint64_t kSampling = 16;      // of so many keys one leaves a ghost and is compared with LRU
 constexpr std::size_t kChunk = 64;           // slots of which the model is told together
 constexpr std::uint64_t kUsesPerChunk = 11;  // so all are told of in about half the uses that LRU outlives
 constexpr double kHalfLife = 16;             // of what is learnt, in uses of as many blocks as there are
@@ -44,7 +44,8 @@ double AdaptivePolicy::worth(BlockId block) const {
 }
 
 std::uint8_t AdaptivePolicy::class_of(const Known& known) const {
-  const auto uses = std::lower_bound(std::begin(kMostUses), std::end(kMostUses), uses_.estimate(known.key)) - std::begin(kMostUses);
+  const auto uses =
+      std::lower_bound(std::begin(kMostUses), std::end(kMostUses), uses_.estimate(known.key)) - std::begin(kMostUses);
   return static_cast<std::uint8_t>(2 * uses + (known.had_child ? 1 : 0));
 }
 
