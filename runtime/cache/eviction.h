@@ -1,32 +1,15 @@
 #pragma once
-// Which cached blocks to give up. Bookkeeping that every policy shares (what is a candidate, leaf first)
-// is in Evictor; a policy only ranks. No clock: time is passed in.
+// Which cached blocks to give up: the bookkeeping that every policy shares. What is a candidate, and leaf first, is
+// decided here; an EvictionPolicy only ranks. No clock: time is passed in.
 
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <string>
-#include <string_view>
 #include <vector>
 
-#include "cache/prefix_cache.h"
-#include "headwater/result.h"
+#include "cache/eviction_policy.h"
 
 namespace headwater::cache {
-
-/// Ranks idle blocks. Policies are plug-ins: add one in eviction.cc's list. All calls O(log n).
-class EvictionPolicy {
- public:
-  virtual ~EvictionPolicy() = default;
-  virtual void on_published(BlockId block, std::uint32_t depth, schedule::TimeNs now) = 0;
-  virtual void on_used(BlockId block, schedule::TimeNs now) = 0;  ///< referenced, or released
-  virtual void on_forgotten(BlockId block) = 0;
-  /// The candidate to give up first is the one with the lowest rank.
-  virtual double rank(BlockId block) const = 0;
-};
-
-/// Errors: unknown name, lists the known ("lru").
-Result<std::unique_ptr<EvictionPolicy>> make_policy(std::string_view name, std::uint32_t total_blocks);
 
 class Evictor {
  public:

@@ -28,12 +28,14 @@ struct Place {
   std::uint32_t depth = 0;
 };
 
+std::uint64_t beginning(const Key& key) {
+  std::uint64_t bytes = 0;
+  std::memcpy(&bytes, key.data(), sizeof bytes);
+  return bytes;
+}
+
 struct KeyHash {
-  std::size_t operator()(const Key& key) const {
-    std::size_t hash = 0;
-    std::memcpy(&hash, key.data(), sizeof hash);
-    return hash;
-  }
+  std::size_t operator()(const Key& key) const { return beginning(key); }
 };
 
 }  // namespace
@@ -89,7 +91,7 @@ struct PrefixCache::Impl {
     if (block.parent >= 0) --at(block.parent).children;
     block.indexed = false;
     block.tokens.clear();
-    touches.push_back({Touch::Kind::forgotten, id, -1, 0});
+    touches.push_back({Touch::Kind::forgotten, id});
   }
 
   void grant(BlockId id) {
@@ -121,7 +123,7 @@ MatchResult PrefixCache::match(RequestId request, std::span<const TokenId> token
       Block& block = cache.at(id);
       if (block.refs++ == 0) {
         cache.move(block, State::active);
-        cache.touches.push_back({Touch::Kind::busy, id, -1, 0});
+        cache.touches.push_back({Touch::Kind::busy, id});
       }
       result.blocks.push_back(id);
       place = {key, id, place.depth + 1};
@@ -161,7 +163,7 @@ void PrefixCache::publish(RequestId request, std::span<const BlockId> blocks, st
     block.tokens.assign(part.begin(), part.end());
     if (block.parent >= 0) ++cache.at(block.parent).children;
     cache.index.emplace(key, blocks[i]);
-    cache.touches.push_back({Touch::Kind::published, blocks[i], block.parent, block.depth});
+    cache.touches.push_back({Touch::Kind::published, blocks[i], block.parent, block.depth, beginning(key)});
     place = {key, blocks[i], place.depth + 1};
   }
 }
@@ -178,7 +180,7 @@ void PrefixCache::release(RequestId request, std::span<const BlockId> blocks) {
     if (--block.refs > 0) continue;
     if (block.indexed) {
       cache.move(block, State::cached);
-      cache.touches.push_back({Touch::Kind::idle, id, -1, 0});
+      cache.touches.push_back({Touch::Kind::idle, id});
     } else {
       cache.move(block, State::free);
       cache.free.push_back(id);

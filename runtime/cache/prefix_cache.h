@@ -46,6 +46,7 @@ struct Touch {
   BlockId block = 0;
   BlockId parent = -1;      ///< published: the block before it in its chain, -1: it is the first
   std::uint32_t depth = 0;  ///< published: blocks before it
+  std::uint64_t key = 0;    ///< published: the beginning of its key, to recognise it when it returns
 };
 
 struct BlockCounts {

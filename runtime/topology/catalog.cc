@@ -69,7 +69,7 @@ StageInfo executor() {
 StageInfo cache_evictor() {
   StageInfo info = required("cache_evictor", "", "");
   info.feedback_to = {"scheduler", "prefix_matcher"};
-  info.args = {choice("policy", {"lru"}, "which cached blocks go first")};
+  info.args = {choice("policy", {"lru", "fifo", "lfu", "adaptive"}, "which cached blocks go first")};
   return info;
 }
 

@@ -12,17 +12,12 @@ using Kind = Touch::Kind;
 
 Evictor lru(std::uint32_t total_blocks) { return {make_policy("lru", total_blocks).value(), total_blocks}; }
 
-Touch published(BlockId block, BlockId parent, std::uint32_t depth) { return {Kind::published, block, parent, depth}; }
-Touch touch(Kind kind, BlockId block) { return {kind, block, -1, 0}; }
+Touch published(BlockId block, BlockId parent, std::uint32_t depth, std::uint64_t key = 0) {
+  return {Kind::published, block, parent, depth, key};
+}
+Touch touch(Kind kind, BlockId block) { return {kind, block}; }
 
 void feed(Evictor& evictor, schedule::TimeNs now, std::vector<Touch> touches) { evictor.on_touches(touches, now); }
-
-TEST(Eviction, RefusesAnUnknownPolicyAndNamesTheKnown) {
-  const auto policy = make_policy("mru", 4);
-  ASSERT_FALSE(policy);
-  EXPECT_NE(policy.error().message.find("\"mru\""), std::string::npos);
-  EXPECT_NE(policy.error().message.find("lru"), std::string::npos);
-}
 
 TEST(Eviction, OffersNoBlockThatIsInUse) {
   Evictor evictor = lru(4);
@@ -142,6 +137,49 @@ TEST(Eviction, ChoosesAsAPlainSearchDoesAfterAnySequenceOfTouches) {
     }
   }
 }
+
+class EveryPolicy : public testing::TestWithParam<std::string> {};
+
+TEST_P(EveryPolicy, GivesUpEveryIdleBlockAfterItsChildrenAndNoOther) {
+  constexpr BlockId kBlocks = 40;
+  for (unsigned seed = 1; seed <= 60; ++seed) {
+    std::mt19937 random(seed);
+    Evictor evictor(make_policy(GetParam(), kBlocks).value(), kBlocks);
+    Forest forest{std::vector<Forest::Node>(kBlocks)};
+    const auto node = [&](BlockId block) -> Forest::Node& { return forest.nodes[static_cast<std::size_t>(block)]; };
+    for (schedule::TimeNs now = 1; now <= 1500; ++now) {
+      const auto block = static_cast<BlockId>(random() % kBlocks);
+      if (!node(block).indexed) {
+        BlockId parent = static_cast<BlockId>(random() % kBlocks);
+        if (!node(parent).indexed || node(parent).idle) parent = -1;
+        node(block) = {true, false, parent, now};
+        feed(evictor, now, {published(block, parent, forest.depth(block), random() % 200)});
+      } else if (random() % 4 > 0) {
+        node(block).idle = !node(block).idle;
+        feed(evictor, now, {touch(node(block).idle ? Kind::idle : Kind::busy, block)});
+      } else if (const auto first = evictor.victims(1); !first.empty()) {
+        node(first[0]) = {};
+        feed(evictor, now, {touch(Kind::forgotten, first[0])});
+      }
+      if (now % 10 > 0) continue;
+      const auto victims = evictor.victims(kBlocks);
+      std::vector<BlockId> gone;
+      for (const BlockId victim : victims) {
+        ASSERT_TRUE(node(victim).indexed && node(victim).idle) << "seed " << seed << " at " << now;
+        ASSERT_FALSE(forest.has_child(victim, gone)) << "seed " << seed << " at " << now;
+        gone.push_back(victim);
+      }
+      ASSERT_EQ(victims.size(), forest.victims().size()) << "seed " << seed << " at " << now;
+      const auto n = static_cast<std::uint32_t>(random() % (victims.size() + 1));
+      ASSERT_EQ(evictor.victims(n), std::vector<BlockId>(victims.begin(), victims.begin() + n));
+    }
+    evictor.reset();
+    ASSERT_TRUE(evictor.victims(kBlocks).empty());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Policies, EveryPolicy, testing::ValuesIn(policy_names()),
+                         [](const auto& info) { return info.param; });
 
 }  // namespace
 }  // namespace headwater::cache

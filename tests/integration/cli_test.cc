@@ -68,8 +68,9 @@ class Cli : public testing::Test {
 };
 
 TEST_F(Cli, EveryCommandExplainsItselfWithAnExample) {
-  for (const std::string command : {"", "serve", "run", "chat", "tokenize", "model", "model info", "topology",
-                                    "topology check", "topology graph", "eval", "eval perplexity", "eval mmlu"}) {
+  for (const std::string command :
+       {"", "serve", "run", "chat", "tokenize", "model", "model info", "topology", "topology check", "topology graph",
+        "eval", "eval perplexity", "eval mmlu", "cachesim"}) {
     const Ran ran = run(command + " --help");
     EXPECT_EQ(ran.status, 0) << command;
     EXPECT_THAT(ran.out, AllOf(HasSubstr("Usage: headwater"), HasSubstr("Example"))) << command;
@@ -102,12 +103,48 @@ TEST_F(Cli, WrongUsageEndsWithTwo) {
                                 "eval perplexity --text x --quant-policy 0,0",
                                 "eval perplexity --text x --window 1",
                                 "eval perplexity --text x --limit=-1",
-                                "eval mmlu --data x --precision some"}) {
+                                "eval mmlu --data x --precision some",
+                                "cachesim",
+                                "cachesim --trace x --policy best",
+                                "cachesim --trace x --policy lru,lru",
+                                "cachesim --trace x --capacity 0%",
+                                "cachesim --trace x --capacity 101%",
+                                "cachesim --trace x --capacity 1.5",
+                                "cachesim --trace x --capacity=-3"}) {
     const Ran ran = run(arguments);
     EXPECT_EQ(ran.status, 2) << arguments << "\n" << ran.err;
     EXPECT_THAT(ran.err, testing::Not(IsEmpty())) << arguments;
     EXPECT_THAT(ran.out, IsEmpty()) << arguments;
   }
+}
+
+TEST_F(Cli, ComparesEvictionPoliciesOnATrace) {
+  std::ofstream trace(path("trace.jsonl"));
+  for (int i = 0; i < 40; ++i) {
+    trace << R"({"timestamp": )" << i << R"(, "input_length": 1024, "output_length": 1, "hash_ids": [0, )" << 1 + i % 5
+          << "]}\n";
+  }
+  trace.close();
+  const std::string arguments = "cachesim --trace " + path("trace.jsonl") + " --capacity 50%,6 ";
+  const Ran table = run(arguments + "--plot " + path("rates.png"));
+  EXPECT_EQ(table.status, 0) << table.err;
+  for (const char* name : {"lru", "fifo", "lfu", "adaptive", "optimal", "50%"}) {
+    EXPECT_THAT(table.out, HasSubstr(name));
+  }
+  EXPECT_GT(std::filesystem::file_size(path("rates.png")), 1000U);
+  const Ran json = run(arguments + "--policy lru --json");
+  EXPECT_EQ(json.status, 0) << json.err;
+  const auto rows = nlohmann::json::parse(json.out);
+  ASSERT_EQ(rows.size(), 4U);
+  EXPECT_EQ(rows[0]["policy"], "lru");
+  EXPECT_EQ(rows[0]["capacity"], "50%");
+  EXPECT_EQ(rows[0]["hit_rate"], 0.4875);
+  EXPECT_EQ(rows[3]["policy"], "optimal");
+  EXPECT_EQ(rows[3]["capacity"], "6");
+  EXPECT_EQ(rows[3]["hit_rate"], 0.925);
+  const Ran unwritable = run(arguments + "--plot " + path("none/rates.png"));
+  EXPECT_EQ(unwritable.status, 1);
+  EXPECT_THAT(unwritable.err, HasSubstr("cannot write"));
 }
 
 TEST_F(Cli, SaysItsVersion) {
@@ -121,7 +158,7 @@ TEST_F(Cli, FilesThatAreMissingAreFailuresInOneSentence) {
        {"serve nothing.yaml", "serve --model nothing", "run hi --model nothing", "chat --model nothing",
         "tokenize hi --model nothing", "eval perplexity --text README.md --model nothing",
         "eval perplexity --text nothing --model nothing", "eval mmlu --data nothing", "model info nothing",
-        "topology check nothing", "topology graph nothing"}) {
+        "topology check nothing", "topology graph nothing", "cachesim --trace nothing"}) {
     const Ran ran =
         run(std::string(arguments) + (std::string(arguments).starts_with("serve --") ? " --log-level off" : ""));
     EXPECT_EQ(ran.status, 1) << arguments;

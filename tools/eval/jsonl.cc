@@ -85,6 +85,25 @@ std::vector<double> Record::numbers(const char* name) {
   return all;
 }
 
+std::vector<std::int64_t> Record::integers(const char* name, std::int64_t least, std::int64_t most,
+                                           std::size_t max_count) {
+  std::vector<std::int64_t> all;
+  const nlohmann::json* array = find_array(name);
+  if (array != nullptr && array->size() > max_count) {
+    expected(name, ("at most " + std::to_string(max_count) + " elements").c_str());
+    return all;
+  }
+  for (std::size_t i = 0; array != nullptr && i < array->size(); ++i) {
+    const auto number = whole((*array)[i], least, most);
+    if (!number) {
+      expected(element(name, i),
+               ("a whole number from " + std::to_string(least) + " to " + std::to_string(most)).c_str());
+    }
+    all.push_back(number.value_or(least));
+  }
+  return all;
+}
+
 std::vector<TokenId> Record::tokens(const char* name, std::uint32_t vocab_size) {
   std::vector<TokenId> all;
   const nlohmann::json* array = find_array(name);

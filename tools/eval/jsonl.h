@@ -26,6 +26,7 @@ class Record {
   std::int64_t integer(const char* name, std::int64_t least, std::int64_t most);
   double number(const char* name);  ///< finite
   std::vector<double> numbers(const char* name);
+  std::vector<std::int64_t> integers(const char* name, std::int64_t least, std::int64_t most, std::size_t max_count);
   std::vector<TokenId> tokens(const char* name, std::uint32_t vocab_size);
 
   /// Notes `message` with the place.

@@ -31,6 +31,7 @@ void add_model(CLI::App& app, Action& action);
 void add_topology(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
 void add_eval(CLI::App& app, Action& action);
+void add_cachesim(CLI::App& app, Action& action);
 
 /// --precision, for an override.
 template <class Text>

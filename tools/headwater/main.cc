@@ -24,7 +24,8 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", "headwater " HEADWATER_VERSION);
   app.footer(kExamples);
   Action action;
-  for (const auto add : {add_serve, add_run, add_chat, add_tokenize, add_model, add_topology, add_bench, add_eval})
+  for (const auto add :
+       {add_serve, add_run, add_chat, add_tokenize, add_model, add_topology, add_bench, add_eval, add_cachesim})
     add(app, action);
   try {
     app.parse(argc, argv);

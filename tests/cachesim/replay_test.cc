@@ -1,0 +1,123 @@
+#include "tools/cachesim/replay.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "tests/cachesim/traces.h"
+
+namespace headwater::cachesim {
+namespace {
+
+double rate(const Trace& trace, const std::string& policy, std::uint32_t capacity) {
+  return replay(trace, {policy, capacity}, [](std::uint64_t) {}).value();
+}
+
+Trace trace_of(std::vector<std::vector<TokenId>> requests) {
+  TraceMaker make(1);
+  for (auto& request : requests) {
+    for (const TokenId block : request) {
+      while (make.fresh() < block) {
+      }
+    }
+    make.add(std::move(request));
+  }
+  return make.finish();
+}
+
+TEST(Replay, CountsABlockThatIsThereWithItsWholePrefix) {
+  const Trace trace = trace_of({{0, 1, 2}, {0, 1, 3}, {4, 1}});
+  EXPECT_DOUBLE_EQ(rate(trace, "lru", 8), 2.0 / 8);
+}
+
+TEST(Replay, KeepsOfARequestThatIsTooLongWhatFits) {
+  const Trace trace = trace_of({{0, 1, 2, 3}, {0, 1, 2, 3}});
+  EXPECT_DOUBLE_EQ(rate(trace, "lru", 3), 3.0 / 8);
+}
+
+TEST(Replay, ReportsEveryRequestAsProgress) {
+  std::uint64_t done = 0;
+  const Trace trace = uniform(1, 20, 1000);
+  ASSERT_TRUE(replay(trace, {"lru", 10}, [&](std::uint64_t n) { done += n; }));
+  EXPECT_EQ(done, 1000U);
+}
+
+TEST(Replay, RefusesAnUnknownPolicy) {
+  EXPECT_FALSE(replay(uniform(1, 2, 2), {"best", 4}, [](std::uint64_t) {}));
+}
+
+TEST(Replay, KnowingTheFutureIsBestAndAllBlocksAreEnough) {
+  const Trace trace = multi_turn(1, 30, 1500);
+  for (const std::string& policy : cache::policy_names()) {
+    EXPECT_LE(rate(trace, policy, trace.distinct_blocks / 10), rate(trace, kOptimal, trace.distinct_blocks / 10));
+    EXPECT_DOUBLE_EQ(rate(trace, policy, trace.distinct_blocks), rate(trace, kOptimal, trace.distinct_blocks))
+        << policy;
+  }
+}
+
+struct Kind {
+  std::string name;
+  Trace (*make)(unsigned seed);
+  double least;  ///< of LRU's hits
+};
+
+class Adaptive : public testing::TestWithParam<Kind> {};
+
+// A single trace's rates differ by chance; the sums over some do not.
+TEST_P(Adaptive, IsNowhereMuchBelowLru) {
+  for (const double part : {0.01, 0.03, 0.1, 0.3}) {
+    double lru = 0, adaptive = 0;
+    for (unsigned seed = 1; seed <= 3; ++seed) {
+      const Trace trace = GetParam().make(seed);
+      const auto capacity = static_cast<std::uint32_t>(part * trace.distinct_blocks);
+      lru += rate(trace, "lru", capacity);
+      adaptive += rate(trace, "adaptive", capacity);
+    }
+    EXPECT_GE(adaptive, GetParam().least * lru) << "of lru's " << lru << " at " << part;
+  }
+}
+
+TEST(AdaptivePolicy, GainsWhereLruIsWrong) {
+  EXPECT_GT(rate(shared_prompts(1), "adaptive", 180), 1.2 * rate(shared_prompts(1), "lru", 180));
+  EXPECT_GT(rate(scans(1), "adaptive", 230), 1.4 * rate(scans(1), "lru", 230));
+  EXPECT_GT(rate(shifting(1), "adaptive", 120), 1.1 * rate(shifting(1), "lru", 120));
+  EXPECT_EQ(rate(loop(1), "lru", 150), 0);
+  EXPECT_GT(rate(loop(1), "adaptive", 150), 0.2);
+}
+
+// Where every policy is as good as another, or LRU is best, what is left of the difference is small caches' noise.
+INSTANTIATE_TEST_SUITE_P(Traces, Adaptive,
+                         testing::Values(Kind{"multi_turn", [](unsigned seed) { return multi_turn(seed); }, 0.99},
+                                         Kind{"shared_prompts", [](unsigned seed) { return shared_prompts(seed); },
+                                              0.99},
+                                         Kind{"loop", [](unsigned seed) { return loop(seed); }, 0.99},
+                                         Kind{"uniform", [](unsigned seed) { return uniform(seed); }, 0.97},
+                                         Kind{"recency", [](unsigned seed) { return recency(seed); }, 0.97},
+                                         Kind{"scans", [](unsigned seed) { return scans(seed); }, 0.99},
+                                         Kind{"shifting", [](unsigned seed) { return shifting(seed); }, 0.99}),
+                         [](const auto& info) { return info.param.name; });
+
+TEST(RealTrace, AdaptiveIsBetterThanWhatIsSimple) {
+  const char* path = std::getenv("HEADWATER_TEST_TRACE");
+  if (path == nullptr) {
+    GTEST_SKIP() << "set HEADWATER_TEST_TRACE to mooncake_conversation.jsonl to check the figures of the README";
+  }
+  std::ifstream file(path, std::ios::binary);
+  std::stringstream text;
+  text << file.rdbuf();
+  const auto trace = parse_trace(text.str(), path);
+  ASSERT_TRUE(trace) << trace.error().message;
+  const double parts[] = {0.01, 0.03, 0.1, 0.3};
+  const double lru[] = {0.053, 0.126, 0.279, 0.358};
+  const double least[] = {0.09, 0.16, 0.29, 0.3575};
+  for (std::size_t i = 0; i < 4; ++i) {
+    const auto capacity = static_cast<std::uint32_t>(parts[i] * trace->distinct_blocks);
+    EXPECT_NEAR(rate(*trace, "lru", capacity), lru[i], 0.0006);
+    EXPECT_GE(rate(*trace, "adaptive", capacity), least[i]);
+  }
+}
+
+}  // namespace
+}  // namespace headwater::cachesim
