@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,6 +13,14 @@
 namespace headwater::cache {
 
 using Key = std::array<std::uint8_t, 32>;
+
+struct KeyHash {
+  std::size_t operator()(const Key& key) const {
+    std::size_t hash = 0;
+    std::memcpy(&hash, key.data(), sizeof hash);
+    return hash;
+  }
+};
 
 /// What every key of a cache has in common: blocks made from other weights or in another format never match.
 struct KeyContext {
