@@ -280,7 +280,8 @@ std::string PrefixCache::check() const {
     ++indexed;
     const auto found = cache.index.find(block.key);
     if (found == cache.index.end() || found->second != static_cast<BlockId>(i)) return name + " is not under its key";
-    if (block.tokens.empty() || block.tokens.size() > cache.options.block_tokens) return name + " holds no tokens, or too many";
+    if (block.tokens.empty() || block.tokens.size() > cache.options.block_tokens)
+      return name + " holds no tokens, or too many";
     if (!cache.parts.holds(block.parent_key, static_cast<BlockId>(i), block.tokens)) {
       return name + " is not among its parent's blocks";
     }

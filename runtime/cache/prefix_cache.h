@@ -68,8 +68,9 @@ class PrefixCache {
   explicit PrefixCache(PrefixCacheOptions options);
 
   /// The longest chain of whole blocks that begins `tokens`, then the block that agrees with most of what follows, all
-  /// short of the last token (its logits are wanted). References the blocks and remembers the request's place in the chain for publish().
-  /// `use_cache` false: finds nothing (the request wants every prompt token computed), still publishes.
+  /// short of the last token (its logits are wanted). References the blocks and remembers the request's place in the
+  /// chain for publish(). `use_cache` false: finds nothing (the request wants every prompt token computed), still
+  /// publishes.
   /// REQUIRES: the request is not known, or was released.
   MatchResult match(RequestId request, std::span<const TokenId> tokens, std::string_view salt, bool use_cache);
 
@@ -79,8 +80,8 @@ class PrefixCache {
   void publish(RequestId request, std::span<const BlockId> blocks, std::span<const TokenId> tokens);
 
   /// Drops one reference of each block, last first, and the request's place. A block that is not indexed becomes free.
-  /// `tail`: the tokens of the request's own block after its last whole one, fewer than block_tokens, as far as they are
-  /// computed; it is indexed, unless another has the same, or the request's chain is private.
+  /// `tail`: what has been computed of the request's own block after its last whole one, fewer than block_tokens. That
+  /// block is indexed, unless another holds the same or the request's chain is private.
   /// Throws std::logic_error for a block that is not active: the books are wrong.
   void release(RequestId request, std::span<const BlockId> blocks, std::span<const TokenId> tail = {});
 
@@ -99,8 +100,8 @@ class PrefixCache {
   std::vector<Touch> take_touches();
 
   BlockCounts counts() const;
-  std::uint64_t query_tokens() const;  ///< prompt tokens looked up
-  std::uint64_t hit_tokens() const;    ///< of them, found
+  std::uint64_t query_tokens() const;   ///< prompt tokens looked up
+  std::uint64_t hit_tokens() const;     ///< of them, found
   std::uint64_t copied_tokens() const;  ///< of those found, in blocks that agreed in part
   std::uint64_t evictions() const;
 

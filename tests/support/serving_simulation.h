@@ -73,8 +73,11 @@ class ServingSimulation {
       : options_(options),
         random_(options.seed),
         scheduler_(options.scheduler),
-        cache_({options.scheduler.total_blocks, options.scheduler.block_tokens, options.cache_enabled,
-                options.match_threshold, {}}),
+        cache_({options.scheduler.total_blocks,
+                options.scheduler.block_tokens,
+                options.cache_enabled,
+                options.match_threshold,
+                {}}),
         evictor_(cache::make_policy("lru", options.scheduler.total_blocks).value(), options.scheduler.total_blocks),
         arena_(std::size_t{options.scheduler.total_blocks} * options.scheduler.block_tokens) {}
 
@@ -280,7 +283,8 @@ class ServingSimulation {
     ++copies_;
     const std::size_t size = options_.scheduler.block_tokens;
     for (std::size_t i = 0; i < size; ++i) {
-      arena_.at(static_cast<std::size_t>(copy.to) * size + i) = arena_.at(static_cast<std::size_t>(copy.from) * size + i);
+      arena_.at(static_cast<std::size_t>(copy.to) * size + i) =
+          arena_.at(static_cast<std::size_t>(copy.from) * size + i);
     }
   }
   schedule::EntryResult compute(const schedule::StepEntry& entry) {
