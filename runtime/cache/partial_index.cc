@@ -6,13 +6,6 @@
 namespace headwater::cache {
 namespace {
 
-/// The first of `children` that does not stand before `tokens`.
-auto place_of(auto& children, std::span<const TokenId> tokens) {
-  return std::ranges::lower_bound(
-      children, tokens, [](auto left, auto right) { return std::ranges::lexicographical_compare(left, right); },
-      [](const auto& child) { return child.tokens; });
-}
-
 std::uint32_t common(std::span<const TokenId> left, std::span<const TokenId> right) {
   return static_cast<std::uint32_t>(std::ranges::mismatch(left, right).in1 - left.begin());
 }
@@ -20,36 +13,32 @@ std::uint32_t common(std::span<const TokenId> left, std::span<const TokenId> rig
 }  // namespace
 
 void PartialIndex::add(const Key& parent, schedule::BlockId block, std::span<const TokenId> tokens) {
-  auto& children = children_[parent];
-  children.insert(place_of(children, tokens), {tokens, block});
+  children_[parent].emplace(tokens, block);
 }
 
 void PartialIndex::remove(const Key& parent, std::span<const TokenId> tokens) {
   const auto found = children_.find(parent);
-  if (found == children_.end()) throw std::logic_error("a block is not among its parent's");
-  auto& children = found->second;
-  const auto child = place_of(children, tokens);
-  if (child == children.end() || !std::ranges::equal(child->tokens, tokens)) {
+  if (found == children_.end() || found->second.erase(tokens) == 0) {
     throw std::logic_error("a block is not among its parent's");
   }
-  children.erase(child);
-  if (children.empty()) children_.erase(found);
+  if (found->second.empty()) children_.erase(found);
 }
 
 PartialIndex::Found PartialIndex::best(const Key& parent, std::span<const TokenId> next, double threshold) const {
   Found best;
   const auto found = children_.find(parent);
   if (found == children_.end()) return best;
-  const auto& children = found->second;
+  const Children& children = found->second;
   // Away from the place, what agrees only grows shorter. False: there is nothing better further on.
-  const auto consider = [&](const Child& child) {
-    const std::uint32_t agreeing = common(child.tokens, next);
+  const auto consider = [&](const Children::value_type& child) {
+    const auto& [tokens, block] = child;
+    const std::uint32_t agreeing = common(tokens, next);
     if (agreeing <= best.tokens) return false;
-    if (static_cast<double>(agreeing) / static_cast<double>(child.tokens.size()) < threshold) return true;
-    best = {child.block, agreeing};
+    if (static_cast<double>(agreeing) / static_cast<double>(tokens.size()) < threshold) return true;
+    best = {block, agreeing};
     return false;
   };
-  const auto place = place_of(children, next);
+  const auto place = children.lower_bound(next);
   auto after = place;
   for (std::uint32_t i = 0; i < kNeighbours && after != children.end() && consider(*after); ++i) ++after;
   auto before = place;
@@ -62,8 +51,8 @@ PartialIndex::Found PartialIndex::best(const Key& parent, std::span<const TokenI
 bool PartialIndex::holds(const Key& parent, schedule::BlockId block, std::span<const TokenId> tokens) const {
   const auto found = children_.find(parent);
   if (found == children_.end()) return false;
-  const auto child = place_of(found->second, tokens);
-  return child != found->second.end() && child->block == block && std::ranges::equal(child->tokens, tokens);
+  const auto child = found->second.find(tokens);
+  return child != found->second.end() && child->second == block;
 }
 
 std::size_t PartialIndex::size() const {

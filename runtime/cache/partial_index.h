@@ -2,10 +2,11 @@
 // Which indexed block begins most like a text goes on: the blocks that follow one parent, in the order of their
 // tokens. What begins most alike then stands next to where the text would stand.
 
+#include <algorithm>
 #include <cstdint>
+#include <map>
 #include <span>
 #include <unordered_map>
-#include <vector>
 
 #include "cache/key.h"
 #include "schedule/step.h"
@@ -34,11 +35,13 @@ class PartialIndex {
   std::size_t size() const;
 
  private:
-  struct Child {
-    std::span<const TokenId> tokens;
-    schedule::BlockId block;
+  struct Before {
+    bool operator()(std::span<const TokenId> left, std::span<const TokenId> right) const {
+      return std::ranges::lexicographical_compare(left, right);
+    }
   };
-  std::unordered_map<Key, std::vector<Child>, KeyHash> children_;
+  using Children = std::map<std::span<const TokenId>, schedule::BlockId, Before>;
+  std::unordered_map<Key, Children, KeyHash> children_;
 };
 
 }  // namespace headwater::cache
