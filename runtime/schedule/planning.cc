@@ -92,8 +92,8 @@ std::uint32_t Scheduler::Impl::admit(std::uint32_t rows, StepPlan& plan, TimeNs 
   return 0;
 }
 
-/// Frees blocks for those that run, or for `beneficiary`, which waits while nothing runs. If nobody gives any, the pool is
-/// too small for it and the block that it would copy.
+/// Frees blocks for those that run, or for `beneficiary`, which waits while nothing runs. If nobody gives any, the
+/// pool is too small for it and the block that it would copy.
 void Scheduler::Impl::make_room(Sequence* beneficiary, std::uint32_t missing) {
   if (beneficiary == nullptr) starved = true;
   std::vector<Sequence*> holders;

@@ -8,7 +8,8 @@
 namespace headwater::schedule {
 
 bool SchedulerOutput::empty() const {
-  return filled.empty() && released.empty() && copied.empty() && returned.empty() && rematch.empty() && demand == 0 && !plan;
+  return filled.empty() && released.empty() && copied.empty() && returned.empty() && rematch.empty() && demand == 0 &&
+         !plan;
 }
 
 // ---- what happens to a sequence ----

@@ -30,10 +30,10 @@ struct Sequence {
   TimeNs scheduled_at = 0;          ///< first time; 0: not yet
   /// The last of its blocks is the cache's, and agrees in part: it is copied with the first step.
   bool borrows_last = false;
-  BlockId copied = -1;              ///< the block that the step in flight copies; -1: none
-  bool matched = true;              ///< its blocks are those of a match (none: it gave them up)
-  bool stale = false;               ///< more of its prefix has been published since it was matched
-  bool started = false;             ///< the executor knows it
+  BlockId copied = -1;   ///< the block that the step in flight copies; -1: none
+  bool matched = true;   ///< its blocks are those of a match (none: it gave them up)
+  bool stale = false;    ///< more of its prefix has been published since it was matched
+  bool started = false;  ///< the executor knows it
   bool cancelled = false;
   std::uint32_t planned = 0;       ///< tokens that the step in flight computes for it; 0: it is not part of it
   std::uint32_t known_blocks = 0;  ///< leading blocks that the executor knows

@@ -56,10 +56,10 @@ class Parser {
   }
 
   void read_cache(const Node* node, CacheSpec& cache) {
-    const Section section(node, "cache",
-                          {"quant_policy", "cache_size_limit", "block_tokens", "enable_prefix_caching",
-                           "prefix_match_threshold"},
-                          problems_);
+    const Section section(
+        node, "cache",
+        {"quant_policy", "cache_size_limit", "block_tokens", "enable_prefix_caching", "prefix_match_threshold"},
+        problems_);
     read_quant_policy(section, cache.format);
     cache.size_limit = std::get<SizeOrShare>(
         section.read({.name = "cache_size_limit", .type = ArgType::size_or_share, .fallback = cache.size_limit}));
