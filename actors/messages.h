@@ -79,6 +79,7 @@ struct CacheUpdate {
   std::uint64_t epoch = 0;
   std::vector<schedule::FilledBlocks> filled;
   std::vector<schedule::ReleasedBlocks> released;
+  std::vector<BlockId> copied;
   std::vector<BlockId> returned;
   std::vector<schedule::Rematch> rematch;
 };

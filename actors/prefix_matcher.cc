@@ -11,6 +11,7 @@ cache::PrefixCacheOptions options_for(const StageContext& context) {
   options.total_blocks = context.assets->total_blocks;
   options.block_tokens = context.assets->block_tokens;
   options.enabled = context.cache.enable_prefix_caching;
+  options.match_threshold = context.cache.prefix_match_threshold;
   options.context.model_digest = context.assets->model_digest;
   options.context.kv_format = kernels::quant_policy(context.cache.format);
   return options;
@@ -59,7 +60,8 @@ class PrefixMatcher : public StageActor {
 
   void apply(const CacheUpdate& update) {
     for (const auto& filled : update.filled) cache_.publish(filled.id, filled.blocks, filled.tokens);
-    for (const auto& released : update.released) cache_.release(released.id, released.blocks);
+    for (const auto& released : update.released) cache_.release(released.id, released.blocks, released.tail);
+    cache_.release_copied(update.copied);
     cache_.give_back(update.returned);
     for (const auto& rematch : update.rematch) match(rematch.request, rematch.tokens);
   }

@@ -56,9 +56,11 @@ class SchedulerStage : public StageActor {
   void proceed() {
     const trace::Span span("plan");
     schedule::SchedulerOutput output = scheduler_.poll(now());
-    if (!output.filled.empty() || !output.released.empty() || !output.returned.empty() || !output.rematch.empty()) {
-      send(single("prefix_matcher"), CacheUpdate{epoch(), std::move(output.filled), std::move(output.released),
-                                                 std::move(output.returned), std::move(output.rematch)});
+    if (!output.filled.empty() || !output.released.empty() || !output.copied.empty() || !output.returned.empty() ||
+        !output.rematch.empty()) {
+      send(single("prefix_matcher"),
+           CacheUpdate{epoch(), std::move(output.filled), std::move(output.released), std::move(output.copied),
+                       std::move(output.returned), std::move(output.rematch)});
     }
     if (output.demand > 0) send(single("cache_evictor"), BlockDemand{epoch(), output.demand});
     if (output.plan) send(successors().front(), RunStep{std::move(*output.plan)});

@@ -88,6 +88,8 @@ class Backend {
   /// all keys; empty: nothing is. Throws std::bad_alloc; std::invalid_argument for a head_dim or block_tokens that the
   /// format cannot hold.
   virtual void allocate_kv(const KvShape& shape, std::uint32_t n_blocks, std::span<const float> centres = {}) = 0;
+  /// Gives block `to` all that block `from` holds, bit by bit.
+  virtual void copy_kv_block(std::int32_t from, std::int32_t to) = 0;
   /// Where the keys of a sequence's rows, which the arena holds in bfloat16, have their middle when they are met at the
   /// positions [0, n_positions) equally often: [n_layers, n_kv_heads, head_dim], each number finite.
   virtual std::vector<float> key_centres(std::uint32_t rope_dim, const SequenceRows& rows,

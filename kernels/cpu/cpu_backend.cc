@@ -82,6 +82,7 @@ class CpuBackend : public Backend {
     if (n_blocks > 0) warmer_.start(arena_.head_bytes(0, 0, 0), cpu::KvArena::block_bytes(shape) * n_blocks);
     attention_.emplace(cpu::best_attention_path(shape), shape.format);
   }
+  void copy_kv_block(std::int32_t from, std::int32_t to) override { arena_.copy_block(from, to); }
   std::vector<float> key_centres(std::uint32_t rope_dim, const SequenceRows& rows, std::uint32_t n_positions) override {
     return rotary_.key_centres(arena_, rope_dim, rows, n_positions);
   }

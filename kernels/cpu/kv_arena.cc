@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <bit>
+#include <cstring>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -57,6 +58,10 @@ KvArena& KvArena::operator=(KvArena&& other) noexcept {
   std::swap(memory_, other.memory_);
   std::swap(bytes_, other.bytes_);
   return *this;
+}
+
+void KvArena::copy_block(std::int32_t from, std::int32_t to) const {
+  if (from != to) std::memcpy(head_bytes(to, 0, 0), head_bytes(from, 0, 0), block_bytes(shape_));
 }
 
 std::uint64_t KvArena::block_bytes(const KvShape& shape) {

@@ -52,6 +52,8 @@ class KvArena {
     if (centres_.empty()) return nullptr;
     return centres_.data() + (std::size_t{layer} * shape_.n_kv_heads + kv_head) * shape_.head_dim;
   }
+  /// Gives block `to` all that block `from` holds.
+  void copy_block(std::int32_t from, std::int32_t to) const;
   const KvShape& shape() const { return shape_; }
 
  private:

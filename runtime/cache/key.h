@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,6 +13,15 @@
 namespace headwater::cache {
 
 using Key = std::array<std::uint8_t, 32>;
+
+inline std::uint64_t beginning(const Key& key) {
+  std::uint64_t bytes = 0;
+  std::memcpy(&bytes, key.data(), sizeof bytes);
+  return bytes;
+}
+struct KeyHash {
+  std::size_t operator()(const Key& key) const { return beginning(key); }
+};
 
 /// What every key of a cache has in common: blocks made from other weights or in another format never match.
 struct KeyContext {

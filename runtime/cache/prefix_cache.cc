@@ -1,8 +1,9 @@
 #include "cache/prefix_cache.h"
 
 #include <algorithm>
-#include <cstring>
 #include <stdexcept>
+
+#include "cache/partial_index.h"
 
 namespace headwater::cache {
 namespace {
@@ -15,10 +16,11 @@ struct Block {
   bool indexed = false;
   // Of indexed blocks:
   Key key{};
+  Key parent_key{};
   BlockId parent = -1;
   std::uint32_t children = 0;
   std::uint32_t depth = 0;
-  std::vector<TokenId> tokens;
+  std::vector<TokenId> tokens;  ///< block_tokens, or fewer: a tail
 };
 
 /// A request's place in its chain: its last indexed block, which it holds.
@@ -28,16 +30,6 @@ struct Place {
   std::uint32_t depth = 0;
 };
 
-std::uint64_t beginning(const Key& key) {
-  std::uint64_t bytes = 0;
-  std::memcpy(&bytes, key.data(), sizeof bytes);
-  return bytes;
-}
-
-struct KeyHash {
-  std::size_t operator()(const Key& key) const { return beginning(key); }
-};
-
 }  // namespace
 
 struct PrefixCache::Impl {
@@ -45,10 +37,11 @@ struct PrefixCache::Impl {
   std::vector<Block> blocks;
   std::vector<BlockId> free;
   std::unordered_map<Key, BlockId, KeyHash> index;
+  PartialIndex parts;
   std::unordered_map<RequestId, Place> places;
   std::vector<Touch> touches;
   BlockCounts counts;
-  std::uint64_t query_tokens = 0, hit_tokens = 0, evictions = 0;
+  std::uint64_t query_tokens = 0, hit_tokens = 0, copied_tokens = 0, evictions = 0;
 
   Block& at(BlockId id) {
     if (id < 0 || static_cast<std::size_t>(id) >= blocks.size()) {
@@ -67,6 +60,7 @@ struct PrefixCache::Impl {
   }
 
   void clear() {
+    parts.clear();  // reads the blocks' tokens
     blocks.assign(options.total_blocks, {});
     free.clear();
     for (std::uint32_t i = options.total_blocks; i > 0; --i) free.push_back(static_cast<BlockId>(i - 1));
@@ -88,10 +82,71 @@ struct PrefixCache::Impl {
   void forget(BlockId id) {
     Block& block = at(id);
     index.erase(block.key);
+    parts.remove(block.parent_key, block.tokens);
     if (block.parent >= 0) --at(block.parent).children;
     block.indexed = false;
     block.tokens.clear();
     touches.push_back({Touch::Kind::forgotten, id});
+  }
+
+  /// Indexes a block under a key that is not taken.
+  void add(BlockId id, const Key& key, const Place& place, std::span<const TokenId> tokens) {
+    Block& block = at(id);
+    if (block.state != State::active || block.indexed) {
+      throw std::logic_error("block " + std::to_string(id) + " was published twice, or while not in use");
+    }
+    block.indexed = true;
+    block.key = key;
+    block.parent_key = place.key;
+    block.parent = place.block;
+    block.children = 0;
+    block.depth = place.depth;
+    block.tokens.assign(tokens.begin(), tokens.end());
+    if (block.parent >= 0) ++at(block.parent).children;
+    index.emplace(key, id);
+    parts.add(block.parent_key, id, block.tokens);
+    touches.push_back({Touch::Kind::published, id, block.parent, block.depth, beginning(key)});
+  }
+
+  void reference(BlockId id) {
+    Block& block = at(id);
+    if (block.refs++ > 0) return;
+    move(block, State::active);
+    touches.push_back({Touch::Kind::busy, id});
+  }
+  void drop(BlockId id) {
+    Block& block = at(id);
+    if (block.state != State::active) {
+      throw std::logic_error("block " + std::to_string(id) + " was released and is not active");
+    }
+    if (--block.refs > 0) return;
+    if (block.indexed) {
+      move(block, State::cached);
+      touches.push_back({Touch::Kind::idle, id});
+    } else {
+      move(block, State::free);
+      free.push_back(id);
+    }
+  }
+
+  /// Adds the block that begins most like `next`, the tokens after the match so far.
+  void match_part(const Place& place, std::span<const TokenId> next, MatchResult& result) {
+    // A whole block would have been found as one, and the last token is computed.
+    const std::size_t most = std::min<std::size_t>(next.size(), options.block_tokens) - 1;
+    const auto part = parts.best(place.key, next.first(most), options.match_threshold);
+    if (part.block < 0 || at(part.block).parent != place.block) return;
+    reference(part.block);
+    result.blocks.push_back(part.block);
+    result.cached_tokens += part.tokens;
+    copied_tokens += part.tokens;
+  }
+
+  void add_tail(const Place& place, std::span<const BlockId> table, std::span<const TokenId> tail) {
+    if (tail.size() >= options.block_tokens || place.depth >= table.size()) {
+      throw std::logic_error("the tail of a request has no block, or more tokens than one holds");
+    }
+    const Key key = block_key(place.key, tail);
+    if (!index.contains(key)) add(table[place.depth], key, place, tail);
   }
 
   void grant(BlockId id) {
@@ -120,15 +175,12 @@ MatchResult PrefixCache::match(RequestId request, std::span<const TokenId> token
       const Key key = block_key(place.key, part);
       const BlockId id = cache.find(key, place.block, part);
       if (id < 0) break;
-      Block& block = cache.at(id);
-      if (block.refs++ == 0) {
-        cache.move(block, State::active);
-        cache.touches.push_back({Touch::Kind::busy, id});
-      }
+      cache.reference(id);
       result.blocks.push_back(id);
       place = {key, id, place.depth + 1};
     }
     result.cached_tokens = static_cast<std::uint32_t>(result.blocks.size() * size);
+    cache.match_part(place, tokens.subspan(result.cached_tokens), result);
     cache.hit_tokens += result.cached_tokens;
   }
   cache.places.insert_or_assign(request, place);
@@ -151,41 +203,22 @@ void PrefixCache::publish(RequestId request, std::span<const BlockId> blocks, st
       cache.places.erase(found);
       return;
     }
-    Block& block = cache.at(blocks[i]);
-    if (block.state != State::active || block.indexed) {
-      throw std::logic_error("block " + std::to_string(blocks[i]) + " was published twice, or while not in use");
-    }
-    block.indexed = true;
-    block.key = key;
-    block.parent = place.block;
-    block.children = 0;
-    block.depth = place.depth;
-    block.tokens.assign(part.begin(), part.end());
-    if (block.parent >= 0) ++cache.at(block.parent).children;
-    cache.index.emplace(key, blocks[i]);
-    cache.touches.push_back({Touch::Kind::published, blocks[i], block.parent, block.depth, beginning(key)});
+    cache.add(blocks[i], key, place, part);
     place = {key, blocks[i], place.depth + 1};
   }
 }
 
-void PrefixCache::release(RequestId request, std::span<const BlockId> blocks) {
+void PrefixCache::release(RequestId request, std::span<const BlockId> blocks, std::span<const TokenId> tail) {
   Impl& cache = *impl_;
-  cache.places.erase(request);
-  for (std::size_t i = blocks.size(); i > 0; --i) {
-    const BlockId id = blocks[i - 1];
-    Block& block = cache.at(id);
-    if (block.state != State::active) {
-      throw std::logic_error("block " + std::to_string(id) + " was released and is not active");
-    }
-    if (--block.refs > 0) continue;
-    if (block.indexed) {
-      cache.move(block, State::cached);
-      cache.touches.push_back({Touch::Kind::idle, id});
-    } else {
-      cache.move(block, State::free);
-      cache.free.push_back(id);
-    }
+  if (const auto found = cache.places.find(request); found != cache.places.end()) {
+    if (cache.options.enabled && !tail.empty()) cache.add_tail(found->second, blocks, tail);
+    cache.places.erase(found);
   }
+  for (std::size_t i = blocks.size(); i > 0; --i) cache.drop(blocks[i - 1]);
+}
+
+void PrefixCache::release_copied(std::span<const BlockId> blocks) {
+  for (BlockId id : blocks) impl_->drop(id);
 }
 
 void PrefixCache::give_back(std::span<const BlockId> blocks) {
@@ -225,6 +258,7 @@ std::vector<Touch> PrefixCache::take_touches() { return std::exchange(impl_->tou
 BlockCounts PrefixCache::counts() const { return impl_->counts; }
 std::uint64_t PrefixCache::query_tokens() const { return impl_->query_tokens; }
 std::uint64_t PrefixCache::hit_tokens() const { return impl_->hit_tokens; }
+std::uint64_t PrefixCache::copied_tokens() const { return impl_->copied_tokens; }
 std::uint64_t PrefixCache::evictions() const { return impl_->evictions; }
 void PrefixCache::reset() { impl_->clear(); }
 
@@ -246,7 +280,15 @@ std::string PrefixCache::check() const {
     ++indexed;
     const auto found = cache.index.find(block.key);
     if (found == cache.index.end() || found->second != static_cast<BlockId>(i)) return name + " is not under its key";
+    if (block.tokens.empty() || block.tokens.size() > cache.options.block_tokens)
+      return name + " holds no tokens, or too many";
+    if (!cache.parts.holds(block.parent_key, static_cast<BlockId>(i), block.tokens)) {
+      return name + " is not among its parent's blocks";
+    }
     if (block.parent < 0) continue;
+    const Block& parent = cache.blocks[static_cast<std::size_t>(block.parent)];
+    if (parent.key != block.parent_key) return name + " has another parent than its key";
+    if (parent.tokens.size() < cache.options.block_tokens) return name + " follows a tail";
     if (!cache.blocks[static_cast<std::size_t>(block.parent)].indexed) return name + " has lost its parent";
     ++children[static_cast<std::size_t>(block.parent)];
   }
@@ -254,6 +296,7 @@ std::string PrefixCache::check() const {
     const Block& block = cache.blocks[i];
     if (block.indexed && block.children != children[i]) return "block " + std::to_string(i) + " miscounts its children";
   }
+  if (indexed != cache.parts.size()) return "the parts have entries without a block";
   if (indexed != cache.index.size()) return "the index has entries without a block";
   if (cache.free.size() != counted.free) return "the free list has another length than there are free blocks";
   const BlockCounts& kept = cache.counts;

@@ -7,6 +7,8 @@
 //               ▲   release(), not indexed │                     ▲   match()             │
 //               └──────────────────────────┘                     └───────────────────────┤
 //               └───────────────────────────── reclaim() as a victim ◄───────────────────┘
+// A request's last block, which is not full, is indexed as well when the request is released: a tail. Nothing follows
+// a tail. Its rows, and those at the beginning of any indexed block, are reused by copying the block.
 // Invariant: free + active + cached == total, after every call.
 //
 // A key is the SHA-256 of a typed, length-delimited record (see key.h). A key alone never proves a hit: the
@@ -31,6 +33,8 @@ struct PrefixCacheOptions {
   std::uint32_t total_blocks = 0;
   std::uint32_t block_tokens = 32;
   bool enabled = true;  ///< false: match() finds nothing and publish() indexes nothing
+  /// A block that agrees in part is matched when at least this share of the tokens that it holds does, 0 … 1; 0: any.
+  double match_threshold = 0.8;
   KeyContext context;
 };
 
@@ -54,17 +58,20 @@ struct BlockCounts {
 };
 
 struct MatchResult {
-  std::vector<BlockId> blocks;      ///< referenced for the request until release()
-  std::uint32_t cached_tokens = 0;  ///< blocks.size() * block_tokens
+  std::vector<BlockId> blocks;  ///< referenced for the request until release()
+  /// block_tokens for each block; or fewer of the last, which then agrees in part: the request may read those, and
+  /// writes into a copy.
+  std::uint32_t cached_tokens = 0;
 };
 
 class PrefixCache {
  public:
   explicit PrefixCache(PrefixCacheOptions options);
 
-  /// The longest chain of whole blocks that begins `tokens`, short of the last token (its logits are
-  /// wanted). References the blocks and remembers the request's place in the chain for publish().
-  /// `use_cache` false: finds nothing (the request wants every prompt token computed), still publishes.
+  /// The longest chain of whole blocks that begins `tokens`, then the block that agrees with most of what follows, all
+  /// short of the last token (its logits are wanted). References the blocks and remembers the request's place in the
+  /// chain for publish(). `use_cache` false: finds nothing (the request wants every prompt token computed), still
+  /// publishes.
   /// REQUIRES: the request is not known, or was released.
   MatchResult match(RequestId request, std::span<const TokenId> tokens, std::string_view salt, bool use_cache);
 
@@ -73,9 +80,15 @@ class PrefixCache {
   /// side by side), the block and those after it stay private. Unknown requests are ignored.
   void publish(RequestId request, std::span<const BlockId> blocks, std::span<const TokenId> tokens);
 
-  /// Drops one reference of each block, tail first, and the request's place. A block that is not indexed becomes free.
+  /// Drops one reference of each block, last first, and the request's place. A block that is not indexed becomes free.
+  /// `tail`: what has been computed of the request's own block after its last whole one, fewer than block_tokens. That
+  /// block is indexed, unless another holds the same or the request's chain is private.
   /// Throws std::logic_error for a block that is not active: the books are wrong.
-  void release(RequestId request, std::span<const BlockId> blocks);
+  void release(RequestId request, std::span<const BlockId> blocks, std::span<const TokenId> tail = {});
+
+  /// Drops the reference of blocks that match() gave as agreeing in part: the copy is made, or not wanted. The request
+  /// keeps its place.
+  void release_copied(std::span<const BlockId> blocks);
 
   /// Takes back blocks that were granted and never used.
   void give_back(std::span<const BlockId> blocks);
@@ -88,8 +101,9 @@ class PrefixCache {
   std::vector<Touch> take_touches();
 
   BlockCounts counts() const;
-  std::uint64_t query_tokens() const;  ///< prompt tokens looked up
-  std::uint64_t hit_tokens() const;    ///< of them, found
+  std::uint64_t query_tokens() const;   ///< prompt tokens looked up
+  std::uint64_t hit_tokens() const;     ///< of them, found
+  std::uint64_t copied_tokens() const;  ///< of those found, in blocks that agreed in part
   std::uint64_t evictions() const;
 
   /// Recounts everything from scratch and compares: empty, or what is wrong. For tests and debug builds.

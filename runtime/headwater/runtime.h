@@ -30,6 +30,7 @@ struct Overrides {
   std::optional<std::string> quant_policy;      ///< bits of keys and values in the cache: "0" (16), "8", "4" or "k8v4"
   std::optional<std::string> cache_size_limit;  ///< "0.6" of memory, or "2GiB"
   std::optional<bool> enable_prefix_caching;
+  std::optional<double> prefix_match_threshold;  ///< share of a block's tokens, 0 … 1, from which on it is copied
   std::optional<std::uint32_t> max_batch_size;
   std::optional<std::uint32_t> prefill_chunk;  ///< most prompt tokens of one sequence in a step
   std::optional<std::uint32_t> threads;        ///< compute threads; 0: one per core

@@ -58,6 +58,9 @@ class Architecture {
   virtual void allocate_kv(std::uint32_t n_blocks, std::uint32_t block_tokens,
                            const kernels::KvFormat& format = {}) = 0;
 
+  /// Gives block `to` the keys and values of block `from`, in all layers.
+  virtual void copy_kv_block(std::int32_t from, std::int32_t to) = 0;
+
   /// Computes the rows, writes their keys and values into their sequences' blocks, and gives
   /// logits [logit_rows, vocab], which may be overwritten and last until the next call. A row's result is bit-identical
   /// whatever rows stand beside it.

@@ -147,6 +147,7 @@ class Llama : public Architecture {
     return backend_->kv_block_bytes(kv_shape(block_tokens, format));
   }
   void allocate_kv(std::uint32_t n_blocks, std::uint32_t block_tokens, const kernels::KvFormat& format) override;
+  void copy_kv_block(std::int32_t from, std::int32_t to) override { backend_->copy_kv_block(from, to); }
   std::span<float> forward(const Batch& batch) override;
   void run_on_host(std::size_t n, const std::function<void(std::size_t)>& work) override {
     backend_->run_on_host(n, work);

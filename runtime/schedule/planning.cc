@@ -8,7 +8,7 @@ namespace headwater::schedule {
 
 std::uint32_t Scheduler::Impl::lacking(const Sequence& sequence, std::uint32_t count) const {
   const std::uint32_t needed = (sequence.computed + count + options.block_tokens - 1) / options.block_tokens;
-  const auto has = static_cast<std::uint32_t>(sequence.blocks.size());
+  const std::uint32_t has = sequence.own_blocks();
   return needed > has ? needed - has : 0;
 }
 
@@ -37,10 +37,15 @@ std::uint32_t Scheduler::Impl::shortage(const std::vector<Share>& shares) const 
 
 /// Adds the sequence to the plan, with as many of `count` tokens as its blocks and the spare ones can hold.
 void Scheduler::Impl::schedule(Sequence& sequence, std::uint32_t count, StepPlan& plan, TimeNs now) {
-  const auto room = static_cast<std::uint32_t>(sequence.blocks.size() + spare.size()) * options.block_tokens;
+  const auto room = static_cast<std::uint32_t>(sequence.own_blocks() + spare.size()) * options.block_tokens;
   count = room > sequence.computed ? std::min(count, room - sequence.computed) : 0;
   if (count == 0) return;
   const std::uint32_t lacks = lacking(sequence, count);
+  if (sequence.borrows_last) {
+    sequence.copied = sequence.blocks.back();
+    sequence.blocks.pop_back();
+    sequence.borrows_last = false;
+  }
   sequence.blocks.insert(sequence.blocks.end(), spare.end() - lacks, spare.end());
   spare.resize(spare.size() - lacks);
 
@@ -56,6 +61,9 @@ void Scheduler::Impl::schedule(Sequence& sequence, std::uint32_t count, StepPlan
     sequence.started = true;
     plan.starts.push_back(
         {sequence.request, sequence.tokens, sequence.blocks, sequence.cached_tokens, sequence.scheduled_at});
+    if (sequence.copied >= 0) {
+      plan.starts.back().copy = BlockCopy{sequence.copied, sequence.blocks[sequence.published]};
+    }
   }
   sequence.known_blocks = static_cast<std::uint32_t>(sequence.blocks.size());
   sequence.planned = count;
@@ -84,14 +92,17 @@ std::uint32_t Scheduler::Impl::admit(std::uint32_t rows, StepPlan& plan, TimeNs 
   return 0;
 }
 
-/// Frees blocks for those that run, or for `beneficiary`, which waits while nothing runs.
-void Scheduler::Impl::make_room(const Sequence* beneficiary, std::uint32_t missing) {
+/// Frees blocks for those that run, or for `beneficiary`, which waits while nothing runs. If nobody gives any, the
+/// pool is too small for it and the block that it would copy.
+void Scheduler::Impl::make_room(Sequence* beneficiary, std::uint32_t missing) {
   if (beneficiary == nullptr) starved = true;
   std::vector<Sequence*> holders;
   for (auto& [id, sequence] : sequences) {
     if (sequence.state == Sequence::State::waiting) holders.push_back(&sequence);
   }
-  for (Sequence* giver : block_givers(running, std::move(holders), beneficiary, missing)) {
+  const std::vector<Sequence*> givers = block_givers(running, std::move(holders), beneficiary, missing);
+  if (givers.empty() && beneficiary != nullptr && beneficiary->borrows_last) release_borrowed(*beneficiary);
+  for (Sequence* giver : givers) {
     giver->state == Sequence::State::running ? preempt(*giver) : release_blocks(*giver);
   }
 }

@@ -8,7 +8,8 @@
 namespace headwater::schedule {
 
 bool SchedulerOutput::empty() const {
-  return filled.empty() && released.empty() && returned.empty() && rematch.empty() && demand == 0 && !plan;
+  return filled.empty() && released.empty() && copied.empty() && returned.empty() && rematch.empty() && demand == 0 &&
+         !plan;
 }
 
 // ---- what happens to a sequence ----
@@ -27,14 +28,35 @@ void Scheduler::Impl::publish(Sequence& sequence) {
 }
 
 void Scheduler::Impl::release_blocks(Sequence& sequence) {
-  if (sequence.matched || !sequence.blocks.empty()) out.released.push_back({sequence.id(), sequence.blocks});
+  if (sequence.matched || !sequence.blocks.empty()) {
+    ReleasedBlocks released{sequence.id(), sequence.blocks, {}};
+    const std::ptrdiff_t known = std::ptrdiff_t{sequence.published} * options.block_tokens;
+    if (!sequence.borrows_last && sequence.computed > known) {
+      released.tail.assign(sequence.tokens.begin() + known, sequence.tokens.begin() + sequence.computed);
+    }
+    out.released.push_back(std::move(released));
+  }
   if (!sequence.blocks.empty()) {
     exhausted = false;
     released_since_demand = true;
   }
   sequence.blocks.clear();
   sequence.computed = sequence.published = sequence.known_blocks = 0;
-  sequence.matched = sequence.stale = false;
+  sequence.matched = sequence.stale = sequence.borrows_last = false;
+}
+
+void Scheduler::Impl::release_copied(BlockId block) {
+  out.copied.push_back(block);
+  exhausted = false;
+  released_since_demand = true;
+}
+
+void Scheduler::Impl::release_borrowed(Sequence& sequence) {
+  release_copied(sequence.blocks.back());
+  sequence.blocks.pop_back();
+  sequence.borrows_last = false;
+  sequence.computed = sequence.published * options.block_tokens;
+  if (sequence.scheduled_at == 0) sequence.cached_tokens = sequence.computed;
 }
 
 void Scheduler::Impl::leave_executor(Sequence& sequence) {
@@ -69,9 +91,14 @@ void Scheduler::Impl::rematch(Sequence& sequence) {
 
 void Scheduler::Impl::on_entry(Sequence& sequence, const EntryResult& entry) {
   sequence.planned = 0;
+  if (sequence.copied >= 0) release_copied(std::exchange(sequence.copied, -1));
   sequence.computed += entry.computed;
   if (entry.sampled) sequence.tokens.push_back(entry.token);
-  if (entry.error.empty()) publish(sequence);
+  if (entry.error.empty()) {
+    publish(sequence);
+  } else {
+    sequence.computed = sequence.published * options.block_tokens;  // nobody else is to read what has failed
+  }
   const bool scored = sequence.request->max_new_tokens == 0 && sequence.uncomputed() == 0;
   const bool done = scored || entry.finish != FinishReason::none || !entry.error.empty();
   if (done || sequence.cancelled) end(sequence);
@@ -105,7 +132,8 @@ void Scheduler::add(MatchedSequence matched) {
   if (sequence.scheduled_at == 0) sequence.cached_tokens = matched.cached_tokens;
   sequence.blocks = std::move(matched.blocks);
   sequence.computed = matched.cached_tokens;
-  sequence.published = static_cast<std::uint32_t>(sequence.blocks.size());
+  sequence.published = matched.cached_tokens / scheduler.options.block_tokens;
+  sequence.borrows_last = sequence.blocks.size() > sequence.published;
   sequence.matched = true;
   sequence.state = Sequence::State::waiting;
   if (sequence.cancelled) {

@@ -32,8 +32,8 @@ struct MatchedSequence {
   RequestPtr request;
   std::vector<TokenId> tokens;  ///< prompt, and after a preemption what was generated
   std::vector<BlockId> blocks;  ///< referenced in the cache for this request
-  std::uint32_t cached_tokens =
-      0;  ///< blocks.size() * block_tokens; less than tokens.size(), so tokens are never empty
+  /// block_tokens for each block, or fewer of the last; less than tokens.size(), so tokens are never empty.
+  std::uint32_t cached_tokens = 0;
 };
 
 /// Blocks to publish: filled, in order, since the last time.
@@ -47,6 +47,7 @@ struct FilledBlocks {
 struct ReleasedBlocks {
   RequestId id = 0;
   std::vector<BlockId> blocks;  ///< in the order of the block table
+  std::vector<TokenId> tail;    ///< what has been computed of its own block that is not full
 };
 
 /// A sequence without blocks that wants to be matched again (preempted, or it gave its pins up).
@@ -55,10 +56,12 @@ struct Rematch {
   std::vector<TokenId> tokens;
 };
 
-/// All that the scheduler wants done now. Apply in this order: filled, released, returned, rematch, demand, plan.
+/// All that the scheduler wants done now. Apply in this order: filled, released, copied, returned,
+/// rematch, demand, plan.
 struct SchedulerOutput {
   std::vector<FilledBlocks> filled;
   std::vector<ReleasedBlocks> released;
+  std::vector<BlockId> copied;    ///< matched in part: the copy is made, or not wanted
   std::vector<BlockId> returned;  ///< granted and not needed
   std::vector<Rematch> rematch;
   std::uint32_t demand = 0;  ///< blocks wanted; answered by exactly one on_grant

@@ -41,6 +41,9 @@ struct Scheduler::Impl {
 
   void publish(Sequence& sequence);
   void release_blocks(Sequence& sequence);
+  /// Gives up what a match has found in part.
+  void release_borrowed(Sequence& sequence);
+  void release_copied(BlockId block);
   void leave_executor(Sequence& sequence);
   void end(Sequence& sequence);
   void preempt(Sequence& sequence);
@@ -71,7 +74,7 @@ struct Scheduler::Impl {
   void schedule(Sequence& sequence, std::uint32_t count, StepPlan& plan, TimeNs now);
   bool may_admit() const { return !starved || (running.empty() && rematching == 0); }
   std::uint32_t admit(std::uint32_t rows, StepPlan& plan, TimeNs now);
-  void make_room(const Sequence* beneficiary, std::uint32_t missing);
+  void make_room(Sequence* beneficiary, std::uint32_t missing);
   std::uint32_t foreseen() const;
 };
 

@@ -28,9 +28,12 @@ struct Sequence {
   std::uint32_t published = 0;      ///< leading blocks that the prefix cache knows
   std::uint32_t cached_tokens = 0;  ///< of the first match
   TimeNs scheduled_at = 0;          ///< first time; 0: not yet
-  bool matched = true;              ///< its blocks are those of a match (none: it gave them up)
-  bool stale = false;               ///< more of its prefix has been published since it was matched
-  bool started = false;             ///< the executor knows it
+  /// The last of its blocks is the cache's, and agrees in part: it is copied with the first step.
+  bool borrows_last = false;
+  BlockId copied = -1;   ///< the block that the step in flight copies; -1: none
+  bool matched = true;   ///< its blocks are those of a match (none: it gave them up)
+  bool stale = false;    ///< more of its prefix has been published since it was matched
+  bool started = false;  ///< the executor knows it
   bool cancelled = false;
   std::uint32_t planned = 0;       ///< tokens that the step in flight computes for it; 0: it is not part of it
   std::uint32_t known_blocks = 0;  ///< leading blocks that the executor knows
@@ -42,6 +45,8 @@ struct Sequence {
   bool decoding() const { return uncomputed() == 1 && tokens.size() > request->prompt.size(); }
   /// Whether it may read what others have computed; scoring a prompt needs every row.
   bool uses_cache() const { return !request->request.params.prompt_logprobs.has_value(); }
+  /// Blocks that it may fill.
+  std::uint32_t own_blocks() const { return static_cast<std::uint32_t>(blocks.size()) - (borrows_last ? 1 : 0); }
   /// Tokens that will be known, and not computed, after the step in flight, if it does not end there.
   std::uint32_t uncomputed_after_step() const;
 };

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,6 +29,12 @@ struct AdmittedRequest {
 };
 using RequestPtr = std::shared_ptr<const AdmittedRequest>;
 
+/// All rows of a block for another one, before the step computes anything.
+struct BlockCopy {
+  BlockId from = -1;
+  BlockId to = -1;
+};
+
 /// A sequence that the executor has not seen, or that was preempted and comes back.
 struct SequenceStart {
   RequestPtr request;
@@ -35,6 +42,7 @@ struct SequenceStart {
   std::vector<BlockId> blocks;      ///< block table so far (cached prefix first)
   std::uint32_t cached_tokens = 0;  ///< of the prompt, at the first start
   TimeNs scheduled_at = 0;          ///< of the first start
+  std::optional<BlockCopy> copy{};  ///< what is cached ends within a block, and that block is another's
 };
 
 /// Work on one sequence in one step: tokens [first, first + count) of it are computed.

@@ -62,6 +62,7 @@ StepResult StepRunner::run(StepPlan plan) {
   const TimeNs began = clock_();
   for (RequestId id : plan.retired) sequences_.erase(id);
   for (const SequenceStart& start : plan.starts) {
+    if (start.copy) model_.copy_kv_block(start.copy->from, start.copy->to);
     sequences_.insert_or_assign(start.request->id, std::make_unique<Sequence>(start, end_tokens_));
   }
   lay_out(plan.entries);

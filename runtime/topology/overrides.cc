@@ -1,5 +1,8 @@
 #include "topology/overrides.h"
 
+#include <charconv>
+#include <iterator>
+
 namespace headwater::topology {
 namespace {
 
@@ -58,6 +61,10 @@ class Applier {
  private:
   static std::string text(const std::string& value) { return value; }
   static std::string text(std::uint32_t value) { return std::to_string(value); }
+  static std::string text(double value) {
+    char digits[32];
+    return {digits, std::to_chars(std::begin(digits), std::end(digits), value).ptr};
+  }
   static std::string text(bool value) { return value ? "true" : "false"; }
 
   Node& root_;
@@ -76,6 +83,7 @@ void apply_overrides(const Overrides& overrides, Node& root, Problems& problems)
   apply.in("cache", overrides.quant_policy, "--quant-policy", "quant_policy");
   apply.in("cache", overrides.cache_size_limit, "--cache-size-limit", "cache_size_limit");
   apply.in("cache", overrides.enable_prefix_caching, "--no-prefix-caching", "enable_prefix_caching");
+  apply.in("cache", overrides.prefix_match_threshold, "--prefix-match-threshold", "prefix_match_threshold");
   apply.in("gateway", overrides.listen, "--listen", "listen");
   apply.in("gateway", overrides.max_queued, "--max-queued", "max_queued");
   apply.stage("scheduler", overrides.max_batch_size, "--max-batch-size", "max_batch_size");

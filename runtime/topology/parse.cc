@@ -56,8 +56,10 @@ class Parser {
   }
 
   void read_cache(const Node* node, CacheSpec& cache) {
-    const Section section(node, "cache", {"quant_policy", "cache_size_limit", "block_tokens", "enable_prefix_caching"},
-                          problems_);
+    const Section section(
+        node, "cache",
+        {"quant_policy", "cache_size_limit", "block_tokens", "enable_prefix_caching", "prefix_match_threshold"},
+        problems_);
     read_quant_policy(section, cache.format);
     cache.size_limit = std::get<SizeOrShare>(
         section.read({.name = "cache_size_limit", .type = ArgType::size_or_share, .fallback = cache.size_limit}));
@@ -68,6 +70,11 @@ class Parser {
                                                       "; expected a power of two: 8, 16, 32, 64, 128 or 256");
     }
     cache.enable_prefix_caching = section.boolean("enable_prefix_caching", cache.enable_prefix_caching);
+    cache.prefix_match_threshold = std::get<double>(section.read({.name = "prefix_match_threshold",
+                                                                  .type = ArgType::number,
+                                                                  .fallback = cache.prefix_match_threshold,
+                                                                  .min = 0,
+                                                                  .max = 1}));
   }
 
   /// `8`, `k8v4`, or `{ k: 8, v: 4 }`.

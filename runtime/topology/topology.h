@@ -99,6 +99,7 @@ struct CacheSpec {
   SizeOrShare size_limit{.bytes = 0, .share = 0.5};
   std::uint32_t block_tokens = 32;
   bool enable_prefix_caching = true;
+  double prefix_match_threshold = 0.8;  ///< share of a block's tokens that must agree for it to be copied; 0: any
 };
 
 struct GatewaySpec {

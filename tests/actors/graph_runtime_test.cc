@@ -134,6 +134,34 @@ TEST(GraphRuntime, ReusesTheWholeBlocksOfASharedPrefixAndSaysSo) {
   EXPECT_GT(stats.blocks_cached, 0U);
 }
 
+TEST(GraphRuntime, ComputesOfALongChatOnlyWhatIsNew) {
+  GraphOptions options;
+  options.context = 512;
+  Graph graph(options);
+  EventLog log;
+  const auto client = graph.runtime().connect(log.handler());
+  std::vector<TokenId> said;
+  std::uint64_t fresh = 0, cached = 0;
+  for (std::uint32_t turn = 0; turn < 20; ++turn) {
+    const auto asked = prompt_of(100 + turn, 7 + turn % 5);
+    const std::uint32_t answered = 5 + turn % 7;
+    said.insert(said.end(), asked.begin(), asked.end());
+    const Outcome outcome = log.wait(client->submit(ask(said, answered))->id);
+    ASSERT_EQ(outcome.tokens(), FakeModel::answer(said, answered));
+    if (turn > 0) {
+      EXPECT_EQ(outcome.last().usage.cached_tokens, said.size() - asked.size() - 1);
+    }
+    cached += outcome.last().usage.cached_tokens;
+    const auto answer = outcome.tokens();
+    said.insert(said.end(), answer.begin(), answer.end());
+    fresh += asked.size() + answered;
+    graph.idle_stats();  // the end of a request is told before its blocks are released
+  }
+  EXPECT_LE(graph.model().rows, fresh);
+  EXPECT_EQ(graph.idle_stats().prefix_hit_tokens, cached);
+  graph.expect_settled();
+}
+
 TEST(GraphRuntime, NeverSharesBlocksBetweenTenants) {
   Graph graph;
   EventLog log;

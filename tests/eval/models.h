@@ -51,6 +51,7 @@ class TableModel : public model::Architecture {
   const model::ModelShape& shape() const override { return shape_; }
   std::uint64_t kv_block_bytes(std::uint32_t, const kernels::KvFormat&) const override { return 1; }
   void allocate_kv(std::uint32_t, std::uint32_t, const kernels::KvFormat&) override {}
+  void copy_kv_block(std::int32_t, std::int32_t) override {}
   std::span<float> forward(const model::Batch& batch) override {
     logits_.clear();
     for (const std::uint32_t row : batch.logit_rows) {

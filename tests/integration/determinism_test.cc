@@ -5,6 +5,7 @@
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "headwater/runtime.h"
 #include "tests/support/events.h"
@@ -119,6 +120,60 @@ TEST_P(Determinism, AllAtOnceWithAColdThenAWarmCache) {
   EXPECT_EQ(together(*runtime), expected());
   EXPECT_EQ(alone(*runtime), expected());
   EXPECT_GT(runtime->stats().prefix_hit_tokens, before.prefix_hit_tokens + 500);
+}
+
+/// The prompts cut off at many places, so that each of them ends, and then goes on, within a block that is cached.
+TEST_P(Determinism, WithBlocksThatAgreeInPart) {
+  overrides_.prefix_match_threshold = 0;
+  const auto runtime = start();
+  EventLog log;
+  const auto client = runtime->connect(log.handler());
+  for (const auto& prompt : prompts()) {
+    for (const std::size_t cut : {prompt.size() / 3, prompt.size() / 2}) {
+      Request request = greedy(prompt.substr(0, cut) + " or not.");
+      request.params.max_tokens = 5;
+      log.wait(client->submit(request)->id);
+    }
+  }
+  EXPECT_EQ(alone(*runtime), expected());
+  const auto before = runtime->stats();
+  EXPECT_EQ(together(*runtime), expected());
+  // Of a prompt that has been computed only the last token is computed again.
+  const auto after = runtime->stats();
+  EXPECT_EQ(after.prefix_query_tokens - before.prefix_query_tokens - kPrompts,
+            after.prefix_hit_tokens - before.prefix_hit_tokens);
+}
+
+/// A chat, in which every turn goes on where an answer has ended, and the same without a cache.
+TEST_P(Determinism, OfALongChatWhoseTurnsComputeOnlyWhatIsNew) {
+  constexpr int kTurns = 20;
+  const auto turn = [](Runtime& runtime, std::vector<TokenId>& said, int number) {
+    EventLog log;
+    const auto client = runtime.connect(log.handler());
+    for (int i = 0; i < 9 + number % 5; ++i) said.push_back(300 + (number * 131 + i * 17) % 4000);
+    Request request = greedy("");
+    request.prompt = said;
+    request.params.max_tokens = static_cast<std::uint32_t>(11 + number % 7);
+    const Outcome outcome = log.wait(client->submit(request)->id);
+    const auto answer = outcome.tokens();
+    said.insert(said.end(), answer.begin(), answer.end());
+    return outcome.last().usage;
+  };
+  const auto cached = start();
+  overrides_.enable_prefix_caching = false;
+  const auto uncached = start();
+  std::vector<TokenId> said, expected;
+  std::uint64_t computed = 0, fresh = 0;
+  for (int number = 0; number < kTurns; ++number) {
+    const std::size_t before = said.size();
+    const Usage usage = turn(*cached, said, number);
+    computed += usage.prompt_tokens - usage.cached_tokens + usage.completion_tokens - 1;
+    fresh += said.size() - before;
+    turn(*uncached, expected, number);
+    ASSERT_EQ(said, expected) << "turn " << number;
+    while (cached->stats().blocks_active > 0) std::this_thread::yield();
+  }
+  EXPECT_LE(static_cast<double>(computed), 1.05 * static_cast<double>(fresh));
 }
 
 TEST_P(Determinism, WithAPoolSoSmallThatSequencesArePreempted) {

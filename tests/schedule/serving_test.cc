@@ -46,13 +46,16 @@ void scatter(ServingSimulation& simulation, std::uint32_t requests, std::uint32_
 }
 
 TEST(Serving, EndsEveryRequestOnceWithItsOwnAnswerInATinyPool) {
-  std::uint64_t preemptions = 0, evictions = 0, hits = 0;
+  std::uint64_t preemptions = 0, evictions = 0, hits = 0, copies = 0;
   for (std::uint64_t seed = 1; seed <= 1500 && !::testing::Test::HasFailure(); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
-    ServingSimulation simulation(tiny(seed));
+    SimulationOptions options = tiny(seed);
+    options.match_threshold = static_cast<double>(seed % 6) / 5;
+    ServingSimulation simulation(options);
     scatter(simulation, 20, 48);
     simulation.run();
     expect_all_ended(simulation);
+    copies += simulation.copies();
     preemptions += simulation.scheduler().counters().preemptions;
     evictions += simulation.cache().evictions();
     hits += simulation.cache().hit_tokens();
@@ -61,6 +64,7 @@ TEST(Serving, EndsEveryRequestOnceWithItsOwnAnswerInATinyPool) {
   EXPECT_GT(preemptions, 100U);
   EXPECT_GT(evictions, 1000U);
   EXPECT_GT(hits, 1000U);
+  EXPECT_GT(copies, 1000U);
 }
 
 TEST(Serving, EndsEveryRequestOnceWhateverTheLimits) {
@@ -73,6 +77,7 @@ TEST(Serving, EndsEveryRequestOnceWhateverTheLimits) {
     options.scheduler.block_tokens = 1 + seed % 5;
     options.scheduler.total_blocks = 8 + seed % 20;
     options.slow_executor = seed % 4 == 0;
+    options.match_threshold = static_cast<double>(seed % 3) / 2;
     ServingSimulation simulation(options);
     scatter(simulation, 16, options.scheduler.total_blocks * options.scheduler.block_tokens);
     simulation.run();
@@ -99,12 +104,62 @@ TEST(Serving, GetsThroughWhenEveryRequestNeedsTheWholePool) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     ServingSimulation simulation(tiny(seed));
     for (TokenId i = 0; i < 6; ++i) {
-      std::vector<TokenId> same(20, 7);  // all share a prefix and compute it side by side
+      std::vector<TokenId> same(seed % 2 == 0 ? 20 : 22, 7);  // all share a prefix and compute it side by side
       same.push_back(i % 2);
-      simulation.submit(static_cast<ConnectionId>(i), same, 48 - 21);
+      const auto room = static_cast<std::uint32_t>(48 - same.size());
+      simulation.submit(static_cast<ConnectionId>(i), same, room);
     }
     simulation.run();
     expect_all_ended(simulation);
+  }
+}
+
+TEST(Serving, GetsThroughWhenThePoolHasNoRoomForACopyBesideItsSource) {
+  for (std::uint64_t seed = 1; seed <= 300 && !::testing::Test::HasFailure(); ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    SimulationOptions options = tiny(seed);
+    options.scheduler.max_step_tokens = options.scheduler.prefill_chunk = 64;  // a prompt is one step
+    options.match_threshold = 0;
+    ServingSimulation simulation(options);
+    for (TokenId i = 0; i < 3; ++i) {
+      std::vector<TokenId> tokens(47, 100 + i);
+      for (std::size_t p = 0; p < 1 + seed % 20; ++p) tokens[p] = 7;
+      simulation.submit(static_cast<ConnectionId>(i), tokens, 1);
+    }
+    simulation.run();
+    expect_all_ended(simulation);
+  }
+}
+
+/// Each turn sends all that was said before and something new.
+TEST(Serving, ComputesOfALongChatOnlyWhatIsNew) {
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    SimulationOptions options = tiny(seed);
+    options.scheduler = {.max_batch_size = 4, .max_step_tokens = 512, .prefill_chunk = 256, .block_tokens = 32};
+    options.scheduler.total_blocks = 200;
+    options.end_token = -1;
+    ServingSimulation simulation(options);
+    auto& random = simulation.random();
+    std::vector<std::vector<TokenId>> said(3);  // by as many clients, in turns
+    std::uint64_t fresh = 0;
+    for (int turn = 0; turn < 20; ++turn) {
+      std::vector<RequestId> ids;
+      for (std::size_t client = 0; client < said.size(); ++client) {
+        const std::size_t asked = 10 + random() % 40, answered = 10 + random() % 60;
+        for (std::size_t i = 0; i < asked; ++i) said[client].push_back(static_cast<TokenId>(random() % 1000));
+        fresh += asked + answered;
+        ids.push_back(simulation.submit(client, said[client], static_cast<std::uint32_t>(answered)));
+      }
+      simulation.run();
+      for (std::size_t client = 0; client < said.size(); ++client) {
+        const auto& answer = simulation.answer(ids[client]);
+        said[client].insert(said[client].end(), answer.begin(), answer.end());
+      }
+    }
+    expect_all_ended(simulation);
+    // The last token of an answer is computed with the next turn, so that not even a token a turn is over.
+    EXPECT_LE(simulation.computed_rows(), fresh);
   }
 }
 

@@ -33,6 +33,11 @@ void FakeModel::allocate_kv(std::uint32_t n_blocks, std::uint32_t block_tokens, 
   arena_.assign(std::size_t{n_blocks} * block_tokens, -1);
 }
 
+void FakeModel::copy_kv_block(std::int32_t from, std::int32_t to) {
+  const auto block = [&](std::int32_t id) { return arena_.begin() + std::ptrdiff_t{id} * block_tokens_; };
+  std::copy_n(block(from), block_tokens_, block(to));
+}
+
 std::span<float> FakeModel::forward(const model::Batch& batch) {
   if (throw_next.exchange(false)) throw std::runtime_error("the fake model was told to fail");
   if (delay_us > 0) std::this_thread::sleep_for(std::chrono::microseconds(delay_us));

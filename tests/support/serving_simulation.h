@@ -50,6 +50,7 @@ inline std::vector<TokenId> undisturbed_answer(std::vector<TokenId> prompt, std:
 struct SimulationOptions {
   schedule::SchedulerOptions scheduler;
   bool cache_enabled = true;
+  double match_threshold = 0.8;
   bool slow_executor = false;  ///< a step's result comes last of all that is under way
   TokenId end_token = -1;      ///< ends an answer; tokens are 0 … 49
   std::uint64_t seed = 1;
@@ -72,7 +73,11 @@ class ServingSimulation {
       : options_(options),
         random_(options.seed),
         scheduler_(options.scheduler),
-        cache_({options.scheduler.total_blocks, options.scheduler.block_tokens, options.cache_enabled, {}}),
+        cache_({options.scheduler.total_blocks,
+                options.scheduler.block_tokens,
+                options.cache_enabled,
+                options.match_threshold,
+                {}}),
         evictor_(cache::make_policy("lru", options.scheduler.total_blocks).value(), options.scheduler.total_blocks),
         arena_(std::size_t{options.scheduler.total_blocks} * options.scheduler.block_tokens) {}
 
@@ -141,6 +146,7 @@ class ServingSimulation {
   const cache::PrefixCache& cache() const { return cache_; }
   const schedule::Scheduler& scheduler() const { return scheduler_; }
   std::uint64_t computed_rows() const { return computed_rows_; }
+  std::uint64_t copies() const { return copies_; }
   std::size_t executor_sequences() const { return executing_.size(); }
   std::mt19937_64& random() { return random_; }
 
@@ -151,6 +157,7 @@ class ServingSimulation {
     std::vector<TokenId> tokens;
     std::vector<BlockId> blocks;
     std::uint32_t computed = 0;
+    bool copied = false;  ///< it begins with a copy of a block
   };
 
   void post(Place from, Place to, std::function<void()> message) {
@@ -203,10 +210,12 @@ class ServingSimulation {
 
   void proceed() {
     schedule::SchedulerOutput output = scheduler_.poll(now_);
-    if (!output.filled.empty() || !output.released.empty() || !output.returned.empty() || !output.rematch.empty()) {
+    if (!output.filled.empty() || !output.released.empty() || !output.copied.empty() || !output.returned.empty() ||
+        !output.rematch.empty()) {
       post(kScheduler, kMatcher, [this, output] {
         for (const auto& filled : output.filled) cache_.publish(filled.id, filled.blocks, filled.tokens);
-        for (const auto& released : output.released) cache_.release(released.id, released.blocks);
+        for (const auto& released : output.released) cache_.release(released.id, released.blocks, released.tail);
+        cache_.release_copied(output.copied);
         cache_.give_back(output.returned);
         for (const auto& rematch : output.rematch) match(rematch.request, rematch.tokens);
         report_touches();
@@ -231,6 +240,9 @@ class ServingSimulation {
       auto& table = tables_[entry.id];
       table.insert(table.end(), entry.new_blocks.begin(), entry.new_blocks.end());
       in_flight_blocks_.insert(table.begin(), table.end());
+    }
+    for (const auto& start : plan.starts) {
+      if (start.copy) in_flight_blocks_.insert(start.copy->from);
     }
   }
 
@@ -263,7 +275,17 @@ class ServingSimulation {
     }
     expect(ending.scheduled_at == start.scheduled_at, id, "has lost the time of its first start");
     expect(ending.cached_tokens == start.cached_tokens, id, "has lost what was cached at its first start");
-    executing_[id] = {start.request, start.tokens, start.blocks, 0};
+    executing_[id] = {start.request, start.tokens, start.blocks, 0, start.copy.has_value()};
+    if (start.copy) copy(id, *start.copy);
+  }
+  void copy(RequestId id, const schedule::BlockCopy& copy) {
+    expect(owners(copy.to) == 1, id, "copies into a block that others read");
+    ++copies_;
+    const std::size_t size = options_.scheduler.block_tokens;
+    for (std::size_t i = 0; i < size; ++i) {
+      arena_.at(static_cast<std::size_t>(copy.to) * size + i) =
+          arena_.at(static_cast<std::size_t>(copy.from) * size + i);
+    }
   }
   schedule::EntryResult compute(const schedule::StepEntry& entry) {
     schedule::EntryResult result;
@@ -279,7 +301,8 @@ class ServingSimulation {
     expect(entry.count > 0, entry.id, "has an empty entry");
     expect(entry.count <= options_.scheduler.prefill_chunk, entry.id, "has too large a chunk");
     expect(sequence.computed == 0 || entry.first == sequence.computed, entry.id, "leaves tokens out");
-    expect(sequence.computed > 0 || entry.first % size == 0, entry.id, "does not begin with a block");
+    expect(sequence.computed > 0 || (entry.first % size != 0) == sequence.copied, entry.id,
+           "begins within a block that it has not copied, or copies one for nothing");
     if (end > sequence.tokens.size() || end > sequence.blocks.size() * size) {
       expect(false, entry.id, "computes tokens or writes places that it does not have");
       return result;
@@ -349,7 +372,7 @@ class ServingSimulation {
   std::set<RequestId> failing_;
   std::vector<std::string> faults_;
   std::vector<schedule::StepPlan> plans_;
-  std::uint64_t computed_rows_ = 0;
+  std::uint64_t computed_rows_ = 0, copies_ = 0;
   RequestId next_id_ = 1;
   schedule::TimeNs now_ = 1;
 };

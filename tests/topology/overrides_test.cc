@@ -13,6 +13,7 @@ TEST(Overrides, ReplaceWhatTheFileSays) {
   overrides.listen = "[::1]:99";
   overrides.cache_size_limit = "64MiB";
   overrides.enable_prefix_caching = false;
+  overrides.prefix_match_threshold = 0.25;
   overrides.max_batch_size = 5;
   overrides.prefill_chunk = 16;
   overrides.threads = 2;
@@ -25,6 +26,7 @@ TEST(Overrides, ReplaceWhatTheFileSays) {
   EXPECT_EQ(topology.gateway.port, 99);
   EXPECT_EQ(topology.cache.size_limit.bytes, std::uint64_t{64} << 20);
   EXPECT_FALSE(topology.cache.enable_prefix_caching);
+  EXPECT_DOUBLE_EQ(topology.cache.prefix_match_threshold, 0.25);
   EXPECT_EQ(topology.find("sched")->integer("max_batch_size"), 5);
   EXPECT_EQ(topology.find("sched")->integer("prefill_chunk"), 16);
   EXPECT_EQ(topology.find("exec")->integer("threads"), 2);
@@ -51,11 +53,13 @@ TEST(Overrides, BadOnesAreReportedUnderTheirFlag) {
   Overrides overrides;
   overrides.quant_policy = "5";
   overrides.cache_size_limit = "2";
+  overrides.prefix_match_threshold = -1;
   overrides.max_batch_size = 0;
   overrides.listen = "nowhere";
   const std::string said = report(kSound, overrides);
   EXPECT_THAT(said, HasSubstr("command line: --quant-policy: quant_policy is \"5\"; supported are 0"));
   EXPECT_THAT(said, HasSubstr("command line: --cache-size-limit: cache_size_limit is \"2\"; expected"));
+  EXPECT_THAT(said, HasSubstr("command line: --prefix-match-threshold: prefix_match_threshold is \"-1\"; expected a"));
   EXPECT_THAT(said, HasSubstr("command line: --max-batch-size: max_batch_size is \"0\"; expected a whole number"));
   EXPECT_THAT(said, HasSubstr("command line: --listen: \"nowhere\" is no address"));
   EXPECT_THAT(said, testing::Not(HasSubstr("t.yaml")));

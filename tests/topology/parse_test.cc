@@ -33,6 +33,7 @@ TEST(Parse, GivesWhatTheFileSaysAndDefaultsForTheRest) {
   EXPECT_EQ(topology.cache.size_limit.bytes, std::uint64_t{2} << 30);
   EXPECT_EQ(topology.cache.block_tokens, 32U);
   EXPECT_TRUE(topology.cache.enable_prefix_caching);
+  EXPECT_DOUBLE_EQ(topology.cache.prefix_match_threshold, 0.8);
   EXPECT_TRUE(topology.gateway.present);
   EXPECT_EQ(topology.gateway.host, "127.0.0.1");
   EXPECT_EQ(topology.gateway.port, 8080);
@@ -56,7 +57,8 @@ TEST(Parse, GivesWhatTheFileSaysAndDefaultsForTheRest) {
 TEST(Parse, ReadsEveryKey) {
   std::string yaml = with("model: { path: m.gguf }", "model: { path: m.gguf, name: smol, chat_template: chatml }");
   yaml = with("cache: { cache_size_limit: 2GiB }",
-              "cache: { quant_policy: 0, cache_size_limit: 0.6, block_tokens: 16, enable_prefix_caching: false }\n"
+              "cache: { quant_policy: 0, cache_size_limit: 0.6, block_tokens: 16, enable_prefix_caching: false, "
+              "prefix_match_threshold: 0.5 }\n"
               "session_len: 2048\nthreads: 3",
               yaml);
   yaml = with("gateway: { listen: 127.0.0.1:8080,",
@@ -72,6 +74,7 @@ TEST(Parse, ReadsEveryKey) {
   EXPECT_DOUBLE_EQ(topology.cache.size_limit.share, 0.6);
   EXPECT_EQ(topology.cache.block_tokens, 16U);
   EXPECT_FALSE(topology.cache.enable_prefix_caching);
+  EXPECT_DOUBLE_EQ(topology.cache.prefix_match_threshold, 0.5);
   EXPECT_EQ(topology.session_len, 2048U);
   EXPECT_EQ(topology.threads, 3U);
   EXPECT_EQ(topology.gateway.host, "localhost");
@@ -108,9 +111,10 @@ TEST(Parse, UnknownKeysAreNamedWithThePlaceAndTheNearestKnownOne) {
 }
 
 TEST(Parse, UnknownArgsAreNamed) {
-  EXPECT_THAT(report(with("kind: scheduler,", "kind: scheduler, args: { max_batch: 4 },")),
-              StartsWith("t.yaml:7:43: unknown key \"max_batch\" in args of scheduler (did you mean "
-                         "\"max_batch_size\"? known: max_batch_size, max_step_tokens, prefill_chunk, mixed_prefill_tokens)"));
+  EXPECT_THAT(
+      report(with("kind: scheduler,", "kind: scheduler, args: { max_batch: 4 },")),
+      StartsWith("t.yaml:7:43: unknown key \"max_batch\" in args of scheduler (did you mean "
+                 "\"max_batch_size\"? known: max_batch_size, max_step_tokens, prefill_chunk, mixed_prefill_tokens)"));
   EXPECT_EQ(report(with("kind: detokenizer,", "kind: detokenizer, args: { x: 4 },")),
             "t.yaml:10:45: a detokenizer takes no args; remove \"x\"\n");
 }
@@ -186,6 +190,8 @@ TEST(Parse, WrongYamlTypesSayWhatStandsThereAndWhatShould) {
   EXPECT_THAT(report(with("path: m.gguf", "path:")), HasSubstr("path is empty; expected text"));
   EXPECT_THAT(report(with("cache: {", "cache: { enable_prefix_caching: yes,")),
               HasSubstr("enable_prefix_caching is \"yes\"; expected true or false"));
+  EXPECT_THAT(report(with("cache: {", "cache: { prefix_match_threshold: 1.5,")),
+              HasSubstr("prefix_match_threshold is \"1.5\"; expected a number from 0 to 1"));
   EXPECT_THAT(report(with("kind: scheduler,", "kind: scheduler, args: { max_batch_size: '8' },")),
               HasSubstr("max_batch_size is the text \"8\"; expected a whole number"));
   EXPECT_THAT(report("[1, 2]"), StartsWith("t.yaml:1:1: the topology is a list; expected a map with name, model"));

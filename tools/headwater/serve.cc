@@ -164,6 +164,8 @@ void add_overrides(CLI::App& command, Options& options) {
   add_precision(command, given.precision);
   command.add_option("--session-len", given.session_len, "most tokens of one sequence, prompt and answer");
   command.add_option("--max-queued", given.max_queued, "most requests accepted and not ended");
+  command.add_option("--prefix-match-threshold", given.prefix_match_threshold,
+                     "share of a cached block's tokens that a prompt must agree with to reuse them; 0: any");
   command.add_flag("--no-prefix-caching", options.no_prefix_caching, "compute every prompt from its beginning");
 }
 
