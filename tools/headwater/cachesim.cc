@@ -159,17 +159,10 @@ int cachesim(const Options& options) {
   return written ? 0 : fail(written.error().message);
 }
 
-/// A list without repetitions.
-CLI::Option* add_list(CLI::App& command, const std::string& name, std::vector<std::string>& values,
-                      std::string (*check)(const std::string&), const std::string& help) {
-  return command.add_option(name, values, help)
-      ->delimiter(',')
-      ->check(check)
-      ->each([&values, name](const std::string&) {
-        for (const std::string& value : values) {
-          if (std::ranges::count(values, value) > 1) throw CLI::ValidationError(name, "\"" + value + "\" stands twice");
-        }
-      });
+void refuse_repetitions(const std::string& name, const std::vector<std::string>& values) {
+  for (const std::string& value : values) {
+    if (std::ranges::count(values, value) > 1) throw CLI::ValidationError(name, "\"" + value + "\" stands twice");
+  }
 }
 
 }  // namespace
@@ -185,10 +178,17 @@ void add_cachesim(CLI::App& app, Action& action) {
           "JSON Lines in Mooncake's format: timestamp (ms), input_length, output_length and hash_ids, an id for "
           "each block of the prompt; equal ids mean an equal prompt up to there")
       ->required();
-  add_list(*command, "--policy", options->policies, check_policy,
-           "policies to compare: " + joined(cache::policy_names()) + "; optimal knows the future and is always added");
-  add_list(*command, "--capacity", options->capacities, check_capacity,
-           "sizes of the cache: shares of the trace's distinct blocks, e.g. 10%, or numbers of blocks")
+  command
+      ->add_option(
+          "--policy", options->policies,
+          "policies to compare: " + joined(cache::policy_names()) + "; optimal knows the future and is always added")
+      ->delimiter(',')
+      ->check(check_policy);
+  command
+      ->add_option("--capacity", options->capacities,
+                   "sizes of the cache: shares of the trace's distinct blocks, e.g. 10%, or numbers of blocks")
+      ->delimiter(',')
+      ->check(check_capacity)
       ->capture_default_str();
   command->add_flag("--json", options->json, "an array of objects instead of the table");
   command->add_option("--plot", options->plot, "draw the table into a PNG file, too")->type_name("FILE.png");
@@ -196,7 +196,11 @@ void add_cachesim(CLI::App& app, Action& action) {
       "Each request's blocks are matched, computed and released when it arrives, by the classes that the server runs.\n"
       "A block is a hit if it and all before it are cached.\n\n"
       "Example: headwater cachesim --trace trace.jsonl --policy lru,adaptive --capacity 1%,10% --plot rates.png");
-  command->callback([options, &action] { action = [options] { return cachesim(*options); }; });
+  command->callback([options, &action] {
+    refuse_repetitions("--policy", options->policies);
+    refuse_repetitions("--capacity", options->capacities);
+    action = [options] { return cachesim(*options); };
+  });
 }
 
 }  // namespace headwater::tools
