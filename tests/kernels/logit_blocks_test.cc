@@ -1,7 +1,6 @@
 #include "kernels/logit_blocks.h"
 
 #include <gtest/gtest.h>
-#include <hwy/targets.h>
 
 #include <algorithm>
 #include <cmath>
@@ -15,18 +14,7 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-/// For each instruction set that this machine has.
-class LogitBlocks : public testing::TestWithParam<std::int64_t> {
- protected:
-  void SetUp() override { choose(GetParam()); }
-  void TearDown() override { choose(0); }
-
- private:
-  static void choose(std::int64_t targets) {
-    hwy::SetSupportedTargetsForTest(targets);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  }
-};
+class LogitBlocks : public cpu::EveryTarget {};
 
 TEST_P(LogitBlocks, FindsTheHighestOfEach) {
   for (std::size_t n : {0U, 1U, 2U, 7U}) {

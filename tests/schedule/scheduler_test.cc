@@ -2,27 +2,15 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/support/serving_simulation.h"
+#include "tests/support/small_schedules.h"
 
 namespace headwater::schedule {
 namespace {
 
 using test::expect_all_ended;
+using test::prompt_of;
+using test::roomy;
 using test::ServingSimulation;
-
-test::SimulationOptions roomy() {
-  test::SimulationOptions options;
-  options.scheduler = {.max_batch_size = 4, .max_step_tokens = 32, .prefill_chunk = 12, .block_tokens = 4};
-  options.scheduler.total_blocks = 64;
-  return options;
-}
-
-std::vector<TokenId> prompt_of(unsigned seed, std::size_t n) {
-  std::mt19937 random(seed);
-  std::vector<TokenId> tokens(n);
-  for (TokenId& token : tokens) token = static_cast<TokenId>(random() % 1000);
-  return tokens;
-}
 
 bool has(const StepPlan& plan, RequestId id) {
   return std::ranges::any_of(plan.entries, [&](const StepEntry& entry) { return entry.id == id; });

@@ -1,0 +1,26 @@
+#pragma once
+// What the scheduler's tests begin with.
+
+#include <random>
+#include <vector>
+
+#include "tests/support/serving_simulation.h"
+
+namespace headwater::test {
+
+/// Steps and blocks of a few tokens, in a pool with room for all.
+inline SimulationOptions roomy() {
+  SimulationOptions options;
+  options.scheduler = {.max_batch_size = 4, .max_step_tokens = 32, .prefill_chunk = 12, .block_tokens = 4};
+  options.scheduler.total_blocks = 64;
+  return options;
+}
+
+inline std::vector<TokenId> prompt_of(unsigned seed, std::size_t n) {
+  std::mt19937 random(seed);
+  std::vector<TokenId> tokens(n);
+  for (TokenId& token : tokens) token = static_cast<TokenId>(random() % 1000);
+  return tokens;
+}
+
+}  // namespace headwater::test
