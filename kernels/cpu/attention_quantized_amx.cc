@@ -31,8 +31,8 @@ struct Scratch {
   float* parameters;   ///< [2][kSplitTokens]: scales and minima of keys
   std::byte* queries;  ///< [tiles of rows][2 planes][steps of head_dim][16 rows][64]
   std::byte* sums;     ///< [2 tiles of rows][2 planes][16 rows] kSumBytes apart
-  std::byte*
-      keys;  ///< [tiles of tokens][steps of head_dim][16 quads][16 tokens][4]: where tiles cannot take them as they lie
+  /// [tiles of tokens][steps of head_dim][16 quads][16 tokens][4]: where tiles cannot take them as they lie
+  std::byte* keys;
   std::byte* part;        ///< [part_bytes(head_dim)]
   std::uint16_t* values;  ///< [groups][16 pairs][head_dim][2] bfloat16
 };

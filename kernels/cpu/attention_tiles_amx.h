@@ -27,7 +27,7 @@ inline void configure(std::size_t rows) {
 
 inline std::size_t least(std::size_t a, std::size_t b) { return a < b ? a : b; }
 
-/// Some rows of a call: tiles of `tile_rows` from `first_row` on.
+/// Up to kPairedRows rows of a call, from `first_row` on.
 struct Part {
   const QueryRows* rows;
   const Split* split;
@@ -77,22 +77,20 @@ inline constexpr Bends kBends = bends();
 
 /// 2^score to 6e-3, of 32 scores, by whole numbers of 16 bits: the rounding to bfloat16 alone is off by up to 4e-3.
 /// Of what is no score, an infinity or a NaN, it is 2^kCeiling.
-inline __m512i powers_of(const float* scores) {
-  const __m512i ceiling = _mm512_set1_epi32(kCeiling * 512);
-  // A NaN becomes the least number of 32 bits; less what is positive it wraps around to a number below zero.
-  const __m512i low = _mm512_sub_epi32(ceiling, _mm512_cvtps_epi32(_mm512_load_ps(scores)));
-  const __m512i high = _mm512_sub_epi32(ceiling, _mm512_cvtps_epi32(_mm512_load_ps(scores + 16)));
-  const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);  // packing goes by 128 bits
-  const __m512i below = _mm512_permutexvar_epi64(order, _mm512_packus_epi32(low, high));
-  const __m512i bend =
-      _mm512_maskz_permutex2var_epi8(0x5555555555555555, _mm512_load_si512(kBends.parts), _mm512_srli_epi16(below, 2),
-                                     _mm512_load_si512(kBends.parts + 64));
-  const __m512i bits = _mm512_srli_epi16(_mm512_adds_epu16(below, bend), 2);
-  return _mm512_sub_epi16(_mm512_set1_epi16((127 + kCeiling) << 7), bits);
-}
-
 struct PowersOf {
-  __m512i operator()(const float* scores) const { return powers_of(scores); }
+  __m512i operator()(const float* scores) const {
+    const __m512i ceiling = _mm512_set1_epi32(kCeiling * 512);
+    // A NaN becomes the least number of 32 bits; less what is positive it wraps around to a number below zero.
+    const __m512i low = _mm512_sub_epi32(ceiling, _mm512_cvtps_epi32(_mm512_load_ps(scores)));
+    const __m512i high = _mm512_sub_epi32(ceiling, _mm512_cvtps_epi32(_mm512_load_ps(scores + 16)));
+    const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);  // packing goes by 128 bits
+    const __m512i below = _mm512_permutexvar_epi64(order, _mm512_packus_epi32(low, high));
+    const __m512i bend =
+        _mm512_maskz_permutex2var_epi8(0x5555555555555555, _mm512_load_si512(kBends.parts), _mm512_srli_epi16(below, 2),
+                                       _mm512_load_si512(kBends.parts + 64));
+    const __m512i bits = _mm512_srli_epi16(_mm512_adds_epu16(below, bend), 2);
+    return _mm512_sub_epi16(_mm512_set1_epi16((127 + kCeiling) << 7), bits);
+  }
 };
 
 /// 2^x for x <= 0, to 1e-4, by a minimax polynomial of 2^r on [0, 1) with value 1 at 0.

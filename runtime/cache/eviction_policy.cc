@@ -8,32 +8,27 @@
 namespace headwater::cache {
 namespace {
 
-/// Gives up first what was used longest ago.
-class Lru : public EvictionPolicy {
- public:
-  explicit Lru(std::uint32_t total_blocks) : last_used_(total_blocks) {}
-  void on_published(const Touch& touch, schedule::TimeNs now) override { at(touch.block) = now; }
-  void on_idle(BlockId block, schedule::TimeNs now) override { at(block) = now; }
-  void on_forgotten(BlockId block) override { at(block) = 0; }
-  Place place(BlockId block) const override { return {0, {last_used_[static_cast<std::size_t>(block)], 0}}; }
-
- private:
-  schedule::TimeNs& at(BlockId block) { return last_used_[static_cast<std::size_t>(block)]; }
-  std::vector<schedule::TimeNs> last_used_;
-};
-
 /// Gives up first what was published longest ago.
 class Fifo : public EvictionPolicy {
  public:
-  explicit Fifo(std::uint32_t total_blocks) : published_(total_blocks) {}
+  explicit Fifo(std::uint32_t total_blocks) : times_(total_blocks) {}
   void on_published(const Touch& touch, schedule::TimeNs now) override { at(touch.block) = now; }
   void on_idle(BlockId, schedule::TimeNs) override {}
   void on_forgotten(BlockId block) override { at(block) = 0; }
-  Place place(BlockId block) const override { return {0, {published_[static_cast<std::size_t>(block)], 0}}; }
+  Place place(BlockId block) const override { return {0, {times_[static_cast<std::size_t>(block)], 0}}; }
+
+ protected:
+  schedule::TimeNs& at(BlockId block) { return times_[static_cast<std::size_t>(block)]; }
 
  private:
-  schedule::TimeNs& at(BlockId block) { return published_[static_cast<std::size_t>(block)]; }
-  std::vector<schedule::TimeNs> published_;
+  std::vector<schedule::TimeNs> times_;
+};
+
+/// Gives up first what was used longest ago.
+class Lru : public Fifo {
+ public:
+  using Fifo::Fifo;
+  void on_idle(BlockId block, schedule::TimeNs now) override { at(block) = now; }
 };
 
 /// Gives up first what was used the fewest times since it was published; of equals, what was used longest ago.

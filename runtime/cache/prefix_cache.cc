@@ -289,7 +289,7 @@ std::string PrefixCache::check() const {
     const Block& parent = cache.blocks[static_cast<std::size_t>(block.parent)];
     if (parent.key != block.parent_key) return name + " has another parent than its key";
     if (parent.tokens.size() < cache.options.block_tokens) return name + " follows a tail";
-    if (!cache.blocks[static_cast<std::size_t>(block.parent)].indexed) return name + " has lost its parent";
+    if (!parent.indexed) return name + " has lost its parent";
     ++children[static_cast<std::size_t>(block.parent)];
   }
   for (std::size_t i = 0; i < children.size(); ++i) {
