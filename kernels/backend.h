@@ -75,6 +75,8 @@ class Backend {
   // ---- loading; the host memory is not needed afterwards -------------------------------------------
   /// One matrix from parts that stand one above the other; all have the same number of columns.
   virtual std::unique_ptr<Matrix> load_matrix(std::span<const HostTensor> parts) = 0;
+  /// The same of gate [dim, cols] above up, for gated_linear() alone.
+  virtual std::unique_ptr<Matrix> load_gated_matrix(std::span<const HostTensor> parts) = 0;
   /// A matrix whose rows are looked up. Keeps `table` as it is: the host memory must outlive the result.
   virtual std::unique_ptr<Matrix> load_table(const HostTensor& table) = 0;
   virtual std::unique_ptr<Buffer> load_vector(const HostTensor& vector) = 0;
@@ -107,7 +109,7 @@ class Backend {
                             Buffer& out) = 0;
   /// out = x · weightᵀ. x: [rows, weight.cols], out: [rows, weight.rows]; both with room for padded_rows(rows).
   virtual void linear(const Matrix& weight, const Buffer& x, std::uint32_t rows, Buffer& out) = 0;
-  /// out = silu(x · gateᵀ) * (x · upᵀ), of a weight that has gate [dim, cols] above up. out: [rows, dim]; x with room
+  /// out = silu(x · gateᵀ) * (x · upᵀ), of a weight of load_gated_matrix(). out: [rows, dim]; x with room
   /// for padded_rows(rows).
   virtual void gated_linear(const Matrix& weight, const Buffer& x, std::uint32_t rows, Buffer& out) = 0;
   /// Rotates queries (in place, and scales them as attention() wants them) and keys by their positions, pairs of

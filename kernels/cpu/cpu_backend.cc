@@ -56,13 +56,10 @@ class CpuBackend : public Backend {
         pool_(static_cast<unsigned>(threads_)) {}
 
   std::unique_ptr<Matrix> load_matrix(std::span<const HostTensor> parts) override {
-    if (precision_ == Precision::exact || !cpu::QuantizedMatrix::takes(parts)) return products_.pack(parts);
-    auto matrix = std::make_unique<cpu::QuantizedMatrix>(parts, weight_memory_, pool_);
-    // They are computed in the order in which they are loaded, over and over.
-    (last_next_ == nullptr ? first_weights_ : *last_next_) = matrix->range();
-    last_next_ = matrix->next();
-    *last_next_ = first_weights_;
-    return matrix;
+    return load(parts, cpu::QuantizedMatrix::Use::linear);
+  }
+  std::unique_ptr<Matrix> load_gated_matrix(std::span<const HostTensor> parts) override {
+    return load(parts, cpu::QuantizedMatrix::Use::gated);
   }
   std::unique_ptr<Matrix> load_table(const HostTensor& table) override { return std::make_unique<Table>(table); }
   std::unique_ptr<Buffer> load_vector(const HostTensor& vector) override {
@@ -164,6 +161,16 @@ class CpuBackend : public Backend {
   std::span<float> read(Buffer& x, std::size_t n) override { return {data(x), n}; }
 
  private:
+  std::unique_ptr<Matrix> load(std::span<const HostTensor> parts, cpu::QuantizedMatrix::Use use) {
+    if (precision_ == Precision::exact || !cpu::QuantizedMatrix::takes(parts)) return products_.pack(parts);
+    auto matrix = std::make_unique<cpu::QuantizedMatrix>(parts, use, weight_memory_, pool_);
+    // They are computed in the order in which they are loaded, over and over.
+    (last_next_ == nullptr ? first_weights_ : *last_next_) = matrix->range();
+    last_next_ = matrix->next();
+    *last_next_ = first_weights_;
+    return matrix;
+  }
+
   template <class Work>
   void for_rows(std::size_t rows, const Work& work) {
     pool_.run_rows(rows, [&](std::size_t first, std::size_t end) {

@@ -60,7 +60,7 @@ void Add(float* x, const float* y, std::size_t dim) {
   }
 }
 
-/// silu(gate) * up, by the operations of silu_mul() in product_amx.cc, one for one: the same bits where both are run.
+/// silu(gate) * up, by the operations of silu_avx512.h, one for one: the same bits where both are run.
 HWY_INLINE Vec silu_mul_lanes(Floats d, Vec gate, Vec up) {
   const Vec g = hn::Max(hn::Set(d, silu::kLowest), gate);  // the second operand stays if it is a NaN
   const Vec exp = Exp2(d, hn::Mul(g, hn::Set(d, silu::kMinusLog2E)));

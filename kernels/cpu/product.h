@@ -18,6 +18,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/cpu/weight_stream.h"
+
 // Files for different instruction sets include this: what is inline here must be inlined, or one set's copy of a
 // function would be linked into code for machines that lack it.
 
@@ -51,8 +53,8 @@ inline constexpr std::size_t kGreatestK = 32768;
   return shift;
 }
 
-/// How a panel of weights is stored: the codes q of all groups, [groups][16 columns] factors (16 bits), as many
-/// offsets if they are stored, what 256 · 2^sum_shift is worth in each column (16 floats).
+/// How a panel of weights is stored: the codes q of all groups, the numbers of all groups (16 bits: factors and, where
+/// they are stored, offsets), what 256 · 2^sum_shift is worth in each column (16 floats).
 enum class PanelFormat : std::uint8_t {
   nibbles,          ///< q of 4 bits, W = factor · (q - 7) + offset; no factor is negative
   nibbles_minus_8,  ///< q of 4 bits, W = factor · (q - 7) - factor
@@ -64,31 +66,40 @@ enum class PanelFormat : std::uint8_t {
 [[gnu::always_inline]] constexpr std::size_t code_bytes(PanelFormat format) {
   return format == PanelFormat::bytes_minus_128 ? kPanel * kGroup : kPanel * kGroup / 2;
 }
+/// Numbers of a group in a panel: the factors of the columns, or four factors and their four offsets in turn, so that
+/// a vector's halves of 128 bits hold both of the same columns.
+[[gnu::always_inline]] constexpr std::size_t n_numbers(PanelFormat format) {
+  return (format == PanelFormat::nibbles ? 2 : 1) * kPanel;
+}
+/// Where a column's factor is among a group's numbers; its offset is kOffset further on.
+[[gnu::always_inline]] constexpr std::size_t factor_place(PanelFormat format, std::size_t column) {
+  return format == PanelFormat::nibbles ? column / 4 * 8 + column % 4 : column;
+}
+inline constexpr std::size_t kOffset = 4;
 [[gnu::always_inline]] constexpr std::size_t panel_bytes(PanelFormat format, std::size_t groups) {
-  const std::size_t numbers = (format == PanelFormat::nibbles ? 2 : 1) * kPanel * sizeof(std::int16_t);
+  const std::size_t numbers = n_numbers(format) * sizeof(std::int16_t);
   return (groups * (code_bytes(format) + numbers) + 63) / 64 * 64 + kPanel * sizeof(float);
 }
 
 /// Where the parts of a panel lie.
 struct PanelView {
   const std::byte* codes;
-  const std::int16_t* factors;
-  const std::int16_t* offsets;  ///< only of PanelFormat::nibbles
+  const std::int16_t* numbers;
   const float* steps;
 };
 [[gnu::always_inline]] inline PanelView view_panel(PanelFormat format, const std::byte* panel, std::size_t groups) {
-  const auto* factors = reinterpret_cast<const std::int16_t*>(panel + groups * code_bytes(format));
-  return {panel, factors, factors + groups * kPanel,
+  return {panel, reinterpret_cast<const std::int16_t*>(panel + groups * code_bytes(format)),
           reinterpret_cast<const float*>(panel + panel_bytes(format, groups)) - kPanel};
 }
 
-/// The sums of the high and of the low bytes of a row's activations in a group, and those times -kMiddle.
+/// The sums of the high and of the low bytes of a row's activations in a group, and those times -16 · kMiddle: kernels
+/// begin with codes that lie in the upper halves of bytes.
 struct GroupSums {
   std::int32_t high_start, low_start;
   std::int16_t high, low;
 
   [[gnu::always_inline]] static GroupSums of(int high, int low) {
-    return {-kMiddle * high, -kMiddle * low, static_cast<std::int16_t>(high), static_cast<std::int16_t>(low)};
+    return {-16 * kMiddle * high, -16 * kMiddle * low, static_cast<std::int16_t>(high), static_cast<std::int16_t>(low)};
   }
   /// `high` in the lower 16 bits, `low` in the upper.
   [[gnu::always_inline]] int both() const {
@@ -124,21 +135,11 @@ struct ProductTask {
   std::size_t first_row = 0, end_row = 0;  ///< first_row begins a tile
   float* out = nullptr;                    ///< [x.rows, columns]
   std::byte* scratch = nullptr;  ///< [scratch_bytes(end_row - first_row)], 64-byte aligned, of this task alone
-  /// The weights are two matrices of `columns` (whole panels) each, gate above up, and the result is silu(x · gateᵀ) *
-  /// (x · upᵀ). Only product_amx() does it.
+  /// Panels are pairs, a gate's and an up's (first_panel and end_panel count pairs), and the result is
+  /// silu(x · gateᵀ) * (x · upᵀ). Only product_vnni() and product_amx() do it.
   bool gated = false;
-  const std::byte* then = nullptr;  ///< what the thread will read after the last panel, if not what lies behind it
+  WeightStream* weights = nullptr;  ///< where the thread is, for those that ask ahead
 };
-
-/// What to ask for while a panel is computed, as many bytes as it has: so far ahead as memory needs to answer, be it in
-/// the matrix that comes next.
-[[gnu::always_inline]] inline const char* panel_ahead(const ProductTask& task, std::size_t panel, std::size_t bytes) {
-  constexpr std::size_t kAhead = 16384;
-  panel += (kAhead + bytes - 1) / bytes;
-  const bool beyond = panel >= task.end_panel && task.then != nullptr;
-  const std::byte* at = beyond ? task.then + (panel - task.end_panel) * bytes : task.panels + panel * bytes;
-  return reinterpret_cast<const char*>(at);
-}
 
 /// Scratch begins with the weights of some steps of a panel in three bytes each; then come three sums of each tile of
 /// 16 rows, and last, for gated products, the gate of all rows: [rows][16].

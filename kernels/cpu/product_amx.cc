@@ -4,18 +4,28 @@
 
 #include <immintrin.h>
 
-#include "kernels/cpu/exp2.h"
 #include "kernels/cpu/product.h"
-#include "kernels/cpu/silu.h"
+#include "kernels/cpu/silu_avx512.h"
 #include "kernels/cpu/tile_config.h"
 
 namespace headwater::kernels::cpu {
 namespace {
 
-/// Numbers [16] twice each, as 32 lanes of 16 bits.
-inline __m512i load_twice(const std::int16_t* numbers) {
+/// The numbers of a group, twice each, as 32 lanes of 16 bits.
+struct Numbers {
+  __m512i factor, offset;
+};
+template <PanelFormat kFormat>
+inline Numbers load_numbers(const PanelView& panel, std::size_t group) {
+  const std::int16_t* numbers = panel.numbers + group * n_numbers(kFormat);
+  if constexpr (kFormat == PanelFormat::nibbles) {
+    const __m512i both = _mm512_load_si512(numbers);
+    return {_mm512_unpacklo_epi16(both, both), _mm512_unpackhi_epi16(both, both)};
+  }
   const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(numbers)));
-  return _mm512_or_si512(wide, _mm512_slli_epi32(wide, 16));
+  const __m512i factor = _mm512_or_si512(wide, _mm512_slli_epi32(wide, 16));
+  const int middle = kFormat == PanelFormat::bytes_minus_128 ? -128 : -1;
+  return {factor, _mm512_mullo_epi16(factor, _mm512_set1_epi16(middle))};
 }
 
 /// A step of weights: a tile each of high bytes, low bytes and, if there are any, coarse weights.
@@ -32,16 +42,13 @@ struct Expander {
   __mmask64 negative;                    ///< where the coarse factor is
 
   Expander(const PanelView& panel, std::size_t group) {
-    factor = load_twice(panel.factors + group * kPanel);
-    if constexpr (!kHasCoarse<kFormat>) {
-      offset = _mm512_mullo_epi16(factor, _mm512_set1_epi16(-128));
-      return;
-    }
-    const __m512i zero = _mm512_setzero_si512();
+    const Numbers numbers = load_numbers<kFormat>(panel, group);
+    factor = numbers.factor;
+    offset = numbers.offset;
+    if constexpr (!kHasCoarse<kFormat>) return;
     const __m512i half = _mm512_set1_epi16(128);
     const __m512i middle = _mm512_set1_epi16(kMiddle);
-    const __m512i centre =
-        kFormat == PanelFormat::nibbles ? load_twice(panel.offsets + group * kPanel) : _mm512_sub_epi16(zero, factor);
+    const __m512i centre = numbers.offset;
     const __m512i coarse = _mm512_srai_epi16(_mm512_add_epi16(factor, half), 8);
     const __m512i coarse_centre = _mm512_srai_epi16(_mm512_add_epi16(centre, half), 8);
     offset = _mm512_sub_epi16(centre, _mm512_mullo_epi16(factor, middle));
@@ -76,20 +83,8 @@ struct Expander {
   }
 };
 
-/// Asks for what panel_ahead() gives, evenly while the panel is computed: memory answers few questions at a time.
-struct Ahead {
-  const char* next;
-  const char* end;
-  std::size_t at_once;  ///< bytes
-
-  [[gnu::always_inline]] void ask() {
-    const char* until = next + at_once < end ? next + at_once : end;
-    for (; next < until; next += 64) _mm_prefetch(next, _MM_HINT_T1);
-  }
-};
-
 template <PanelFormat kFormat>
-void expand_group(const PanelView& panel, std::size_t group, std::byte* tile, Ahead& ahead) {
+void expand_group(const PanelView& panel, std::size_t group, std::byte* tile, PanelStream& ahead) {
   const std::byte* codes = panel.codes + group * code_bytes(kFormat);
   const Expander<kFormat> expander(panel, group);
   ahead.ask();
@@ -108,7 +103,7 @@ void expand_group(const PanelView& panel, std::size_t group, std::byte* tile, Ah
 /// The weights of some steps of K.
 template <PanelFormat kFormat>
 void expand(const PanelView& panel, std::size_t groups, std::size_t first_step, std::size_t end_step, std::byte* tiles,
-            Ahead& ahead) {
+            PanelStream& ahead) {
   for (std::size_t step = first_step; step < end_step; ++step, tiles += kStepBytes<kFormat>) {
     // Without work the tile unit falls asleep within half a microsecond, and takes as long to wake.
     if (step % 2 == 1) _tile_dpbssd(7, 5, 6);
@@ -147,22 +142,6 @@ inline __m512 join(const Sums& sums, std::size_t r, const Shifts& shifts) {
   return _mm512_cvtepi32_ps(_mm512_add_epi32(high, _mm512_sra_epi32(middle, shifts.right)));
 }
 
-/// silu(gate) * up. ops.cc does the same, operation by operation.
-inline __m512 silu_mul(__m512 gate, __m512 up) {
-  // The second operand stays if it is a NaN.
-  const __m512 g = _mm512_max_ps(_mm512_set1_ps(silu::kLowest), gate);
-  const __m512 power = _mm512_max_ps(_mm512_set1_ps(kLowestPower), _mm512_mul_ps(g, _mm512_set1_ps(silu::kMinusLog2E)));
-  const __m512 whole = _mm512_roundscale_ps(power, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
-  const __m512 r = _mm512_sub_ps(power, whole);
-  __m512 p = _mm512_set1_ps(kExp2[0]);
-#pragma GCC unroll 5
-  for (int i = 1; i < 6; ++i) p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(kExp2[i]));
-  const __m512 sum = _mm512_add_ps(_mm512_scalef_ps(p, whole), _mm512_set1_ps(1.0F));
-  const __m512 guess = _mm512_rcp14_ps(sum);
-  const __m512 inverse = _mm512_mul_ps(guess, _mm512_fnmadd_ps(sum, guess, _mm512_set1_ps(2.0F)));
-  return _mm512_mul_ps(_mm512_mul_ps(g, inverse), up);
-}
-
 /// Tiles of one panel that have been summed, and where their results go.
 template <PanelFormat kFormat>
 struct Finish {
@@ -199,7 +178,7 @@ struct Finish {
 /// weights, which stay in the first-level cache; the activations come from the second and would only drive them out.
 template <PanelFormat kFormat, int kTiles>
 inline void multiply(const std::byte* weights, const std::int8_t* x, const QuantizedRows& rows, std::size_t steps,
-                     bool first, Sums* sums, Finish<kFormat>& before, Ahead& ahead) {
+                     bool first, Sums* sums, Finish<kFormat>& before, PanelStream& ahead) {
   static_assert(kTiles == 1 || kHasCoarse<kFormat>, "two tiles of three sums leave too few registers");
   constexpr bool kLow = !kHasCoarse<kFormat>;
   if (first) {
@@ -261,9 +240,8 @@ void multiply_panel(const ProductTask& task, std::size_t index, const float* gat
   const QuantizedRows& x = *task.x;
   const std::size_t bytes = panel_bytes(kFormat, x.groups);
   const PanelView panel = view_panel(kFormat, task.panels + index * bytes, x.groups);
-  const char* ask_for = panel_ahead(task, index, bytes);
   const std::size_t passes = (task.end_row - task.first_row + kTiles * kTileRows - 1) / (kTiles * kTileRows);
-  Ahead ahead = {ask_for, ask_for + bytes, bytes / ((passes + 2) * x.steps * 64) * 64 + 64};
+  PanelStream ahead(*task.weights, bytes, PanelStream::at_once(bytes, (passes + 2) * x.steps));
   const int shift = sum_shift(x.groups * kGroup);
   const Shifts shifts = {_mm_cvtsi32_si128(8 - shift), _mm_cvtsi32_si128(shift)};
   // As many steps at a time as leave room in the first-level cache.
@@ -304,8 +282,8 @@ void product(const ProductTask& task) {
     const __mmask16 columns = left >= kPanel ? 0xFFFF : static_cast<__mmask16>((1U << left) - 1);
     float* const out = task.out + task.first_row * task.columns + column;
     if (task.gated) {
-      multiply_panel<kFormat>(task, index, nullptr, gate, kPanel, columns);
-      multiply_panel<kFormat>(task, index + task.columns / kPanel, gate, out, task.columns, columns);
+      multiply_panel<kFormat>(task, 2 * index, nullptr, gate, kPanel, columns);
+      multiply_panel<kFormat>(task, 2 * index + 1, gate, out, task.columns, columns);
     } else {
       multiply_panel<kFormat>(task, index, nullptr, out, task.columns, columns);
     }

@@ -50,15 +50,29 @@ inline void add(Doubles& sum, const Doubles& more) {
 inline __m256i widen(const std::int16_t* numbers) {
   return _mm256_cvtepi16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(numbers)));
 }
-/// Numbers of 16 bits in the lower halves, and what coarse() makes of them in the upper.
-inline __m256i with_coarse(__m256i numbers) {
-  const __m256i rounded = _mm256_add_epi32(_mm256_slli_epi32(numbers, 8), _mm256_set1_epi32(1 << 15));
-  return _mm256_blend_epi16(numbers, rounded, 0xAA);
+
+/// Factors and offsets of eight columns: in the lower halves as they are, in the upper what coarse() makes of them.
+struct Numbers {
+  __m256i factor, offset;
+};
+template <PanelFormat kFormat>
+inline Numbers load_numbers(const PanelView& panel, std::size_t group, std::size_t half) {
+  const std::int16_t* from = panel.numbers + group * n_numbers(kFormat) + factor_place(kFormat, half * kLanes);
+  __m256i both;  // four factors and four offsets, twice
+  if constexpr (kFormat == PanelFormat::nibbles) {
+    both = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+  } else {
+    const __m128i factors = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+    const __m128i offsets = _mm_sub_epi16(_mm_setzero_si128(), factors);
+    both = _mm256_set_m128i(_mm_unpackhi_epi64(factors, offsets), _mm_unpacklo_epi64(factors, offsets));
+  }
+  const __m256i coarse = _mm256_srai_epi16(_mm256_add_epi16(both, _mm256_set1_epi16(128)), 8);
+  return {_mm256_unpacklo_epi16(both, coarse), _mm256_unpackhi_epi16(both, coarse)};
 }
 
-/// start + the sums of neighbouring numbers of 16 bits.
+/// start / 16 + the sums of neighbouring numbers of 16 bits.
 inline __m256i pair_sums(__m256i numbers, int start) {
-  return _mm256_add_epi32(_mm256_madd_epi16(numbers, _mm256_set1_epi16(1)), _mm256_set1_epi32(start));
+  return _mm256_add_epi32(_mm256_madd_epi16(numbers, _mm256_set1_epi16(1)), _mm256_set1_epi32(start / 16));
 }
 inline __m256i quad(const std::int8_t* codes, int i) {
   int four;
@@ -87,18 +101,13 @@ inline void sum_nibbles(const PanelView& panel, const QuantizedRows& x, std::siz
           low[r] = _mm256_add_epi16(low[r], _mm256_maddubs_epi16(codes, quad(bytes + x.low, i)));
         }
       }
-      const std::size_t place = g * kPanel + half * kLanes;
-      const __m256i wide = widen(panel.factors + place);
-      const __m256i factor = with_coarse(wide);
-      const __m256i offset =
-          with_coarse(kFormat == PanelFormat::nibbles ? widen(panel.offsets + place)
-                                                      : _mm256_sub_epi32(_mm256_setzero_si256(), wide));
+      const Numbers numbers = load_numbers<kFormat>(panel, g, half);
       for (std::size_t r = 0; r < N; ++r) {
         const GroupSums& group = x.sums[(row + r) * x.groups + g];
         const __m256i both = _mm256_blend_epi16(pair_sums(high[r], group.high_start),
                                                 _mm256_slli_epi32(pair_sums(low[r], group.low_start), 16), 0xAA);
-        partial[r] = _mm256_add_epi32(partial[r], _mm256_madd_epi16(offset, _mm256_set1_epi32(group.both())));
-        partial[r] = _mm256_add_epi32(partial[r], _mm256_madd_epi16(factor, both));
+        partial[r] = _mm256_add_epi32(partial[r], _mm256_madd_epi16(numbers.offset, _mm256_set1_epi32(group.both())));
+        partial[r] = _mm256_add_epi32(partial[r], _mm256_madd_epi16(numbers.factor, both));
       }
     }
     for (std::size_t r = 0; r < N; ++r) add(sums[r], to_doubles(partial[r]));
@@ -128,7 +137,7 @@ inline void sum_bytes(const PanelView& panel, const QuantizedRows& x, std::size_
         dots[r] = _mm256_add_epi32(dots[r], _mm256_madd_epi16(odd, _mm256_set1_epi32(pairs[r].odd[i])));
       }
     }
-    const Doubles factor = to_doubles(widen(panel.factors + g * kPanel + half * kLanes));
+    const Doubles factor = to_doubles(widen(panel.numbers + g * kPanel + half * kLanes));
     for (std::size_t r = 0; r < N; ++r) {
       const Doubles dot = to_doubles(dots[r]);
       sums[r].first = _mm256_fmadd_pd(factor.first, dot.first, sums[r].first);

@@ -21,12 +21,13 @@ float element(const ProductTask& task, const PanelView& panel, std::size_t row, 
     const std::int8_t* high = x.at(row, k / kStep) + k % kStep;
     const std::int64_t activation = 256 * high[0] + high[x.low];
     const int q = code(task, panel, group, column, k % kGroup);
-    const int factor = panel.factors[group * kPanel + column];
+    const std::int16_t* numbers = panel.numbers + group * n_numbers(task.format) + factor_place(task.format, column);
+    const int factor = numbers[0];
     if (task.format == PanelFormat::bytes_minus_128) {
       sum += activation * (factor * (q - 128));
       continue;
     }
-    const int offset = task.format == PanelFormat::nibbles ? panel.offsets[group * kPanel + column] : -factor;
+    const int offset = task.format == PanelFormat::nibbles ? numbers[kOffset] : -factor;
     const int weight = factor * (q - kMiddle) + offset;
     const int coarse_weight = coarse(factor) * (q - kMiddle) + coarse(offset);
     sum += 256 * std::int64_t{high[0] * weight + high[x.low] * coarse_weight};

@@ -1,43 +1,21 @@
-// AVX-512 VNNI: a panel's codes of one group in eight registers, met by several rows. Sums over all groups need more
+// AVX-512 VNNI: a panel's codes of a group are unpacked once for several rows. Sums over all groups need more
 // than 32 bits; doubles hold them exactly.
 
 #include <immintrin.h>
 
 #include "kernels/cpu/product.h"
+#include "kernels/cpu/silu_avx512.h"
 
 namespace headwater::kernels::cpu {
 namespace {
 
-/// Rows that share an unpacked group: their sums and the group's codes fill most of the registers.
+/// Rows that share an unpacked group: their sums fill half of the registers.
 constexpr std::size_t kRows = 4;
-
-template <PanelFormat kFormat>
-inline void unpack(const std::byte* codes, __m512i (&quads)[8]) {
-  if constexpr (kFormat == PanelFormat::bytes_minus_128) {
-#pragma GCC unroll 8
-    for (int i = 0; i < 8; ++i) quads[i] = _mm512_load_si512(codes + 64 * i);
-  } else {
-    const __m512i low = _mm512_set1_epi8(15);
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) {
-      const __m512i both = _mm512_load_si512(codes + 64 * i);
-      quads[i] = _mm512_and_si512(both, low);
-      quads[i + 4] = _mm512_and_si512(_mm512_srli_epi16(both, 4), low);
-    }
-  }
-}
 
 inline __m512i quad(const std::int8_t* codes, int i) {
   int four;
   __builtin_memcpy(&four, codes + 4 * i, 4);
   return _mm512_set1_epi32(four);
-}
-
-/// start + Σ q·byte of a group for 16 columns.
-inline __m512i dot(const __m512i (&quads)[8], const std::int8_t* bytes, __m512i start) {
-#pragma GCC unroll 8
-  for (int i = 0; i < 8; ++i) start = _mm512_dpbusd_epi32(start, quads[i], quad(bytes, i));
-  return start;
 }
 
 /// 16 columns as doubles.
@@ -65,48 +43,94 @@ inline __m512 round_to_float(const Doubles& sum, __m512d unit) {
 inline __m512i widen(const std::int16_t* numbers) {
   return _mm512_cvtepi16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(numbers)));
 }
-constexpr __mmask32 kUpper = 0xAAAAAAAA;
-/// Numbers of 16 bits in the lower halves, and what coarse() makes of them in the upper.
-inline __m512i with_coarse(__m512i numbers) {
-  const __m512i rounded = _mm512_add_epi32(_mm512_slli_epi32(numbers, 8), _mm512_set1_epi32(1 << 15));
-  return _mm512_mask_mov_epi16(numbers, kUpper, rounded);
+
+/// Factors and offsets of 16 columns: in the lower halves as they are, in the upper what coarse() makes of them.
+struct Numbers {
+  __m512i factor, offset;
+};
+template <PanelFormat kFormat>
+inline Numbers load_numbers(const PanelView& panel, std::size_t group) {
+  const std::int16_t* from = panel.numbers + group * n_numbers(kFormat);
+  __m512i both;  // four factors and four offsets, four times
+  if constexpr (kFormat == PanelFormat::nibbles) {
+    both = _mm512_load_si512(from);
+  } else {
+    const __m512i spread =
+        _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3),
+                                 _mm512_castsi256_si512(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from))));
+    both = _mm512_mask_sub_epi16(spread, 0xF0F0F0F0, _mm512_setzero_si512(), spread);
+  }
+  const __m512i coarse = _mm512_srai_epi16(_mm512_add_epi16(both, _mm512_set1_epi16(128)), 8);
+  return {_mm512_unpacklo_epi16(both, coarse), _mm512_unpackhi_epi16(both, coarse)};
 }
 
-/// A group's part of what panel_ahead() gives.
-template <PanelFormat kFormat>
-inline void ask_for(const char* ahead, std::size_t group, std::size_t groups) {
-  const std::size_t bytes = panel_bytes(kFormat, groups);
-  const std::size_t end = (group + 1) * bytes / groups;
-  for (std::size_t i = (group * bytes / groups + 63) / 64 * 64; i < end; i += 64) _mm_prefetch(ahead + i, _MM_HINT_T1);
+/// Σ q·byte of a group for 16 columns, of the high and the low bytes of N rows.
+template <std::size_t N>
+struct Dots {
+  __m512i high[N], low[N];
+
+  [[gnu::always_inline]] void add(std::size_t r, __m512i codes, const std::int8_t* bytes, std::size_t low_bytes,
+                                  int i) {
+    high[r] = _mm512_dpbusd_epi32(high[r], codes, quad(bytes, i));
+    low[r] = _mm512_dpbusd_epi32(low[r], codes, quad(bytes + low_bytes, i));
+  }
+};
+
+/// The lower halves of `high`, and in the upper ones those of `low`.
+inline __m512i lower_halves(__m512i high, __m512i low) {
+  const __m512i swap = _mm512_set4_epi32(0x0D0C0D0C, 0x09080908, 0x05040504, 0x01000100);
+  return _mm512_mask_shuffle_epi8(high, 0xCCCCCCCCCCCCCCCC, low, swap);
 }
+
+/// A row of activations.
+struct Row {
+  const std::int8_t* codes;
+  const GroupSums* sums;
+};
 
 /// Σ (high · W + low · coarse W) of weights of 4 bits, for N rows and 16 columns.
 template <PanelFormat kFormat, std::size_t N>
-inline void sum_nibbles(const PanelView& panel, const char* ahead, const QuantizedRows& x, std::size_t row,
-                        Doubles (&sums)[N]) {
+inline void sum_nibbles(const PanelView& panel, const QuantizedRows& x, const Row (&rows)[N], Doubles (&sums)[N],
+                        PanelStream& ahead) {
   for (std::size_t first = 0; first < x.groups; first += kGroupsOf32Bits) {
     const std::size_t end = first + kGroupsOf32Bits < x.groups ? first + kGroupsOf32Bits : x.groups;
     __m512i partial[N];
 #pragma GCC unroll 4
     for (std::size_t r = 0; r < N; ++r) partial[r] = _mm512_setzero_si512();
     for (std::size_t g = first; g < end; ++g) {
-      ask_for<kFormat>(ahead, g, x.groups);
-      __m512i quads[8];
-      unpack<kFormat>(panel.codes + g * code_bytes(kFormat), quads);
-      const __m512i wide = widen(panel.factors + g * kPanel);
-      const __m512i factor = with_coarse(wide);
-      const __m512i offset =
-          with_coarse(kFormat == PanelFormat::nibbles ? widen(panel.offsets + g * kPanel)
-                                                      : _mm512_sub_epi32(_mm512_setzero_si512(), wide));
+      ahead.ask();
+      const std::byte* codes = panel.codes + g * code_bytes(kFormat);
+      const std::size_t place = g / 2 * x.step_stride + g % 2 * kGroup;
+      const Numbers numbers = load_numbers<kFormat>(panel, g);
+      Dots<N> dots;
 #pragma GCC unroll 4
       for (std::size_t r = 0; r < N; ++r) {
-        const std::int8_t* high_bytes = x.at(row + r, g / 2) + g % 2 * kGroup;
-        const GroupSums& group = x.sums[(row + r) * x.groups + g];
-        const __m512i high = dot(quads, high_bytes, _mm512_set1_epi32(group.high_start));
-        const __m512i low = dot(quads, high_bytes + x.low, _mm512_set1_epi32(group.low_start));
-        const __m512i both = _mm512_mask_mov_epi16(high, kUpper, _mm512_slli_epi32(low, 16));
-        partial[r] = _mm512_dpwssd_epi32(partial[r], offset, _mm512_set1_epi32(group.both()));
-        partial[r] = _mm512_dpwssd_epi32(partial[r], factor, both);
+        dots.high[r] = _mm512_set1_epi32(rows[r].sums[g].high_start);
+        dots.low[r] = _mm512_set1_epi32(rows[r].sums[g].low_start);
+      }
+      // The codes in the upper halves of their bytes first: 16 times what they are worth, which saves a shift of each.
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) {
+        const __m512i upper = _mm512_and_si512(_mm512_load_si512(codes + 64 * i), _mm512_set1_epi8(-16));
+#pragma GCC unroll 4
+        for (std::size_t r = 0; r < N; ++r) dots.add(r, upper, rows[r].codes + place, x.low, i + 4);
+      }
+#pragma GCC unroll 4
+      for (std::size_t r = 0; r < N; ++r) {
+        dots.high[r] = _mm512_srai_epi32(dots.high[r], 4);
+        dots.low[r] = _mm512_srai_epi32(dots.low[r], 4);
+      }
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) {
+        const __m512i lower = _mm512_and_si512(_mm512_load_si512(codes + 64 * i), _mm512_set1_epi8(15));
+#pragma GCC unroll 4
+        for (std::size_t r = 0; r < N; ++r) dots.add(r, lower, rows[r].codes + place, x.low, i);
+      }
+#pragma GCC unroll 4
+      for (std::size_t r = 0; r < N; ++r) {
+        const __m512i both = lower_halves(dots.high[r], dots.low[r]);
+        partial[r] = _mm512_dpwssd_epi32(partial[r], numbers.offset, _mm512_set1_epi32(rows[r].sums[g].both()));
+        partial[r] = _mm512_dpwssd_epi32(partial[r], numbers.factor, both);
       }
     }
 #pragma GCC unroll 4
@@ -116,73 +140,108 @@ inline void sum_nibbles(const PanelView& panel, const char* ahead, const Quantiz
 
 /// Σ a · W of weights of 8 bits.
 template <std::size_t N>
-inline void sum_bytes(const PanelView& panel, const char* ahead, const QuantizedRows& x, std::size_t row,
-                      Doubles (&sums)[N]) {
+inline void sum_bytes(const PanelView& panel, const QuantizedRows& x, const Row (&rows)[N], Doubles (&sums)[N],
+                      PanelStream& ahead) {
   constexpr PanelFormat kFormat = PanelFormat::bytes_minus_128;
   for (std::size_t g = 0; g < x.groups; ++g) {
-    ask_for<kFormat>(ahead, g, x.groups);
-    __m512i quads[8];
-    unpack<kFormat>(panel.codes + g * code_bytes(kFormat), quads);
-    const Doubles factor = to_doubles(widen(panel.factors + g * kPanel));
+    ahead.ask();
+    const std::byte* codes = panel.codes + g * code_bytes(kFormat);
+    const std::size_t place = g / 2 * x.step_stride + g % 2 * kGroup;
+    Dots<N> dots;
 #pragma GCC unroll 4
     for (std::size_t r = 0; r < N; ++r) {
-      const std::int8_t* high_bytes = x.at(row + r, g / 2) + g % 2 * kGroup;
-      const GroupSums& group = x.sums[(row + r) * x.groups + g];
-      const __m512i start = _mm512_set1_epi32(-128 * (256 * group.high + group.low));
-      const __m512i high = dot(quads, high_bytes, _mm512_setzero_si512());
-      const Doubles dots =
-          to_doubles(_mm512_add_epi32(dot(quads, high_bytes + x.low, start), _mm512_slli_epi32(high, 8)));
-      sums[r].first = _mm512_fmadd_pd(factor.first, dots.first, sums[r].first);
-      sums[r].last = _mm512_fmadd_pd(factor.last, dots.last, sums[r].last);
+      const GroupSums& group = rows[r].sums[g];
+      dots.high[r] = _mm512_setzero_si512();
+      dots.low[r] = _mm512_set1_epi32(-128 * (256 * group.high + group.low));
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; ++i) {
+      const __m512i quads = _mm512_load_si512(codes + 64 * i);
+#pragma GCC unroll 4
+      for (std::size_t r = 0; r < N; ++r) dots.add(r, quads, rows[r].codes + place, x.low, i);
+    }
+    const Doubles factor = to_doubles(widen(panel.numbers + g * kPanel));
+#pragma GCC unroll 4
+    for (std::size_t r = 0; r < N; ++r) {
+      const Doubles dot = to_doubles(_mm512_add_epi32(dots.low[r], _mm512_slli_epi32(dots.high[r], 8)));
+      sums[r].first = _mm512_fmadd_pd(factor.first, dot.first, sums[r].first);
+      sums[r].last = _mm512_fmadd_pd(factor.last, dot.last, sums[r].last);
     }
   }
 }
 
+/// Results of a panel: where those of the task's first row go, how far apart rows are, which columns there are, and the
+/// gates [rows][16] if they are wanted.
+struct Results {
+  float* out;
+  std::size_t stride;
+  __mmask16 columns;
+  const float* gate;
+};
+
 template <PanelFormat kFormat, std::size_t N>
-void rows(const ProductTask& task, std::size_t index, std::size_t row) {
-  const QuantizedRows& x = *task.x;
-  const std::size_t bytes = panel_bytes(kFormat, x.groups);
-  const PanelView panel = view_panel(kFormat, task.panels + index * bytes, x.groups);
-  const char* ahead = panel_ahead(task, index, bytes);
+inline void rows(const QuantizedRows& x, const PanelView& panel, std::size_t row, std::size_t place,
+                 const Results& results, PanelStream& ahead) {
+  Row rows[N];
   Doubles sums[N];
 #pragma GCC unroll 4
-  for (std::size_t r = 0; r < N; ++r) sums[r] = {_mm512_setzero_pd(), _mm512_setzero_pd()};
+  for (std::size_t r = 0; r < N; ++r) {
+    rows[r] = {x.at(row + r, 0), x.sums + (row + r) * x.groups};
+    sums[r] = {_mm512_setzero_pd(), _mm512_setzero_pd()};
+  }
   double unit = 1.0 / (1 << sum_shift(x.groups * kGroup));
   if constexpr (kFormat == PanelFormat::bytes_minus_128) {
-    sum_bytes(panel, ahead, x, row, sums);
+    sum_bytes(panel, x, rows, sums, ahead);
     unit /= 256;
   } else {
-    sum_nibbles<kFormat>(panel, ahead, x, row, sums);
+    sum_nibbles<kFormat>(panel, x, rows, sums, ahead);
   }
-  const std::size_t column = index * kPanel;
-  const std::size_t left = task.columns - column;
-  const __mmask16 kept = left >= kPanel ? 0xFFFF : static_cast<__mmask16>((1U << left) - 1);
   const __m512 steps = _mm512_load_ps(panel.steps);
 #pragma GCC unroll 4
   for (std::size_t r = 0; r < N; ++r) {
-    const __m512 value = _mm512_mul_ps(_mm512_mul_ps(round_to_float(sums[r], _mm512_set1_pd(unit)), steps),
-                                       _mm512_set1_ps(x.scales[row + r]));
-    _mm512_mask_storeu_ps(task.out + (row + r) * task.columns + column, kept, value);
+    __m512 value = _mm512_mul_ps(_mm512_mul_ps(round_to_float(sums[r], _mm512_set1_pd(unit)), steps),
+                                 _mm512_set1_ps(x.scales[row + r]));
+    if (results.gate != nullptr) value = silu_mul(_mm512_load_ps(results.gate + (place + r) * kPanel), value);
+    _mm512_mask_storeu_ps(results.out + (place + r) * results.stride, results.columns, value);
+  }
+}
+
+template <PanelFormat kFormat>
+void multiply_panel(const ProductTask& task, std::size_t index, std::size_t at_once, const Results& results) {
+  const QuantizedRows& x = *task.x;
+  const std::size_t bytes = panel_bytes(kFormat, x.groups);
+  const PanelView panel = view_panel(kFormat, task.panels + index * bytes, x.groups);
+  const std::size_t n = task.end_row - task.first_row;
+  PanelStream ahead(*task.weights, bytes, at_once);
+  std::size_t i = 0;
+  for (; i + kRows <= n; i += kRows) rows<kFormat, kRows>(x, panel, task.first_row + i, i, results, ahead);
+  switch (n - i) {
+    case 3:
+      return rows<kFormat, 3>(x, panel, task.first_row + i, i, results, ahead);
+    case 2:
+      return rows<kFormat, 2>(x, panel, task.first_row + i, i, results, ahead);
+    case 1:
+      return rows<kFormat, 1>(x, panel, task.first_row + i, i, results, ahead);
+    default:
+      return;
   }
 }
 
 template <PanelFormat kFormat>
 void product(const ProductTask& task) {
-  for (std::size_t panel = task.first_panel; panel < task.end_panel; ++panel) {
-    std::size_t row = task.first_row;
-    for (; row + kRows <= task.end_row; row += kRows) rows<kFormat, kRows>(task, panel, row);
-    switch (task.end_row - row) {
-      case 3:
-        rows<kFormat, 3>(task, panel, row);
-        break;
-      case 2:
-        rows<kFormat, 2>(task, panel, row);
-        break;
-      case 1:
-        rows<kFormat, 1>(task, panel, row);
-        break;
-      default:
-        break;
+  auto* const gate = reinterpret_cast<float*>(task.scratch + gate_place(task.end_row - task.first_row));
+  const std::size_t passes = (task.end_row - task.first_row + kRows - 1) / kRows;
+  const std::size_t at_once = PanelStream::at_once(panel_bytes(kFormat, task.x->groups), passes * task.x->groups);
+  for (std::size_t index = task.first_panel; index < task.end_panel; ++index) {
+    const std::size_t column = index * kPanel;
+    const std::size_t left = task.columns - column;
+    const __mmask16 columns = left >= kPanel ? 0xFFFF : static_cast<__mmask16>((1U << left) - 1);
+    float* const out = task.out + task.first_row * task.columns + column;
+    if (task.gated) {
+      multiply_panel<kFormat>(task, 2 * index, at_once, {gate, kPanel, columns, nullptr});
+      multiply_panel<kFormat>(task, 2 * index + 1, at_once, {out, task.columns, columns, gate});
+    } else {
+      multiply_panel<kFormat>(task, index, at_once, {out, task.columns, columns, nullptr});
     }
   }
 }

@@ -98,10 +98,11 @@ void pack_column(DType type, const std::byte* blocks, std::size_t column, std::s
     if (flip) block = {-block.scale, block.minimum + 15 * block.scale};
     place_codes(type, blocks, flip, column, panel + g * code_bytes(format));
     const std::int16_t factor = in_steps(block.scale, step);
-    std::memcpy(place(view.factors + g * kPanel + column), &factor, sizeof factor);
+    const std::int16_t* numbers = view.numbers + g * n_numbers(format) + factor_place(format, column);
+    std::memcpy(place(numbers), &factor, sizeof factor);
     if (format != PanelFormat::nibbles) continue;
     const std::int16_t offset = in_steps(block.minimum + kMiddle * block.scale, step);
-    std::memcpy(place(view.offsets + g * kPanel + column), &offset, sizeof offset);
+    std::memcpy(place(numbers + kOffset), &offset, sizeof offset);
   }
 }
 
@@ -110,14 +111,30 @@ constexpr std::size_t kCachedBytes = std::size_t{640} << 10U;
 
 std::size_t divide_up(std::size_t n, std::size_t by) { return (n + by - 1) / by; }
 
+/// A few tasks for each thread, so that one that is held up leaves the rest to the others.
+std::size_t tasks_of(std::size_t n_panels, std::size_t threads) { return std::min(n_panels, 4 * threads); }
+
 }  // namespace
+
+WeightStream::Range WeightRange::part(std::size_t first, std::size_t end) const {
+  const auto begin = reinterpret_cast<std::uintptr_t>(panels.get());
+  return {begin + first * panel_bytes, begin + end * panel_bytes};
+}
+
+WeightStream::Range WeightRange::share(const ThreadPool& pool, std::size_t thread) const {
+  const std::size_t tasks = tasks_of(n_panels, pool.size());
+  if (tasks == 0) return {};
+  return part(n_panels * pool.share_begin(tasks, thread) / tasks,
+              n_panels * pool.share_begin(tasks, thread + 1) / tasks);
+}
 
 const ProductKernels& product_kernels() {
   static const ProductKernels kernels = [] {
     const CpuFeatures& cpu = cpu_features();
     const ProductKernel few = cpu.avx512_vnni ? product_vnni : cpu.avx2 ? product_avx2 : product_reference;
     constexpr std::size_t kAmxPays = 4;
-    return cpu.amx ? ProductKernels{few, product_amx, kAmxPays} : ProductKernels{few, nullptr, SIZE_MAX};
+    return cpu.amx ? ProductKernels{few, cpu.avx512_vnni, product_amx, kAmxPays}
+                   : ProductKernels{few, cpu.avx512_vnni, nullptr, SIZE_MAX};
   }();
   return kernels;
 }
@@ -129,25 +146,43 @@ bool QuantizedMatrix::takes(std::span<const HostTensor> parts) {
          std::ranges::all_of(parts, [&](const HostTensor& part) { return part.type == type; });
 }
 
-QuantizedMatrix::QuantizedMatrix(std::span<const HostTensor> parts, WeightMemory& weights, ThreadPool& pool)
+QuantizedMatrix::QuantizedMatrix(std::span<const HostTensor> parts, Use use, WeightMemory& weights, ThreadPool& pool)
     : Matrix(0, static_cast<std::uint32_t>(parts[0].cols)),
       format_(format_of(parts[0].type)),
       groups_(parts[0].cols / kGroup) {
   for (const HostTensor& part : parts) rows_ += static_cast<std::uint32_t>(part.rows);
-  n_panels_ = divide_up(rows_, kPanel);
+  paired_ = use == Use::gated && rows_ % (2 * kPanel) == 0;
   const std::size_t bytes = panel_bytes(format_, groups_);
-  panels_ = weights.take(n_panels_ * bytes);
-  pool.run(n_panels_, [&](std::size_t panel) {
-    std::byte* memory = panels_.get() + panel * bytes;
+  const std::size_t n_panels = divide_up(rows_, kPanel);
+  const std::shared_ptr<std::byte> panels = weights.take(n_panels * bytes);
+  pool.run(n_panels, [&](std::size_t panel) {
+    std::byte* memory = panels.get() + panel * bytes;
     std::memset(memory, 0, bytes);
-    for (std::size_t column = 0; column < kPanel && panel * kPanel + column < rows_; ++column) {
-      pack_column(parts[0].type, blocks_of(parts, panel * kPanel + column), column, groups_, memory);
+    for (std::size_t column = 0; column < kPanel; ++column) {
+      const std::size_t row = row_of(panel, column);
+      if (row < rows_) pack_column(parts[0].type, blocks_of(parts, row), column, groups_, memory);
     }
   });
+  const std::size_t together = paired_ ? 2 : 1;
+  range_ = {panels, n_panels / together, together * bytes};
+}
+
+std::size_t QuantizedMatrix::row_of(std::size_t panel, std::size_t column) const {
+  if (!paired_) return panel * kPanel + column;
+  return panel % 2 * (rows_ / 2) + panel / 2 * kPanel + column;
 }
 
 ProductTask QuantizedMatrix::task(const Activations& x, float* out) const {
-  return {format_, panels_.get(), rows_, 0, n_panels_, &x.rows(), 0, x.rows().rows, out, nullptr};
+  ProductTask whole;
+  whole.format = format_;
+  whole.panels = range_.panels.get();
+  whole.columns = paired_ ? rows_ / 2 : rows_;
+  whole.end_panel = range_.n_panels;
+  whole.x = &x.rows();
+  whole.end_row = x.rows().rows;
+  whole.out = out;
+  whole.gated = paired_;
+  return whole;
 }
 
 void QuantizedMatrix::quantize(const float* x, std::size_t n, bool tiles, Activations& rounded,
@@ -158,23 +193,19 @@ void QuantizedMatrix::quantize(const float* x, std::size_t n, bool tiles, Activa
   });
 }
 
-WeightRange QuantizedMatrix::range() const { return {panels_, n_panels_, panel_bytes(format_, groups_)}; }
-
 void QuantizedMatrix::run(const ProductTask& whole, ProductKernel kernel, ThreadPool& pool) const {
   const std::size_t n = whole.end_row;
   const std::size_t threads = pool.size();
   // Many rows: each thread its own, which it has rounded itself, in blocks that stay in its cache while all panels of a
-  // task go by. Few rows: each thread its own panels. A few tasks for each thread, so that one that is held up leaves
-  // the rest to the others.
+  // task go by. Few rows: each thread its own panels.
   constexpr std::size_t kManyRows = 64;
   std::size_t row_blocks = divide_up(n * whole.x->steps * 2 * kStep, kCachedBytes);
-  std::size_t wanted = divide_up(threads * 4, row_blocks);
+  std::size_t panel_blocks = tasks_of(whole.end_panel, divide_up(threads, row_blocks));
   if (n >= kManyRows * threads) {
     row_blocks = divide_up(row_blocks, threads) * threads;
-    wanted = 4;
+    panel_blocks = tasks_of(whole.end_panel, 1);
   }
   const std::size_t block_rows = divide_up(divide_up(n, row_blocks), kTileRows) * kTileRows;
-  const std::size_t panel_blocks = std::min(whole.end_panel, wanted);
   const std::size_t n_tasks = row_blocks * panel_blocks;
   pool.run(n_tasks, [&](std::size_t task) {
     ProductTask part = whole;
@@ -183,10 +214,16 @@ void QuantizedMatrix::run(const ProductTask& whole, ProductKernel kernel, Thread
     part.first_panel = whole.end_panel * (task % panel_blocks) / panel_blocks;
     part.end_panel = whole.end_panel * (task % panel_blocks + 1) / panel_blocks;
     part.scratch = thread_scratch(scratch_bytes(block_rows));
-    for (std::size_t thread = 0; next_->panels != nullptr && thread < threads; ++thread) {
-      if (task + 1 != pool.share_begin(n_tasks, thread + 1)) continue;
-      const std::size_t first = row_blocks == 1 ? pool.share_begin(next_->n_panels, thread) : 0;
-      part.then = next_->panels.get() + first * next_->panel_bytes;
+    // A thread has a stream of its own shares. What it does for another one, or with all panels, is no part of that.
+    const std::size_t thread = ThreadPool::this_thread();
+    const bool own =
+        row_blocks == 1 && task >= pool.share_begin(n_tasks, thread) && task < pool.share_begin(n_tasks, thread + 1);
+    WeightStream others;
+    part.weights = own ? &thread_weights() : &others;
+    if (!own) {
+      others.enter(range_.part(part.first_panel, range_.n_panels), {});
+    } else if (task == pool.share_begin(n_tasks, thread)) {
+      thread_weights().enter(range_.share(pool, thread), next_->share(pool, thread));
     }
     if (part.first_row < part.end_row) kernel(part);
   });
@@ -203,22 +240,25 @@ void QuantizedMatrix::multiply(const float* x, std::size_t n, float* out, Activa
 void QuantizedMatrix::multiply_gated(const float* x, std::size_t n, float* out, Activations& rounded,
                                      ThreadPool& pool) const {
   const ProductKernels& kernels = product_kernels();
-  const std::size_t dim = rows_ / 2;
-  if (n >= kernels.min_rows && dim % kPanel == 0) {
-    quantize(x, n, true, rounded, pool);
-    ProductTask gated = task(rounded, out);
-    gated.columns = dim;
-    gated.end_panel = dim / kPanel;
-    gated.gated = true;
-    run(gated, kernels.many_rows, pool);
-    return;
-  }
+  if (paired_ && (n >= kernels.min_rows || kernels.few_gate)) return multiply(x, n, out, rounded, pool);
   thread_local std::vector<float> gate_up;
   if (gate_up.size() < n * rows_) gate_up.resize(n * rows_);
-  multiply(x, n, gate_up.data(), rounded, pool);
-  const float* both = gate_up.data();  // of this thread; the others have a vector of their own
+  const bool many = n >= kernels.min_rows;
+  quantize(x, n, many, rounded, pool);
+  ProductTask both = task(rounded, gate_up.data());
+  both.gated = false;
+  both.columns = rows_;
+  both.end_panel = divide_up(rows_, kPanel);
+  run(both, many ? kernels.many_rows : kernels.few_rows, pool);
+  const std::size_t dim = rows_ / 2;
+  const std::size_t together = paired_ ? kPanel : dim;  // columns of the gate that stand before as many of the other
+  const float* from = gate_up.data();                   // of this thread; the others have a vector of their own
   pool.run_rows(n, [&](std::size_t first, std::size_t end) {
-    silu_mul(both + first * rows_, end - first, dim, out + first * dim, dim);
+    for (std::size_t column = 0; column < dim; column += together) {
+      for (std::size_t r = first; r < end; ++r) {
+        silu_mul(from + r * rows_ + 2 * column, 1, together, out + r * dim + column, dim);
+      }
+    }
   });
 }
 

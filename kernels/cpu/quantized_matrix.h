@@ -16,15 +16,21 @@ namespace headwater::kernels::cpu {
 /// The kernels that this machine runs best. They give the same bits.
 struct ProductKernels {
   ProductKernel few_rows = nullptr;
+  bool few_gate = false;              ///< whether few_rows does gated products
   ProductKernel many_rows = nullptr;  ///< better from min_rows on; takes rows in tiles, and gates; may be null
   std::size_t min_rows = 0;
 };
 const ProductKernels& product_kernels();
 
-/// The panels of a matrix.
+/// The panels of a matrix, as products share them out: of gated ones, pairs.
 struct WeightRange {
   std::shared_ptr<const std::byte> panels;
   std::size_t n_panels = 0, panel_bytes = 0;
+
+  /// The part of it that a thread of `pool` begins with if each task has all rows.
+  WeightStream::Range share(const ThreadPool& pool, std::size_t thread) const;
+  /// From panel `first` to before panel `end`.
+  WeightStream::Range part(std::size_t first, std::size_t end) const;
 };
 
 class QuantizedMatrix : public Matrix {
@@ -33,8 +39,13 @@ class QuantizedMatrix : public Matrix {
   /// more than 32,768 columns.
   static bool takes(std::span<const HostTensor> parts);
 
+  enum class Use : std::uint8_t {
+    linear,
+    gated,  ///< of gate above up: only multiply_gated()
+  };
+
   /// REQUIRES: takes(parts). Throws std::bad_alloc.
-  QuantizedMatrix(std::span<const HostTensor> parts, WeightMemory& memory, ThreadPool& pool);
+  QuantizedMatrix(std::span<const HostTensor> parts, Use use, WeightMemory& memory, ThreadPool& pool);
 
   /// out = x · weightᵀ. x: [n, cols], out: [n, rows]. `rounded` is overwritten.
   void multiply(const float* x, std::size_t n, float* out, Activations& rounded, ThreadPool& pool) const;
@@ -43,7 +54,7 @@ class QuantizedMatrix : public Matrix {
   void multiply_gated(const float* x, std::size_t n, float* out, Activations& rounded, ThreadPool& pool) const;
 
   /// These weights as others' next.
-  WeightRange range() const;
+  const WeightRange& range() const { return range_; }
   /// What is read after these weights, to be filled in: a thread asks for it while it computes the last of these.
   const std::shared_ptr<WeightRange>& next() const { return next_; }
 
@@ -54,9 +65,13 @@ class QuantizedMatrix : public Matrix {
   void quantize(const float* x, std::size_t n, bool tiles, Activations& rounded, ThreadPool& pool) const;
   void run(const ProductTask& whole, ProductKernel kernel, ThreadPool& pool) const;
 
+  /// Which row of the weights column `column` of panel `panel` is; rows() or more: none.
+  std::size_t row_of(std::size_t panel, std::size_t column) const;
+
   PanelFormat format_;
-  std::size_t groups_, n_panels_;
-  std::shared_ptr<std::byte> panels_;
+  bool paired_;  ///< panels of the gate and of the up matrix take turns
+  std::size_t groups_;
+  WeightRange range_;
   std::shared_ptr<WeightRange> next_ = std::make_shared<WeightRange>();
 };
 

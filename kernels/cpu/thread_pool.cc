@@ -12,13 +12,21 @@ constexpr std::chrono::microseconds kSpin{50};
 /// Looks at the tasks between two looks at the clock.
 constexpr int kLooks = 64;
 
-void pause() { __builtin_ia32_pause(); }
+thread_local WeightStream weights;
+thread_local unsigned index_of_thread = 0;
+
+void wait() {
+  if (!weights.ask_idly()) __builtin_ia32_pause();
+}
 
 constexpr unsigned kHalf = 32;
 std::uint32_t next(std::uint64_t ticket) { return static_cast<std::uint32_t>(ticket); }
 std::uint32_t end(std::uint64_t ticket) { return static_cast<std::uint32_t>(ticket >> kHalf); }
 
 }  // namespace
+
+WeightStream& thread_weights() { return weights; }
+unsigned ThreadPool::this_thread() { return index_of_thread; }
 
 ThreadPool::ThreadPool(unsigned threads) : shares_(threads) {
   for (unsigned i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work_until_stopped(i); });
@@ -66,7 +74,7 @@ void ThreadPool::share(std::size_t n_tasks, Call call, const void* context) {
   take_tasks(0);
   for (int i = 0; done_.load(std::memory_order_acquire) < n_tasks; ++i) {
     if (i < 32768) {
-      pause();
+      wait();
     } else {
       std::this_thread::yield();  // the core of a thread that has a task is taken; perhaps it needs this one
     }
@@ -74,12 +82,13 @@ void ThreadPool::share(std::size_t n_tasks, Call call, const void* context) {
 }
 
 void ThreadPool::work_until_stopped(std::size_t thread) {
+  index_of_thread = static_cast<unsigned>(thread);
   while (!stopped_) {
     const std::uint32_t seen = operations_.load();
     take_tasks(thread);
     const auto spin_end = std::chrono::steady_clock::now() + kSpin;
     do {
-      for (int i = 0; i < kLooks && !has_tasks(); ++i) pause();
+      for (int i = 0; i < kLooks && !has_tasks(); ++i) wait();
     } while (!has_tasks() && std::chrono::steady_clock::now() < spin_end);
     if (has_tasks() || stopped_) continue;
     ++sleepers_;

@@ -5,7 +5,7 @@
 // for a moment, and sleep only when nothing follows. Tasks are handed out one by one, so that a thread whose core is
 // busy with something else holds up a task and not its half of the work. Each thread begins with its own share, the
 // same part of every operation: rows that it has just written are in its cache. Who computes a task never shows in a
-// result.
+// result. A thread that waits asks memory for the weights that it will read (see weight_stream.h).
 
 #include <atomic>
 #include <cstddef>
@@ -13,7 +13,12 @@
 #include <thread>
 #include <vector>
 
+#include "kernels/cpu/weight_stream.h"
+
 namespace headwater::kernels::cpu {
+
+/// What the calling thread reads of the weights.
+WeightStream& thread_weights();
 
 class ThreadPool {
  public:
@@ -24,6 +29,8 @@ class ThreadPool {
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   unsigned size() const { return static_cast<unsigned>(workers_.size()) + 1; }
+  /// Which thread of its pool the calling one is: 0 for one that calls run().
+  static unsigned this_thread();
 
   /// Calls work(0) … work(n_tasks - 1), side by side in any order, and returns when all are done. What the calls wrote
   /// is visible then. One caller at a time; work must neither throw nor call run(). n_tasks < 2^31.

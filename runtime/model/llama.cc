@@ -163,8 +163,9 @@ class Llama : public Architecture {
   std::uint64_t kv_dim() const { return std::uint64_t{shape().n_kv_heads} * shape().head_dim; }
 
   Result<void> load_layer(std::uint32_t index);
+  using LoadMatrix = std::unique_ptr<Matrix> (kernels::Backend::*)(std::span<const HostTensor>);
   Result<std::unique_ptr<Matrix>> matrix(std::initializer_list<std::pair<std::string, std::uint64_t>> parts,
-                                         std::uint64_t cols) const;
+                                         std::uint64_t cols, LoadMatrix load = &kernels::Backend::load_matrix) const;
   Result<std::unique_ptr<Buffer>> vector(const std::string& name, std::uint64_t size) const;
   Result<void> load_rope();
   void make_room(std::uint32_t rows);
@@ -189,7 +190,7 @@ class Llama : public Architecture {
 };
 
 Result<std::unique_ptr<Matrix>> Llama::matrix(std::initializer_list<std::pair<std::string, std::uint64_t>> parts,
-                                              std::uint64_t cols) const {
+                                              std::uint64_t cols, LoadMatrix load) const {
   std::vector<HostTensor> tensors;
   for (const auto& [name, rows] : parts) {
     const std::uint64_t dims[] = {cols, rows};
@@ -197,7 +198,7 @@ Result<std::unique_ptr<Matrix>> Llama::matrix(std::initializer_list<std::pair<st
     if (!tensor) return tensor.error();
     tensors.push_back(*tensor);
   }
-  return backend_->load_matrix(tensors);
+  return (*backend_.*load)(tensors);
 }
 
 Result<std::unique_ptr<Buffer>> Llama::vector(const std::string& name, std::uint64_t size) const {
@@ -231,7 +232,8 @@ Result<void> Llama::load_layer(std::uint32_t index) {
                 layer.qkv),
            keep(matrix({{prefix + "attn_output.weight", dim}}, query_dim()), layer.attention_out),
            keep(vector(prefix + "ffn_norm.weight", dim), layer.ffn_norm),
-           keep(matrix({{prefix + "ffn_gate.weight", hyper_.ffn_dim}, {prefix + "ffn_up.weight", hyper_.ffn_dim}}, dim),
+           keep(matrix({{prefix + "ffn_gate.weight", hyper_.ffn_dim}, {prefix + "ffn_up.weight", hyper_.ffn_dim}}, dim,
+                       &kernels::Backend::load_gated_matrix),
                 layer.gate_up),
            keep(matrix({{prefix + "ffn_down.weight", dim}}, hyper_.ffn_dim), layer.down)}) {
     if (!loaded) return loaded;

@@ -16,6 +16,8 @@
 namespace headwater::kernels::cpu {
 namespace {
 
+constexpr auto kLinear = QuantizedMatrix::Use::linear;
+
 /// A weight matrix as a model file has it, with its float values.
 struct Weights {
   std::vector<std::byte> blocks;
@@ -74,13 +76,15 @@ std::vector<float> run(ProductKernel kernel, bool tiles, const Weights& weights,
   const std::size_t groups = cols / kGroup;
   ThreadPool pool(1);
   WeightMemory memory;
-  const QuantizedMatrix matrix({&weights.tensor, 1}, memory, pool);
+  const QuantizedMatrix matrix({&weights.tensor, 1}, kLinear, memory, pool);
   Activations rounded;
   rounded.resize(n, groups, tiles);
   for (std::size_t r = 0; r < n; ++r) quantize_row(x.data() + r * cols, rounded.rows(), r);
   std::vector<float> out(n * weights.tensor.rows + 1, -7.0F);
   std::vector<std::byte> scratch(scratch_bytes(n) + 64);
   ProductTask task = matrix.task(rounded, out.data());
+  WeightStream stream;
+  task.weights = &stream;
   task.scratch = scratch.data() + (64 - reinterpret_cast<std::uintptr_t>(scratch.data()) % 64) % 64;
   kernel(task);
   EXPECT_EQ(out.back(), -7.0F) << "written past the end";
@@ -172,13 +176,13 @@ TEST(Product, StackedPartsAreOneMatrix) {
   Activations rounded;
   const std::vector<float> x = make_rows(9, 64, 3);
   const HostTensor parts[] = {top.tensor, bottom.tensor};
-  const QuantizedMatrix both(parts, memory, pool);
+  const QuantizedMatrix both(parts, kLinear, memory, pool);
   std::vector<float> out(9 * 35);
   both.multiply(x.data(), 9, out.data(), rounded, pool);
   std::vector<float> first(9 * 21);
-  QuantizedMatrix({parts, 1}, memory, pool).multiply(x.data(), 9, first.data(), rounded, pool);
+  QuantizedMatrix({parts, 1}, kLinear, memory, pool).multiply(x.data(), 9, first.data(), rounded, pool);
   std::vector<float> second(9 * 14);
-  QuantizedMatrix({parts + 1, 1}, memory, pool).multiply(x.data(), 9, second.data(), rounded, pool);
+  QuantizedMatrix({parts + 1, 1}, kLinear, memory, pool).multiply(x.data(), 9, second.data(), rounded, pool);
   for (std::size_t n = 0; n < 9; ++n) {
     for (std::size_t r = 0; r < 35; ++r) {
       EXPECT_EQ(out[n * 35 + r], r < 21 ? first[n * 21 + r] : second[n * 14 + r - 21]);
@@ -193,7 +197,7 @@ TEST(Product, ARowHasTheSameBitsAloneAndInAnyCompany) {
   Activations rounded;
   ThreadPool one(1);
   ThreadPool three(3);
-  const QuantizedMatrix matrix({&weights.tensor, 1}, memory, one);
+  const QuantizedMatrix matrix({&weights.tensor, 1}, kLinear, memory, one);
   std::vector<float> all(300 * 960);
   matrix.multiply(x.data(), 300, all.data(), rounded, three);
   for (const std::size_t n : {1, 2, 3, 4, 5, 6, 17, 48, 129}) {
@@ -211,14 +215,15 @@ TEST(Product, GatedProductsHaveTheBitsOfTheirParts) {
     WeightMemory memory;
     Activations rounded;
     ThreadPool pool(2);
-    const QuantizedMatrix matrix({&weights.tensor, 1}, memory, pool);
+    const QuantizedMatrix matrix({&weights.tensor, 1}, kLinear, memory, pool);
+    const QuantizedMatrix gated({&weights.tensor, 1}, QuantizedMatrix::Use::gated, memory, pool);
     for (const std::size_t n : {1, 3, 4, 16, 17, 50}) {
       std::vector<float> both(n * 2 * dim);
       matrix.multiply(x.data(), n, both.data(), rounded, pool);
       std::vector<float> expected(n * dim);
       silu_mul(both.data(), n, dim, expected.data(), dim);
       std::vector<float> got(n * dim);
-      matrix.multiply_gated(x.data(), n, got.data(), rounded, pool);
+      gated.multiply_gated(x.data(), n, got.data(), rounded, pool);
       EXPECT_EQ(std::memcmp(got.data(), expected.data(), got.size() * sizeof(float)), 0) << dim << ", " << n << " rows";
     }
   }
@@ -313,7 +318,7 @@ TEST(Product, ANonFiniteRowIsNaNAndLeavesItsNeighboursAlone) {
   ThreadPool pool(1);
   WeightMemory memory;
   Activations rounded;
-  const QuantizedMatrix matrix({&weights.tensor, 1}, memory, pool);
+  const QuantizedMatrix matrix({&weights.tensor, 1}, kLinear, memory, pool);
   for (const std::size_t n : {2, 20}) {
     std::vector<float> clean(n * 48);
     matrix.multiply(x.data(), n, clean.data(), rounded, pool);

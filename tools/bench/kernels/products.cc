@@ -29,7 +29,7 @@ ThreadPool& pool() {
 /// As many copies of a matrix as a model has layers: what one step reads does not stay in a cache for the next.
 class Layers {
  public:
-  Layers(DType type, std::uint64_t rows, std::uint64_t cols, std::size_t n) {
+  Layers(DType type, std::uint64_t rows, std::uint64_t cols, std::size_t n, QuantizedMatrix::Use use) {
     std::mt19937 random(1);
     std::vector<std::byte> blocks(rows * cols / kernels::block_values(type) * kernels::block_bytes(type));
     for (std::byte& byte : blocks) byte = static_cast<std::byte>(random());
@@ -40,7 +40,7 @@ class Layers {
     }
     const HostTensor tensor{blocks.data(), type, rows, cols};
     for (std::size_t i = 0; i < n; ++i) {
-      matrices_.push_back(std::make_unique<QuantizedMatrix>(std::span(&tensor, 1), memory_, pool()));
+      matrices_.push_back(std::make_unique<QuantizedMatrix>(std::span(&tensor, 1), use, memory_, pool()));
     }
     bytes_ = blocks.size() * n;
   }
@@ -63,7 +63,7 @@ class Layers {
 /// state.range(0) rows through all layers.
 void product(benchmark::State& state, DType type, std::size_t columns, std::size_t k, std::size_t layers, bool gated) {
   const auto rows = static_cast<std::size_t>(state.range(0));
-  Layers weights(type, columns, k, layers);
+  Layers weights(type, columns, k, layers, gated ? QuantizedMatrix::Use::gated : QuantizedMatrix::Use::linear);
   std::vector<float> x(rows * k);
   for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i * 37 % 101) * 0.01F - 0.5F;
   std::vector<float> out(rows * columns);
