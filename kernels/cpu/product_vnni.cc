@@ -82,6 +82,10 @@ inline __m512i lower_halves(__m512i high, __m512i low) {
   return _mm512_mask_shuffle_epi8(high, 0xCCCCCCCCCCCCCCCC, low, swap);
 }
 
+/// Cache lines of a group, or one less than that and a half.
+template <PanelFormat kFormat>
+constexpr int kLines = static_cast<int>((code_bytes(kFormat) + n_numbers(kFormat) * sizeof(std::int16_t) + 63) / 64);
+
 /// A row of activations.
 struct Row {
   const std::int8_t* codes;
@@ -98,7 +102,7 @@ inline void sum_nibbles(const PanelView& panel, const QuantizedRows& x, const Ro
 #pragma GCC unroll 4
     for (std::size_t r = 0; r < N; ++r) partial[r] = _mm512_setzero_si512();
     for (std::size_t g = first; g < end; ++g) {
-      ahead.ask();
+      ahead.ask<kLines<kFormat>>();
       const std::byte* codes = panel.codes + g * code_bytes(kFormat);
       const std::size_t place = g / 2 * x.step_stride + g % 2 * kGroup;
       const Numbers numbers = load_numbers<kFormat>(panel, g);
@@ -144,7 +148,7 @@ inline void sum_bytes(const PanelView& panel, const QuantizedRows& x, const Row 
                       PanelStream& ahead) {
   constexpr PanelFormat kFormat = PanelFormat::bytes_minus_128;
   for (std::size_t g = 0; g < x.groups; ++g) {
-    ahead.ask();
+    ahead.ask<kLines<kFormat>>();
     const std::byte* codes = panel.codes + g * code_bytes(kFormat);
     const std::size_t place = g / 2 * x.step_stride + g % 2 * kGroup;
     Dots<N> dots;
@@ -207,12 +211,12 @@ inline void rows(const QuantizedRows& x, const PanelView& panel, std::size_t row
 }
 
 template <PanelFormat kFormat>
-void multiply_panel(const ProductTask& task, std::size_t index, std::size_t at_once, const Results& results) {
+void multiply_panel(const ProductTask& task, std::size_t index, const Results& results) {
   const QuantizedRows& x = *task.x;
   const std::size_t bytes = panel_bytes(kFormat, x.groups);
   const PanelView panel = view_panel(kFormat, task.panels + index * bytes, x.groups);
   const std::size_t n = task.end_row - task.first_row;
-  PanelStream ahead(*task.weights, bytes, at_once);
+  PanelStream ahead(*task.weights, bytes, 0);
   std::size_t i = 0;
   for (; i + kRows <= n; i += kRows) rows<kFormat, kRows>(x, panel, task.first_row + i, i, results, ahead);
   switch (n - i) {
@@ -230,18 +234,16 @@ void multiply_panel(const ProductTask& task, std::size_t index, std::size_t at_o
 template <PanelFormat kFormat>
 void product(const ProductTask& task) {
   auto* const gate = reinterpret_cast<float*>(task.scratch + gate_place(task.end_row - task.first_row));
-  const std::size_t passes = (task.end_row - task.first_row + kRows - 1) / kRows;
-  const std::size_t at_once = PanelStream::at_once(panel_bytes(kFormat, task.x->groups), passes * task.x->groups);
   for (std::size_t index = task.first_panel; index < task.end_panel; ++index) {
     const std::size_t column = index * kPanel;
     const std::size_t left = task.columns - column;
     const __mmask16 columns = left >= kPanel ? 0xFFFF : static_cast<__mmask16>((1U << left) - 1);
     float* const out = task.out + task.first_row * task.columns + column;
     if (task.gated) {
-      multiply_panel<kFormat>(task, 2 * index, at_once, {gate, kPanel, columns, nullptr});
-      multiply_panel<kFormat>(task, 2 * index + 1, at_once, {out, task.columns, columns, gate});
+      multiply_panel<kFormat>(task, 2 * index, {gate, kPanel, columns, nullptr});
+      multiply_panel<kFormat>(task, 2 * index + 1, {out, task.columns, columns, gate});
     } else {
-      multiply_panel<kFormat>(task, index, at_once, {out, task.columns, columns, nullptr});
+      multiply_panel<kFormat>(task, index, {out, task.columns, columns, nullptr});
     }
   }
 }

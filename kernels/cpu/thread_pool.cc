@@ -47,12 +47,14 @@ bool ThreadPool::Share::has_tasks() const {
 bool ThreadPool::has_tasks() const { return std::ranges::any_of(shares_, &Share::has_tasks); }
 
 void ThreadPool::take_tasks_of(Share& share) {
+  std::uint32_t n_done = 0;
   while (share.has_tasks()) {
     const std::uint64_t ticket = share.ticket.fetch_add(1, std::memory_order_acq_rel);
-    if (next(ticket) >= end(ticket)) return;
+    if (next(ticket) >= end(ticket)) break;
     call_(context_, next(ticket));
-    done_.fetch_add(1, std::memory_order_release);
+    ++n_done;
   }
+  if (n_done > 0) done_.fetch_add(n_done, std::memory_order_release);
 }
 
 void ThreadPool::take_tasks(std::size_t thread) {

@@ -44,17 +44,25 @@ class WeightStream {
 
   /// For a thread that has nothing else to do: one line more. False if it is far enough ahead.
   [[gnu::always_inline]] bool ask_idly() {
-    if (then_.begin < then_.end) move_on();  // what is left of now_ others have taken
+    if (move_on()) ahead_ = 0;  // what is left of now_ others have taken
     if (ahead_ >= kFurthest || next_ >= now_.end) return false;
     ask(kLine);
     return true;
   }
 
-  /// The thread begins with `bytes`. How many it should ask for meanwhile: as many, to stay as far ahead, or, if it is
-  /// further than it must be, half of them: a core asks memory at the rate of memory, and computes at twice that.
-  [[gnu::always_inline]] std::size_t use(std::size_t bytes) {
+  /// The thread begins with so many bytes. What it should ask for itself meanwhile: as many, to stay as far ahead, or,
+  /// if it is further than it must be, half of them: it asks at the rate of memory, and computes at twice that.
+  [[gnu::always_inline]] Range use(std::size_t bytes) {
     ahead_ -= bytes < ahead_ ? bytes : ahead_;
-    return ahead_ > kAhead ? bytes / (2 * kLine) * kLine : bytes;
+    if (ahead_ > kAhead) bytes = bytes / (2 * kLine) * kLine;
+    const Range asked = {next_, next_ + bytes};
+    if (asked.end > now_.end) {
+      ask_beyond(bytes);
+      return {};
+    }
+    next_ += bytes;
+    ahead_ += bytes;
+    return asked;
   }
 
  private:
@@ -63,11 +71,13 @@ class WeightStream {
     for (; at < until; at += kLine) __builtin_prefetch(reinterpret_cast<const void*>(at), 0, 2);
     next_ = at;
   }
-  [[gnu::always_inline]] void move_on() {
-    next_ = then_.begin;
+  /// To what is read after now_; false if that is not known.
+  [[gnu::always_inline]] bool move_on() {
+    if (then_.begin == then_.end) return false;
     now_ = then_;
     then_ = {};
-    ahead_ = 0;
+    next_ = now_.begin;
+    return true;
   }
   [[gnu::noinline]] void ask_beyond(std::size_t bytes);
 
@@ -76,29 +86,38 @@ class WeightStream {
   std::size_t ahead_ = 0;    ///< bytes that have been asked for and not used
 };
 
-/// Asks for what a thread should ask for while it computes a panel, evenly.
+/// Asks for what a thread should ask for while it computes a panel, bit by bit.
 class PanelStream {
  public:
-  /// How much a time if ask() is called `asks` times for a panel.
+  /// at_once: bytes of an ask().
+  [[gnu::always_inline]] PanelStream(WeightStream& stream, std::size_t panel_bytes, std::size_t at_once)
+      : left_(stream.use(panel_bytes)), at_once_(at_once) {}
+
+  /// For a panel during which ask() is called `asks` times.
   [[gnu::always_inline]] static std::size_t at_once(std::size_t panel_bytes, std::size_t asks) {
     return (panel_bytes / WeightStream::kLine + asks - 1) / asks * WeightStream::kLine;
   }
 
-  [[gnu::always_inline]] PanelStream(WeightStream& stream, std::size_t panel_bytes, std::size_t at_once)
-      : stream_(stream), left_(stream.use(panel_bytes)), at_once_(at_once) {
-    if (left_ < panel_bytes)
-      at_once_ = (at_once / 2 + WeightStream::kLine - 1) / WeightStream::kLine * WeightStream::kLine;
-  }
-
   [[gnu::always_inline]] void ask() {
-    const std::size_t bytes = left_ < at_once_ ? left_ : at_once_;
-    left_ -= bytes;
-    stream_.ask(bytes);
+    const std::uintptr_t until = left_.begin + at_once_ < left_.end ? left_.begin + at_once_ : left_.end;
+    for (; left_.begin < until; left_.begin += WeightStream::kLine) prefetch(left_.begin);
+  }
+  /// The same for a number of lines that is known beforehand. Of the last it may ask for more than it should.
+  template <int kLines>
+  [[gnu::always_inline]] void ask() {
+    if (left_.begin >= left_.end) return;
+#pragma GCC unroll 16
+    for (int i = 0; i < kLines; ++i) prefetch(left_.begin + i * WeightStream::kLine);
+    left_.begin += kLines * WeightStream::kLine;
   }
 
  private:
-  WeightStream& stream_;
-  std::size_t left_, at_once_;  ///< bytes
+  [[gnu::always_inline]] static void prefetch(std::uintptr_t line) {
+    __builtin_prefetch(reinterpret_cast<const void*>(line), 0, 2);
+  }
+
+  WeightStream::Range left_;
+  std::size_t at_once_;
 };
 
 }  // namespace headwater::kernels::cpu
