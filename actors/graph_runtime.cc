@@ -77,14 +77,19 @@ void merge(const StageStats& stage, Stats& stats) {
     stats.blocks_free = stage.blocks->free;
     stats.blocks_active = stage.blocks->active;
     stats.blocks_cached = stage.blocks->cached;
-    stats.prefix_query_tokens = stage.query_tokens;
-    stats.prefix_hit_tokens = stage.hit_tokens;
     stats.evictions = stage.evictions;
   }
   if (stage.scheduler) {
     stats.running = stage.scheduler->running;
     stats.queued = stage.scheduler->waiting;
     stats.preemptions = stage.scheduler->preemptions;
+    const schedule::PrefixCounters& prefix = stage.scheduler->prefix;
+    stats.prefix_query_tokens = prefix.query_tokens;
+    stats.prefix_query_blocks = prefix.query_blocks;
+    stats.prefix_hit_tokens = prefix.hit_tokens;
+    stats.prefix_hit_blocks = prefix.hit_blocks;
+    stats.prefix_copied_tokens = prefix.copied_tokens;
+    stats.prefix_missed_tokens = prefix.missed_tokens;
     stats.steps = stage.scheduler->steps;
     stats.batch_size_sum = stage.batch_size_sum;
     stats.step_seconds_sum = stage.step_seconds;

@@ -132,7 +132,7 @@ struct StatsQuery {};
 /// A stage's counters since its start; unset where the stage has none of the kind.
 struct StageStats {
   std::optional<cache::BlockCounts> blocks;
-  std::uint64_t query_tokens = 0, hit_tokens = 0, evictions = 0;
+  cache::EvictionCounts evictions{};
   std::optional<schedule::SchedulerCounters> scheduler;
   std::uint64_t batch_size_sum = 0;
   double step_seconds = 0;

@@ -55,7 +55,7 @@ class PrefixMatcher : public StageActor {
     const bool use_cache = !request->request.params.prompt_logprobs.has_value();
     cache::MatchResult found = cache_.match(request->id, tokens, request->request.cache_salt, use_cache);
     send(successor(request->id),
-         MatchedRequest{epoch(), {request, tokens, std::move(found.blocks), found.cached_tokens}});
+         MatchedRequest{epoch(), {request, tokens, std::move(found.blocks), found.cached_tokens, found.details}});
   }
 
   void apply(const CacheUpdate& update) {
@@ -78,8 +78,6 @@ class PrefixMatcher : public StageActor {
   StageStats stats() override {
     StageStats stats;
     stats.blocks = cache_.counts();
-    stats.query_tokens = cache_.query_tokens();
-    stats.hit_tokens = cache_.hit_tokens();
     stats.evictions = cache_.evictions();
     return stats;
   }

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "gateway/api_error.h"
+#include "gateway/cache_report.h"
 #include "gateway/json_fields.h"
 #include "gateway/openai_chat.h"
 #include "gateway/openai_common.h"
@@ -112,7 +113,8 @@ void add_end(Json& frame, const TokenEvent& event) {
   frame["usage"] = {{"prompt_tokens", event.usage.prompt_tokens},
                     {"completion_tokens", event.usage.completion_tokens},
                     {"total_tokens", total},
-                    {"cached_tokens", event.usage.cached_tokens}};
+                    {"cached_tokens", event.usage.cached_tokens},
+                    {"cache", cache_json({&event.usage, 1})}};
   frame["timings"] = {
       {"queue_ms", event.timings.queue_ms}, {"ttft_ms", event.timings.ttft_ms}, {"total_ms", event.timings.total_ms}};
 }

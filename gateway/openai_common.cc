@@ -1,5 +1,6 @@
 #include "gateway/openai_common.h"
 
+#include "gateway/cache_report.h"
 #include "gateway/shared_fields.h"
 
 namespace headwater::gateway {
@@ -46,17 +47,18 @@ void read_common(Fields& fields, const ModelInfo& model, GenerateCall& call) {
 Json usage_json(const GenerateCall& call, std::span<const Choice> choices) {
   std::uint64_t prompt = 0;
   std::uint64_t completion = 0;
-  std::uint64_t cached = 0;
+  std::vector<Usage> prompts;
   for (const Choice& choice : choices) {
     completion += choice.usage.completion_tokens;
     if (choice.index % call.n != 0) continue;
     prompt += choice.usage.prompt_tokens;
-    cached += choice.usage.cached_tokens;
+    prompts.push_back(choice.usage);
   }
+  Json cache = cache_json(prompts);
   return {{"prompt_tokens", prompt},
           {"completion_tokens", completion},
           {"total_tokens", prompt + completion},
-          {"prompt_tokens_details", {{"cached_tokens", cached}}}};
+          {"prompt_tokens_details", {{"cached_tokens", cache["matched_tokens"]}, {"cache", std::move(cache)}}}};
 }
 
 std::string_view finish_name(FinishReason reason) { return reason == FinishReason::length ? "length" : "stop"; }

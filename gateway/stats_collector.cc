@@ -52,6 +52,14 @@ MetricFamily histogram(std::string name, std::string help, std::span<const doubl
 
 double number(std::uint64_t value) { return static_cast<double>(value); }
 
+/// A counter with a label; `values` are in the order of its names.
+MetricFamily labelled(std::string name, std::string help, const std::string& label,
+                      std::span<const std::string_view> names, std::span<const std::uint64_t> values) {
+  MetricFamily result = family(std::move(name), std::move(help), MetricType::Counter);
+  for (std::size_t i = 0; i < names.size(); ++i) add(result, number(values[i]), label, std::string(names[i]));
+  return result;
+}
+
 }  // namespace
 
 std::vector<MetricFamily> StatsCollector::Collect() const {
@@ -71,6 +79,12 @@ std::vector<MetricFamily> StatsCollector::Collect() const {
   add(blocks, number(stats.blocks_cached), "state", "cached");
   all.push_back(std::move(blocks));
 
+  all.push_back(labelled("headwater_prefix_cache_missed_tokens_total",
+                         "Prompt tokens that were not found in the prefix cache, by why.", "reason",
+                         std::span(kCacheMissNames).subspan(1), std::span(stats.prefix_missed_tokens).subspan(1)));
+  all.push_back(labelled("headwater_cache_evictions_total", "Cached blocks given up, by why.", "reason",
+                         kEvictionReasonNames, stats.evictions));
+
   const auto counter = [&](const char* name, const char* help, std::uint64_t value) {
     all.push_back(single(name, help, MetricType::Counter, number(value)));
   };
@@ -86,6 +100,11 @@ std::vector<MetricFamily> StatsCollector::Collect() const {
   counter("headwater_prefix_cache_query_tokens_total", "Prompt tokens looked up in the prefix cache.",
           stats.prefix_query_tokens);
   counter("headwater_prefix_cache_hit_tokens_total", "Of those, tokens found.", stats.prefix_hit_tokens);
+  counter("headwater_prefix_cache_copied_tokens_total", "Of those, tokens found in blocks that agreed in part.",
+          stats.prefix_copied_tokens);
+  counter("headwater_prefix_cache_query_blocks_total", "Whole blocks of prompts looked up in the prefix cache.",
+          stats.prefix_query_blocks);
+  counter("headwater_prefix_cache_hit_blocks_total", "Of those, blocks found.", stats.prefix_hit_blocks);
   gauge("headwater_kv_blocks_total", "Blocks of the KV cache.", stats.blocks_total);
   gauge("headwater_kv_block_tokens", "Tokens of one block.", stats.block_tokens);
   const ModelInfo model = runtime_.model();
@@ -94,7 +113,6 @@ std::vector<MetricFamily> StatsCollector::Collect() const {
   all.push_back(single("headwater_kv_factor_over_16_bits",
                        "Tokens that the KV cache holds over those that 16 bits would hold in the same memory.",
                        MetricType::Gauge, model.kv_factor));
-  counter("headwater_cache_evictions_total", "Cached blocks given up.", stats.evictions);
   counter("headwater_preemptions_total", "Running requests set back for want of blocks.", stats.preemptions);
   counter("headwater_steps_total", "Forward passes.", stats.steps);
   counter("headwater_stage_restarts_total", "Stages started anew after a failure.", stats.stage_restarts);

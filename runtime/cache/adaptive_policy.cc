@@ -56,7 +56,7 @@ void AdaptivePolicy::on_published(const Touch& touch, schedule::TimeNs) {
   if (const auto slot = ghosts_.find(touch.key)) {
     const Ghost& ghost = *ghosts_.at(*slot);
     known.last_used = last_used_of(ghost);
-    known.block_class = ghost.block_class;
+    known.block_class = ghost.label;
     count_use(known, false);
     end_ghost(*slot);
   }
@@ -124,7 +124,7 @@ void AdaptivePolicy::tell_chunk(std::size_t chunk) {
     if (slot < known_.size()) {
       if (known_[slot].idle) tell_now(slot, known_[slot].block_class, known_[slot].last_used);
     } else if (const Ghost* ghost = ghosts_.at(slot - known_.size())) {
-      tell_now(slot, ghost->block_class, last_used_of(*ghost));
+      tell_now(slot, ghost->label, last_used_of(*ghost));
     }
   }
   told_[chunk] = clock_;
@@ -137,7 +137,7 @@ std::uint64_t AdaptivePolicy::last_used_of(const Ghost& ghost) const {
 void AdaptivePolicy::end_ghost(std::size_t slot) {
   const Ghost* ghost = ghosts_.at(slot);
   if (ghost == nullptr) return;
-  tell_now(known_.size() + slot, ghost->block_class, last_used_of(*ghost));
+  tell_now(known_.size() + slot, ghost->label, last_used_of(*ghost));
   ghosts_.erase(slot);
 }
 

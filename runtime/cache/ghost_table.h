@@ -9,9 +9,9 @@ namespace headwater::cache {
 
 /// What is remembered of a block.
 struct Ghost {
-  std::uint32_t last_used = 0;  ///< the low bits of the policy's clock
-  std::uint8_t block_class = 0;
-  bool present = false;  ///< the table's own mark
+  std::uint32_t last_used = 0;  ///< the low bits of its owner's clock
+  std::uint8_t label = 0;       ///< for its owner
+  bool present = false;         ///< the table's own mark
 };
 
 /// A ring of ghosts with chained hashing over it. A key is told by 32 bits: a mistaken one costs a guess, not a hit.

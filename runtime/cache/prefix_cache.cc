@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "cache/eviction_record.h"
 #include "cache/partial_index.h"
 
 namespace headwater::cache {
@@ -33,15 +34,17 @@ struct Place {
 }  // namespace
 
 struct PrefixCache::Impl {
+  explicit Impl(PrefixCacheOptions given) : options(std::move(given)), evicted(options.total_blocks) { clear(); }
+
   PrefixCacheOptions options;
   std::vector<Block> blocks;
   std::vector<BlockId> free;
   std::unordered_map<Key, BlockId, KeyHash> index;
   PartialIndex parts;
+  EvictionRecord evicted;
   std::unordered_map<RequestId, Place> places;
   std::vector<Touch> touches;
   BlockCounts counts;
-  std::uint64_t query_tokens = 0, hit_tokens = 0, copied_tokens = 0, evictions = 0;
 
   Block& at(BlockId id) {
     if (id < 0 || static_cast<std::size_t>(id) >= blocks.size()) {
@@ -65,6 +68,7 @@ struct PrefixCache::Impl {
     free.clear();
     for (std::uint32_t i = options.total_blocks; i > 0; --i) free.push_back(static_cast<BlockId>(i - 1));
     index.clear();
+    evicted.forget_blocks();
     places.clear();
     touches.clear();
     counts = {options.total_blocks, 0, 0, options.total_blocks};
@@ -89,6 +93,13 @@ struct PrefixCache::Impl {
     touches.push_back({Touch::Kind::forgotten, id});
   }
 
+  void evict(BlockId id, EvictionReason reason) {
+    const Block& block = at(id);
+    const bool whole = block.tokens.size() == options.block_tokens;
+    whole ? evicted.on_evicted(beginning(block.key), reason) : evicted.count(reason);
+    forget(id);
+  }
+
   /// Indexes a block under a key that is not taken.
   void add(BlockId id, const Key& key, const Place& place, std::span<const TokenId> tokens) {
     Block& block = at(id);
@@ -105,6 +116,7 @@ struct PrefixCache::Impl {
     if (block.parent >= 0) ++at(block.parent).children;
     index.emplace(key, id);
     parts.add(block.parent_key, id, block.tokens);
+    evicted.on_returned(beginning(key));
     touches.push_back({Touch::Kind::published, id, block.parent, block.depth, beginning(key)});
   }
 
@@ -129,16 +141,31 @@ struct PrefixCache::Impl {
     }
   }
 
-  /// Adds the block that begins most like `next`, the tokens after the match so far.
-  void match_part(const Place& place, std::span<const TokenId> next, MatchResult& result) {
+  /// The block that begins most like `next`, the tokens after the match so far.
+  PartialIndex::Found find_part(const Place& place, std::span<const TokenId> next, double threshold) {
     // A whole block would have been found as one, and the last token is computed.
     const std::size_t most = std::min<std::size_t>(next.size(), options.block_tokens) - 1;
-    const auto part = parts.best(place.key, next.first(most), options.match_threshold);
-    if (part.block < 0 || at(part.block).parent != place.block) return;
+    const auto part = parts.best(place.key, next.first(most), threshold);
+    return part.block >= 0 && at(part.block).parent == place.block ? part : PartialIndex::Found{};
+  }
+  void match_part(const Place& place, std::span<const TokenId> next, MatchResult& result) {
+    const auto part = find_part(place, next, options.match_threshold);
+    if (part.block < 0) return;
     reference(part.block);
     result.blocks.push_back(part.block);
     result.cached_tokens += part.tokens;
-    copied_tokens += part.tokens;
+    result.details.copied_tokens = part.tokens;
+  }
+
+  /// Why the rest of a prompt, `next` after the whole blocks found, was not found.
+  CacheMiss why_missing(const Place& place, std::span<const TokenId> next, const MatchResult& result) {
+    if (result.details.missed_tokens == 0) return CacheMiss::none;
+    if (next.size() > options.block_tokens) {
+      const Key key = block_key(place.key, next.first(options.block_tokens));
+      if (const auto why = evicted.why_missing(beginning(key)); why != CacheMiss::never_seen) return why;
+    }
+    const bool alike = result.details.copied_tokens == 0 && find_part(place, next, 0).block >= 0;
+    return alike ? CacheMiss::below_threshold : CacheMiss::never_seen;
   }
 
   void add_tail(const Place& place, std::span<const BlockId> table, std::span<const TokenId> tail) {
@@ -156,10 +183,7 @@ struct PrefixCache::Impl {
   }
 };
 
-PrefixCache::PrefixCache(PrefixCacheOptions options) : impl_(std::make_unique<Impl>()) {
-  impl_->options = std::move(options);
-  impl_->clear();
-}
+PrefixCache::PrefixCache(PrefixCacheOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
 PrefixCache::~PrefixCache() = default;
 
 MatchResult PrefixCache::match(RequestId request, std::span<const TokenId> tokens, std::string_view salt,
@@ -167,7 +191,6 @@ MatchResult PrefixCache::match(RequestId request, std::span<const TokenId> token
   Impl& cache = *impl_;
   Place place{root_key(cache.options.context, salt), -1, 0};
   MatchResult result;
-  cache.query_tokens += tokens.size();
   if (cache.options.enabled && use_cache && !tokens.empty()) {
     const std::size_t size = cache.options.block_tokens;
     for (std::size_t at = 0; at + size < tokens.size(); at += size) {
@@ -180,8 +203,14 @@ MatchResult PrefixCache::match(RequestId request, std::span<const TokenId> token
       place = {key, id, place.depth + 1};
     }
     result.cached_tokens = static_cast<std::uint32_t>(result.blocks.size() * size);
-    cache.match_part(place, tokens.subspan(result.cached_tokens), result);
-    cache.hit_tokens += result.cached_tokens;
+    const auto next = tokens.subspan(result.cached_tokens);
+    cache.match_part(place, next, result);
+    result.details.missed_tokens = static_cast<std::uint32_t>(tokens.size()) - 1 - result.cached_tokens;
+    result.details.miss = cache.why_missing(place, next, result);
+    if (result.cached_tokens > 0) result.details.source = CacheSource::memory;
+  } else {
+    result.details.missed_tokens = static_cast<std::uint32_t>(std::max<std::size_t>(tokens.size(), 1)) - 1;
+    result.details.miss = CacheMiss::bypassed;
   }
   cache.places.insert_or_assign(request, place);
   return result;
@@ -246,8 +275,7 @@ std::vector<BlockId> PrefixCache::reclaim(std::uint32_t n, std::span<const Block
     if (granted.size() >= n) break;
     const Block& block = cache.at(id);
     if (block.state != State::cached || block.children > 0) continue;  // used again since it was chosen
-    cache.forget(id);
-    ++cache.evictions;
+    cache.evict(id, EvictionReason::demand);
     cache.grant(id);
     granted.push_back(id);
   }
@@ -256,10 +284,7 @@ std::vector<BlockId> PrefixCache::reclaim(std::uint32_t n, std::span<const Block
 
 std::vector<Touch> PrefixCache::take_touches() { return std::exchange(impl_->touches, {}); }
 BlockCounts PrefixCache::counts() const { return impl_->counts; }
-std::uint64_t PrefixCache::query_tokens() const { return impl_->query_tokens; }
-std::uint64_t PrefixCache::hit_tokens() const { return impl_->hit_tokens; }
-std::uint64_t PrefixCache::copied_tokens() const { return impl_->copied_tokens; }
-std::uint64_t PrefixCache::evictions() const { return impl_->evictions; }
+const EvictionCounts& PrefixCache::evictions() const { return impl_->evicted.counts(); }
 void PrefixCache::reset() { impl_->clear(); }
 
 std::string PrefixCache::check() const {

@@ -22,6 +22,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "cache/eviction_record.h"
 #include "cache/key.h"
 #include "schedule/step.h"
 
@@ -62,6 +63,7 @@ struct MatchResult {
   /// block_tokens for each block; or fewer of the last, which then agrees in part: the request may read those, and
   /// writes into a copy.
   std::uint32_t cached_tokens = 0;
+  CacheDetails details{};
 };
 
 class PrefixCache {
@@ -71,7 +73,7 @@ class PrefixCache {
   /// The longest chain of whole blocks that begins `tokens`, then the block that agrees with most of what follows, all
   /// short of the last token (its logits are wanted). References the blocks and remembers the request's place in the
   /// chain for publish(). `use_cache` false: finds nothing (the request wants every prompt token computed), still
-  /// publishes.
+  /// publishes. What is missing and was evicted lately is told from what is new.
   /// REQUIRES: the request is not known, or was released.
   MatchResult match(RequestId request, std::span<const TokenId> tokens, std::string_view salt, bool use_cache);
 
@@ -101,10 +103,7 @@ class PrefixCache {
   std::vector<Touch> take_touches();
 
   BlockCounts counts() const;
-  std::uint64_t query_tokens() const;   ///< prompt tokens looked up
-  std::uint64_t hit_tokens() const;     ///< of them, found
-  std::uint64_t copied_tokens() const;  ///< of those found, in blocks that agreed in part
-  std::uint64_t evictions() const;
+  const EvictionCounts& evictions() const;
 
   /// Recounts everything from scratch and compares: empty, or what is wrong. For tests and debug builds.
   std::string check() const;

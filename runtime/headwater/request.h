@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "headwater/cache.h"
 #include "headwater/result.h"
 
 namespace headwater {
@@ -74,6 +75,7 @@ struct Usage {
   std::uint32_t prompt_tokens = 0;
   std::uint32_t completion_tokens = 0;
   std::uint32_t cached_tokens = 0;  ///< of the prompt: read from the prefix cache, not computed
+  CacheDetails cache{};             ///< when the request was started first
 };
 
 /// Milliseconds since acceptance, except total_ms which is a span up to the terminal event as well.

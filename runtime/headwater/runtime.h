@@ -5,6 +5,7 @@
 // threads, one call at a time for each client; they must not block and may call submit() and cancel().
 // Ownership: destroy clients before their Runtime. Destroying a client cancels what it has running.
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -15,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "headwater/cache.h"
 #include "headwater/request.h"
 #include "headwater/result.h"
 
@@ -61,8 +63,13 @@ struct Stats {
   std::uint64_t prompt_tokens = 0, generation_tokens = 0;
   // cache; free + active + cached == total
   std::uint64_t blocks_free = 0, blocks_active = 0, blocks_cached = 0, blocks_total = 0;
-  std::uint64_t prefix_query_tokens = 0, prefix_hit_tokens = 0;
-  std::uint64_t evictions = 0, preemptions = 0;
+  // Prompts that were looked up in the cache, each once, and what was found. Blocks are whole ones.
+  std::uint64_t prefix_query_tokens = 0, prefix_query_blocks = 0;
+  std::uint64_t prefix_hit_tokens = 0, prefix_hit_blocks = 0;
+  std::uint64_t prefix_copied_tokens = 0;  ///< of those hit, in blocks that agreed in part
+  std::array<std::uint64_t, kCacheMissNames.size()> prefix_missed_tokens{};  ///< by CacheMiss
+  std::array<std::uint64_t, kEvictionReasonNames.size()> evictions{};        ///< blocks, by EvictionReason
+  std::uint64_t preemptions = 0;
   std::uint32_t block_tokens = 0;
   // steps: cumulative counts for the upper bounds below, Prometheus style
   std::uint64_t steps = 0;

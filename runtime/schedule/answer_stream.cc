@@ -52,6 +52,7 @@ void AnswerStreams::start(const SequenceStart& start) {
   Answer answer{start.request, model::TextStream(request.request.params.stop), {}, 0, {}};
   answer.usage.prompt_tokens = static_cast<std::uint32_t>(request.prompt.size());
   answer.usage.cached_tokens = start.cached_tokens;
+  answer.usage.cache = start.details;
   answer.queue_ms = static_cast<double>(start.scheduled_at - request.accepted_at) * 1e-6;
   // After a preemption: what was generated has been sent already; only the text state is wanted.
   for (std::size_t i = request.prompt.size(); i < start.tokens.size(); ++i) {

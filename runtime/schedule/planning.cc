@@ -54,13 +54,18 @@ void Scheduler::Impl::schedule(Sequence& sequence, std::uint32_t count, StepPlan
   entry.first = sequence.computed;
   entry.count = count;
   entry.sample = count == sequence.uncomputed() && sequence.request->max_new_tokens > 0;
-  if (sequence.scheduled_at == 0) sequence.scheduled_at = now;
+  if (sequence.scheduled_at == 0) {
+    sequence.scheduled_at = now;
+    counters.prefix.add(sequence.request->prompt.size(), sequence.cached_tokens, sequence.details,
+                        options.block_tokens);
+  }
   if (sequence.started) {
     entry.new_blocks.assign(sequence.blocks.begin() + sequence.known_blocks, sequence.blocks.end());
   } else {
     sequence.started = true;
     plan.starts.push_back(
         {sequence.request, sequence.tokens, sequence.blocks, sequence.cached_tokens, sequence.scheduled_at});
+    plan.starts.back().details = sequence.details;
     if (sequence.copied >= 0) {
       plan.starts.back().copy = BlockCopy{sequence.copied, sequence.blocks[sequence.published]};
     }

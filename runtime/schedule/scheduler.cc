@@ -56,7 +56,11 @@ void Scheduler::Impl::release_borrowed(Sequence& sequence) {
   sequence.blocks.pop_back();
   sequence.borrows_last = false;
   sequence.computed = sequence.published * options.block_tokens;
-  if (sequence.scheduled_at == 0) sequence.cached_tokens = sequence.computed;
+  if (sequence.scheduled_at > 0) return;
+  sequence.cached_tokens = sequence.computed;
+  sequence.details.missed_tokens += std::exchange(sequence.details.copied_tokens, 0);
+  if (sequence.cached_tokens == 0) sequence.details.source = CacheSource::none;
+  sequence.details.miss = CacheMiss::no_room;
 }
 
 void Scheduler::Impl::leave_executor(Sequence& sequence) {
@@ -129,7 +133,10 @@ void Scheduler::add(MatchedSequence matched) {
   } else {
     --scheduler.rematching;
   }
-  if (sequence.scheduled_at == 0) sequence.cached_tokens = matched.cached_tokens;
+  if (sequence.scheduled_at == 0) {
+    sequence.cached_tokens = matched.cached_tokens;
+    sequence.details = matched.details;
+  }
   sequence.blocks = std::move(matched.blocks);
   sequence.computed = matched.cached_tokens;
   sequence.published = matched.cached_tokens / scheduler.options.block_tokens;

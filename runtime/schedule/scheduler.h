@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "schedule/prefix_counters.h"
 #include "schedule/step.h"
 
 namespace headwater::schedule {
@@ -34,6 +35,7 @@ struct MatchedSequence {
   std::vector<BlockId> blocks;  ///< referenced in the cache for this request
   /// block_tokens for each block, or fewer of the last; less than tokens.size(), so tokens are never empty.
   std::uint32_t cached_tokens = 0;
+  CacheDetails details{};
 };
 
 /// Blocks to publish: filled, in order, since the last time.
@@ -72,6 +74,7 @@ struct SchedulerOutput {
 
 struct SchedulerCounters {
   std::uint64_t running = 0, waiting = 0, preemptions = 0, steps = 0;
+  PrefixCounters prefix;
 };
 
 class Scheduler {

@@ -26,7 +26,8 @@ struct Sequence {
   std::uint64_t age = 0;            ///< order of arrival; less is older
   std::uint32_t computed = 0;       ///< tokens whose keys and values are in the blocks
   std::uint32_t published = 0;      ///< leading blocks that the prefix cache knows
-  std::uint32_t cached_tokens = 0;  ///< of the first match
+  std::uint32_t cached_tokens = 0;  ///< of the last match before it was first scheduled
+  CacheDetails details;             ///< of cached_tokens
   TimeNs scheduled_at = 0;          ///< first time; 0: not yet
   /// The last of its blocks is the cache's, and agrees in part: it is copied with the first step.
   bool borrows_last = false;

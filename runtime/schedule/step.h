@@ -43,6 +43,7 @@ struct SequenceStart {
   std::uint32_t cached_tokens = 0;  ///< of the prompt, at the first start
   TimeNs scheduled_at = 0;          ///< of the first start
   std::optional<BlockCopy> copy{};  ///< what is cached ends within a block, and that block is another's
+  CacheDetails details{};           ///< of cached_tokens
 };
 
 /// Work on one sequence in one step: tokens [first, first + count) of it are computed.

@@ -124,6 +124,8 @@ TEST(GraphRuntime, ReusesTheWholeBlocksOfASharedPrefixAndSaysSo) {
   const std::uint64_t rows_before = graph.model().rows;
   const Outcome warm = log.wait(client->submit(ask(second, 4))->id);
   EXPECT_EQ(warm.last().usage.cached_tokens, 40U);  // five blocks of 8
+  EXPECT_EQ(cold.last().usage.cache, (CacheDetails{0, CacheSource::none, CacheMiss::never_seen, 49}));
+  EXPECT_EQ(warm.last().usage.cache, (CacheDetails{0, CacheSource::memory, CacheMiss::below_threshold, 5}));
   EXPECT_EQ(graph.model().rows - rows_before, 46 - 40 + 3U);
   EXPECT_EQ(warm.tokens(), FakeModel::answer(second, 4));
   const Stats stats = graph.idle_stats();
@@ -131,6 +133,10 @@ TEST(GraphRuntime, ReusesTheWholeBlocksOfASharedPrefixAndSaysSo) {
   EXPECT_EQ(stats.batch_size_counts[0], stats.steps);
   EXPECT_EQ(stats.prefix_query_tokens, 96U);
   EXPECT_EQ(stats.prefix_hit_tokens, 40U);
+  EXPECT_EQ(stats.prefix_query_blocks, 6U + 5U);
+  EXPECT_EQ(stats.prefix_hit_blocks, 5U);
+  EXPECT_EQ(stats.prefix_missed_tokens[static_cast<std::size_t>(CacheMiss::never_seen)], 49U);
+  EXPECT_EQ(stats.prefix_missed_tokens[static_cast<std::size_t>(CacheMiss::below_threshold)], 5U);
   EXPECT_GT(stats.blocks_cached, 0U);
 }
 

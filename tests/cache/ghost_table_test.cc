@@ -16,7 +16,7 @@ TEST(GhostTable, RemembersTheLatest) {
   EXPECT_FALSE(table.find(1));
   ASSERT_TRUE(table.find(3));
   EXPECT_EQ(table.at(*table.find(3))->last_used, 30U);
-  EXPECT_EQ(table.at(*table.find(3))->block_class, 5U);
+  EXPECT_EQ(table.at(*table.find(3))->label, 5U);
 }
 
 TEST(GhostTable, ForgetsWhatIsErased) {

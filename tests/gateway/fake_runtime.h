@@ -116,6 +116,11 @@ class FakeRuntime : public Runtime {
     stats.blocks_cached = 10;
     stats.prefix_query_tokens = 500;
     stats.prefix_hit_tokens = 320;
+    stats.prefix_copied_tokens = 25;
+    stats.prefix_query_blocks = 14;
+    stats.prefix_hit_blocks = 9;
+    stats.prefix_missed_tokens = {0, 100, 50, 10, 15, 2, 3};
+    stats.evictions = {7, 1, 2, 0};
     stats.steps = 6;
     stats.step_seconds_sum = 0.5;
     stats.step_seconds_counts = {1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 3};
@@ -251,7 +256,7 @@ class FakeRuntime : public Runtime {
     event.seq = live.seq++;
     if (event.terminal()) {
       const auto size = static_cast<std::uint32_t>(live.prompt.size());
-      event.usage = {size, live.words, size / 2};
+      event.usage = {size, live.words, size / 2, {1, CacheSource::memory, CacheMiss::evicted, size - size / 2 - 1}};
       event.timings = {1, 2, 10};
     }
     return event;

@@ -24,6 +24,7 @@ TEST(Generation, AnswersAChatWhole) {
   EXPECT_EQ(json["choices"][0]["finish_reason"], "length");
   EXPECT_EQ(json["usage"]["completion_tokens"], 3);
   EXPECT_EQ(json["usage"]["prompt_tokens_details"]["cached_tokens"], 4);
+  EXPECT_EQ(json["usage"]["prompt_tokens_details"]["cache"]["miss"]["reason"], "evicted");
 }
 
 TEST(Generation, StreamsAChatInEvents) {

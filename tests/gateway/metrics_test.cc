@@ -35,16 +35,32 @@ TEST(Metrics, TellsWhatBecameOfRequests) {
 TEST(Metrics, TellsTheStateOfTheCacheAndTheSteps) {
   FakeRuntime runtime;
   const std::string text = gateway::Metrics(runtime).text();
-  for (const char* line :
-       {"headwater_kv_blocks{state=\"free\"} 60", "headwater_kv_blocks{state=\"active\"} 30",
-        "headwater_kv_blocks{state=\"cached\"} 10", "headwater_prefix_cache_query_tokens_total 500",
-        "headwater_prefix_cache_hit_tokens_total 320", "headwater_step_seconds_bucket{le=\"0.001\"} 1",
-        "headwater_step_seconds_bucket{le=\"0.002\"} 3", "headwater_step_seconds_bucket{le=\"1\"} 3",
-        "headwater_step_seconds_bucket{le=\"+Inf\"} 6", "headwater_step_seconds_sum 0.5",
-        "headwater_step_seconds_count 6", "headwater_batch_size_bucket{le=\"4\"} 6", "headwater_batch_size_count 6",
-        "# TYPE headwater_step_seconds histogram", "# TYPE headwater_kv_blocks gauge",
-        "headwater_kv_bytes_per_token 12240", "headwater_kv_capacity_tokens 3200",
-        "headwater_kv_factor_over_16_bits 1.875"}) {
+  for (const char* line : {"headwater_kv_blocks{state=\"free\"} 60",
+                           "headwater_kv_blocks{state=\"active\"} 30",
+                           "headwater_kv_blocks{state=\"cached\"} 10",
+                           "headwater_prefix_cache_query_tokens_total 500",
+                           "headwater_prefix_cache_hit_tokens_total 320",
+                           "headwater_prefix_cache_copied_tokens_total 25",
+                           "headwater_prefix_cache_query_blocks_total 14",
+                           "headwater_prefix_cache_hit_blocks_total 9",
+                           "headwater_prefix_cache_missed_tokens_total{reason=\"never_seen\"} 100",
+                           "headwater_prefix_cache_missed_tokens_total{reason=\"bypassed\"} 3",
+                           "headwater_cache_evictions_total{reason=\"demand\"} 7",
+                           "headwater_cache_evictions_total{reason=\"flush\"} 2",
+                           "headwater_cache_evictions_total{reason=\"quota\"} 0",
+                           "headwater_step_seconds_bucket{le=\"0.001\"} 1",
+                           "headwater_step_seconds_bucket{le=\"0.002\"} 3",
+                           "headwater_step_seconds_bucket{le=\"1\"} 3",
+                           "headwater_step_seconds_bucket{le=\"+Inf\"} 6",
+                           "headwater_step_seconds_sum 0.5",
+                           "headwater_step_seconds_count 6",
+                           "headwater_batch_size_bucket{le=\"4\"} 6",
+                           "headwater_batch_size_count 6",
+                           "# TYPE headwater_step_seconds histogram",
+                           "# TYPE headwater_kv_blocks gauge",
+                           "headwater_kv_bytes_per_token 12240",
+                           "headwater_kv_capacity_tokens 3200",
+                           "headwater_kv_factor_over_16_bits 1.875"}) {
     EXPECT_TRUE(has_line(text, line)) << line << "\n" << text;
   }
 }

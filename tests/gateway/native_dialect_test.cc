@@ -91,10 +91,12 @@ TEST(NativeDialect, WritesEveryKindOfEvent) {
   TokenEvent end;
   end.kind = TokenEvent::Kind::finished;
   end.finish_reason = FinishReason::length;
-  end.usage = {4, 2, 1};
+  end.usage = {4, 2, 1, {1, CacheSource::memory, CacheMiss::evicted, 2}};
   end.timings = {1.5, 2, 3};
   EXPECT_EQ(event_frame("a", end), Json::parse(R"({"type": "finished", "id": "a", "seq": 0, "reason": "length",
-      "usage": {"prompt_tokens": 4, "completion_tokens": 2, "total_tokens": 6, "cached_tokens": 1},
+      "usage": {"prompt_tokens": 4, "completion_tokens": 2, "total_tokens": 6, "cached_tokens": 1,
+                "cache": {"matched_tokens": 1, "copied_tokens": 1, "source": "memory",
+                          "miss": {"reason": "evicted", "tokens": 2}}},
       "timings": {"queue_ms": 1.5, "ttft_ms": 2.0, "total_ms": 3.0}})"));
   end.kind = TokenEvent::Kind::failed;
   end.error = {"stage_failed", "gone", ""};

@@ -179,7 +179,7 @@ Choice broken_choice() {
   choice.text = "hello";
   choice.finish_reason = FinishReason::length;
   choice.logprobs.push_back(test::scored(test::token(5, -0.5F, "\xc3"), test::token(6, -INFINITY, "x")));
-  choice.usage = {10, 4, 8};
+  choice.usage = {10, 4, 8, {0, CacheSource::memory, CacheMiss::never_seen, 1}};
   return choice;
 }
 
@@ -200,7 +200,9 @@ TEST(OpenAiChat, WritesAWholeAnswer) {
   EXPECT_EQ(token["logprob"], -0.5);
   EXPECT_EQ(token["top_logprobs"][0]["logprob"], -9999.0);
   EXPECT_EQ(answer["usage"], Json::parse(R"({"prompt_tokens": 10, "completion_tokens": 4, "total_tokens": 14,
-                                             "prompt_tokens_details": {"cached_tokens": 8}})"));
+                                             "prompt_tokens_details": {"cached_tokens": 8, "cache":
+        {"matched_tokens": 8, "copied_tokens": 0, "source": "memory",
+         "miss": {"reason": "never_seen", "tokens": 1}}}})"));
 }
 
 TEST(OpenAiChat, CountsAPromptOnceHoweverManyChoicesItHas) {
@@ -210,6 +212,7 @@ TEST(OpenAiChat, CountsAPromptOnceHoweverManyChoicesItHas) {
   const Json usage = chat_dialect().whole(got, choices)["usage"];
   EXPECT_EQ(usage["prompt_tokens"], 10);
   EXPECT_EQ(usage["completion_tokens"], 8);
+  EXPECT_EQ(usage["prompt_tokens_details"]["cache"]["miss"]["tokens"], 1);
 }
 
 TEST(OpenAiChat, WritesTheChunksOfAStream) {

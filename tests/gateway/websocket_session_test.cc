@@ -36,6 +36,7 @@ TEST(WebSocketSession, StreamsARequestFromAcceptedToFinished) {
   EXPECT_EQ(finished["reason"], "length");
   EXPECT_EQ(finished["usage"]["completion_tokens"], 3);
   EXPECT_EQ(finished["usage"]["cached_tokens"], 2);
+  EXPECT_EQ(finished["usage"]["cache"]["source"], "memory");
   EXPECT_EQ(finished["timings"]["ttft_ms"], 2);
 }
 

@@ -30,7 +30,12 @@ class AnswerStreamsTest : public testing::Test {
     request->prompt = {id_of("a"), id_of("b")};
     request->max_new_tokens = 10;
     request->request.params = std::move(params);
-    return {request, request->prompt, {0}, 1, 3'000'000};
+    return {.request = request,
+            .tokens = request->prompt,
+            .blocks = {0},
+            .cached_tokens = 1,
+            .scheduled_at = 3'000'000,
+            .details = {1, CacheSource::memory, CacheMiss::none, 0}};
   }
 
   static EntryResult token(RequestId id, TokenId token, FinishReason finish = FinishReason::none) {
@@ -75,6 +80,7 @@ TEST_F(AnswerStreamsTest, EndsWithTheReasonTheUsageAndTheTimeInTheQueue) {
   EXPECT_EQ(events[1].usage.prompt_tokens, 2U);
   EXPECT_EQ(events[1].usage.completion_tokens, 2U);
   EXPECT_EQ(events[1].usage.cached_tokens, 1U);
+  EXPECT_EQ(events[1].usage.cache, (CacheDetails{1, CacheSource::memory, CacheMiss::none, 0}));
   EXPECT_DOUBLE_EQ(events[1].timings.queue_ms, 2.0);
   EXPECT_EQ(answers_.size(), 0U);
   EXPECT_TRUE(step({}, {token(1, id_of("x"))}).empty());

@@ -38,6 +38,7 @@ TEST(PartialBlocks, AreCopiedAndTheRestIsComputed) {
   const auto second = simulation.submit(1, prompt, 1);
   simulation.run();
   EXPECT_EQ(simulation.ending(second).cached_tokens, 14U);
+  EXPECT_EQ(simulation.ending(second).details, (CacheDetails{2, CacheSource::memory, CacheMiss::never_seen, 1}));
   EXPECT_EQ(simulation.computed_rows() - before, 2U);
   EXPECT_EQ(simulation.copies(), 1U);
   const auto& plans = simulation.plans();
@@ -57,7 +58,7 @@ class BorrowsABlock {
     request->id = 1;
     request->prompt = prompt_of(1, 12);
     request->max_new_tokens = 5;
-    scheduler.add({request, request->prompt, {5, 6}, 6});
+    scheduler.add({request, request->prompt, {5, 6}, 6, {2, CacheSource::memory, CacheMiss::never_seen, 5}});
   }
   static SchedulerOptions options() {
     SchedulerOptions options = roomy().scheduler;
@@ -116,6 +117,8 @@ TEST(PartialBlocks, AreDoneWithoutWhereThereIsNoRoomForTheCopy) {
   ASSERT_TRUE(planned.plan.has_value());
   EXPECT_FALSE(planned.plan->starts.at(0).copy.has_value());
   EXPECT_EQ(planned.plan->starts.at(0).cached_tokens, 4U);
+  EXPECT_EQ(planned.plan->starts.at(0).details, (CacheDetails{0, CacheSource::memory, CacheMiss::no_room, 7}));
+  EXPECT_EQ(one.scheduler.counters().prefix.copied_tokens, 0U);
   EXPECT_EQ(planned.plan->entries.at(0).first, 4U);
 }
 

@@ -57,8 +57,8 @@ TEST(Serving, EndsEveryRequestOnceWithItsOwnAnswerInATinyPool) {
     expect_all_ended(simulation);
     copies += simulation.copies();
     preemptions += simulation.scheduler().counters().preemptions;
-    evictions += simulation.cache().evictions();
-    hits += simulation.cache().hit_tokens();
+    evictions += simulation.cache().evictions()[static_cast<std::size_t>(EvictionReason::demand)];
+    hits += simulation.scheduler().counters().prefix.hit_tokens;
   }
   // The property means something only if all of this has happened.
   EXPECT_GT(preemptions, 100U);
@@ -94,7 +94,8 @@ TEST(Serving, EndsEveryRequestWithoutAPrefixCache) {
     scatter(simulation, 20, 48);
     simulation.run();
     expect_all_ended(simulation);
-    EXPECT_EQ(simulation.cache().hit_tokens(), 0U);
+    EXPECT_EQ(simulation.scheduler().counters().prefix.query_tokens, 0U);
+    EXPECT_EQ(simulation.scheduler().counters().prefix.hit_tokens, 0U);
     EXPECT_EQ(simulation.cache().counts().cached, 0U);
   }
 }

@@ -64,6 +64,7 @@ struct Ending {
   bool failed = false;
   std::vector<TokenId> generated;
   std::uint32_t cached_tokens = 0;
+  CacheDetails details;
   schedule::TimeNs scheduled_at = 0;
 };
 
@@ -174,7 +175,8 @@ class ServingSimulation {
     const bool use_cache = !request->request.params.prompt_logprobs.has_value();
     cache::MatchResult found = cache_.match(request->id, tokens, request->request.cache_salt, use_cache);
     post(kMatcher, kScheduler,
-         [this, sequence = schedule::MatchedSequence{request, tokens, found.blocks, found.cached_tokens}] {
+         [this,
+          sequence = schedule::MatchedSequence{request, tokens, found.blocks, found.cached_tokens, found.details}] {
            scheduler_.add(sequence);
            proceed();
          });
@@ -272,9 +274,15 @@ class ServingSimulation {
     if (ending.scheduled_at == 0) {
       ending.scheduled_at = start.scheduled_at;
       ending.cached_tokens = start.cached_tokens;
+      ending.details = start.details;
+      expect(start.cached_tokens + start.details.missed_tokens + 1 == start.request->prompt.size(), id,
+             "is told of other tokens than its prompt's");
+      expect(start.details.miss != CacheMiss::none || start.details.missed_tokens == 0, id,
+             "misses tokens without a reason");
     }
     expect(ending.scheduled_at == start.scheduled_at, id, "has lost the time of its first start");
-    expect(ending.cached_tokens == start.cached_tokens, id, "has lost what was cached at its first start");
+    expect(ending.cached_tokens == start.cached_tokens && ending.details == start.details, id,
+           "has lost what was cached at its first start");
     executing_[id] = {start.request, start.tokens, start.blocks, 0, start.copy.has_value()};
     if (start.copy) copy(id, *start.copy);
   }
@@ -380,7 +388,11 @@ class ServingSimulation {
 /// Whatever a simulation that has come to rest must have reached.
 inline void expect_all_ended(const ServingSimulation& simulation) {
   for (const std::string& fault : simulation.faults()) ADD_FAILURE() << fault;
+  std::uint64_t queried = 0, cached = 0, copied = 0;
   for (const auto& [id, ending] : simulation.endings()) {
+    if (ending.scheduled_at > 0 && ending.details.miss != CacheMiss::bypassed) queried += ending.request->prompt.size();
+    cached += ending.cached_tokens;
+    copied += ending.details.copied_tokens;
     EXPECT_LE(ending.times, 1U) << "request " << id;
     if (ending.cancelled || ending.failed) continue;
     EXPECT_EQ(ending.times, 1U) << "request " << id;
@@ -388,6 +400,11 @@ inline void expect_all_ended(const ServingSimulation& simulation) {
                                                    simulation.options().end_token))
         << "request " << id;
   }
+  // Each request counts once, however often it was matched.
+  const schedule::PrefixCounters prefix = simulation.scheduler().counters().prefix;
+  EXPECT_EQ(prefix.query_tokens, queried);
+  EXPECT_EQ(prefix.hit_tokens, cached);
+  EXPECT_EQ(prefix.copied_tokens, copied);
   const cache::BlockCounts counts = simulation.cache().counts();
   EXPECT_EQ(counts.active, 0U);
   EXPECT_EQ(counts.free + counts.cached, counts.total);
