@@ -2,6 +2,7 @@
 
 #include "actors/stage.h"
 #include "cache/eviction.h"
+#include "cache/eviction_ages.h"
 
 namespace headwater::actors {
 namespace {
@@ -15,13 +16,17 @@ std::unique_ptr<cache::EvictionPolicy> policy_for(const StageContext& context) {
 class CacheEvictor : public StageActor {
  public:
   CacheEvictor(caf::actor_config& config, const StageContext& context)
-      : StageActor(config, context), evictor_(policy_for(context), context.assets->total_blocks) {}
+      : StageActor(config, context),
+        evictor_(policy_for(context), context.assets->total_blocks),
+        ages_(context.assets->total_blocks) {}
 
  private:
   caf::message_handler handlers() override {
     return {
         [this](const CacheTouches& message) {
-          if (current(message.epoch)) evictor_.on_touches(message.touches, now());
+          if (!current(message.epoch)) return;
+          evictor_.on_touches(message.touches, now());
+          ages_.on_touches(message.touches, now());
         },
         [this](const BlockDemand& demand) {
           if (!current(demand.epoch)) return;
@@ -33,7 +38,15 @@ class CacheEvictor : public StageActor {
 
   void on_reset() override { evictor_.reset(); }
 
+  StageStats stats() override {
+    StageStats stats;
+    stats.eviction_age_seconds = ages_.seconds().sum();
+    stats.eviction_age_counts = ages_.seconds().counts();
+    return stats;
+  }
+
   cache::Evictor evictor_;
+  cache::EvictionAges ages_;
 };
 
 }  // namespace

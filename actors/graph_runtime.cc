@@ -79,6 +79,10 @@ void merge(const StageStats& stage, Stats& stats) {
     stats.blocks_cached = stage.blocks->cached;
     stats.evictions = stage.evictions;
   }
+  if (!stage.eviction_age_counts.empty()) {
+    stats.eviction_age_seconds_sum = stage.eviction_age_seconds;
+    stats.eviction_age_seconds_counts = stage.eviction_age_counts;
+  }
   if (stage.scheduler) {
     stats.running = stage.scheduler->running;
     stats.queued = stage.scheduler->waiting;
@@ -90,6 +94,7 @@ void merge(const StageStats& stage, Stats& stats) {
     stats.prefix_hit_blocks = prefix.hit_blocks;
     stats.prefix_copied_tokens = prefix.copied_tokens;
     stats.prefix_missed_tokens = prefix.missed_tokens;
+    stats.ghost_hits = prefix.ghost_hits;
     stats.steps = stage.scheduler->steps;
     stats.batch_size_sum = stage.batch_size_sum;
     stats.step_seconds_sum = stage.step_seconds;
@@ -112,6 +117,7 @@ GraphRuntime::GraphRuntime(const topology::Topology& topology, std::shared_ptr<c
     : assets_(std::move(assets)),
       admission_(std::make_shared<Admission>(topology.gateway.max_queued)),
       max_per_connection_(topology.gateway.max_per_connection),
+      caching_(topology.cache.enable_prefix_caching),
       config_(make_config()),
       system_(std::make_unique<caf::actor_system>(*config_)) {}
 
@@ -185,6 +191,19 @@ Stats GraphRuntime::stats() const {
         .receive([&](const StageStats& answer) { merge(answer, stats); }, [](const caf::error&) {});
   }
   return stats;
+}
+
+Result<CacheAdvice> GraphRuntime::cache_advice() const {
+  if (!caching_)
+    return Error{"unavailable", "the prefix cache is off (enable_prefix_caching), so nothing is known", ""};
+  Result<CacheAdvice> advice = Error{"unavailable", "the prefix_matcher is busy; try again", ""};
+  caf::scoped_actor self(*system_);
+  for (const StageHandle& stage : stages()) {
+    if (stage.kind != "prefix_matcher") continue;
+    self->request(stage.actor, kStatsPatience, CacheAdviceQuery{})
+        .receive([&](CacheAdviceReply& reply) { advice = std::move(reply.advice); }, [](const caf::error&) {});
+  }
+  return advice;
 }
 
 bool GraphRuntime::drain(std::chrono::milliseconds timeout) {

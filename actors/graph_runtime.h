@@ -25,6 +25,7 @@ class GraphRuntime : public Runtime {
   Result<std::vector<TokenId>> tokenize(std::span<const ChatMessage> messages) const override;
   Result<std::string> detokenize(std::span<const TokenId> ids) const override;
   Stats stats() const override;
+  Result<CacheAdvice> cache_advice() const override;
   bool drain(std::chrono::milliseconds timeout) override;
   bool draining() const override { return admission_->draining(); }
 
@@ -37,6 +38,7 @@ class GraphRuntime : public Runtime {
   std::shared_ptr<const Assets> assets_;
   std::shared_ptr<Admission> admission_;
   std::uint32_t max_per_connection_;
+  bool caching_;  ///< prefixes
   std::unique_ptr<caf::actor_system_config> config_;
   mutable std::unique_ptr<caf::actor_system> system_;
   caf::actor frontend_;

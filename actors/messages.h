@@ -126,6 +126,13 @@ struct ResetStage {
   std::uint64_t epoch = 0;
 };
 
+/// Asks the prefix_matcher for a CacheAdviceReply.
+struct CacheAdviceQuery {};
+
+struct CacheAdviceReply {
+  CacheAdvice advice;
+};
+
 /// Asks a stage for its StageStats.
 struct StatsQuery {};
 
@@ -133,6 +140,8 @@ struct StatsQuery {};
 struct StageStats {
   std::optional<cache::BlockCounts> blocks;
   cache::EvictionCounts evictions{};
+  double eviction_age_seconds = 0;
+  std::vector<std::uint64_t> eviction_age_counts;
   std::optional<schedule::SchedulerCounters> scheduler;
   std::uint64_t batch_size_sum = 0;
   double step_seconds = 0;
@@ -157,5 +166,7 @@ HEADWATER_LOCAL_MESSAGE(BlockGrant)
 HEADWATER_LOCAL_MESSAGE(CacheTouches)
 HEADWATER_LOCAL_MESSAGE(Wire)
 HEADWATER_LOCAL_MESSAGE(ResetStage)
+HEADWATER_LOCAL_MESSAGE(CacheAdviceQuery)
+HEADWATER_LOCAL_MESSAGE(CacheAdviceReply)
 HEADWATER_LOCAL_MESSAGE(StatsQuery)
 HEADWATER_LOCAL_MESSAGE(StageStats)

@@ -2,6 +2,7 @@
 
 #include "actors/stage.h"
 #include "cache/prefix_cache.h"
+#include "cache/size_advisor.h"
 
 namespace headwater::actors {
 namespace {
@@ -20,13 +21,15 @@ cache::PrefixCacheOptions options_for(const StageContext& context) {
 class PrefixMatcher : public StageActor {
  public:
   PrefixMatcher(caf::actor_config& config, const StageContext& context)
-      : StageActor(config, context), cache_(options_for(context)) {}
+      : StageActor(config, context),
+        cache_(options_for(context)),
+        advisor_(context.assets->total_blocks, context.assets->block_tokens) {}
 
  private:
   caf::message_handler handlers() override {
     return {
         [this](const TokenizedRequest& message) {
-          if (current(message.epoch)) match(message.request, message.request->prompt);
+          if (current(message.epoch)) take(message.request);
           report_touches();
         },
         [this](const CacheUpdate& update) {
@@ -36,6 +39,7 @@ class PrefixMatcher : public StageActor {
         [this](const ReclaimBlocks& reclaim) {
           if (current(reclaim.epoch)) grant(reclaim);
         },
+        [this](const CacheAdviceQuery&) { return CacheAdviceReply{advisor_.advise(block_bytes())}; },
     };
   }
 
@@ -50,9 +54,17 @@ class PrefixMatcher : public StageActor {
     }
   }
 
+  /// A request that wants its prompt scored needs every prompt row computed.
+  static bool uses_cache(const RequestPtr& request) { return !request->request.params.prompt_logprobs.has_value(); }
+
+  void take(const RequestPtr& request) {
+    match(request, request->prompt);
+    if (!context().cache.enable_prefix_caching || !uses_cache(request)) return;
+    advisor_.look_up(cache_.root(request->request.cache_salt), request->prompt);
+  }
+
   void match(const RequestPtr& request, const std::vector<TokenId>& tokens) {
-    // A request that wants its prompt scored needs every prompt row computed.
-    const bool use_cache = !request->request.params.prompt_logprobs.has_value();
+    const bool use_cache = uses_cache(request);
     cache::MatchResult found = cache_.match(request->id, tokens, request->request.cache_salt, use_cache);
     send(successor(request->id),
          MatchedRequest{epoch(), {request, tokens, std::move(found.blocks), found.cached_tokens, found.details}});
@@ -70,8 +82,11 @@ class PrefixMatcher : public StageActor {
   /// answer finds the evictor informed.
   void report_touches() {
     std::vector<cache::Touch> touches = cache_.take_touches();
+    advisor_.on_touches(touches);
     if (!touches.empty()) send(single("cache_evictor"), CacheTouches{epoch(), std::move(touches)});
   }
+
+  std::uint64_t block_bytes() const { return assets().info.kv_bytes_per_token * assets().block_tokens; }
 
   void on_reset() override { cache_.reset(); }
 
@@ -83,6 +98,7 @@ class PrefixMatcher : public StageActor {
   }
 
   cache::PrefixCache cache_;
+  cache::SizeAdvisor advisor_;
 };
 
 }  // namespace

@@ -113,10 +113,13 @@ std::vector<MetricFamily> StatsCollector::Collect() const {
   all.push_back(single("headwater_kv_factor_over_16_bits",
                        "Tokens that the KV cache holds over those that 16 bits would hold in the same memory.",
                        MetricType::Gauge, model.kv_factor));
+  counter("headwater_cache_ghost_hits_total", "Prompts that missed first what had been evicted.", stats.ghost_hits);
   counter("headwater_preemptions_total", "Running requests set back for want of blocks.", stats.preemptions);
   counter("headwater_steps_total", "Forward passes.", stats.steps);
   counter("headwater_stage_restarts_total", "Stages started anew after a failure.", stats.stage_restarts);
 
+  all.push_back(histogram("headwater_cache_eviction_age_seconds", "From the last use of a block to its eviction.",
+                          kEvictionAgeBounds, stats.eviction_age_seconds_counts, stats.eviction_age_seconds_sum));
   all.push_back(histogram("headwater_step_seconds", "Time of a forward pass.", kStepSecondsBounds,
                           stats.step_seconds_counts, stats.step_seconds_sum));
   all.push_back(histogram("headwater_batch_size", "Sequences of a forward pass.", kBatchSizeBounds,

@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "cache/ghost_table.h"
-#include "headwater/cache.h"
+#include "headwater/cache_insight.h"
 
 namespace headwater::cache {
 

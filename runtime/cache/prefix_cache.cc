@@ -189,7 +189,7 @@ PrefixCache::~PrefixCache() = default;
 MatchResult PrefixCache::match(RequestId request, std::span<const TokenId> tokens, std::string_view salt,
                                bool use_cache) {
   Impl& cache = *impl_;
-  Place place{root_key(cache.options.context, salt), -1, 0};
+  Place place{root(salt), -1, 0};
   MatchResult result;
   if (cache.options.enabled && use_cache && !tokens.empty()) {
     const std::size_t size = cache.options.block_tokens;
@@ -282,6 +282,7 @@ std::vector<BlockId> PrefixCache::reclaim(std::uint32_t n, std::span<const Block
   return granted;
 }
 
+Key PrefixCache::root(std::string_view salt) const { return root_key(impl_->options.context, salt); }
 std::vector<Touch> PrefixCache::take_touches() { return std::exchange(impl_->touches, {}); }
 BlockCounts PrefixCache::counts() const { return impl_->counts; }
 const EvictionCounts& PrefixCache::evictions() const { return impl_->evicted.counts(); }

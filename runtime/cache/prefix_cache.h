@@ -102,6 +102,9 @@ class PrefixCache {
   /// What changed since the last call, in order.
   std::vector<Touch> take_touches();
 
+  /// The parent of the first block of what is kept under a salt.
+  Key root(std::string_view salt) const;
+
   BlockCounts counts() const;
   const EvictionCounts& evictions() const;
 

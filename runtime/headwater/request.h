@@ -9,7 +9,7 @@
 #include <variant>
 #include <vector>
 
-#include "headwater/cache.h"
+#include "headwater/cache_insight.h"
 #include "headwater/result.h"
 
 namespace headwater {

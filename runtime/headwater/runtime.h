@@ -16,7 +16,7 @@
 #include <string_view>
 #include <vector>
 
-#include "headwater/cache.h"
+#include "headwater/cache_insight.h"
 #include "headwater/request.h"
 #include "headwater/result.h"
 
@@ -39,6 +39,8 @@ struct Overrides {
   std::optional<std::string> precision;        ///< "fast" or "exact"
   std::optional<std::uint32_t> session_len;    ///< most tokens of one sequence
   std::optional<std::uint32_t> max_queued;     ///< requests accepted and not finished
+  /// Values of Request::cache_salt for which the topology's warm-up prompts are computed; none: the empty one.
+  std::vector<std::string> warmup_salts;
 };
 
 struct ModelInfo {
@@ -68,7 +70,10 @@ struct Stats {
   std::uint64_t prefix_hit_tokens = 0, prefix_hit_blocks = 0;
   std::uint64_t prefix_copied_tokens = 0;  ///< of those hit, in blocks that agreed in part
   std::array<std::uint64_t, kCacheMissNames.size()> prefix_missed_tokens{};  ///< by CacheMiss
-  std::array<std::uint64_t, kEvictionReasonNames.size()> evictions{};        ///< blocks, by EvictionReason
+  std::uint64_t ghost_hits = 0;  ///< prompts that missed first what had been evicted
+  std::array<std::uint64_t, kEvictionReasonNames.size()> evictions{};  ///< blocks, by EvictionReason
+  double eviction_age_seconds_sum = 0;                                 ///< from the last use of a block to its eviction
+  std::vector<std::uint64_t> eviction_age_seconds_counts;              ///< [kEvictionAgeBounds + 1]
   std::uint64_t preemptions = 0;
   std::uint32_t block_tokens = 0;
   // steps: cumulative counts for the upper bounds below, Prometheus style
@@ -82,6 +87,7 @@ struct Stats {
 };
 
 inline constexpr double kStepSecondsBounds[] = {0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1};
+inline constexpr double kEvictionAgeBounds[] = {0.1, 1, 5, 15, 60, 300, 900, 3600, 14400, 86400};  // seconds
 inline constexpr double kBatchSizeBounds[] = {1, 2, 4, 8, 16, 32, 48, 64, 128};
 
 class Runtime;
@@ -114,7 +120,7 @@ class Client {
 class Runtime {
  public:
   /// Starts the topology in `yaml`; `source` names it in errors ("high.yaml:7:12: …"). Returns when the
-  /// model is loaded and every stage runs.
+  /// model is loaded, every stage runs and the topology's warm-up prompts are computed.
   static Result<std::unique_ptr<Runtime>> start(std::string_view yaml, std::string_view source,
                                                 const Overrides& overrides = {});
   virtual ~Runtime() = default;
@@ -134,6 +140,10 @@ class Runtime {
 
   /// Asks every stage; waits for at most a second for those that are busy.
   virtual Stats stats() const = 0;
+
+  /// What more or less memory for the cache would bring, judged by what was asked for lately. Errors: "unavailable",
+  /// the prefix cache is off, or its stage is busy for more than a second.
+  virtual Result<CacheAdvice> cache_advice() const = 0;
 
   /// Accepts nothing more and waits until every request has ended; after `timeout` the rest is
   /// cancelled. Returns whether all ended by themselves.

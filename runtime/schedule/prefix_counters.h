@@ -5,7 +5,7 @@
 #include <array>
 #include <cstdint>
 
-#include "headwater/cache.h"
+#include "headwater/cache_insight.h"
 
 namespace headwater::schedule {
 
@@ -15,12 +15,14 @@ struct PrefixCounters {
   std::uint64_t hit_tokens = 0, hit_blocks = 0;
   std::uint64_t copied_tokens = 0;                                    ///< of hit_tokens
   std::array<std::uint64_t, kCacheMissNames.size()> missed_tokens{};  ///< by CacheMiss, also of those bypassed
+  std::uint64_t ghost_hits = 0;  ///< requests that missed first what had been evicted
 
   /// REQUIRES: cached_tokens < prompt_tokens.
   void add(std::uint64_t prompt_tokens, std::uint64_t cached_tokens, const CacheDetails& details,
            std::uint32_t block_tokens) {
     missed_tokens[static_cast<std::size_t>(details.miss)] += details.missed_tokens;
     if (details.miss == CacheMiss::bypassed) return;
+    if (details.miss == CacheMiss::evicted || details.miss == CacheMiss::expired) ++ghost_hits;
     query_tokens += prompt_tokens;
     query_blocks += (prompt_tokens - 1) / block_tokens;
     hit_tokens += cached_tokens;

@@ -168,6 +168,45 @@ TEST(GraphRuntime, ComputesOfALongChatOnlyWhatIsNew) {
   graph.expect_settled();
 }
 
+TEST(GraphRuntime, TellsWhatWasEvictedAndWhatMoreMemoryWouldBring) {
+  GraphOptions options;
+  options.total_blocks = 8;
+  Graph graph(options);
+  EventLog log;
+  const auto client = graph.runtime().connect(log.handler());
+  const auto ask_and_wait = [&](std::uint32_t seed) {
+    const Outcome outcome = log.wait(client->submit(ask(prompt_of(seed, 33), 2))->id);
+    graph.idle_stats();
+    return outcome.last().usage.cache.miss;
+  };
+  EXPECT_EQ(ask_and_wait(1), CacheMiss::never_seen);
+  EXPECT_EQ(ask_and_wait(1), CacheMiss::none);
+  EXPECT_EQ(ask_and_wait(2), CacheMiss::never_seen);
+  EXPECT_EQ(ask_and_wait(1), CacheMiss::evicted);
+  const Stats stats = graph.idle_stats();
+  EXPECT_EQ(stats.ghost_hits, 1U);
+  const std::uint64_t evictions = stats.evictions[static_cast<std::size_t>(EvictionReason::demand)];
+  EXPECT_GT(evictions, 0U);
+  std::uint64_t aged = 0;
+  for (const std::uint64_t count : stats.eviction_age_seconds_counts) aged += count;
+  EXPECT_EQ(aged, evictions);
+
+  const auto advice = graph.runtime().cache_advice();
+  ASSERT_TRUE(advice.ok());
+  EXPECT_EQ(advice->looked_up_blocks, 4 * 4U);
+  EXPECT_EQ(advice->sizes.front().capacity_blocks, 2U);
+  EXPECT_DOUBLE_EQ(advice->sizes.back().hit_rate, 0.5);
+  EXPECT_NE(advice->advice, "");
+  graph.expect_settled();
+}
+
+TEST(GraphRuntime, HasNoAdviceWithoutAPrefixCache) {
+  GraphOptions options;
+  options.prefix_caching = false;
+  Graph graph(options);
+  EXPECT_EQ(graph.runtime().cache_advice().error().code, "unavailable");
+}
+
 TEST(GraphRuntime, NeverSharesBlocksBetweenTenants) {
   Graph graph;
   EventLog log;

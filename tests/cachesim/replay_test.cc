@@ -6,6 +6,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "cache/miss_curve.h"
 #include "tests/cachesim/traces.h"
 
 namespace headwater::cachesim {
@@ -54,6 +55,25 @@ TEST(Replay, KnowingTheFutureIsBestAndAllBlocksAreEnough) {
     EXPECT_LE(rate(trace, policy, trace.distinct_blocks / 10), rate(trace, kOptimal, trace.distinct_blocks / 10));
     EXPECT_DOUBLE_EQ(rate(trace, policy, trace.distinct_blocks), rate(trace, kOptimal, trace.distinct_blocks))
         << policy;
+  }
+}
+
+/// What the server's cache advisor says of other sizes is what those sizes hit.
+TEST(Replay, AgreesWithTheMissCurve) {
+  constexpr std::uint32_t kCapacity = 400;
+  for (const Trace& trace : {multi_turn(2), shared_prompts(3), recency(4)}) {
+    cache::MissCurve exact(kCapacity), sampled(kCapacity, kCapacity * 8 / 4);  // one block in four
+    for (const TraceRequest& request : trace.requests) {
+      std::vector<std::uint64_t> keys;
+      for (const TokenId block : request.blocks) keys.push_back((1U + std::uint64_t(block)) * 0x9E3779B97F4A7C15ULL);
+      exact.look_up(keys);
+      sampled.look_up(keys);
+    }
+    for (std::size_t i = 0; i < cache::MissCurve::kFactors.size(); ++i) {
+      const double hit = rate(trace, "lru", static_cast<std::uint32_t>(kCapacity * cache::MissCurve::kFactors[i]));
+      EXPECT_NEAR(exact.hit_rate(i), hit, 0.005) << i;
+      EXPECT_NEAR(sampled.hit_rate(i), hit, 0.05) << i;
+    }
   }
 }
 

@@ -121,12 +121,23 @@ class FakeRuntime : public Runtime {
     stats.prefix_hit_blocks = 9;
     stats.prefix_missed_tokens = {0, 100, 50, 10, 15, 2, 3};
     stats.evictions = {7, 1, 2, 0};
+    stats.ghost_hits = 4;
+    stats.eviction_age_seconds_sum = 33.5;
+    stats.eviction_age_seconds_counts = {1, 0, 0, 0, 0, 8, 0, 0, 0, 0, 1};
     stats.steps = 6;
     stats.step_seconds_sum = 0.5;
     stats.step_seconds_counts = {1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 3};
     stats.batch_size_counts = {4, 0, 2, 0, 0, 0, 0, 0, 0, 0};
     stats.batch_size_sum = 12;
     return stats;
+  }
+
+  Result<CacheAdvice> cache_advice() const override {
+    CacheAdvice advice;
+    advice.looked_up_blocks = 5000;
+    advice.sizes = {{0.5, 50, 50'000, 0.25}, {1, 100, 100'000, 0.5}, {2, 200, 200'000, 0.75}};
+    advice.advice = "take more";
+    return advice;
   }
 
   bool drain(std::chrono::milliseconds) override {

@@ -4,7 +4,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
+#include <vector>
 
 namespace headwater {
 
@@ -51,6 +53,21 @@ struct CacheDetails {
   std::uint32_t missed_tokens = 0;
 
   bool operator==(const CacheDetails&) const = default;
+};
+
+/// What a cache of some size would have hit of what was asked for lately.
+struct CacheSize {
+  double factor = 1;  ///< of the present size
+  std::uint64_t capacity_blocks = 0;
+  std::uint64_t bytes = 0;
+  double hit_rate = 0;  ///< of whole blocks of prompts, 0 … 1
+};
+
+/// What more or less memory would bring.
+struct CacheAdvice {
+  std::uint64_t looked_up_blocks = 0;  ///< that this goes by: the latest; earlier ones fade
+  std::vector<CacheSize> sizes;        ///< smallest first
+  std::string advice;                  ///< a sentence for a person
 };
 
 }  // namespace headwater
