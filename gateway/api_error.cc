@@ -18,6 +18,7 @@ constexpr Known kKnown[] = {
     {"context_length_exceeded", 400},
     {"bad_http", 400},
     {"invalid_api_key", 401},
+    {"invalid_admin_key", 401},
     {"not_found", 404},
     {"model_not_found", 404},
     {"method_not_allowed", 405},

@@ -8,7 +8,7 @@
 namespace headwater::gateway {
 
 /// May tokenize a whole body or wait for stages: not for a thread that serves sockets.
-/// REQUIRES: the endpoint is none of chat, completions, stream, unknown.
+/// REQUIRES: the endpoint is none of chat, completions, stream, unknown and those of an admin.
 HttpResponse answer_at_once(Hub& hub, const Route& route, std::string_view body);
 
 /// POST /tokenize and /detokenize.

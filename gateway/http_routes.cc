@@ -9,19 +9,20 @@ struct Entry {
   std::string_view path;
   Endpoint endpoint;
   bool takes_body;
-  bool is_public;
+  Access access;
 };
 
 constexpr Entry kRoutes[] = {
-    {"/v1/chat/completions", Endpoint::chat, true, false},
-    {"/v1/completions", Endpoint::completions, true, false},
-    {"/v1/models", Endpoint::models, false, false},
-    {"/v1/stream", Endpoint::stream, false, false},
-    {"/tokenize", Endpoint::tokenize, true, false},
-    {"/detokenize", Endpoint::detokenize, true, false},
-    {"/health", Endpoint::health, false, true},
-    {"/ready", Endpoint::ready, false, true},
-    {"/metrics", Endpoint::metrics, false, false},
+    {"/v1/chat/completions", Endpoint::chat, true, Access::client},
+    {"/v1/completions", Endpoint::completions, true, Access::client},
+    {"/v1/models", Endpoint::models, false, Access::client},
+    {"/v1/stream", Endpoint::stream, false, Access::client},
+    {"/tokenize", Endpoint::tokenize, true, Access::client},
+    {"/detokenize", Endpoint::detokenize, true, Access::client},
+    {"/health", Endpoint::health, false, Access::everybody},
+    {"/ready", Endpoint::ready, false, Access::everybody},
+    {"/metrics", Endpoint::metrics, false, Access::client},
+    {"/admin/cache", Endpoint::admin_cache, false, Access::admin},
 };
 
 constexpr std::string_view kModelPrefix = "/v1/models/";
@@ -49,10 +50,10 @@ std::string percent_decoded(std::string_view text) {
 Route find_route(std::string_view target) {
   const std::string_view path = target.substr(0, target.find('?'));
   for (const Entry& entry : kRoutes) {
-    if (entry.path == path) return {entry.endpoint, entry.takes_body, entry.is_public, ""};
+    if (entry.path == path) return {entry.endpoint, entry.takes_body, entry.access, ""};
   }
   if (path.starts_with(kModelPrefix) && path.size() > kModelPrefix.size()) {
-    return {Endpoint::model, false, false, percent_decoded(path.substr(kModelPrefix.size()))};
+    return {Endpoint::model, false, Access::client, percent_decoded(path.substr(kModelPrefix.size()))};
   }
   return {};
 }

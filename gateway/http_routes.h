@@ -6,13 +6,33 @@
 
 namespace headwater::gateway {
 
-enum class Endpoint { unknown, chat, completions, models, model, tokenize, detokenize, health, ready, metrics, stream };
+enum class Endpoint {
+  unknown,
+  chat,
+  completions,
+  models,
+  model,
+  tokenize,
+  detokenize,
+  health,
+  ready,
+  metrics,
+  stream,
+  admin_cache,
+};
+
+/// Who may call an endpoint.
+enum class Access {
+  client,     ///< with an API key, where there are some
+  everybody,  ///< without a key
+  admin,      ///< with the admin key; where there is none, nobody: the path is not there
+};
 
 struct Route {
   Endpoint endpoint = Endpoint::unknown;
   bool takes_body = false;  ///< POST with JSON; otherwise GET (and HEAD)
-  bool is_public = false;   ///< needs no API key
-  std::string argument;     ///< model: the id asked for
+  Access access = Access::client;
+  std::string argument;  ///< model: the id asked for
 };
 
 /// `target` as it stands in the request line; a query is ignored.

@@ -1,5 +1,6 @@
 #include "gateway/http_session.h"
 
+#include "gateway/http_admin.h"
 #include "gateway/http_endpoints.h"
 #include "gateway/websocket_session.h"
 
@@ -21,12 +22,24 @@ bool is_json(const HttpRequest& request) {
 
 std::string_view view(beast::string_view text) { return {text.data(), text.size()}; }
 
-/// What is wrong with the head of a request, before its body is read.
-std::optional<Error> check_head(const Route& route, const HttpRequest& request, bool allowed) {
-  if (route.endpoint == Endpoint::unknown) {
+/// Why a caller may not have what is at the route.
+std::optional<Error> check_access(const Hub& hub, const Route& route, const HttpRequest& request) {
+  if (route.endpoint == Endpoint::unknown || (route.access == Access::admin && !hub.admin.required())) {
     return Error{"not_found", "there is no " + std::string(view(request.target()).substr(0, 128)) + " here", ""};
   }
-  if (!allowed) return Error{"invalid_api_key", "send a valid key as \"Authorization: Bearer KEY\"", ""};
+  const std::string_view authorization = view(request[http::field::authorization]);
+  if (route.access == Access::admin && !hub.admin.tenant(authorization)) {
+    return Error{"invalid_admin_key", "send the admin key as \"Authorization: Bearer KEY\"", ""};
+  }
+  if (route.access == Access::client && !hub.keys.tenant(authorization)) {
+    return Error{"invalid_api_key", "send a valid key as \"Authorization: Bearer KEY\"", ""};
+  }
+  return std::nullopt;
+}
+
+/// What is wrong with the head of a request, before its body is read.
+std::optional<Error> check_head(const Hub& hub, const Route& route, const HttpRequest& request) {
+  if (auto refused = check_access(hub, route, request)) return refused;
   const auto method = request.method();
   const bool head = method == http::verb::head && route.endpoint != Endpoint::stream;
   if (route.takes_body ? method != http::verb::post : method != http::verb::get && !head) {
@@ -96,7 +109,7 @@ Awaitable<bool> HttpSession::serve_one() {
   HttpRequest& request = parser.get();
   const Route route = find_route(view(request.target()));
   const auto tenant = hub_.keys.tenant(view(request[http::field::authorization]));
-  const auto wrong = check_head(route, request, tenant || route.is_public);
+  const auto wrong = check_head(hub_, route, request);
   const bool whole = parser.is_done();
   if (wrong && !whole) co_return co_await refuse(*wrong, route);
   if (wrong) {
@@ -161,9 +174,14 @@ Awaitable<bool> HttpSession::dispatch(const Route& route, const std::string& ten
     co_return co_await reply_error(error, request);
   }
   HttpResponse response;
-  const auto work = [&] { response = answer_at_once(hub_, route, request.body()); };
-  if (route.takes_body || route.endpoint == Endpoint::metrics) {
-    co_await run_in(route.takes_body ? hub_.workers : hub_.scrapers, work);
+  const bool admin = route.access == Access::admin;
+  const auto work = [&] {
+    response = admin ? answer_admin(hub_, route, request.body()) : answer_at_once(hub_, route, request.body());
+  };
+  if (admin || route.endpoint == Endpoint::metrics) {
+    co_await run_in(hub_.scrapers, work);
+  } else if (route.takes_body) {
+    co_await run_in(hub_.workers, work);
   } else {
     work();
   }

@@ -17,6 +17,7 @@ struct Hub {
         options(options),
         model(runtime.model()),
         keys(options.api_keys),
+        admin(options.admin_keys),
         metrics(runtime),
         sessions(options.max_connections) {}
 
@@ -24,6 +25,7 @@ struct Hub {
   const ServerOptions options;
   const ModelInfo model;
   const ApiKeys keys;
+  const ApiKeys admin;  ///< required() false: there are no admin endpoints
   Metrics metrics;
   Sessions sessions;
   std::atomic<bool> accepting{true};

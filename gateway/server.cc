@@ -21,6 +21,9 @@ Result<void> check(const ServerOptions& options) {
   for (const std::string& key : options.api_keys) {
     if (key.empty()) return bad("an API key is empty; remove it, or nobody can be told apart from strangers");
   }
+  for (const std::string& key : options.admin_keys) {
+    if (key.empty()) return bad("an admin key is empty; remove it to turn /admin off");
+  }
   return {};
 }
 

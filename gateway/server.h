@@ -23,6 +23,7 @@ struct ServerOptions {
   std::uint32_t max_connections = 1024;              ///< further ones get 503 and are closed
   std::uint64_t max_body_bytes = 8 << 20;            ///< of a request body or WebSocket message
   std::vector<std::string> api_keys;                 ///< empty: no authentication
+  std::vector<std::string> admin_keys;               ///< empty: no /admin
   std::uint32_t threads = 1;                         ///< that serve sockets
   std::uint64_t max_unsent_bytes = 4 << 20;          ///< per connection; a reader that is further behind is cut off
   std::chrono::milliseconds header_timeout{10'000};  ///< from the first byte to the end of the header

@@ -20,11 +20,17 @@ TEST(HttpRoutes, ReadsTheModelsName) {
 }
 
 TEST(HttpRoutes, KeepsAllButHealthForThoseWithAKey) {
-  EXPECT_TRUE(find_route("/health").is_public);
-  EXPECT_TRUE(find_route("/ready").is_public);
+  EXPECT_EQ(find_route("/health").access, Access::everybody);
+  EXPECT_EQ(find_route("/ready").access, Access::everybody);
   for (const char* target : {"/metrics", "/v1/models", "/v1/stream", "/tokenize", "/v1/completions", "/v1/models/x"}) {
-    EXPECT_FALSE(find_route(target).is_public) << target;
+    EXPECT_EQ(find_route(target).access, Access::client) << target;
   }
+}
+
+TEST(HttpRoutes, KeepsAdminForTheAdmin) {
+  EXPECT_EQ(find_route("/admin/cache").access, Access::admin);
+  EXPECT_EQ(find_route("/admin/cache/").endpoint, Endpoint::unknown);
+  EXPECT_EQ(find_route("/admin").endpoint, Endpoint::unknown);
 }
 
 }  // namespace

@@ -87,6 +87,8 @@ TEST_F(Cli, WrongUsageEndsWithTwo) {
                                 "serve --drain-timeout=-1",
                                 "serve --log-level loud",
                                 "serve --api-key ''",
+                                "serve --admin-key ''",
+                                "serve --admin-key a --admin-key-file b",
                                 "run",
                                 "run hi --raw --system x",
                                 "run hi --temperature 101",
@@ -116,6 +118,15 @@ TEST_F(Cli, WrongUsageEndsWithTwo) {
     EXPECT_THAT(ran.err, testing::Not(IsEmpty())) << arguments;
     EXPECT_THAT(ran.out, IsEmpty()) << arguments;
   }
+}
+
+TEST_F(Cli, ServeWantsOneAdminKeyInAFile) {
+  for (const char* text : {"", "\n", "a\nb\n"}) {
+    const Ran ran = run("serve --admin-key-file " + write("key", text));
+    EXPECT_EQ(ran.status, 1) << ran.err;
+    EXPECT_THAT(ran.err, AllOf(HasSubstr("--admin-key-file"), HasSubstr("one line"))) << text;
+  }
+  EXPECT_THAT(run("serve --admin-key-file " + path("none")).err, HasSubstr("cannot open"));
 }
 
 TEST_F(Cli, ComparesEvictionPoliciesOnATrace) {

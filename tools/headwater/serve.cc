@@ -27,6 +27,8 @@ struct Options {
   std::uint32_t drain_timeout = 30;  // seconds
   std::string log_level = "info";
   std::vector<std::string> api_keys;
+  std::string admin_key;
+  std::string admin_key_file;
 };
 
 /// The first SIGINT or SIGTERM wakes wait(); one before that, or a second one, ends the process at once.
@@ -102,6 +104,7 @@ gateway::ServerOptions server_options(const topology::GatewaySpec& spec, const O
   server.max_connections = spec.max_connections;
   server.max_body_bytes = spec.max_body_bytes;
   server.api_keys = options.api_keys;
+  if (!options.admin_key.empty()) server.admin_keys = {options.admin_key};
   return server;
 }
 
@@ -132,9 +135,26 @@ int serve_until_stopped(Runtime& runtime, const topology::GatewaySpec& spec, con
   return 0;
 }
 
-int serve(const Options& options) {
+/// The key in --admin-key-file, without the end of its line.
+Result<std::string> read_admin_key(const std::string& path) {
+  constexpr std::size_t kMostBytes = 4096;
+  auto text = read_file(path, kMostBytes);
+  if (!text) return text;
+  const std::string key = text->substr(0, text->find_last_not_of(" \t\r\n") + 1);
+  if (key.empty() || key.find_first_of("\r\n") != std::string::npos) {
+    return Error{"invalid_admin_key", path + " holds no admin key: one line that is not empty", ""};
+  }
+  return key;
+}
+
+int serve(Options& options) {
   spdlog::set_level(spdlog::level::from_str(options.log_level));
   StopSignal signal;
+  if (!options.admin_key_file.empty()) {
+    const auto key = read_admin_key(options.admin_key_file);
+    if (!key) return fail("--admin-key-file: " + key.error().message);
+    options.admin_key = *key;
+  }
   const auto yaml = read_file(options.topology, topology::kMaxFileBytes);
   if (!yaml) return fail(yaml.error().message + "; name a topology file: headwater serve FILE");
   const auto checked = topology::parse(*yaml, options.topology, topology::builtin_catalog(), options.overrides);
@@ -180,6 +200,11 @@ void add_serve(CLI::App& app, Action& action) {
       ->take_all()
       ->allow_extra_args(false)
       ->envname("HEADWATER_API_KEY");
+  auto* admin_key =
+      command->add_option("--admin-key", options->admin_key, "the key to /admin, which is not there without one")
+          ->envname("HEADWATER_ADMIN_KEY");
+  command->add_option("--admin-key-file", options->admin_key_file, "a file that holds the key to /admin")
+      ->excludes(admin_key);
   command->add_option("--drain-timeout", options->drain_timeout, "seconds that running requests get after SIGTERM")
       ->check(CLI::Range(0, 86400))
       ->capture_default_str();
@@ -190,7 +215,10 @@ void add_serve(CLI::App& app, Action& action) {
   command->footer(
       "Options replace what the topology file says. SIGTERM or Ctrl-C lets running requests end.\n"
       "Example: headwater serve --model models/default.gguf --listen 127.0.0.1:8080");
-  command->callback([options, &action] {
+  command->callback([options, admin_key, &action] {
+    if (admin_key->count() > 0 && options->admin_key.empty()) {
+      throw CLI::ValidationError("--admin-key", "a key must not be empty");
+    }
     for (const std::string& key : options->api_keys) {
       if (key.empty()) throw CLI::ValidationError("--api-key", "a key must not be empty");
     }
