@@ -20,4 +20,30 @@ Json cache_json(std::span<const Usage> prompts) {
   return cache;
 }
 
+Json evictions_json(const Stats& stats) {
+  Json evictions = Json::object();
+  for (std::size_t i = 0; i < stats.evictions.size(); ++i) {
+    evictions[std::string(kEvictionReasonNames[i])] = stats.evictions[i];
+  }
+  return evictions;
+}
+
+Json advice_json(const CacheAdvice& advice, const Stats& stats) {
+  Json sizes = Json::array();
+  for (const CacheSize& size : advice.sizes) {
+    sizes.push_back({{"factor", size.factor},
+                     {"capacity_blocks", size.capacity_blocks},
+                     {"bytes", size.bytes},
+                     {"hit_rate", size.hit_rate}});
+  }
+  Json measured = nullptr;
+  if (stats.prefix_query_blocks > 0) {
+    measured = static_cast<double>(stats.prefix_hit_blocks) / static_cast<double>(stats.prefix_query_blocks);
+  }
+  return {{"looked_up_blocks", advice.looked_up_blocks},
+          {"measured_hit_rate", measured},
+          {"sizes", std::move(sizes)},
+          {"advice", advice.advice}};
+}
+
 }  // namespace headwater::gateway

@@ -23,6 +23,7 @@ constexpr Entry kRoutes[] = {
     {"/ready", Endpoint::ready, false, Access::everybody},
     {"/metrics", Endpoint::metrics, false, Access::client},
     {"/admin/cache", Endpoint::admin_cache, false, Access::admin},
+    {"/admin/cache/advice", Endpoint::admin_cache_advice, false, Access::admin},
 };
 
 constexpr std::string_view kModelPrefix = "/v1/models/";

@@ -19,6 +19,7 @@ enum class Endpoint {
   metrics,
   stream,
   admin_cache,
+  admin_cache_advice,
 };
 
 /// Who may call an endpoint.

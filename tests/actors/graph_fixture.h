@@ -62,6 +62,7 @@ class Graph {
     assets->tokenizer = tiny_tokenizer();
     assets->block_tokens = options.block_tokens;
     assets->total_blocks = options.total_blocks;
+    assets->info.kv_tokens = std::uint64_t{options.total_blocks} * options.block_tokens;
     assets->max_sequence_tokens = std::min(options.context, options.total_blocks * options.block_tokens);
     assets->clock = [] {
       return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();

@@ -53,6 +53,20 @@ TEST(HttpAdmin, TellsWhatTheCacheHolds) {
   const Json cache = HttpClient(live).get("/admin/cache", kAdmin).json();
   EXPECT_EQ(cache["blocks"], Json({{"total", 100}, {"free", 60}, {"active", 30}, {"cached", 10}}));
   EXPECT_EQ(cache["hits"], Json({{"query_tokens", 500}, {"hit_tokens", 320}}));
+  EXPECT_EQ(cache["evictions"], Json({{"demand", 7}, {"expired", 1}, {"flush", 2}, {"quota", 0}}));
+}
+
+TEST(HttpAdmin, TellsWhatMoreMemoryWouldBring) {
+  LiveServer live(with_admin());
+  HttpClient client(live);
+  EXPECT_EQ(client.get("/admin/cache/advice").status, 401U);
+  const Json advice = client.get("/admin/cache/advice", kAdmin).json();
+  EXPECT_EQ(advice["advice"], "take more");
+  EXPECT_EQ(advice["looked_up_blocks"], 5000);
+  EXPECT_EQ(advice["measured_hit_rate"], 9.0 / 14);
+  ASSERT_EQ(advice["sizes"].size(), 3U);
+  EXPECT_EQ(advice["sizes"][2], Json::parse(R"({"factor": 2.0, "capacity_blocks": 200, "bytes": 200000,
+                                                "hit_rate": 0.75})"));
 }
 
 }  // namespace

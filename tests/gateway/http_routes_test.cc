@@ -29,6 +29,8 @@ TEST(HttpRoutes, KeepsAllButHealthForThoseWithAKey) {
 
 TEST(HttpRoutes, KeepsAdminForTheAdmin) {
   EXPECT_EQ(find_route("/admin/cache").access, Access::admin);
+  EXPECT_EQ(find_route("/admin/cache/advice").endpoint, Endpoint::admin_cache_advice);
+  EXPECT_EQ(find_route("/admin/cache/advice").access, Access::admin);
   EXPECT_EQ(find_route("/admin/cache/").endpoint, Endpoint::unknown);
   EXPECT_EQ(find_route("/admin").endpoint, Endpoint::unknown);
 }
