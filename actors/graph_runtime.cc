@@ -3,6 +3,7 @@
 #include <random>
 
 #include "actors/frontend.h"
+#include "actors/warm_up.h"
 #include "model/sampler.h"
 
 namespace headwater::actors {
@@ -227,6 +228,10 @@ Result<std::unique_ptr<Runtime>> Runtime::start(std::string_view yaml, std::stri
   if (!assets) return assets.error();
   auto runtime = actors::GraphRuntime::start(*parsed.topology, registry, std::move(*assets));
   if (!runtime) return runtime.error();
+  const topology::CacheSpec& cache = parsed.topology->cache;
+  if (cache.enable_prefix_caching) {
+    if (auto warm = actors::warm_up(**runtime, cache.warmup, overrides.warmup_salts); !warm) return warm.error();
+  }
   return std::unique_ptr<Runtime>(std::move(*runtime));
 }
 

@@ -47,6 +47,12 @@ std::optional<std::string> ApiKeys::tenant(std::string_view authorization) const
   return hex(given.data(), given.size());
 }
 
+std::vector<std::string> ApiKeys::tenants() const {
+  std::vector<std::string> tenants;
+  for (const Digest& digest : digests_) tenants.push_back(hex(digest.data(), digest.size()));
+  return tenants;
+}
+
 std::string cache_salt(const std::string& tenant, const std::string& request_salt) {
   return tenant.empty() ? request_salt : tenant + ":" + request_salt;
 }

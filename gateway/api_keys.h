@@ -19,6 +19,8 @@ class ApiKeys {
   /// The tenant of the header `Authorization: Bearer KEY`; empty without authentication. Nothing: not allowed.
   /// The time it takes does not depend on how much of a key is right.
   std::optional<std::string> tenant(std::string_view authorization) const;
+  /// Those that may come in; none without authentication.
+  std::vector<std::string> tenants() const;
 
  private:
   using Digest = std::array<unsigned char, 32>;

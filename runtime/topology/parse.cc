@@ -6,6 +6,7 @@
 #include "topology/overrides.h"
 #include "topology/topology.h"
 #include "topology/values.h"
+#include "topology/warmup.h"
 
 namespace headwater::topology {
 namespace {
@@ -56,10 +57,10 @@ class Parser {
   }
 
   void read_cache(const Node* node, CacheSpec& cache) {
-    const Section section(
-        node, "cache",
-        {"quant_policy", "cache_size_limit", "block_tokens", "enable_prefix_caching", "prefix_match_threshold"},
-        problems_);
+    const Section section(node, "cache",
+                          {"quant_policy", "cache_size_limit", "block_tokens", "enable_prefix_caching",
+                           "prefix_match_threshold", "warmup"},
+                          problems_);
     read_quant_policy(section, cache.format);
     cache.size_limit = std::get<SizeOrShare>(
         section.read({.name = "cache_size_limit", .type = ArgType::size_or_share, .fallback = cache.size_limit}));
@@ -75,6 +76,7 @@ class Parser {
                                                                   .fallback = cache.prefix_match_threshold,
                                                                   .min = 0,
                                                                   .max = 1}));
+    cache.warmup = read_warmup(section.find("warmup"), problems_);
   }
 
   /// `8`, `k8v4`, or `{ k: 8, v: 4 }`.

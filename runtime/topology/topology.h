@@ -94,12 +94,19 @@ struct ModelSpec {
   std::string chat_template;  ///< empty: the file's own; else a name such as "chatml"
 };
 
+/// A prompt that is computed before the first request is taken.
+struct WarmupPrompt {
+  std::string name;  ///< where it stands, for messages: "warmup[2]"
+  decltype(Request::prompt) prompt;
+};
+
 struct CacheSpec {
   kernels::KvFormat format;  ///< quant_policy
   SizeOrShare size_limit{.bytes = 0, .share = 0.5};
   std::uint32_t block_tokens = 32;
   bool enable_prefix_caching = true;
   double prefix_match_threshold = 0.8;  ///< share of a block's tokens that must agree for it to be copied; 0: any
+  std::vector<WarmupPrompt> warmup;
 };
 
 struct GatewaySpec {

@@ -22,6 +22,12 @@ TEST(ApiKeys, TellsTenantsApartAndKeepsTheirKeysSecret) {
   EXPECT_FALSE(keys.tenant("alpha").has_value());
 }
 
+TEST(ApiKeys, NamesEveryTenant) {
+  const ApiKeys keys({"alpha", "beta"});
+  EXPECT_EQ(keys.tenants(), (std::vector{*keys.tenant("Bearer alpha"), *keys.tenant("Bearer beta")}));
+  EXPECT_TRUE(ApiKeys({}).tenants().empty());
+}
+
 TEST(ApiKeys, MakesDifferentSaltsOfDifferentPairs) {
   const ApiKeys keys({"alpha", "beta"});
   const std::string alpha = *keys.tenant("Bearer alpha");

@@ -188,6 +188,9 @@ TEST_F(Cli, TopologyCheckReportsEveryFileAndFailsIfOneDoes) {
   const std::string bad = write("bad.yaml", "model: { path: m }\nstages: [{ id: a, kind: schedular, to: [b] }]\n");
   const Ran both = run("topology check " + bad + " topologies/single.yaml");
   EXPECT_EQ(both.status, 1);
+  const std::string cold = write("cold.yaml", "model: { path: m }\ncache: { warmup: [{ file: nowhere.txt }] }\n");
+  EXPECT_THAT(run("topology check " + cold).err,
+              HasSubstr("cold.yaml:2:27: file of warmup[0]: \"nowhere.txt\" is not there"));
   EXPECT_THAT(both.out, HasSubstr("single.yaml: ok"));
   EXPECT_THAT(both.err, AllOf(HasSubstr("bad.yaml:2:25: unknown stage kind \"schedular\" (did you mean \"scheduler\"?"),
                               HasSubstr("bad.yaml:2:41: unknown stage \"b\"")));

@@ -9,6 +9,7 @@
 
 #include "gateway/server.h"
 #include "headwater/runtime.h"
+#include "tests/support/events.h"
 #include "tests/support/http_client.h"
 #include "tests/support/tiny_gguf.h"
 
@@ -21,28 +22,38 @@ struct Shipped {
   double kv_factor;  ///< at least, for the tiny model's heads of 16
 };
 
+/// A file with the tiny model, as long as this lives.
+class TinyModel {
+ public:
+  TinyModel() { write_tiny_llama(path_.string(), {}); }
+  ~TinyModel() { std::filesystem::remove(path_); }
+  std::string path() const { return path_.string(); }
+
+ private:
+  std::filesystem::path path_ =
+      std::filesystem::temp_directory_path() / ("headwater_topology_" + std::to_string(getpid()) + ".gguf");
+};
+
+std::string text_of(const std::string& path) {
+  std::stringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+
 class Topologies : public testing::TestWithParam<Shipped> {
  protected:
-  void SetUp() override {
-    model_ = (std::filesystem::temp_directory_path() / ("headwater_topology_" + std::to_string(getpid()) + ".gguf"));
-    write_tiny_llama(model_.string(), {});
-  }
-  void TearDown() override { std::filesystem::remove(model_); }
-
   std::unique_ptr<Runtime> start() const {
     const std::string path = std::string("topologies/") + GetParam().file;
-    std::stringstream yaml;
-    yaml << std::ifstream(path).rdbuf();
     Overrides overrides;
-    overrides.model = model_.string();
+    overrides.model = model_.path();
     overrides.cache_size_limit = "16MiB";
-    auto runtime = Runtime::start(yaml.str(), path, overrides);
+    auto runtime = Runtime::start(text_of(path), path, overrides);
     EXPECT_TRUE(runtime.ok()) << runtime.error().message;
     return std::move(runtime).value();
   }
 
  private:
-  std::filesystem::path model_;
+  TinyModel model_;
 };
 
 Json complete(std::uint16_t port) {
@@ -70,6 +81,45 @@ TEST_P(Topologies, StartsAndServes) {
   EXPECT_EQ(first.at("choices"), second.at("choices"));
   EXPECT_GT(runtime->stats().prefix_hit_tokens, 0U);
   (*server)->stop();
+}
+
+/// single.yaml with a list of warm-up prompts.
+Result<std::unique_ptr<Runtime>> start_warmed(const TinyModel& model, const std::string& prompts, bool caching = true) {
+  std::string yaml = text_of("topologies/single.yaml");
+  const std::string cache = "cache: { ";
+  yaml.replace(yaml.find(cache), cache.size(), cache + "warmup: " + prompts + ", ");
+  Overrides overrides;
+  overrides.model = model.path();
+  overrides.cache_size_limit = "16MiB";
+  if (!caching) overrides.enable_prefix_caching = false;
+  return Runtime::start(yaml, "warm.yaml", overrides);
+}
+
+TEST(Warmup, IsDoneWhenTheRuntimeHasStarted) {
+  const TinyModel model;
+  const std::string text = "A prompt that is known before anybody asks, and goes on for more than a block of tokens.";
+  const auto runtime = start_warmed(model, "['" + text + "']");
+  ASSERT_TRUE(runtime.ok()) << runtime.error().message;
+  EventLog log;
+  const auto client = (*runtime)->connect(log.handler());
+  Request request;
+  request.prompt = text + " Really.";
+  request.params.max_tokens = 1;
+  EXPECT_GE(log.wait(client->submit(request)->id).last().usage.cached_tokens, 32U);
+}
+
+TEST(Warmup, IsLeftOutWithoutAPrefixCache) {
+  const TinyModel model;
+  const auto runtime = start_warmed(model, "[a prompt]", false);
+  ASSERT_TRUE(runtime.ok()) << runtime.error().message;
+  EXPECT_EQ((*runtime)->stats().accepted, 0U);
+}
+
+TEST(Warmup, EndsTheStartWhereAPromptCannotBeServed) {
+  const TinyModel model;
+  const auto runtime = start_warmed(model, "[a prompt, '" + std::string(3000, 'x') + "']");
+  ASSERT_FALSE(runtime.ok());
+  EXPECT_NE(runtime.error().message.find("warmup[1]: the prompt has "), std::string::npos) << runtime.error().message;
 }
 
 INSTANTIATE_TEST_SUITE_P(Shipped, Topologies,

@@ -11,6 +11,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "gateway/api_keys.h"
 #include "gateway/server.h"
 #include "headwater/runtime.h"
 #include "tools/headwater/command.h"
@@ -166,6 +167,9 @@ int serve(Options& options) {
                 "127.0.0.1:8080, to: [tok] }");
   }
   warn_if_open(spec, options);
+  for (const std::string& tenant : gateway::ApiKeys(options.api_keys).tenants()) {
+    options.overrides.warmup_salts.push_back(gateway::cache_salt(tenant, ""));
+  }
   spdlog::info("loading {}", checked.topology->model.path);
   auto runtime = Runtime::start(*yaml, options.topology, options.overrides);
   if (!runtime) return fail(runtime.error().message);
