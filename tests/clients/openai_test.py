@@ -68,10 +68,14 @@ class OpenAiTest(unittest.TestCase):
         messages = [{"role": "system", "content": "You are a helpful guide. " * 30}, *CAPITAL]
         first = self.chat(messages=messages)
         second = self.chat(messages=messages)
-        self.assertGreater(second.usage.prompt_tokens_details.cached_tokens, 64)
+        found = second.usage.prompt_tokens_details
+        self.assertGreater(found.cached_tokens, 64)
+        self.assertEqual(found.cache["matched_tokens"], found.cached_tokens)
+        self.assertEqual(found.cache["source"], "memory")
         self.assertEqual(first.choices[0].message.content, second.choices[0].message.content)
         other = self.chat(messages=messages, extra_body={"cache_salt": "another tenant"})
         self.assertEqual(other.usage.prompt_tokens_details.cached_tokens, 0)
+        self.assertEqual(other.usage.prompt_tokens_details.cache["miss"]["reason"], "never_seen")
 
     def test_log_probabilities_belong_to_the_text(self):
         answer = self.chat(logprobs=True, top_logprobs=3)
