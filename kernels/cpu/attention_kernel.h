@@ -54,22 +54,25 @@ struct Gathered {
   return n_rows <= kPairedRows / 2 ? n_rows : (n_rows + kPairedRows - 1) / kPairedRows * kPairedRows;
 }
 
-/// Parts in which a kernel asks for what comes next, 16 tokens each, while it computes what there is.
+/// Blocks of which lines are asked for in turn: they lie far from each other, so that different banks of memory answer.
+inline constexpr std::size_t kSideBySide = 8;
+/// Parts in which a kernel asks for what comes next while it computes what there is.
 inline constexpr std::size_t kNextParts = kSplitTokens / 16;
-/// Asks for part `i` of split.next_blocks, if there is one: as many bytes of a block as its share of the tokens has.
-/// head_bytes: of a head in a block. block_tokens is a power of two, and dividing by what is not known takes long.
+/// Asks for part `i` of split.next_blocks, if there is one. head_bytes: of a head in a block.
 [[gnu::always_inline]] inline void prefetch_next(const QueryRows& rows, const Split& split, std::size_t head_bytes,
                                                  std::size_t i) {
   constexpr std::size_t kLine = 64;
-  constexpr std::size_t kTokens = kSplitTokens / kNextParts;
   constexpr int kToSecondLevel = 2;
+  // block_tokens is a power of two, and dividing by what is not known takes long.
   const auto shift = static_cast<unsigned>(__builtin_ctzll(rows.block_tokens));
-  const std::size_t index = i * kTokens >> shift;
-  if (i >= kNextParts || index * rows.block_tokens >= split.next_tokens) return;
-  const std::size_t bytes = head_bytes * kTokens >> shift;
-  const std::size_t slot = i * kTokens & (rows.block_tokens - 1);
-  const auto* part = reinterpret_cast<const char*>(split.next_blocks[index]) + (slot / kTokens * bytes & ~(kLine - 1));
-  for (std::size_t at = 0; at < bytes; at += kLine) __builtin_prefetch(part + at, 0, kToSecondLevel);
+  const std::size_t n_blocks = (split.next_tokens + rows.block_tokens - 1) >> shift;
+  const std::size_t n_lines = (head_bytes + kLine - 1) / kLine;
+  const std::size_t end = (i + 1) * n_lines / kNextParts;
+  for (std::size_t line = i * n_lines / kNextParts; line < end; ++line) {
+    for (std::size_t block = 0; block < n_blocks; ++block) {
+      __builtin_prefetch(reinterpret_cast<const char*>(split.next_blocks[block]) + line * kLine, 0, kToSecondLevel);
+    }
+  }
 }
 
 /// One way to compute. A task calls begin(), gather() for its splits, and end(), all on one thread.

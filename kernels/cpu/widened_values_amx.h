@@ -8,28 +8,34 @@
 
 namespace headwater::kernels::cpu::attention_tiles {
 
-/// Asks for what the thread will read next, a line at each call.
+/// Asks for what the thread will read next, a line at each call; of several blocks in turn (see kSideBySide).
 class Ahead {
  public:
   Ahead(const QueryRows& rows, const Split& split, std::size_t head_bytes)
       : block_(split.next_blocks),
         end_(block_ + (split.next_tokens + rows.block_tokens - 1) / rows.block_tokens),
+        turn_(block_),
         head_bytes_(head_bytes) {}
   void line() {
     if (block_ == end_) return;
-    _mm_prefetch(reinterpret_cast<const char*>(*block_) + at_, _MM_HINT_T1);
+    _mm_prefetch(reinterpret_cast<const char*>(*turn_) + at_, _MM_HINT_T1);
+    ++turn_;
+    if (turn_ != end_ && turn_ != block_ + kSideBySide) return;
     at_ += 64;
-    if (at_ < head_bytes_) return;
-    at_ = 0;
-    ++block_;
+    if (at_ >= head_bytes_) {
+      at_ = 0;
+      block_ = turn_;
+    }
+    turn_ = block_;
   }
   void rest() {
     while (block_ != end_) line();
   }
 
  private:
-  const std::uint16_t* const* block_;
+  const std::uint16_t* const* block_;  ///< the first of those that take turns
   const std::uint16_t* const* end_;
+  const std::uint16_t* const* turn_;
   std::size_t head_bytes_, at_ = 0;
 };
 
