@@ -106,17 +106,26 @@ void AttentionPlan::share(const Group& group) {
 }
 
 void AttentionPlan::add_alone() {
-  for (std::uint32_t s = 0; s < sequences_.size(); ++s) {
-    const std::uint32_t n_rows = sequences_[s].n_rows * group_;
-    for (std::uint32_t head = 0; head < n_kv_heads_; ++head) {
-      // The last rows see most: they come first, so that no long task is left for the end.
-      for (std::uint32_t tile = (n_rows + max_rows_ - 1) / max_rows_; tile-- > 0;) {
-        const std::uint32_t row = tile * max_rows_;
-        const std::uint32_t end = std::min(n_rows, row + max_rows_);
-        const std::size_t context = sequences_[s].first_position + (end - 1) / group_ + 1;
-        const auto end_split = static_cast<std::uint32_t>((context + kSplitTokens - 1) / kSplitTokens);
-        units_.push_back({head, s, AttentionUnit::kAlone, row, end - row, first_splits_[s], end_split, true});
-      }
+  // Prompts first: their tasks are the longest, and none of those should be left for the end.
+  for (const bool prompts : {true, false}) {
+    for (std::uint32_t s = 0; s < sequences_.size(); ++s) {
+      if ((sequences_[s].n_rows > 1) == prompts) add_alone(s);
+    }
+  }
+}
+
+void AttentionPlan::add_alone(std::uint32_t sequence) {
+  const SequenceRows& rows = sequences_[sequence];
+  const std::uint32_t n_rows = rows.n_rows * group_;
+  for (std::uint32_t head = 0; head < n_kv_heads_; ++head) {
+    // The last rows see most, so they come first.
+    for (std::uint32_t tile = (n_rows + max_rows_ - 1) / max_rows_; tile-- > 0;) {
+      const std::uint32_t row = tile * max_rows_;
+      const std::uint32_t end = std::min(n_rows, row + max_rows_);
+      const std::size_t context = rows.first_position + (end - 1) / group_ + 1;
+      const auto end_split = static_cast<std::uint32_t>((context + kSplitTokens - 1) / kSplitTokens);
+      units_.push_back(
+          {head, sequence, AttentionUnit::kAlone, row, end - row, first_splits_[sequence], end_split, true});
     }
   }
 }

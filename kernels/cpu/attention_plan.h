@@ -81,6 +81,7 @@ class AttentionPlan {
   std::span<const std::int32_t> whole_splits(std::uint32_t sequence) const;
   std::uint32_t common_splits(std::uint32_t a, std::uint32_t b) const;
   void add_alone();
+  void add_alone(std::uint32_t sequence);
   void end_phase(std::size_t threads);
 
   std::span<const SequenceRows> sequences_;
