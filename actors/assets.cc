@@ -13,6 +13,7 @@
 #include <string>
 #include <utility>
 
+#include "actors/cache_controls.h"
 #include "kernels/backend.h"
 
 namespace headwater::actors {
@@ -88,7 +89,9 @@ Result<void> size_cache(const topology::Topology& topology, std::uint64_t block_
   }
   assets.block_tokens = topology.cache.block_tokens;
   assets.total_blocks = static_cast<std::uint32_t>(blocks);
-  std::uint64_t tokens = std::min<std::uint64_t>(model_context, blocks * assets.block_tokens);
+  // What is pinned is there for nobody else.
+  const std::uint64_t free_to_serve = blocks - blocks_of(topology.cache.max_pinned, assets.total_blocks);
+  std::uint64_t tokens = std::min<std::uint64_t>(model_context, free_to_serve * assets.block_tokens);
   if (topology.session_len > 0) tokens = std::min<std::uint64_t>(tokens, topology.session_len);
   assets.max_sequence_tokens = static_cast<std::uint32_t>(tokens);
   assets.info.context_length = assets.max_sequence_tokens;

@@ -1,5 +1,6 @@
 // Chooses which cached blocks to give up when the scheduler needs some (cache::Evictor).
 
+#include "actors/cache_controls.h"
 #include "actors/stage.h"
 #include "cache/eviction.h"
 #include "cache/eviction_ages.h"
@@ -17,7 +18,8 @@ class CacheEvictor : public StageActor {
  public:
   CacheEvictor(caf::actor_config& config, const StageContext& context)
       : StageActor(config, context),
-        evictor_(policy_for(context), context.assets->total_blocks),
+        evictor_(policy_for(context), context.assets->total_blocks,
+                 retention_options(context.cache, context.assets->total_blocks).tenant_quota),
         ages_(context.assets->total_blocks) {}
 
  private:

@@ -2,6 +2,7 @@
 
 #include <random>
 
+#include "actors/cache_controls.h"
 #include "actors/frontend.h"
 #include "actors/warm_up.h"
 #include "model/sampler.h"
@@ -22,10 +23,11 @@ std::uint64_t random_seed() {
 class GraphClient : public Client {
  public:
   GraphClient(std::shared_ptr<const Assets> assets, std::shared_ptr<Admission> admission, caf::actor frontend,
-              std::uint32_t max_in_flight, std::shared_ptr<ClientState> state)
+              const topology::CacheSpec& cache, std::uint32_t max_in_flight, std::shared_ptr<ClientState> state)
       : assets_(std::move(assets)),
         admission_(std::move(admission)),
         frontend_(std::move(frontend)),
+        cache_(cache),
         max_in_flight_(max_in_flight),
         state_(std::move(state)) {}
 
@@ -35,7 +37,9 @@ class GraphClient : public Client {
   }
 
   Result<Ticket> submit(Request request) override {
-    if (auto checked = model::check_params(request.params, assets_->tokenizer->vocab_size()); !checked) {
+    auto checked = model::check_params(request.params, assets_->tokenizer->vocab_size());
+    if (checked) checked = check_cache_control(request, cache_);
+    if (!checked) {
       admission_->count_rejected();
       return checked.error();
     }
@@ -69,6 +73,7 @@ class GraphClient : public Client {
   std::shared_ptr<const Assets> assets_;
   std::shared_ptr<Admission> admission_;
   caf::actor frontend_;
+  const topology::CacheSpec cache_;
   std::uint32_t max_in_flight_;
   std::shared_ptr<ClientState> state_;
 };
@@ -118,7 +123,7 @@ GraphRuntime::GraphRuntime(const topology::Topology& topology, std::shared_ptr<c
     : assets_(std::move(assets)),
       admission_(std::make_shared<Admission>(topology.gateway.max_queued)),
       max_per_connection_(topology.gateway.max_per_connection),
-      caching_(topology.cache.enable_prefix_caching),
+      cache_(topology.cache),
       config_(make_config()),
       system_(std::make_unique<caf::actor_system>(*config_)) {}
 
@@ -145,7 +150,7 @@ GraphRuntime::~GraphRuntime() {
 }
 
 std::unique_ptr<Client> GraphRuntime::connect(EventHandler on_events) {
-  return std::make_unique<GraphClient>(assets_, admission_, frontend_, max_per_connection_,
+  return std::make_unique<GraphClient>(assets_, admission_, frontend_, cache_, max_per_connection_,
                                        std::make_shared<ClientState>(next_connection_++, std::move(on_events)));
 }
 
@@ -194,17 +199,45 @@ Stats GraphRuntime::stats() const {
   return stats;
 }
 
-Result<CacheAdvice> GraphRuntime::cache_advice() const {
-  if (!caching_)
-    return Error{"unavailable", "the prefix cache is off (enable_prefix_caching), so nothing is known", ""};
-  Result<CacheAdvice> advice = Error{"unavailable", "the prefix_matcher is busy; try again", ""};
+template <class Answer, class Question>
+Result<Answer> GraphRuntime::ask_cache(Question question) const {
+  Result<Answer> result = Error{"unavailable", "the prefix cache has not answered within a second; try again", ""};
   caf::scoped_actor self(*system_);
   for (const StageHandle& stage : stages()) {
     if (stage.kind != "prefix_matcher") continue;
-    self->request(stage.actor, kStatsPatience, CacheAdviceQuery{})
-        .receive([&](CacheAdviceReply& reply) { advice = std::move(reply.advice); }, [](const caf::error&) {});
+    self->request(stage.actor, kStatsPatience, std::move(question))
+        .receive([&](Answer& answer) { result = std::move(answer); }, [](const caf::error&) {});
+    break;
   }
-  return advice;
+  return result;
+}
+
+Result<CacheAdvice> GraphRuntime::cache_advice() const {
+  if (!cache_.enable_prefix_caching) {
+    return Error{"unavailable", "the prefix cache is off (enable_prefix_caching), so nothing is known", ""};
+  }
+  auto reply = ask_cache<CacheAdviceReply>(CacheAdviceQuery{});
+  if (!reply) return reply.error();
+  return std::move(reply->advice);
+}
+
+Result<CacheStatus> GraphRuntime::cache_status() const { return ask_cache<CacheStatus>(CacheStatusQuery{}); }
+
+Result<std::uint64_t> GraphRuntime::flush_cache(const std::optional<std::string>& tenant) {
+  return ask_cache<std::uint64_t>(FlushCache{tenant});
+}
+
+Result<CachePins> GraphRuntime::pin_prompt(std::vector<TokenId> prompt, const CacheOwner& owner,
+                                           std::optional<std::chrono::milliseconds> ttl) {
+  if (cache_.max_pinned <= 0) {
+    return Error{"invalid_request", "nothing may be pinned here; set max_pinned in the topology's cache section", ""};
+  }
+  const schedule::TimeNs until = ttl ? assets_->clock() + std::chrono::nanoseconds(*ttl).count() : cache::kNever;
+  return ask_cache<CachePins>(PinPrompt{std::move(prompt), owner, until});
+}
+
+Result<CachePins> GraphRuntime::unpin_prompt(std::vector<TokenId> prompt, const CacheOwner& owner) {
+  return ask_cache<CachePins>(PinPrompt{std::move(prompt), owner, std::nullopt});
 }
 
 bool GraphRuntime::drain(std::chrono::milliseconds timeout) {
@@ -230,7 +263,7 @@ Result<std::unique_ptr<Runtime>> Runtime::start(std::string_view yaml, std::stri
   if (!runtime) return runtime.error();
   const topology::CacheSpec& cache = parsed.topology->cache;
   if (cache.enable_prefix_caching) {
-    if (auto warm = actors::warm_up(**runtime, cache.warmup, overrides.warmup_salts); !warm) return warm.error();
+    if (auto warm = actors::warm_up(**runtime, cache.warmup, overrides.warmup_tenants); !warm) return warm.error();
   }
   return std::unique_ptr<Runtime>(std::move(*runtime));
 }

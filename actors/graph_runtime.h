@@ -26,6 +26,11 @@ class GraphRuntime : public Runtime {
   Result<std::string> detokenize(std::span<const TokenId> ids) const override;
   Stats stats() const override;
   Result<CacheAdvice> cache_advice() const override;
+  Result<CacheStatus> cache_status() const override;
+  Result<std::uint64_t> flush_cache(const std::optional<std::string>& tenant) override;
+  Result<CachePins> pin_prompt(std::vector<TokenId> prompt, const CacheOwner& owner,
+                               std::optional<std::chrono::milliseconds> ttl) override;
+  Result<CachePins> unpin_prompt(std::vector<TokenId> prompt, const CacheOwner& owner) override;
   bool drain(std::chrono::milliseconds timeout) override;
   bool draining() const override { return admission_->draining(); }
 
@@ -35,10 +40,14 @@ class GraphRuntime : public Runtime {
  private:
   GraphRuntime(const topology::Topology& topology, std::shared_ptr<const Assets> assets);
 
+  /// The prefix_matcher's answer.
+  template <class Answer, class Question>
+  Result<Answer> ask_cache(Question question) const;
+
   std::shared_ptr<const Assets> assets_;
   std::shared_ptr<Admission> admission_;
   std::uint32_t max_per_connection_;
-  bool caching_;  ///< prefixes
+  const topology::CacheSpec cache_;
   std::unique_ptr<caf::actor_system_config> config_;
   mutable std::unique_ptr<caf::actor_system> system_;
   caf::actor frontend_;

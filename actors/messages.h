@@ -112,6 +112,21 @@ struct CacheTouches {
   std::vector<cache::Touch> touches;
 };
 
+// ---- what an operator asks of the prefix_matcher ---------------------------------------------------
+
+/// Answered by CacheStatus.
+struct CacheStatusQuery {};
+/// Answered by the number of blocks.
+struct FlushCache {
+  std::optional<std::string> tenant;
+};
+/// Answered by CachePins.
+struct PinPrompt {
+  std::vector<TokenId> tokens;
+  CacheOwner owner;
+  std::optional<schedule::TimeNs> until;  ///< none: unpin
+};
+
 // ---- the control plane -----------------------------------------------------------------------------
 
 /// supervisor → every stage, at the start and after each restart: whom it talks to.
@@ -164,9 +179,14 @@ HEADWATER_LOCAL_MESSAGE(BlockDemand)
 HEADWATER_LOCAL_MESSAGE(ReclaimBlocks)
 HEADWATER_LOCAL_MESSAGE(BlockGrant)
 HEADWATER_LOCAL_MESSAGE(CacheTouches)
+HEADWATER_LOCAL_MESSAGE(CacheStatusQuery)
+HEADWATER_LOCAL_MESSAGE(FlushCache)
+HEADWATER_LOCAL_MESSAGE(PinPrompt)
 HEADWATER_LOCAL_MESSAGE(Wire)
 HEADWATER_LOCAL_MESSAGE(ResetStage)
 HEADWATER_LOCAL_MESSAGE(CacheAdviceQuery)
 HEADWATER_LOCAL_MESSAGE(CacheAdviceReply)
 HEADWATER_LOCAL_MESSAGE(StatsQuery)
 HEADWATER_LOCAL_MESSAGE(StageStats)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(headwater::CacheStatus)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(headwater::CachePins)

@@ -1,8 +1,21 @@
 // Looks up what of a prompt is cached, and keeps the books of every KV block (cache::PrefixCache).
 
+#include "actors/cache_controls.h"
 #include "actors/stage.h"
 #include "cache/prefix_cache.h"
 #include "cache/size_advisor.h"
+
+namespace headwater::actors {
+namespace {
+
+/// How often what has expired is given up where nothing else happens.
+constexpr auto kTick = std::chrono::seconds(1);
+
+struct ExpiryTick {};
+
+}  // namespace
+}  // namespace headwater::actors
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(headwater::actors::ExpiryTick)
 
 namespace headwater::actors {
 namespace {
@@ -15,6 +28,7 @@ cache::PrefixCacheOptions options_for(const StageContext& context) {
   options.match_threshold = context.cache.prefix_match_threshold;
   options.context.model_digest = context.assets->model_digest;
   options.context.kv_format = kernels::quant_policy(context.cache.format);
+  options.retention = retention_options(context.cache, context.assets->total_blocks);
   return options;
 }
 
@@ -29,17 +43,42 @@ class PrefixMatcher : public StageActor {
   caf::message_handler handlers() override {
     return {
         [this](const TokenizedRequest& message) {
+          cache_.advance(now());
           if (current(message.epoch)) take(message.request);
           report_touches();
         },
         [this](const CacheUpdate& update) {
+          cache_.advance(now());
           if (current(update.epoch)) apply(update);
           report_touches();
         },
         [this](const ReclaimBlocks& reclaim) {
+          cache_.advance(now());
           if (current(reclaim.epoch)) grant(reclaim);
         },
         [this](const CacheAdviceQuery&) { return CacheAdviceReply{advisor_.advise(block_bytes())}; },
+        [this](const ExpiryTick&) {
+          ticking_ = false;
+          cache_.advance(now());
+          report_touches();
+        },
+        [this](const CacheStatusQuery&) {
+          cache_.advance(now());
+          report_touches();
+          return cache_.status();
+        },
+        [this](const FlushCache& flush) {
+          const std::uint64_t flushed = cache_.flush(flush.tenant);
+          report_touches();
+          return flushed;
+        },
+        [this](const PinPrompt& pin) {
+          cache_.advance(now());
+          const CachePins pins =
+              pin.until ? cache_.pin(pin.tokens, pin.owner, *pin.until) : cache_.unpin(pin.tokens, pin.owner);
+          report_touches();
+          return pins;
+        },
     };
   }
 
@@ -60,12 +99,12 @@ class PrefixMatcher : public StageActor {
   void take(const RequestPtr& request) {
     match(request, request->prompt);
     if (!context().cache.enable_prefix_caching || !uses_cache(request)) return;
-    advisor_.look_up(cache_.root(request->request.cache_salt), request->prompt);
+    advisor_.look_up(cache_.root(request->request.tenant, request->request.cache_salt), request->prompt);
   }
 
   void match(const RequestPtr& request, const std::vector<TokenId>& tokens) {
-    const bool use_cache = uses_cache(request);
-    cache::MatchResult found = cache_.match(request->id, tokens, request->request.cache_salt, use_cache);
+    cache::MatchResult found = cache_.match(request->id, tokens, request->request.cache_salt, uses_cache(request),
+                                            keep_for(request->request, context().cache));
     send(successor(request->id),
          MatchedRequest{epoch(), {request, tokens, std::move(found.blocks), found.cached_tokens, found.details}});
   }
@@ -84,6 +123,9 @@ class PrefixMatcher : public StageActor {
     std::vector<cache::Touch> touches = cache_.take_touches();
     advisor_.on_touches(touches);
     if (!touches.empty()) send(single("cache_evictor"), CacheTouches{epoch(), std::move(touches)});
+    if (ticking_ || cache_.next_expiry() == cache::kNever) return;
+    ticking_ = true;
+    delayed_send(this, kTick, ExpiryTick{});
   }
 
   std::uint64_t block_bytes() const { return assets().info.kv_bytes_per_token * assets().block_tokens; }
@@ -99,6 +141,7 @@ class PrefixMatcher : public StageActor {
 
   cache::PrefixCache cache_;
   cache::SizeAdvisor advisor_;
+  bool ticking_ = false;
 };
 
 }  // namespace

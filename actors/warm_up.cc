@@ -42,30 +42,30 @@ class Asker {
   std::unique_ptr<Client> client_;
 };
 
-Request request_for(const topology::WarmupPrompt& prompt, const std::string& salt) {
+Request request_for(const topology::WarmupPrompt& prompt, const std::string& tenant) {
   Request request;
   request.prompt = prompt.prompt;
   request.params.max_tokens = 1;
   request.params.temperature = 0;
-  request.cache_salt = salt;
+  request.tenant = tenant;
   return request;
 }
 
 }  // namespace
 
 Result<void> warm_up(Runtime& runtime, std::span<const topology::WarmupPrompt> prompts,
-                     std::span<const std::string> salts) {
+                     std::span<const std::string> tenants) {
   if (prompts.empty()) return {};
-  static const std::string kNoSalt;
-  if (salts.empty()) salts = {&kNoSalt, 1};
+  static const std::string kNameless;
+  if (tenants.empty()) tenants = {&kNameless, 1};
   Asker asker(runtime);
   std::uint64_t done = 0, tokens = 0, cached = 0;
-  const std::uint64_t all = prompts.size() * salts.size();
+  const std::uint64_t all = prompts.size() * tenants.size();
   const auto began = Clock::now();
   auto logged = began;
-  for (const std::string& salt : salts) {
+  for (const std::string& tenant : tenants) {
     for (const topology::WarmupPrompt& prompt : prompts) {
-      const auto usage = asker.ask(request_for(prompt, salt));
+      const auto usage = asker.ask(request_for(prompt, tenant));
       if (!usage) return Error{usage.error().code, prompt.name + ": " + usage.error().message, "warmup"};
       ++done;
       tokens += usage->prompt_tokens;

@@ -24,6 +24,7 @@ constexpr Known kKnown[] = {
     {"method_not_allowed", 405},
     {"request_timeout", 408},
     {"duplicate_id", 409},
+    {"session_busy", 409},
     {"payload_too_large", 413},
     {"unsupported_media_type", 415},
     {"websocket_expected", 426},

@@ -53,8 +53,4 @@ std::vector<std::string> ApiKeys::tenants() const {
   return tenants;
 }
 
-std::string cache_salt(const std::string& tenant, const std::string& request_salt) {
-  return tenant.empty() ? request_salt : tenant + ":" + request_salt;
-}
-
 }  // namespace headwater::gateway

@@ -29,8 +29,4 @@ class ApiKeys {
   std::vector<Digest> digests_;
 };
 
-/// The salt under which a request's cache blocks are kept: the tenant's and the request's own. Two pairs that
-/// differ give different salts.
-std::string cache_salt(const std::string& tenant, const std::string& request_salt);
-
 }  // namespace headwater::gateway

@@ -1,41 +1,117 @@
 #include "gateway/http_admin.h"
 
+#include "gateway/cache_fields.h"
 #include "gateway/cache_report.h"
+#include "gateway/shared_fields.h"
 
 namespace headwater::gateway {
 namespace {
 
+HttpResponse reply_to(const Result<Json>& answer) { return answer ? json_reply(*answer) : error_reply(answer.error()); }
+
+Json tenant_json(const CacheStatus::Tenant& tenant, std::uint64_t block_bytes) {
+  return {{"tenant", tenant.tenant},
+          {"blocks", tenant.blocks},
+          {"bytes", tenant.blocks * block_bytes},
+          {"cached", tenant.cached},
+          {"pinned", tenant.pinned},
+          {"tokens", tenant.tokens},
+          {"query_tokens", tenant.query_tokens},
+          {"hit_tokens", tenant.hit_tokens}};
+}
+
 /// GET /admin/cache: what the prefix cache holds.
-Json cache_json(const Hub& hub) {
+Result<Json> status(const Hub& hub) {
+  const auto cache = hub.runtime.cache_status();
+  if (!cache) return cache.error();
+  const std::uint64_t block_bytes = hub.model.kv_bytes_per_token * cache->block_tokens;
+  Json tenants = Json::array(), ages = Json::array(), priorities = Json::array();
+  for (const auto& tenant : cache->tenants) tenants.push_back(tenant_json(tenant, block_bytes));
+  for (const auto& age : cache->ages) {
+    ages.push_back({{"up_to_s", age.up_to_ms > 0 ? Json(age.up_to_ms / 1000) : Json()}, {"cached", age.blocks}});
+  }
+  for (const auto& one : cache->priorities) priorities.push_back({{"priority", one.priority}, {"blocks", one.blocks}});
   const Stats stats = hub.runtime.stats();
-  return {{"blocks",
-           {{"total", stats.blocks_total},
-            {"free", stats.blocks_free},
-            {"active", stats.blocks_active},
-            {"cached", stats.blocks_cached}}},
-          {"block_tokens", stats.block_tokens},
-          {"block_bytes", hub.model.kv_bytes_per_token * stats.block_tokens},
-          {"hits", {{"query_tokens", stats.prefix_query_tokens}, {"hit_tokens", stats.prefix_hit_tokens}}},
-          {"evictions", evictions_json(stats)}};
+  return Json{{"blocks",
+               {{"total", cache->total},
+                {"free", cache->free},
+                {"active", cache->active},
+                {"cached", cache->cached},
+                {"pinned", cache->pinned}}},
+              {"limits", {{"pinned", cache->max_pinned}, {"tenant_quota", cache->tenant_quota}}},
+              {"block_tokens", cache->block_tokens},
+              {"block_bytes", block_bytes},
+              {"bytes", (cache->active + cache->cached) * block_bytes},
+              {"tokens", cache->tokens},
+              {"hits", {{"query_tokens", stats.prefix_query_tokens}, {"hit_tokens", stats.prefix_hit_tokens}}},
+              {"evictions", evictions_json(stats)},
+              {"tenants", std::move(tenants)},
+              {"tenants_total", cache->tenants_total},
+              {"ages", std::move(ages)},
+              {"priorities", std::move(priorities)}};
 }
 
 /// GET /admin/cache/advice: what more or less memory would bring.
-HttpResponse advice(const Hub& hub) {
+Result<Json> advice(const Hub& hub) {
   const auto advice = hub.runtime.cache_advice();
-  return advice ? json_reply(advice_json(*advice, hub.runtime.stats())) : error_reply(advice.error());
+  if (!advice) return advice.error();
+  return advice_json(*advice, hub.runtime.stats());
+}
+
+Result<Json> flush(Hub& hub, const Json& body) {
+  Fields fields(body);
+  std::string tenant;
+  const bool one = fields.value("tenant") != nullptr;
+  fields.read("tenant", tenant);
+  if (const auto read = fields.finish(); !read) return read.error();
+  const auto flushed = hub.runtime.flush_cache(one ? std::optional(tenant) : std::nullopt);
+  if (!flushed) return flushed.error();
+  return Json{{"flushed_blocks", *flushed}};
+}
+
+Result<std::vector<TokenId>> tokens_of(const Runtime& runtime, const Request& request) {
+  if (const auto* ids = std::get_if<std::vector<TokenId>>(&request.prompt)) return *ids;
+  if (const auto* messages = std::get_if<std::vector<ChatMessage>>(&request.prompt)) return runtime.tokenize(*messages);
+  return runtime.tokenize(std::get<std::string>(request.prompt), request.add_special_tokens, true);
+}
+
+Result<Json> pin(Hub& hub, const Json& body, bool pin) {
+  Fields fields(body);
+  Request request;
+  CacheOwner owner;
+  std::optional<std::uint64_t> ttl_ms;
+  read_model(fields, hub.model);
+  read_prompt(fields, hub.model, request);
+  fields.read("add_special_tokens", request.add_special_tokens);
+  fields.read("tenant", owner.tenant);
+  fields.read("cache_salt", owner.salt);
+  if (pin) read_ttl(fields, ttl_ms);
+  if (const auto read = fields.finish(); !read) return read.error();
+  auto tokens = tokens_of(hub.runtime, request);
+  if (!tokens) return tokens.error();
+  const auto ttl = ttl_ms ? std::optional(std::chrono::milliseconds(*ttl_ms)) : std::nullopt;
+  const auto pins = pin ? hub.runtime.pin_prompt(std::move(*tokens), owner, ttl)
+                        : hub.runtime.unpin_prompt(std::move(*tokens), owner);
+  if (!pins) return pins.error();
+  return Json{{"cached_blocks", pins->blocks},
+              {"cached_tokens", pins->tokens},
+              {"pinned_blocks", pins->pinned},
+              {"changed_blocks", pins->changed}};
+}
+
+Result<Json> change(Hub& hub, Endpoint endpoint, std::string_view text) {
+  const auto body = text.empty() ? Result<Json>(Json::object()) : parse_json(text);
+  if (!body) return body.error();
+  if (!body->is_object()) return Error{"invalid_request", "the body must be a JSON object", ""};
+  return endpoint == Endpoint::admin_flush ? flush(hub, *body) : pin(hub, *body, endpoint == Endpoint::admin_pin);
 }
 
 }  // namespace
 
-HttpResponse answer_admin(Hub& hub, const Route& route, std::string_view) {
-  switch (route.endpoint) {
-    case Endpoint::admin_cache:
-      return json_reply(cache_json(hub));
-    case Endpoint::admin_cache_advice:
-      return advice(hub);
-    default:
-      return error_reply({"not_found", "there is no such admin endpoint", ""});
-  }
+HttpResponse answer_admin(Hub& hub, const Route& route, std::string_view body) {
+  if (route.endpoint == Endpoint::admin_cache) return reply_to(status(hub));
+  if (route.endpoint == Endpoint::admin_cache_advice) return reply_to(advice(hub));
+  return reply_to(change(hub, route.endpoint, body));
 }
 
 }  // namespace headwater::gateway

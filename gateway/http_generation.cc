@@ -54,7 +54,7 @@ Awaitable<bool> HttpSession::generate(Endpoint endpoint, const std::string& tena
     co_return co_await reply_error(call->error(), request);
   }
   GenerateCall& parsed = **call;
-  parsed.base.cache_salt = cache_salt(tenant, parsed.base.cache_salt);
+  parsed.base.tenant = tenant;
   const bool stream = parsed.stream;
   const Dialect& dialect = endpoint == Endpoint::chat ? chat_dialect() : completions_dialect();
   Generation generation(hub_, strand_, std::move(parsed), dialect);

@@ -24,6 +24,9 @@ constexpr Entry kRoutes[] = {
     {"/metrics", Endpoint::metrics, false, Access::client},
     {"/admin/cache", Endpoint::admin_cache, false, Access::admin},
     {"/admin/cache/advice", Endpoint::admin_cache_advice, false, Access::admin},
+    {"/admin/cache/flush", Endpoint::admin_flush, true, Access::admin},
+    {"/admin/cache/pin", Endpoint::admin_pin, true, Access::admin},
+    {"/admin/cache/unpin", Endpoint::admin_unpin, true, Access::admin},
 };
 
 constexpr std::string_view kModelPrefix = "/v1/models/";

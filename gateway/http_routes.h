@@ -20,6 +20,9 @@ enum class Endpoint {
   stream,
   admin_cache,
   admin_cache_advice,
+  admin_flush,
+  admin_pin,
+  admin_unpin,
 };
 
 /// Who may call an endpoint.

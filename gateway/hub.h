@@ -5,6 +5,7 @@
 
 #include "gateway/api_keys.h"
 #include "gateway/asio.h"
+#include "gateway/conversations.h"
 #include "gateway/metrics.h"
 #include "gateway/server.h"
 #include "gateway/sessions.h"
@@ -19,7 +20,8 @@ struct Hub {
         keys(options.api_keys),
         admin(options.admin_keys),
         metrics(runtime),
-        sessions(options.max_connections) {}
+        sessions(options.max_connections),
+        conversations(limits_of(options)) {}
 
   Runtime& runtime;
   const ServerOptions options;
@@ -28,9 +30,21 @@ struct Hub {
   const ApiKeys admin;  ///< required() false: there are no admin endpoints
   Metrics metrics;
   Sessions sessions;
+  Conversations conversations;
   std::atomic<bool> accepting{true};
   net::thread_pool workers{2};   ///< for computing that would hold up sockets
   net::thread_pool scrapers{1};  ///< for waiting: the runtime's stages may take a second to tell their stats
+
+ private:
+  static ConversationLimits limits_of(const ServerOptions& options) {
+    ConversationLimits limits;
+    limits.conversations = options.max_sessions;
+    // With keys, no tenant can keep the others out.
+    limits.per_tenant = options.api_keys.empty() ? options.max_sessions : (options.max_sessions + 3) / 4;
+    limits.bytes = options.max_session_bytes;
+    limits.ttl = options.session_ttl;
+    return limits;
+  }
 };
 
 /// Runs `work` in a pool; the caller goes on, on its own strand, when it is done.

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "gateway/api_error.h"
+#include "gateway/cache_fields.h"
 #include "gateway/cache_report.h"
 #include "gateway/json_fields.h"
 #include "gateway/openai_chat.h"
@@ -44,18 +45,6 @@ void read_params(Fields& frame, SamplingParams& params) {
   if (const auto read = fields.finish(); !read) frame.fail(read.error());
 }
 
-void read_prompt(Fields& fields, const ModelInfo& model, Request& request) {
-  const bool text = fields.value("prompt") != nullptr;
-  const bool ids = fields.value("prompt_ids") != nullptr;
-  const bool messages = fields.value("messages") != nullptr;
-  if (text + ids + messages != 1) {
-    return fields.fail("prompt", "exactly one of \"prompt\", \"messages\" and \"prompt_ids\" must be there");
-  }
-  if (text) fields.read("prompt", request.prompt.emplace<std::string>());
-  if (ids) fields.read("prompt_ids", request.prompt.emplace<std::vector<TokenId>>(), model.context_length);
-  if (messages) read_messages(fields, request.prompt.emplace<std::vector<ChatMessage>>());
-}
-
 Result<Request> parse_generate(const Json& frame, const ModelInfo& model) {
   Request request;
   Fields fields(frame);
@@ -64,6 +53,11 @@ Result<Request> parse_generate(const Json& frame, const ModelInfo& model) {
   read_prompt(fields, model, request);
   read_params(fields, request.params);
   fields.read("cache_salt", request.cache_salt);
+  read_cache_control(fields, request.cache);
+  read_session(fields, request.session);
+  if (!request.session.empty() && !std::holds_alternative<std::vector<ChatMessage>>(request.prompt)) {
+    fields.fail("session", "\"session\" goes on with \"messages\"; send the new ones");
+  }
   fields.read("timeout_ms", request.timeout_ms, 0, kMaxTimeoutMs);
   fields.read("add_special_tokens", request.add_special_tokens);
   if (auto read = fields.finish(); !read) return read.error();
@@ -142,8 +136,10 @@ ClientFrame parse_frame(std::string_view text, const ModelInfo& model) {
   return BadFrame{*id, {"invalid_request", "\"type\" must be \"generate\" or \"cancel\"", "type"}};
 }
 
-Json accepted_frame(const std::string& id, const Client::Ticket& ticket) {
-  return {{"type", "accepted"}, {"id", id}, {"position", ticket.position}};
+Json accepted_frame(const std::string& id, const Client::Ticket& ticket, std::optional<std::size_t> messages) {
+  Json frame = {{"type", "accepted"}, {"id", id}, {"position", ticket.position}};
+  if (messages) frame["session_messages"] = *messages;
+  return frame;
 }
 
 Json event_frame(const std::string& id, const TokenEvent& event) {

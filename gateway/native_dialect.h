@@ -1,8 +1,10 @@
 #pragma once
 // The frames of the WebSocket API, as JSON.
 //
-// client: {"type": "generate", "id", "prompt" | "messages" | "prompt_ids", "params"?, "cache_salt"?, "timeout_ms"?,
-//          "add_special_tokens"?, "model"?}, {"type": "cancel", "id"}
+// client: {"type": "generate", "id", "prompt" | "messages" | "prompt_ids", "params"?, "cache_salt"?, "cache"?,
+// "session"?,
+//          "timeout_ms"?, "add_special_tokens"?, "model"?}, {"type": "cancel", "id"}
+// With a session, "messages" are those of the new turn: the server has the ones before it, and their answers.
 // server: accepted, prompt, token, then one of finished, cancelled, failed; and error for a frame that is not
 // understood.
 
@@ -34,7 +36,8 @@ using ClientFrame = std::variant<GenerateFrame, CancelFrame, BadFrame>;
 /// Reads one text message.
 ClientFrame parse_frame(std::string_view text, const ModelInfo& model);
 
-Json accepted_frame(const std::string& id, const Client::Ticket& ticket);
+/// `messages`: of the session, with the new turn; none: the request has no session.
+Json accepted_frame(const std::string& id, const Client::Ticket& ticket, std::optional<std::size_t> messages = {});
 Json event_frame(const std::string& id, const TokenEvent& event);
 Json error_frame(const std::optional<std::string>& id, const Error& error);
 

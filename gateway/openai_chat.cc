@@ -1,5 +1,6 @@
 #include "gateway/openai_chat.h"
 
+#include "gateway/cache_fields.h"
 #include "gateway/openai_common.h"
 #include "gateway/shared_fields.h"
 #include "gateway/token_text.h"
@@ -128,6 +129,7 @@ Result<GenerateCall> parse_chat(const Json& body, const ModelInfo& model) {
   Fields fields(body);
   read_common(fields, model, call);
   read_messages(fields, messages);
+  read_session(fields, call.base.session);
   read_max_tokens(fields, call.base.params);
   read_logprobs(fields, call.base.params);
   read_response_format(fields);

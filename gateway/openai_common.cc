@@ -1,5 +1,6 @@
 #include "gateway/openai_common.h"
 
+#include "gateway/cache_fields.h"
 #include "gateway/cache_report.h"
 #include "gateway/shared_fields.h"
 
@@ -40,6 +41,7 @@ void read_common(Fields& fields, const ModelInfo& model, GenerateCall& call) {
   read_sampling(fields, call.base.params);
   read_timeout(fields, call.base);
   fields.read("cache_salt", call.base.cache_salt);
+  read_cache_control(fields, call.base.cache);
   fields.accept(
       {"user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"});
 }

@@ -24,6 +24,9 @@ struct ServerOptions {
   std::uint64_t max_body_bytes = 8 << 20;            ///< of a request body or WebSocket message
   std::vector<std::string> api_keys;                 ///< empty: no authentication
   std::vector<std::string> admin_keys;               ///< empty: no /admin
+  std::uint32_t max_sessions = 1024;                 ///< conversations whose messages are kept
+  std::uint64_t max_session_bytes = 1 << 20;         ///< of one, all its messages
+  std::chrono::milliseconds session_ttl{3'600'000};  ///< since its last turn, where a request does not say
   std::uint32_t threads = 1;                         ///< that serve sockets
   std::uint64_t max_unsent_bytes = 4 << 20;          ///< per connection; a reader that is further behind is cut off
   std::chrono::milliseconds header_timeout{10'000};  ///< from the first byte to the end of the header

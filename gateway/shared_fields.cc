@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "gateway/openai_chat.h"
+
 namespace headwater::gateway {
 namespace {
 
@@ -102,6 +104,18 @@ void read_sampling(Fields& fields, SamplingParams& params) {
   fields.read("stop_token_ids", params.stop_token_ids, kMaxStopTokens);
   read_stop(fields, params.stop);
   read_logit_bias(fields, params.logit_bias);
+}
+
+void read_prompt(Fields& fields, const ModelInfo& model, Request& request) {
+  const bool text = fields.value("prompt") != nullptr;
+  const bool ids = fields.value("prompt_ids") != nullptr;
+  const bool messages = fields.value("messages") != nullptr;
+  if (text + ids + messages != 1) {
+    return fields.fail("prompt", "exactly one of \"prompt\", \"messages\" and \"prompt_ids\" must be there");
+  }
+  if (text) fields.read("prompt", request.prompt.emplace<std::string>());
+  if (ids) fields.read("prompt_ids", request.prompt.emplace<std::vector<TokenId>>(), model.context_length);
+  if (messages) read_messages(fields, request.prompt.emplace<std::vector<ChatMessage>>());
 }
 
 void read_timeout(Fields& fields, Request& request) {

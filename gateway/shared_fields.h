@@ -24,6 +24,9 @@ void read_model(Fields& fields, const ModelInfo& model);
 /// ignore_eos. Not max_tokens and logprobs, which the dialects define differently.
 void read_sampling(Fields& fields, SamplingParams& params);
 
+/// Exactly one of `prompt`, `messages` and `prompt_ids`.
+void read_prompt(Fields& fields, const ModelInfo& model, Request& request);
+
 /// `timeout`, in seconds with a fraction.
 void read_timeout(Fields& fields, Request& request);
 

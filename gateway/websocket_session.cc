@@ -108,12 +108,34 @@ void WebSocketSession::generate(GenerateFrame frame) {
     return send(error_frame(
         frame.id, {"duplicate_id", "a request with this id is under way on this connection; choose another", "id"}));
   }
-  frame.request.cache_salt = cache_salt(tenant_, frame.request.cache_salt);
+  frame.request.tenant = tenant_;
+  std::unique_ptr<Turn> turn;
+  std::optional<std::size_t> messages;
+  if (!frame.request.session.empty()) {
+    auto begun = begin_turn(frame.request);
+    if (!begun) {
+      hub_.metrics.count_refused();
+      return send(error_frame(frame.id, begun.error()));
+    }
+    turn = std::move(*begun);
+    messages = std::get<std::vector<ChatMessage>>(frame.request.prompt).size();
+  }
   const auto ticket = bridge_->submit(std::move(frame.request));
   if (!ticket) return send(error_frame(frame.id, ticket.error()));
   request_of_[frame.id] = ticket->id;
-  name_of_[ticket->id] = frame.id;
-  send(accepted_frame(frame.id, *ticket));
+  live_[ticket->id] = {frame.id, std::move(turn)};
+  send(accepted_frame(frame.id, *ticket, messages));
+}
+
+Result<std::unique_ptr<Turn>> WebSocketSession::begin_turn(Request& request) {
+  const Conversations::Name name{tenant_, request.session};
+  auto& messages = std::get<std::vector<ChatMessage>>(request.prompt);
+  std::optional<std::chrono::milliseconds> ttl;
+  if (request.cache.ttl_ms) ttl = std::chrono::milliseconds(*request.cache.ttl_ms);
+  auto all = hub_.conversations.begin(name, messages, ttl, std::chrono::steady_clock::now());
+  if (!all) return all.error();
+  messages = std::move(*all);
+  return std::make_unique<Turn>(hub_.conversations, name);
 }
 
 void WebSocketSession::cancel(const CancelFrame& frame) {
@@ -127,11 +149,15 @@ void WebSocketSession::cancel(const CancelFrame& frame) {
 
 void WebSocketSession::on_events(const std::vector<TokenEvent>& events) {
   for (const TokenEvent& event : events) {
-    const auto found = name_of_.find(event.id);
-    if (found == name_of_.end()) continue;
-    const std::string name = found->second;
+    const auto found = live_.find(event.id);
+    if (found == live_.end()) continue;
+    const std::string name = found->second.name;
+    if (found->second.turn != nullptr) {
+      if (event.kind == TokenEvent::Kind::tokens) found->second.turn->add(event.text);
+      if (event.kind == TokenEvent::Kind::finished) found->second.turn->finish();
+    }
     if (event.terminal()) {
-      name_of_.erase(found);
+      live_.erase(found);
       request_of_.erase(name);
     }
     send(event_frame(name, event));
@@ -154,9 +180,7 @@ void WebSocketSession::cut_off(websocket::close_code code, std::string_view reas
   closing_.emplace(code, view(reason));
   queue_.clear();  // the frame being written has been taken out already
   queued_bytes_ = 0;
-  bridge_.reset();
-  request_of_.clear();
-  name_of_.clear();
+  drop_requests();
   cut_off_timer_.expires_after(kCutOffPatience);
   cut_off_timer_.async_wait([weak = weak_from_this()](const ErrorCode& error) {
     const auto self = weak.lock();
@@ -183,8 +207,14 @@ Awaitable<void> WebSocketSession::write_frames() {
   close_socket();
 }
 
-void WebSocketSession::close_socket() {
+void WebSocketSession::drop_requests() {
   bridge_.reset();
+  request_of_.clear();
+  live_.clear();
+}
+
+void WebSocketSession::close_socket() {
+  drop_requests();
   cut_off_timer_.cancel();
   beast::get_lowest_layer(socket_).close();
   queue_changed_.notify();

@@ -11,6 +11,7 @@
 #include <unordered_map>
 
 #include "gateway/bridge.h"
+#include "gateway/conversations.h"
 #include "gateway/http_reply.h"
 #include "gateway/hub.h"
 #include "gateway/native_dialect.h"
@@ -36,10 +37,14 @@ class WebSocketSession : public Session, public std::enable_shared_from_this<Web
 
   void on_frame(ClientFrame frame);
   void generate(GenerateFrame frame);
+  /// Puts the session's messages before the request's.
+  Result<std::unique_ptr<Turn>> begin_turn(Request& request);
   void cancel(const CancelFrame& frame);
   void on_events(const std::vector<TokenEvent>& events);
 
   void send(const Json& frame);
+  /// Cancels everything.
+  void drop_requests();
   /// Cancels everything, drops what is queued, and closes as soon as the write under way is through.
   void cut_off(websocket::close_code code, std::string_view reason);
   void close_socket();
@@ -50,7 +55,11 @@ class WebSocketSession : public Session, public std::enable_shared_from_this<Web
   SessionSlot slot_;
   const std::string tenant_;
   std::unordered_map<std::string, RequestId> request_of_;
-  std::unordered_map<RequestId, std::string> name_of_;
+  struct Live {
+    std::string name;            ///< the client's
+    std::unique_ptr<Turn> turn;  ///< of a session; null: none
+  };
+  std::unordered_map<RequestId, Live> live_;
   std::deque<std::string> queue_;
   std::size_t queued_bytes_ = 0;
   Signal queue_changed_;

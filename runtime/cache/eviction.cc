@@ -1,9 +1,8 @@
 #include "cache/eviction.h"
 
-#include <optional>
-#include <set>
-#include <tuple>
 #include <unordered_map>
+
+#include "cache/leaf_queues.h"
 
 namespace headwater::cache {
 namespace {
@@ -12,90 +11,71 @@ namespace {
 struct Known {
   bool indexed = false;
   bool idle = false;
+  bool pinned = false;
+  std::uint8_t priority = 0;
   BlockId parent = -1;
   std::uint32_t depth = 0;
   std::uint32_t children = 0;
+  TenantId tenant = 0;
 };
-
-/// Blocks of a queue in its order; of equals, the deeper first.
-using Order = std::tuple<std::pair<std::int64_t, std::int64_t>, std::int64_t, BlockId>;
-using Queue = std::set<Order>;
-
-BlockId block_of(const Order& order) { return std::get<BlockId>(order); }
-
-/// What is left of a queue while victims are chosen from its ends.
-class QueueWalk {
- public:
-  explicit QueueWalk(const Queue& queue) : begin_(queue.begin()), end_(queue.end()) {}
-
-  /// Adds a parent whose children have all been chosen.
-  void uncover(Order order) { uncovered_.insert(order); }
-
-  bool empty() const { return begin_ == end_ && uncovered_.empty(); }
-  /// REQUIRES: !empty().
-  Order first() const {
-    if (uncovered_.empty()) return *begin_;
-    return begin_ == end_ ? *uncovered_.begin() : std::min(*begin_, *uncovered_.begin());
-  }
-  Order last() const {
-    if (uncovered_.empty()) return *std::prev(end_);
-    return begin_ == end_ ? *uncovered_.rbegin() : std::max(*std::prev(end_), *uncovered_.rbegin());
-  }
-  /// `order`: first() or last().
-  void take(const Order& order) {
-    if (uncovered_.erase(order) > 0) return;
-    *begin_ == order ? static_cast<void>(++begin_) : static_cast<void>(--end_);
-  }
-
- private:
-  Queue::const_iterator begin_, end_;
-  Queue uncovered_;
-};
-
-/// Which end of a queue goes first.
-struct End {
-  double worth = 0;
-  Order order;
-};
-
-std::optional<End> cheaper_end(const QueueWalk& walk, const EvictionPolicy& policy) {
-  if (walk.empty()) return std::nullopt;
-  const Order first = walk.first();
-  const Order last = walk.last();
-  const End ends[] = {{policy.worth(block_of(first)), first}, {policy.worth(block_of(last)), last}};
-  return ends[1].worth < ends[0].worth ? ends[1] : ends[0];
-}
+static_assert(sizeof(Known) == 20);
 
 }  // namespace
 
 struct Evictor::Impl {
+  struct Holding {
+    LeafQueues leaves;
+    std::uint32_t idle = 0;
+  };
+
   std::unique_ptr<EvictionPolicy> policy;
+  std::uint32_t tenant_quota;
   std::vector<Known> known;
-  std::vector<Queue> leaves;  ///< idle blocks without indexed children
+  LeafQueues leaves;  ///< idle blocks without indexed children that are not pinned
   std::uint64_t idle = 0;
+  // Where there is a quota:
+  std::unordered_map<TenantId, Holding> tenants;      ///< those that hold idle blocks
+  std::set<std::pair<std::uint32_t, TenantId>> over;  ///< idle blocks of those that are over their quota
+
+  Impl(std::unique_ptr<EvictionPolicy> given, std::uint32_t total_blocks, std::uint32_t quota)
+      : policy(std::move(given)), tenant_quota(quota), known(total_blocks), leaves(policy->queues()) {}
 
   Known& at(BlockId block) { return known.at(static_cast<std::size_t>(block)); }
   const Known& at(BlockId block) const { return known.at(static_cast<std::size_t>(block)); }
-  Order order(BlockId block, const EvictionPolicy::Place& place) const {
-    return {place.order, -std::int64_t{at(block).depth}, block};
+  bool has_quota() const { return tenant_quota < known.size(); }
+
+  LeafQueues::Place place(BlockId block) const {
+    const auto place = policy->place(block);
+    return {at(block).priority, place.queue, {place.order, -std::int64_t{at(block).depth}, block}};
   }
-  bool is_leaf(BlockId block) const { return at(block).indexed && at(block).idle && at(block).children == 0; }
+  bool is_leaf(BlockId block) const {
+    const Known& one = at(block);
+    return one.indexed && one.idle && !one.pinned && one.children == 0;
+  }
 
   void add_if_leaf(BlockId block) {
     if (block < 0 || !is_leaf(block)) return;
-    const auto place = policy->place(block);
-    leaves.at(place.queue).insert(order(block, place));
+    leaves.insert(place(block));
+    if (has_quota()) tenants.at(at(block).tenant).leaves.insert(place(block));
   }
   void remove(BlockId block) {
     if (block < 0 || !is_leaf(block)) return;
-    const auto place = policy->place(block);
-    leaves.at(place.queue).erase(order(block, place));
+    leaves.erase(place(block));
+    if (has_quota()) tenants.at(at(block).tenant).leaves.erase(place(block));
   }
 
   void set_idle(BlockId block, bool now_idle) {
     if (at(block).idle == now_idle) return;
     at(block).idle = now_idle;
     now_idle ? ++idle : --idle;
+    if (has_quota()) count_idle(at(block).tenant, now_idle);
+  }
+  void count_idle(TenantId id, bool more) {
+    Holding& tenant = tenants.try_emplace(id, Holding{LeafQueues(policy->queues())}).first->second;
+    over.erase({tenant.idle, id});
+    more ? ++tenant.idle : --tenant.idle;
+    if (tenant.idle > tenant_quota) over.insert({tenant.idle, id});
+    if (tenant.idle == 0) tenants.erase(id);
   }
 
   void on_touch(const Touch& touch, schedule::TimeNs now) {
@@ -104,7 +84,11 @@ struct Evictor::Impl {
     switch (touch.kind) {
       case Touch::Kind::published:
         remove(touch.parent);
-        at(block) = {true, false, touch.parent, touch.depth, 0};
+        at(block) = {.indexed = true,
+                     .priority = touch.priority,
+                     .parent = touch.parent,
+                     .depth = touch.depth,
+                     .tenant = touch.tenant};
         if (touch.parent >= 0) ++at(touch.parent).children;
         policy->on_published(touch, now);
         break;
@@ -115,61 +99,88 @@ struct Evictor::Impl {
       case Touch::Kind::idle:
         policy->on_idle(block, now);
         set_idle(block, true);
-        add_if_leaf(block);
         break;
-      case Touch::Kind::forgotten: {
-        const BlockId parent = at(block).parent;
-        set_idle(block, false);
-        at(block) = {};
-        policy->on_forgotten(block);
-        if (parent >= 0) {
-          --at(parent).children;
-          add_if_leaf(parent);
-        }
+      case Touch::Kind::raised:
+        at(block).priority = touch.priority;
         break;
-      }
+      case Touch::Kind::pinned:
+      case Touch::Kind::unpinned:
+        at(block).pinned = touch.kind == Touch::Kind::pinned;
+        break;
+      case Touch::Kind::forgotten:
+        forget(block);
+        return;
     }
+    add_if_leaf(block);
+  }
+  void forget(BlockId block) {
+    const BlockId parent = at(block).parent;
+    set_idle(block, false);
+    at(block) = {};
+    policy->on_forgotten(block);
+    if (parent < 0) return;
+    --at(parent).children;
+    add_if_leaf(parent);
   }
 };
 
-Evictor::Evictor(std::unique_ptr<EvictionPolicy> policy, std::uint32_t total_blocks) : impl_(std::make_unique<Impl>()) {
-  impl_->leaves.resize(policy->queues());
-  impl_->policy = std::move(policy);
-  impl_->known.resize(total_blocks);
-}
+/// The blocks that are chosen to be given up.
+class Evictor::Choice {
+ public:
+  explicit Choice(const Impl& evictor) : evictor_(evictor), all_(evictor.leaves, *evictor.policy) {}
+
+  std::vector<BlockId> choose(std::uint32_t n) && {
+    auto over = evictor_.over;
+    while (blocks_.size() < n && !over.empty()) {
+      const auto [idle, tenant] = *over.rbegin();
+      over.erase(std::prev(over.end()));
+      const auto block = walk_of(tenant).next(taken_);
+      if (!block) continue;  // all that is left is pinned, or before a block in use
+      take(*block);
+      if (idle - 1 > evictor_.tenant_quota) over.insert({idle - 1, tenant});
+    }
+    while (blocks_.size() < n) {
+      const auto block = all_.next(taken_);
+      if (!block) break;
+      take(*block);
+    }
+    return std::move(blocks_);
+  }
+
+ private:
+  LeafWalk& walk_of(TenantId tenant) {
+    return tenants_.try_emplace(tenant, evictor_.tenants.at(tenant).leaves, *evictor_.policy).first->second;
+  }
+
+  void take(BlockId block) {
+    blocks_.push_back(block);
+    taken_.insert(block);
+    const BlockId parent = evictor_.at(block).parent;
+    if (parent < 0 || !evictor_.at(parent).idle || evictor_.at(parent).pinned) return;
+    if (++taken_children_[parent] < evictor_.at(parent).children) return;
+    const auto place = evictor_.place(parent);
+    all_.uncover(place);
+    if (const auto walk = tenants_.find(evictor_.at(parent).tenant); walk != tenants_.end())
+      walk->second.uncover(place);
+  }
+
+  const Impl& evictor_;
+  std::vector<BlockId> blocks_;
+  std::unordered_set<BlockId> taken_;
+  std::unordered_map<BlockId, std::uint32_t> taken_children_;
+  LeafWalk all_;
+  std::unordered_map<TenantId, LeafWalk> tenants_;
+};
+
+Evictor::Evictor(std::unique_ptr<EvictionPolicy> policy, std::uint32_t total_blocks, std::uint32_t tenant_quota)
+    : impl_(std::make_unique<Impl>(std::move(policy), total_blocks, tenant_quota)) {}
 Evictor::~Evictor() = default;
 
 void Evictor::on_touches(std::span<const Touch> touches, schedule::TimeNs now) {
   for (const Touch& touch : touches) impl_->on_touch(touch, now);
 }
 
-std::vector<BlockId> Evictor::victims(std::uint32_t n) const {
-  const Impl& evictor = *impl_;
-  const EvictionPolicy& policy = *evictor.policy;
-  std::vector<QueueWalk> walks(evictor.leaves.begin(), evictor.leaves.end());
-  std::vector<std::optional<End>> ends;
-  for (const QueueWalk& walk : walks) ends.push_back(cheaper_end(walk, policy));
-  std::vector<BlockId> chosen;
-  std::unordered_map<BlockId, std::uint32_t> taken_children;
-  while (chosen.size() < n) {
-    std::optional<std::size_t> best;
-    for (std::size_t i = 0; i < ends.size(); ++i) {
-      if (ends[i] && (!best || ends[i]->worth < ends[*best]->worth)) best = i;
-    }
-    if (!best) break;
-    const Order order = ends[*best]->order;
-    walks[*best].take(order);
-    ends[*best] = cheaper_end(walks[*best], policy);
-    chosen.push_back(block_of(order));
-    const BlockId parent = evictor.at(block_of(order)).parent;
-    if (parent < 0 || !evictor.at(parent).idle) continue;
-    if (++taken_children[parent] < evictor.at(parent).children) continue;
-    const auto place = policy.place(parent);
-    walks[place.queue].uncover(evictor.order(parent, place));
-    ends[place.queue] = cheaper_end(walks[place.queue], policy);
-  }
-  return chosen;
-}
+std::vector<BlockId> Evictor::victims(std::uint32_t n) const { return Choice(*impl_).choose(n); }
 
 std::uint64_t Evictor::candidates() const { return impl_->idle; }
 
@@ -179,7 +190,9 @@ void Evictor::reset() {
     impl_->known[i] = {};
   }
   impl_->policy->reset();
-  for (Queue& queue : impl_->leaves) queue.clear();
+  impl_->leaves.clear();
+  impl_->tenants.clear();
+  impl_->over.clear();
   impl_->idle = 0;
 }
 

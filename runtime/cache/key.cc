@@ -9,7 +9,7 @@ namespace headwater::cache {
 namespace {
 
 /// What a field of a record is; part of what is hashed, so that fields of different kinds never collide.
-enum class Field : std::uint8_t { root = 1, model, kv_format, adapter, salt, parent, tokens };
+enum class Field : std::uint8_t { root = 1, model, kv_format, adapter, salt, parent, tokens, tenant };
 
 /// Hashes a record of (type, length, bytes) fields.
 class Record {
@@ -46,12 +46,13 @@ class Record {
 
 }  // namespace
 
-Key root_key(const KeyContext& context, std::string_view salt) {
+Key root_key(const KeyContext& context, std::string_view tenant, std::string_view salt) {
   return Record()
       .add(Field::root, "headwater")
       .add(Field::model, context.model_digest.data(), context.model_digest.size())
       .add(Field::kv_format, context.kv_format)
       .add(Field::adapter, context.adapter)
+      .add(Field::tenant, tenant)
       .add(Field::salt, salt)
       .finish();
 }

@@ -30,8 +30,8 @@ struct KeyContext {
   std::string adapter;    ///< empty: none
 };
 
-/// The parent of a tenant's first block.
-Key root_key(const KeyContext& context, std::string_view salt);
+/// The parent of the first block of what a tenant keeps under a salt.
+Key root_key(const KeyContext& context, std::string_view tenant, std::string_view salt);
 /// SHA-256 of the typed, length-delimited record (parent, tokens).
 Key block_key(const Key& parent, std::span<const TokenId> tokens);
 

@@ -6,7 +6,7 @@
 //              free ───────────────► active ───────────► active, indexed ───────────► cached
 //               ▲   release(), not indexed │                     ▲   match()             │
 //               └──────────────────────────┘                     └───────────────────────┤
-//               └───────────────────────────── reclaim() as a victim ◄───────────────────┘
+//               └───────────────── reclaim() as a victim, or its time is over ◄──────────┘
 // A request's last block, which is not full, is indexed as well when the request is released: a tail. Nothing follows
 // a tail. Its rows, and those at the beginning of any indexed block, are reused by copying the block.
 // Invariant: free + active + cached == total, after every call.
@@ -16,6 +16,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,11 +25,10 @@
 
 #include "cache/eviction_record.h"
 #include "cache/key.h"
+#include "cache/retention.h"
 #include "schedule/step.h"
 
 namespace headwater::cache {
-
-using schedule::BlockId;
 
 struct PrefixCacheOptions {
   std::uint32_t total_blocks = 0;
@@ -37,6 +37,7 @@ struct PrefixCacheOptions {
   /// A block that agrees in part is matched when at least this share of the tokens that it holds does, 0 … 1; 0: any.
   double match_threshold = 0.8;
   KeyContext context;
+  RetentionOptions retention{};
 };
 
 /// What happened to an indexed block; the evictor lives on these.
@@ -46,12 +47,17 @@ struct Touch {
     idle,       ///< no sequence uses it any more: a candidate
     busy,       ///< used again
     forgotten,  ///< left the index
+    raised,     ///< of higher priority now
+    pinned,     ///< no candidate, though it be idle
+    unpinned,
   };
   Kind kind = Kind::published;
   BlockId block = 0;
-  BlockId parent = -1;      ///< published: the block before it in its chain, -1: it is the first
-  std::uint32_t depth = 0;  ///< published: blocks before it
-  std::uint64_t key = 0;    ///< published: the beginning of its key, to recognise it when it returns
+  BlockId parent = -1;                      ///< published: the block before it in its chain, -1: it is the first
+  std::uint32_t depth = 0;                  ///< published: blocks before it
+  std::uint64_t key = 0;                    ///< published: the beginning of its key, to recognise it when it returns
+  TenantId tenant = 0;                      ///< published: whose it is
+  std::uint8_t priority = kNormalPriority;  ///< published, raised
 };
 
 struct BlockCounts {
@@ -70,12 +76,20 @@ class PrefixCache {
  public:
   explicit PrefixCache(PrefixCacheOptions options);
 
+  /// What follows happens at `now`: pins whose time is over end, and idle blocks whose time is over are free again, so
+  /// that no match finds them. Call before the others; `now` never goes back.
+  void advance(schedule::TimeNs now);
+  /// When advance() will have something to do next; kNever: not before something else happens.
+  schedule::TimeNs next_expiry() const;
+
   /// The longest chain of whole blocks that begins `tokens`, then the block that agrees with most of what follows, all
   /// short of the last token (its logits are wanted). References the blocks and remembers the request's place in the
   /// chain for publish(). `use_cache` false: finds nothing (the request wants every prompt token computed), still
-  /// publishes. What is missing and was evicted lately is told from what is new.
+  /// publishes. `keep` holds for what is found and published. What is missing and was evicted lately is told from what
+  /// is new.
   /// REQUIRES: the request is not known, or was released.
-  MatchResult match(RequestId request, std::span<const TokenId> tokens, std::string_view salt, bool use_cache);
+  MatchResult match(RequestId request, std::span<const TokenId> tokens, std::string_view salt, bool use_cache,
+                    const Keep& keep = {});
 
   /// Indexes blocks that have been filled, in order, right after the request's last known block.
   /// `tokens`: block_tokens for each block. If the same prefix is indexed already (two requests computed it
@@ -99,11 +113,21 @@ class PrefixCache {
   /// indexed child, in order.
   std::vector<BlockId> reclaim(std::uint32_t n, std::span<const BlockId> victims);
 
+  // ---- what an operator asks for ----
+
+  /// Pins the blocks that a request with these tokens would read, as many as the limits leave.
+  CachePins pin(std::span<const TokenId> tokens, const CacheOwner& owner, schedule::TimeNs until);
+  /// Ends all pins but those of sessions that end within these blocks. Longer pins keep what is theirs.
+  CachePins unpin(std::span<const TokenId> tokens, const CacheOwner& owner);
+  /// Gives up what is cached and not pinned, of one tenant (as CacheStatus shows it) or of all. The number of blocks.
+  std::uint64_t flush(const std::optional<std::string>& tenant);
+  CacheStatus status() const;
+
   /// What changed since the last call, in order.
   std::vector<Touch> take_touches();
 
-  /// The parent of the first block of what is kept under a salt.
-  Key root(std::string_view salt) const;
+  /// The parent of the first block of what a tenant keeps under a salt.
+  Key root(std::string_view tenant, std::string_view salt) const;
 
   BlockCounts counts() const;
   const EvictionCounts& evictions() const;

@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "headwater/cache_control.h"
 #include "headwater/cache_insight.h"
 #include "headwater/result.h"
 
@@ -52,7 +53,10 @@ struct Request {
   std::variant<std::string, std::vector<ChatMessage>, std::vector<TokenId>> prompt;
   bool add_special_tokens = true;  ///< for text: whether the model's BOS goes in front where it asks for one
   SamplingParams params;
-  std::string cache_salt;        ///< tenant: requests with different salts never share cache blocks
+  std::string tenant;      ///< whose quota its cache blocks count against
+  std::string cache_salt;  ///< requests of different tenants, or with different salts, never share cache blocks
+  CacheControl cache;
+  std::string session;           ///< a conversation, whose blocks stay pinned from turn to turn; empty: none
   std::uint32_t timeout_ms = 0;  ///< deadline counted from acceptance, 0: none
 };
 

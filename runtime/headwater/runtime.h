@@ -33,14 +33,17 @@ struct Overrides {
   std::optional<std::string> cache_size_limit;  ///< "0.6" of memory, or "2GiB"
   std::optional<bool> enable_prefix_caching;
   std::optional<double> prefix_match_threshold;  ///< share of a block's tokens, 0 … 1, from which on it is copied
+  std::optional<std::string> cache_ttl;  ///< "300s" since the last use, after which a cached block expires; "0": never
+  std::optional<double> tenant_quota;    ///< share of the pool that one tenant's cached blocks may hold, 0.01 … 1
+  std::optional<double> max_pinned;      ///< share of the pool that may be pinned, 0 … 0.9
   std::optional<std::uint32_t> max_batch_size;
   std::optional<std::uint32_t> prefill_chunk;  ///< most prompt tokens of one sequence in a step
   std::optional<std::uint32_t> threads;        ///< compute threads; 0: one per core
   std::optional<std::string> precision;        ///< "fast" or "exact"
   std::optional<std::uint32_t> session_len;    ///< most tokens of one sequence
   std::optional<std::uint32_t> max_queued;     ///< requests accepted and not finished
-  /// Values of Request::cache_salt for which the topology's warm-up prompts are computed; none: the empty one.
-  std::vector<std::string> warmup_salts;
+  /// Values of Request::tenant for which the topology's warm-up prompts are computed; none: the one without a name.
+  std::vector<std::string> warmup_tenants;
 };
 
 struct ModelInfo {
@@ -144,6 +147,18 @@ class Runtime {
   /// What more or less memory for the cache would bring, judged by what was asked for lately. Errors: "unavailable",
   /// the prefix cache is off, or its stage is busy for more than a second.
   virtual Result<CacheAdvice> cache_advice() const = 0;
+  // What an operator may ask of the prefix cache. Error of each: "unavailable", where the stage that keeps it has not
+  // answered within a second.
+
+  virtual Result<CacheStatus> cache_status() const = 0;
+  /// Gives up what is cached and not pinned, of one tenant (as CacheStatus shows it) or of all. The number of blocks.
+  virtual Result<std::uint64_t> flush_cache(const std::optional<std::string>& tenant) = 0;
+  /// Pins the cached blocks that a request with this prompt would read, until unpin_prompt() or for `ttl`; as many as
+  /// max_pinned and the tenant's quota leave. Error: "invalid_request" where max_pinned is 0.
+  virtual Result<CachePins> pin_prompt(std::vector<TokenId> prompt, const CacheOwner& owner,
+                                       std::optional<std::chrono::milliseconds> ttl) = 0;
+  /// Ends all pins but those of sessions that end within these blocks. Longer pins keep what is theirs.
+  virtual Result<CachePins> unpin_prompt(std::vector<TokenId> prompt, const CacheOwner& owner) = 0;
 
   /// Accepts nothing more and waits until every request has ended; after `timeout` the rest is
   /// cancelled. Returns whether all ended by themselves.

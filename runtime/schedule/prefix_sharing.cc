@@ -5,7 +5,9 @@
 namespace headwater::schedule {
 
 std::uint32_t shared_prefix(const Sequence& reader, const Sequence& writer, std::uint32_t block_tokens) {
-  if (!reader.uses_cache() || reader.request->request.cache_salt != writer.request->request.cache_salt) return 0;
+  const Request& reading = reader.request->request;
+  const Request& writing = writer.request->request;
+  if (!reader.uses_cache() || reading.tenant != writing.tenant || reading.cache_salt != writing.cache_salt) return 0;
   const std::size_t limit = std::min(reader.tokens.size() - 1, writer.tokens.size());
   const auto end = reader.tokens.begin() + static_cast<std::ptrdiff_t>(limit);
   const auto same = std::mismatch(reader.tokens.begin(), end, writer.tokens.begin()).first - reader.tokens.begin();

@@ -84,6 +84,9 @@ void apply_overrides(const Overrides& overrides, Node& root, Problems& problems)
   apply.in("cache", overrides.cache_size_limit, "--cache-size-limit", "cache_size_limit");
   apply.in("cache", overrides.enable_prefix_caching, "--no-prefix-caching", "enable_prefix_caching");
   apply.in("cache", overrides.prefix_match_threshold, "--prefix-match-threshold", "prefix_match_threshold");
+  apply.in("cache", overrides.cache_ttl, "--cache-ttl", "cache_ttl");
+  apply.in("cache", overrides.tenant_quota, "--tenant-quota", "tenant_quota");
+  apply.in("cache", overrides.max_pinned, "--max-pinned", "max_pinned");
   apply.in("gateway", overrides.listen, "--listen", "listen");
   apply.in("gateway", overrides.max_queued, "--max-queued", "max_queued");
   apply.stage("scheduler", overrides.max_batch_size, "--max-batch-size", "max_batch_size");

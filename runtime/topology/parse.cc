@@ -13,6 +13,9 @@ namespace {
 
 constexpr std::uint32_t kMostStages = 256;
 constexpr std::uint32_t kMostReplicas = 64;
+constexpr double kLongestTtlMs = 30.0 * 24 * 3600 * 1000;
+constexpr double kLeastQuota = 0.01;
+constexpr double kMostPinned = 0.9;  ///< what is left is there to serve
 
 ArgSpec integer(std::string name, std::int64_t fallback, double min, double max) {
   return {.name = std::move(name), .type = ArgType::integer, .fallback = fallback, .min = min, .max = max};
@@ -57,10 +60,11 @@ class Parser {
   }
 
   void read_cache(const Node* node, CacheSpec& cache) {
-    const Section section(node, "cache",
-                          {"quant_policy", "cache_size_limit", "block_tokens", "enable_prefix_caching",
-                           "prefix_match_threshold", "warmup"},
-                          problems_);
+    const Section section(
+        node, "cache",
+        {"quant_policy", "cache_size_limit", "block_tokens", "enable_prefix_caching", "prefix_match_threshold",
+         "warmup", "cache_ttl", "tenant_quota", "max_priority", "max_ttl", "max_pinned"},
+        problems_);
     read_quant_policy(section, cache.format);
     cache.size_limit = std::get<SizeOrShare>(
         section.read({.name = "cache_size_limit", .type = ArgType::size_or_share, .fallback = cache.size_limit}));
@@ -71,12 +75,32 @@ class Parser {
                                                       "; expected a power of two: 8, 16, 32, 64, 128 or 256");
     }
     cache.enable_prefix_caching = section.boolean("enable_prefix_caching", cache.enable_prefix_caching);
-    cache.prefix_match_threshold = std::get<double>(section.read({.name = "prefix_match_threshold",
-                                                                  .type = ArgType::number,
-                                                                  .fallback = cache.prefix_match_threshold,
-                                                                  .min = 0,
-                                                                  .max = 1}));
+    cache.prefix_match_threshold = number(section, "prefix_match_threshold", cache.prefix_match_threshold, 0, 1);
     cache.warmup = read_warmup(section.find("warmup"), problems_);
+    read_retention(section, cache);
+  }
+
+  /// How long what is cached is kept.
+  void read_retention(const Section& section, CacheSpec& cache) {
+    cache.cache_ttl_ms = duration(section, "cache_ttl", cache.cache_ttl_ms, 0);
+    cache.max_ttl_ms = duration(section, "max_ttl", cache.max_ttl_ms, 1);
+    cache.tenant_quota = number(section, "tenant_quota", cache.tenant_quota, kLeastQuota, 1);
+    cache.max_pinned = number(section, "max_pinned", cache.max_pinned, 0, kMostPinned);
+    cache.max_priority =
+        static_cast<std::uint8_t>(section.integer(integer("max_priority", cache.max_priority, 0, kHighestPriority)));
+  }
+
+  static double number(const Section& section, const char* name, double fallback, double min, double max) {
+    return std::get<double>(
+        section.read({.name = name, .type = ArgType::number, .fallback = fallback, .min = min, .max = max}));
+  }
+  /// Milliseconds.
+  static std::uint64_t duration(const Section& section, const char* name, std::uint64_t fallback, double min) {
+    return static_cast<std::uint64_t>(section.integer({.name = name,
+                                                       .type = ArgType::duration,
+                                                       .fallback = static_cast<std::int64_t>(fallback),
+                                                       .min = min,
+                                                       .max = kLongestTtlMs}));
   }
 
   /// `8`, `k8v4`, or `{ k: 8, v: 4 }`.
@@ -105,7 +129,8 @@ class Parser {
 
   void read_gateway(const Node* node, GatewaySpec& gateway, GraphDraft& graph) {
     const Section section(node, "gateway",
-                          {"listen", "max_queued", "max_per_connection", "max_connections", "max_body_bytes", "to"},
+                          {"listen", "max_queued", "max_per_connection", "max_connections", "max_body_bytes",
+                           "max_sessions", "max_session_bytes", "session_ttl", "to"},
                           problems_);
     const auto count = [&](const char* name, std::uint32_t fallback, double max) {
       return static_cast<std::uint32_t>(section.integer(integer(name, fallback, 1, max)));
@@ -113,9 +138,15 @@ class Parser {
     gateway.max_queued = count("max_queued", gateway.max_queued, 1'000'000);
     gateway.max_per_connection = count("max_per_connection", gateway.max_per_connection, 1'000'000);
     gateway.max_connections = count("max_connections", gateway.max_connections, 65536);
-    ArgSpec body = integer("max_body_bytes", static_cast<std::int64_t>(gateway.max_body_bytes), 1 << 10, 1 << 30);
-    body.type = ArgType::size;
-    gateway.max_body_bytes = static_cast<std::uint64_t>(section.integer(body));
+    const auto size = [&](const char* name, std::uint64_t fallback, double max) {
+      ArgSpec spec = integer(name, static_cast<std::int64_t>(fallback), 1 << 10, max);
+      spec.type = ArgType::size;
+      return static_cast<std::uint64_t>(section.integer(spec));
+    };
+    gateway.max_body_bytes = size("max_body_bytes", gateway.max_body_bytes, 1 << 30);
+    gateway.max_sessions = count("max_sessions", gateway.max_sessions, 1'000'000);
+    gateway.max_session_bytes = size("max_session_bytes", gateway.max_session_bytes, 64 << 20);
+    gateway.session_ttl_ms = duration(section, "session_ttl", gateway.session_ttl_ms, 1);
     read_listen(section, gateway);
     graph.gateway_to = edges(section, "to");
     gateway.present = graph.has_gateway = node != nullptr && node->flag.empty();

@@ -107,6 +107,12 @@ struct CacheSpec {
   bool enable_prefix_caching = true;
   double prefix_match_threshold = 0.8;  ///< share of a block's tokens that must agree for it to be copied; 0: any
   std::vector<WarmupPrompt> warmup;
+  std::uint64_t cache_ttl_ms = 0;  ///< since the last use, after which a cached block expires; 0: never
+  double tenant_quota = 1;         ///< share of the pool that one tenant's cached blocks may hold
+  // What a request may ask for:
+  std::uint8_t max_priority = kNormalPriority;
+  std::uint64_t max_ttl_ms = 3'600'000;
+  double max_pinned = 0;  ///< share of the pool, of all requests and the operator; 0: nobody may pin
 };
 
 struct GatewaySpec {
@@ -117,7 +123,10 @@ struct GatewaySpec {
   std::uint32_t max_per_connection = 256;  ///< of them, by one connection
   std::uint32_t max_connections = 1024;
   std::uint64_t max_body_bytes = 8 << 20;
-  std::vector<std::string> to;  ///< stages that take generate_request
+  std::uint32_t max_sessions = 1024;          ///< conversations whose messages are kept
+  std::uint64_t max_session_bytes = 1 << 20;  ///< of one
+  std::uint64_t session_ttl_ms = 3'600'000;   ///< since its last turn
+  std::vector<std::string> to;                ///< stages that take generate_request
 };
 
 struct Topology {

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <limits>
 
+#include "headwater/duration.h"
+
 namespace headwater::topology {
 namespace {
 
@@ -19,7 +21,6 @@ struct Unit {
 constexpr std::array kSizeUnits{Unit{"B", 1},           Unit{"KB", 1e3},           Unit{"MB", 1e6},
                                 Unit{"GB", 1e9},        Unit{"TB", 1e12},          Unit{"KiB", 1024.0},
                                 Unit{"MiB", 1048576.0}, Unit{"GiB", 1073741824.0}, Unit{"TiB", 1099511627776.0}};
-constexpr std::array kTimeUnits{Unit{"ms", 1}, Unit{"s", 1e3}, Unit{"m", 6e4}, Unit{"h", 3.6e6}};
 
 template <class T>
 std::optional<T> parse_whole(std::string_view text) {
@@ -34,15 +35,15 @@ std::optional<double> parse_number(std::string_view text) {
   return value && std::isfinite(*value) ? value : std::nullopt;
 }
 
-/// "1.5GiB" → 1.5 × 2^30. None: no number, or a unit that is not in the list (an empty one never is).
-template <class Units>
-std::optional<double> parse_with_unit(std::string_view text, const Units& units) {
+/// "1.5GiB" → 1.5 × 2^30. None: no number, or an unknown unit.
+std::optional<double> parse_with_unit(std::string_view text) {
   const std::size_t split = std::min(text.find_first_not_of("0123456789."), text.size());
   std::string_view unit = text.substr(split);
   while (unit.starts_with(' ')) unit.remove_prefix(1);
   const auto number = parse_number(text.substr(0, split));
-  const auto found = std::find_if(units.begin(), units.end(), [&](const Unit& known) { return known.name == unit; });
-  if (!number || found == units.end()) return std::nullopt;
+  const auto found =
+      std::find_if(kSizeUnits.begin(), kSizeUnits.end(), [&](const Unit& known) { return known.name == unit; });
+  if (!number || found == kSizeUnits.end()) return std::nullopt;
   return *number * found->factor;
 }
 
@@ -91,7 +92,7 @@ Read read_choice(const Node& node, const ArgSpec& spec) {
 }
 
 Read read_duration(const Node& node, const ArgSpec& spec) {
-  const auto ms = node.text == "0" ? std::optional(0.0) : parse_with_unit(node.text, kTimeUnits);
+  const auto ms = node.text == "0" ? std::optional(0.0) : parse_duration_ms(node.text);
   if (ms && *ms >= spec.min && *ms <= spec.max) return ArgValue(static_cast<std::int64_t>(std::llround(*ms)));
   return Expected{"a time with its unit (ms, s, m or h) such as 300s, from " + number_text(spec.min) + "ms to " +
                   number_text(spec.max) + "ms"};
@@ -161,7 +162,7 @@ std::optional<ArgValue> read_value(const Node& node, const ArgSpec& spec, Proble
 Result<std::uint64_t> parse_size(std::string_view text) {
   constexpr double kMost = 9e18;
   const auto whole = parse_whole<std::uint64_t>(text);
-  const auto bytes = whole ? std::optional(static_cast<double>(*whole)) : parse_with_unit(text, kSizeUnits);
+  const auto bytes = whole ? std::optional(static_cast<double>(*whole)) : parse_with_unit(text);
   if (!bytes || *bytes > kMost) return Error{"invalid_size", quote(text) + " is no size such as 512MiB or 1.5GiB", ""};
   return whole.value_or(static_cast<std::uint64_t>(*bytes));
 }

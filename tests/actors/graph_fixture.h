@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <memory>
@@ -28,6 +29,7 @@ struct GraphOptions {
   std::string tokenizer_to = "match";
   std::string extra_stage;  ///< a line of YAML
   bool prefix_caching = true;
+  std::string cache;  ///< more of that section: ", cache_ttl: 1h"
 };
 
 inline std::string graph_yaml(const GraphOptions& options) {
@@ -35,7 +37,7 @@ inline std::string graph_yaml(const GraphOptions& options) {
          "model: { path: unused.gguf }\n"
          "cache: { block_tokens: " +
          std::to_string(options.block_tokens) +
-         ", enable_prefix_caching: " + (options.prefix_caching ? "true" : "false") +
+         ", enable_prefix_caching: " + (options.prefix_caching ? "true" : "false") + options.cache +
          " }\n"
          "stages:\n"
          "  - { id: tok, kind: tokenizer, replicas: " +
@@ -64,8 +66,8 @@ class Graph {
     assets->total_blocks = options.total_blocks;
     assets->info.kv_tokens = std::uint64_t{options.total_blocks} * options.block_tokens;
     assets->max_sequence_tokens = std::min(options.context, options.total_blocks * options.block_tokens);
-    assets->clock = [] {
-      return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
+    assets->clock = [passed = passed_] {
+      return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count() + passed->load();
     };
     model_ = std::make_shared<FakeModel>(assets->tokenizer->vocab_size(), options.context);
     assets->architecture = model_;
@@ -77,6 +79,9 @@ class Graph {
 
   actors::GraphRuntime& runtime() { return *runtime_; }
   FakeModel& model() { return *model_; }
+
+  /// For the stages' clock.
+  void let_pass(std::chrono::nanoseconds time) { passed_->fetch_add(time.count()); }
 
   /// Waits until nothing runs and gives the counters then.
   Stats idle_stats() {
@@ -119,6 +124,7 @@ class Graph {
     return *tokenizer;
   }
 
+  const std::shared_ptr<std::atomic<std::int64_t>> passed_ = std::make_shared<std::atomic<std::int64_t>>(0);
   std::shared_ptr<FakeModel> model_;
   std::uint32_t total_blocks_ = 0;
   std::unique_ptr<actors::GraphRuntime> runtime_;

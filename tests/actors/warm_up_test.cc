@@ -17,11 +17,11 @@ topology::WarmupPrompt named(std::string name, std::vector<TokenId> tokens) {
 }
 
 /// What a request finds in the cache.
-std::uint32_t cached(Graph& graph, const std::vector<TokenId>& prompt, const std::string& salt = "") {
+std::uint32_t cached(Graph& graph, const std::vector<TokenId>& prompt, const std::string& tenant = "") {
   EventLog log;
   const auto client = graph.runtime().connect(log.handler());
   Request request = ask(prompt, 1);
-  request.cache_salt = salt;
+  request.tenant = tenant;
   graph.idle_stats();
   return log.wait(client->submit(request)->id).last().usage.cached_tokens;
 }
@@ -40,8 +40,8 @@ TEST(WarmUp, CachesThePromptsSoThatTheFirstRequestFindsThem) {
 TEST(WarmUp, IsForEveryTenantThatIsNamed) {
   Graph graph;
   const std::vector<topology::WarmupPrompt> prompts = {named("a", prompt_of(1, 41))};
-  const std::vector<std::string> salts = {"x", "y"};
-  ASSERT_TRUE(warm_up(graph.runtime(), prompts, salts).ok());
+  const std::vector<std::string> tenants = {"x", "y"};
+  ASSERT_TRUE(warm_up(graph.runtime(), prompts, tenants).ok());
   EXPECT_EQ(cached(graph, prompt_of(1, 41), "x"), 40U);
   EXPECT_EQ(cached(graph, prompt_of(1, 41), "y"), 40U);
   EXPECT_EQ(cached(graph, prompt_of(1, 41), ""), 0U);

@@ -57,6 +57,71 @@ TEST(Eviction, KeepsAParentWhileAChildIsInUseOrStillThere) {
   EXPECT_EQ(evictor.victims(9), (std::vector<BlockId>{0}));
 }
 
+Touch published_by(TenantId tenant, std::uint8_t priority, BlockId block, BlockId parent = -1,
+                   std::uint32_t depth = 0) {
+  return {Kind::published, block, parent, depth, 0, tenant, priority};
+}
+/// Blocks first … last become idle one after the other.
+void idle_in_turn(Evictor& evictor, BlockId first, BlockId last) {
+  for (BlockId block = first; block <= last; ++block) feed(evictor, 10 + block, {touch(Kind::idle, block)});
+}
+
+TEST(Eviction, GivesUpLowPrioritiesFirstAndRanksWithinEach) {
+  Evictor evictor = lru(8);
+  feed(evictor, 1, {published_by(0, 90, 0), published_by(0, 50, 1), published_by(0, 10, 2), published_by(0, 50, 3)});
+  idle_in_turn(evictor, 0, 3);
+  EXPECT_EQ(evictor.victims(9), (std::vector<BlockId>{2, 1, 3, 0}));
+  feed(evictor, 20, {{.kind = Kind::raised, .block = 2, .priority = 100}});
+  EXPECT_EQ(evictor.victims(9), (std::vector<BlockId>{1, 3, 0, 2}));
+}
+
+TEST(Eviction, KeepsChildrenBeforeParentsWhateverTheirPriorities) {
+  Evictor evictor = lru(8);
+  feed(evictor, 1, {published_by(0, 10, 0), published_by(0, 90, 1, 0, 1), published_by(0, 50, 2)});
+  idle_in_turn(evictor, 0, 2);
+  EXPECT_EQ(evictor.victims(9), (std::vector<BlockId>{2, 1, 0}));
+}
+
+TEST(Eviction, OffersNoPinnedBlock) {
+  Evictor evictor = lru(8);
+  feed(evictor, 1, {published_by(0, 50, 0), published_by(0, 50, 1, 0, 1), published_by(0, 50, 2, 1, 2)});
+  feed(evictor, 2, {touch(Kind::pinned, 0), touch(Kind::pinned, 1)});
+  idle_in_turn(evictor, 0, 2);
+  EXPECT_EQ(evictor.victims(9), (std::vector<BlockId>{2}));
+  feed(evictor, 20, {touch(Kind::forgotten, 2), touch(Kind::unpinned, 1)});
+  EXPECT_EQ(evictor.victims(9), (std::vector<BlockId>{1}));
+  feed(evictor, 21, {touch(Kind::unpinned, 0)});
+  EXPECT_EQ(evictor.victims(9), (std::vector<BlockId>{1, 0}));
+}
+
+TEST(Eviction, TakesFromATenantOverItsQuotaWhatIsOverIt) {
+  Evictor evictor(make_policy("lru", 8).value(), 8, 2);
+  feed(evictor, 1, {published_by(7, 50, 0), published_by(7, 50, 1)});
+  for (BlockId block = 2; block < 6; ++block) feed(evictor, 2, {published_by(3, 50, block)});
+  idle_in_turn(evictor, 0, 5);
+  EXPECT_EQ(evictor.victims(9), (std::vector<BlockId>{2, 3, 0, 1, 4, 5}));
+  feed(evictor, 30, {touch(Kind::forgotten, 2), touch(Kind::forgotten, 3)});
+  EXPECT_EQ(evictor.victims(9), (std::vector<BlockId>{0, 1, 4, 5})) << "nobody is over it";
+  feed(evictor, 31, {touch(Kind::busy, 0), touch(Kind::idle, 0)});
+  EXPECT_EQ(evictor.victims(9), (std::vector<BlockId>{1, 4, 5, 0}));
+}
+
+TEST(Eviction, TakesFromTheTenantThatIsFurthestOverItsQuota) {
+  Evictor evictor(make_policy("lru", 16).value(), 16, 1);
+  for (BlockId block = 0; block < 3; ++block) feed(evictor, 1, {published_by(0, 50, block)});
+  for (BlockId block = 3; block < 8; ++block) feed(evictor, 1, {published_by(1, 50, block)});
+  idle_in_turn(evictor, 0, 7);
+  EXPECT_EQ(evictor.victims(6), (std::vector<BlockId>{3, 4, 5, 0, 6, 1})) << "5 of 3, then in turns";
+}
+
+TEST(Eviction, GoesOnToOthersWhereAllThatIsOverAQuotaIsPinned) {
+  Evictor evictor(make_policy("lru", 8).value(), 8, 1);
+  feed(evictor, 1, {published_by(0, 50, 0), published_by(0, 50, 1, 0, 1), published_by(0, 50, 2, 1, 2)});
+  feed(evictor, 1, {published_by(1, 50, 3), touch(Kind::pinned, 0), touch(Kind::pinned, 1)});
+  idle_in_turn(evictor, 0, 3);
+  EXPECT_EQ(evictor.victims(9), (std::vector<BlockId>{2, 3}));
+}
+
 TEST(Eviction, ForgetsEverythingAtAReset) {
   Evictor evictor = lru(2);
   feed(evictor, 1, {published(0, -1, 0), touch(Kind::idle, 0)});

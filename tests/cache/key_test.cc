@@ -35,12 +35,13 @@ TEST(Key, RootIsTheHashOfTypedLengthDelimitedFields) {
   append(record, 2, std::string(32, '\xAB'));
   append(record, 3, "f16");
   append(record, 4, "lora");
-  append(record, 5, "tenant");
-  EXPECT_EQ(root_key(given, "tenant"), sha256(record));
+  append(record, 8, "tenant");
+  append(record, 5, "salt");
+  EXPECT_EQ(root_key(given, "tenant", "salt"), sha256(record));
 }
 
 TEST(Key, BlockIsTheHashOfParentAndTokens) {
-  const Key parent = root_key({}, "");
+  const Key parent = root_key({}, "", "");
   std::string record;
   append(record, 6, std::string(parent.begin(), parent.end()));
   append(record, 7, std::string("\x01\0\0\0\x02\x01\0\0", 8));
@@ -49,29 +50,32 @@ TEST(Key, BlockIsTheHashOfParentAndTokens) {
 
 TEST(Key, FieldsThatReadTheSameInARowNeverCollide) {
   std::set<Key> keys;
-  keys.insert(root_key(context("", "b"), "a"));
-  keys.insert(root_key(context("", ""), "ab"));
-  keys.insert(root_key(context("", "ab"), ""));
-  keys.insert(root_key(context("", "a"), "b"));
-  keys.insert(root_key(context("ab", ""), ""));
-  keys.insert(root_key(context("a", "b"), ""));
-  keys.insert(root_key(context("a", ""), "b"));
-  keys.insert(root_key(context("", ""), ""));
-  keys.insert(root_key(context("", ""), std::string_view("\0", 1)));
-  EXPECT_EQ(keys.size(), 9U);
+  keys.insert(root_key(context("", "b"), "", "a"));
+  keys.insert(root_key(context("", ""), "", "ab"));
+  keys.insert(root_key(context("", "ab"), "", ""));
+  keys.insert(root_key(context("", "a"), "", "b"));
+  keys.insert(root_key(context("ab", ""), "", ""));
+  keys.insert(root_key(context("a", "b"), "", ""));
+  keys.insert(root_key(context("a", ""), "", "b"));
+  keys.insert(root_key(context("", ""), "", ""));
+  keys.insert(root_key(context("", ""), "a", "b"));
+  keys.insert(root_key(context("", ""), "b", "a"));
+  keys.insert(root_key(context("", ""), "ab", ""));
+  keys.insert(root_key(context("", ""), "", std::string_view("\0", 1)));
+  EXPECT_EQ(keys.size(), 12U);
 }
 
 TEST(Key, DependsOnTheModelTheParentAndEveryToken) {
   KeyContext other;
   other.model_digest[31] = 1;
-  EXPECT_NE(root_key({}, ""), root_key(other, ""));
+  EXPECT_NE(root_key({}, "", ""), root_key(other, "", ""));
   const std::vector<TokenId> tokens{1, 2, 3};
-  const Key key = block_key(root_key({}, ""), tokens);
-  EXPECT_EQ(key, block_key(root_key({}, ""), tokens));
-  EXPECT_NE(key, block_key(root_key(other, ""), tokens));
-  EXPECT_NE(key, block_key(root_key({}, ""), std::vector<TokenId>{1, 2, 4}));
-  EXPECT_NE(key, block_key(root_key({}, ""), std::vector<TokenId>{2, 1, 3}));
-  EXPECT_NE(key, block_key(root_key({}, ""), std::vector<TokenId>{1, 2, 3, 0}));
+  const Key key = block_key(root_key({}, "", ""), tokens);
+  EXPECT_EQ(key, block_key(root_key({}, "", ""), tokens));
+  EXPECT_NE(key, block_key(root_key(other, "", ""), tokens));
+  EXPECT_NE(key, block_key(root_key({}, "", ""), std::vector<TokenId>{1, 2, 4}));
+  EXPECT_NE(key, block_key(root_key({}, "", ""), std::vector<TokenId>{2, 1, 3}));
+  EXPECT_NE(key, block_key(root_key({}, "", ""), std::vector<TokenId>{1, 2, 3, 0}));
   EXPECT_NE(key, block_key(key, tokens));
 }
 

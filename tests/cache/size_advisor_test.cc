@@ -42,7 +42,7 @@ TEST(SizeAdvice, NamesTheLeastMemoryThatWouldDo) {
 class Advised {
  public:
   void ask(const std::vector<TokenId>& tokens) {
-    advisor.look_up(cache.root(""), tokens);
+    advisor.look_up(cache.root("", ""), tokens);
     const std::size_t free = cache.counts().free, needed = (tokens.size() + kSize - 1) / kSize;
     if (needed > free) cache.reset();
     serve(cache, ++last_, tokens);

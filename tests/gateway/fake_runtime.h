@@ -140,6 +140,41 @@ class FakeRuntime : public Runtime {
     return advice;
   }
 
+  // What an operator asks for is noted; a prompt holds one cached block for each three tokens.
+
+  Result<CacheStatus> cache_status() const override {
+    CacheStatus status;
+    status.block_tokens = 32;
+    status.total = 100;
+    status.free = 60;
+    status.active = 30;
+    status.cached = 10;
+    status.pinned = 4;
+    status.max_pinned = 25;
+    status.tenant_quota = 50;
+    status.tokens = 1200;
+    status.tenants = {{"0123456789ab", 40, 10, 4, 1200, 500, 320}};
+    status.tenants_total = 1;
+    status.ages = {{1000, 6}, {0, 4}};
+    status.priorities = {{50, 40}};
+    return status;
+  }
+  Result<std::uint64_t> flush_cache(const std::optional<std::string>& tenant) override {
+    set([&] { operator_asked_.push_back("flush " + tenant.value_or("all")); });
+    return 10;
+  }
+  Result<CachePins> pin_prompt(std::vector<TokenId> prompt, const CacheOwner& owner,
+                               std::optional<std::chrono::milliseconds> ttl) override {
+    return note("pin", prompt, owner, ttl ? std::to_string(ttl->count()) : "forever");
+  }
+  Result<CachePins> unpin_prompt(std::vector<TokenId> prompt, const CacheOwner& owner) override {
+    return note("unpin", prompt, owner, "");
+  }
+  std::vector<std::string> operator_asked() {
+    const std::scoped_lock lock(mutex_);
+    return operator_asked_;
+  }
+
   bool drain(std::chrono::milliseconds) override {
     drain_now();
     return wait_idle();
@@ -188,6 +223,15 @@ class FakeRuntime : public Runtime {
     FakeRuntime& runtime_;
     std::shared_ptr<State> state_;
   };
+
+  Result<CachePins> note(const std::string& what, const std::vector<TokenId>& prompt, const CacheOwner& owner,
+                         const std::string& ttl) {
+    set([&] {
+      operator_asked_.push_back(what + " " + std::to_string(prompt.size()) + " tokens of " + owner.tenant + "/" +
+                                owner.salt + " " + ttl);
+    });
+    return CachePins{prompt.size() / 3, prompt.size(), 1, 1};
+  }
 
   template <class F>
   void set(F change) {
@@ -335,6 +379,7 @@ class FakeRuntime : public Runtime {
   std::condition_variable changed_;
   std::map<RequestId, Live> live_;
   std::vector<Request> requests_;
+  std::vector<std::string> operator_asked_;
   Stats stats_;
   RequestId next_id_ = 1;
   std::uint64_t permits_ = 0;

@@ -163,10 +163,19 @@ TEST(Generation, SavesUpNothingForAReaderThatIsTooSlow) {
   EXPECT_EQ(HttpClient(live).get("/health").status, 200U);
 }
 
-TEST(Generation, PassesTheSaltOn) {
+TEST(Generation, PassesOnWhatIsSaidOfTheCache) {
   LiveServer live;
   HttpClient(live).post("/v1/chat/completions", chat({{"cache_salt", "mine"}}));
   EXPECT_EQ(live.runtime.requests().at(0).cache_salt, "mine");
+  const Json cache = {{"priority", 7}, {"ttl", "2s"}, {"pin", true}};
+  HttpClient(live).post("/v1/chat/completions", chat({{"cache", cache}, {"session", "talk"}}));
+  HttpClient(live).post("/v1/completions", {{"prompt", "x"}, {"cache", cache}});
+  for (const Request& request : {live.runtime.requests().at(1), live.runtime.requests().at(2)}) {
+    EXPECT_EQ(request.cache.priority, 7);
+    EXPECT_EQ(request.cache.ttl_ms, 2000U);
+    EXPECT_TRUE(request.cache.pin);
+  }
+  EXPECT_EQ(live.runtime.requests().at(1).session, "talk");
 }
 
 }  // namespace

@@ -51,9 +51,16 @@ TEST(HttpAdmin, WantsTheAdminKeyAndNoOther) {
 TEST(HttpAdmin, TellsWhatTheCacheHolds) {
   LiveServer live(with_admin());
   const Json cache = HttpClient(live).get("/admin/cache", kAdmin).json();
-  EXPECT_EQ(cache["blocks"], Json({{"total", 100}, {"free", 60}, {"active", 30}, {"cached", 10}}));
+  EXPECT_EQ(cache["blocks"], Json({{"total", 100}, {"free", 60}, {"active", 30}, {"cached", 10}, {"pinned", 4}}));
+  EXPECT_EQ(cache["limits"], Json({{"pinned", 25}, {"tenant_quota", 50}}));
+  EXPECT_EQ(cache["block_bytes"], 12240 * 32);
+  EXPECT_EQ(cache["bytes"], 40 * 12240 * 32);
   EXPECT_EQ(cache["hits"], Json({{"query_tokens", 500}, {"hit_tokens", 320}}));
   EXPECT_EQ(cache["evictions"], Json({{"demand", 7}, {"expired", 1}, {"flush", 2}, {"quota", 0}}));
+  EXPECT_EQ(cache["tenants"][0]["tenant"], "0123456789ab");
+  EXPECT_EQ(cache["tenants"][0]["bytes"], 40 * 12240 * 32);
+  EXPECT_EQ(cache["ages"], Json::parse(R"([{"up_to_s": 1, "cached": 6}, {"up_to_s": null, "cached": 4}])"));
+  EXPECT_EQ(cache["priorities"], Json::parse(R"([{"priority": 50, "blocks": 40}])"));
 }
 
 TEST(HttpAdmin, TellsWhatMoreMemoryWouldBring) {
@@ -67,6 +74,51 @@ TEST(HttpAdmin, TellsWhatMoreMemoryWouldBring) {
   ASSERT_EQ(advice["sizes"].size(), 3U);
   EXPECT_EQ(advice["sizes"][2], Json::parse(R"({"factor": 2.0, "capacity_blocks": 200, "bytes": 200000,
                                                 "hit_rate": 0.75})"));
+}
+
+TEST(HttpAdmin, FlushesAllOrOneTenant) {
+  LiveServer live(with_admin());
+  HttpClient client(live);
+  EXPECT_EQ(client.post("/admin/cache/flush", Json::object(), kAdmin).json()["flushed_blocks"], 10);
+  EXPECT_EQ(client.post_text("/admin/cache/flush", "", kAdmin).status, 200U);
+  EXPECT_EQ(client.post("/admin/cache/flush", {{"tenant", "0123456789ab"}}, kAdmin).status, 200U);
+  EXPECT_EQ(live.runtime.operator_asked(), (std::vector<std::string>{"flush all", "flush all", "flush 0123456789ab"}));
+  EXPECT_EQ(client.post("/admin/cache/flush", {{"tenant", 7}}, kAdmin).param(), "tenant");
+  EXPECT_EQ(client.post("/admin/cache/flush", {{"tennant", "x"}}, kAdmin).code(), "unknown_parameter");
+  EXPECT_EQ(client.post("/admin/cache/flush", Json::array(), kAdmin).status, 400U);
+  EXPECT_EQ(client.get("/admin/cache/flush", kAdmin).header("Allow"), "POST");
+  EXPECT_EQ(client.post("/admin/cache/flush", Json::object()).status, 401U);
+  EXPECT_EQ(live.runtime.operator_asked().size(), 3U);
+}
+
+TEST(HttpAdmin, PinsAndUnpinsPromptsInAnyForm) {
+  LiveServer live(with_admin());
+  HttpClient client(live);
+  const Json pinned = client.post("/admin/cache/pin", {{"prompt", "abcde"}}, kAdmin).json();
+  EXPECT_EQ(pinned["cached_blocks"], 2);
+  EXPECT_EQ(pinned["cached_tokens"], 6);
+  EXPECT_EQ(pinned["pinned_blocks"], 1);
+  EXPECT_EQ(pinned["changed_blocks"], 1);
+  client.post("/admin/cache/pin", {{"prompt", "abc"}, {"add_special_tokens", false}, {"ttl", "2s"}, {"tenant", "t"}},
+              kAdmin);
+  client.post("/admin/cache/unpin", {{"messages", {{{"role", "user"}, {"content", "x"}}}}, {"cache_salt", "s"}},
+              kAdmin);
+  client.post("/admin/cache/unpin", {{"prompt_ids", {1, 2}}}, kAdmin);
+  EXPECT_EQ(live.runtime.operator_asked(),
+            (std::vector<std::string>{"pin 6 tokens of / forever", "pin 3 tokens of t/ 2000", "unpin 7 tokens of /s ",
+                                      "unpin 2 tokens of / "}));
+  const std::pair<const char*, const char*> wrong[] = {{R"({})", "prompt"},
+                                                       {R"({"prompt": "a", "prompt_ids": [1]})", "prompt"},
+                                                       {R"({"prompt_ids": [-1]})", "prompt_ids[0]"},
+                                                       {R"({"prompt": "a", "ttl": "soon"})", "ttl"},
+                                                       {R"({"prompt": "a", "ttl": 5})", "ttl"},
+                                                       {R"({"prompt": "a", "tenant": []})", "tenant"}};
+  for (const auto& [body, param] : wrong) {
+    const Answer answer = client.post_text("/admin/cache/pin", body, kAdmin);
+    EXPECT_EQ(answer.status, 400U) << body;
+    EXPECT_EQ(answer.param(), param) << body;
+  }
+  EXPECT_EQ(client.post("/admin/cache/unpin", {{"prompt", "a"}, {"ttl", "2s"}}, kAdmin).code(), "unknown_parameter");
 }
 
 }  // namespace

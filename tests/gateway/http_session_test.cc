@@ -99,8 +99,8 @@ TEST(HttpSession, WantsAKeyWhereKeysAreSet) {
   EXPECT_EQ(HttpClient(live).get("/v1/models").status, 401U);
   const auto requests = live.runtime.requests();
   ASSERT_EQ(requests.size(), 2U);
-  EXPECT_NE(requests[0].cache_salt, "");
-  EXPECT_NE(requests[0].cache_salt, requests[1].cache_salt);
+  EXPECT_NE(requests[0].tenant, "");
+  EXPECT_NE(requests[0].tenant, requests[1].tenant);
 }
 
 TEST(HttpSession, RefusesABodyThatIsTooLargeBeforeReadingIt) {

@@ -24,7 +24,8 @@ BadFrame bad(const std::string& text) {
 
 TEST(NativeDialect, ReadsARequest) {
   const ClientFrame frame = parse(R"({"type": "generate", "id": "a1", "messages": [{"role": "user", "content": "hi"}],
-      "params": {"max_tokens": 7, "temperature": 0, "logprobs": 2, "stop": "x"}, "cache_salt": "s", "timeout_ms": 9})");
+      "params": {"max_tokens": 7, "temperature": 0, "logprobs": 2, "stop": "x"}, "cache_salt": "s", "timeout_ms": 9,
+      "cache": {"priority": 8}})");
   ASSERT_TRUE(std::holds_alternative<GenerateFrame>(frame));
   const auto& generate = std::get<GenerateFrame>(frame);
   EXPECT_EQ(generate.id, "a1");
@@ -35,6 +36,7 @@ TEST(NativeDialect, ReadsARequest) {
   EXPECT_EQ(generate.request.params.stop, std::vector<std::string>{"x"});
   EXPECT_EQ(generate.request.cache_salt, "s");
   EXPECT_EQ(generate.request.timeout_ms, 9U);
+  EXPECT_EQ(generate.request.cache.priority, 8);
 }
 
 TEST(NativeDialect, TakesTextOrIds) {

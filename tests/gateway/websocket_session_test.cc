@@ -211,7 +211,66 @@ TEST(WebSocketSession, WantsAKeyWhereKeysAreSet) {
   ASSERT_FALSE(allowed.error());
   allowed.send(generate("a", {{"max_tokens", 1}}));
   EXPECT_EQ(allowed.receive("finished")["id"], "a");
-  EXPECT_NE(live.runtime.requests()[0].cache_salt, "");
+  EXPECT_NE(live.runtime.requests()[0].tenant, "");
+}
+
+Json talk(const std::string& id, const std::string& text) {
+  return {{"type", "generate"},
+          {"id", id},
+          {"session", "chat"},
+          {"messages", {{{"role", "user"}, {"content", text}}}},
+          {"params", {{"max_tokens", 2}}}};
+}
+
+std::string contents(const Request& request) {
+  std::string text;
+  for (const ChatMessage& message : std::get<std::vector<ChatMessage>>(request.prompt)) text += message.content + "|";
+  return text;
+}
+
+TEST(WebSocketSession, GoesOnWithASessionOnAnyConnectionOfItsTenant) {
+  ServerOptions options;
+  options.api_keys = {"alpha", "beta"};
+  LiveServer live(options);
+  {
+    WsClient first(live, "Bearer alpha");
+    first.send(talk("a", "one"));
+    EXPECT_EQ(first.receive("accepted")["session_messages"], 1);
+    EXPECT_EQ(first.receive("finished")["id"], "a");
+  }
+  WsClient again(live, "Bearer alpha");
+  again.send(talk("a", "two"));
+  EXPECT_EQ(again.receive("accepted")["session_messages"], 3);
+  EXPECT_EQ(again.receive("finished")["id"], "a");
+  WsClient other(live, "Bearer beta");
+  other.send(talk("a", "three"));
+  EXPECT_EQ(other.receive("accepted")["session_messages"], 1);
+  EXPECT_EQ(other.receive("finished")["id"], "a");
+  const auto requests = live.runtime.requests();
+  ASSERT_EQ(requests.size(), 3U);
+  EXPECT_EQ(contents(requests[1]), "one| w0 w1|two|");
+  EXPECT_EQ(requests[1].session, "chat");
+  EXPECT_EQ(contents(requests[2]), "three|");
+}
+
+TEST(WebSocketSession, TakesOneTurnOfASessionAtATimeAndDropsACancelledOne) {
+  LiveServer live;
+  live.runtime.hold();
+  WsClient client(live);
+  client.send(talk("a", "one"));
+  EXPECT_EQ(client.receive()["type"], "accepted");
+  client.send(talk("b", "two"));
+  const Json busy = client.receive("error");
+  EXPECT_EQ(busy["error"]["code"], "session_busy");
+  EXPECT_EQ(busy["error"]["param"], "session");
+  client.send({{"type", "cancel"}, {"id", "a"}});
+  EXPECT_EQ(client.receive("cancelled")["id"], "a");
+  live.runtime.release();
+  client.send(talk("c", "three"));
+  EXPECT_EQ(client.receive("accepted")["session_messages"], 1);
+  EXPECT_EQ(client.receive("finished")["id"], "c");
+  client.send({{"type", "generate"}, {"id", "d"}, {"session", "chat"}, {"prompt", "x"}});
+  EXPECT_EQ(client.receive("error")["error"]["param"], "session");
 }
 
 }  // namespace

@@ -67,6 +67,27 @@ TEST(Serving, EndsEveryRequestOnceWithItsOwnAnswerInATinyPool) {
   EXPECT_GT(copies, 1000U);
 }
 
+TEST(Serving, EndsEveryRequestThatThePinsLeaveRoomFor) {
+  std::uint64_t pinned = 0, expired = 0, preemptions = 0;
+  for (std::uint64_t seed = 1; seed <= 500 && !::testing::Test::HasFailure(); ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    SimulationOptions options = tiny(seed);
+    options.retention = {.ttl = static_cast<schedule::TimeNs>(1 + seed % 5 * 100), .max_pinned = 4};
+    options.keep.pin = seed % 2 == 0 ? cache::kNever : 200;
+    if (seed % 3 == 0) options.keep.session = "chat";
+    ServingSimulation simulation(options);
+    scatter(simulation, 20, (options.scheduler.total_blocks - options.retention.max_pinned) * 4);
+    simulation.run();
+    expect_all_ended(simulation);
+    pinned += simulation.cache().status().pinned;
+    expired += simulation.cache().evictions()[static_cast<std::size_t>(EvictionReason::expired)];
+    preemptions += simulation.scheduler().counters().preemptions;
+  }
+  EXPECT_GT(pinned, 500U);
+  EXPECT_GT(expired, 500U);
+  EXPECT_GT(preemptions, 100U);
+}
+
 TEST(Serving, EndsEveryRequestOnceWhateverTheLimits) {
   for (std::uint64_t seed = 1; seed <= 1500 && !::testing::Test::HasFailure(); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));

@@ -51,6 +51,8 @@ struct SimulationOptions {
   schedule::SchedulerOptions scheduler;
   bool cache_enabled = true;
   double match_threshold = 0.8;
+  cache::RetentionOptions retention{};
+  cache::Keep keep{};          ///< of every request
   bool slow_executor = false;  ///< a step's result comes last of all that is under way
   TokenId end_token = -1;      ///< ends an answer; tokens are 0 … 49
   std::uint64_t seed = 1;
@@ -78,7 +80,8 @@ class ServingSimulation {
                 options.scheduler.block_tokens,
                 options.cache_enabled,
                 options.match_threshold,
-                {}}),
+                {},
+                options.retention}),
         evictor_(cache::make_policy("lru", options.scheduler.total_blocks).value(), options.scheduler.total_blocks),
         arena_(std::size_t{options.scheduler.total_blocks} * options.scheduler.block_tokens) {}
 
@@ -173,7 +176,8 @@ class ServingSimulation {
 
   void match(const schedule::RequestPtr& request, const std::vector<TokenId>& tokens) {
     const bool use_cache = !request->request.params.prompt_logprobs.has_value();
-    cache::MatchResult found = cache_.match(request->id, tokens, request->request.cache_salt, use_cache);
+    cache_.advance(now_);
+    cache::MatchResult found = cache_.match(request->id, tokens, request->request.cache_salt, use_cache, options_.keep);
     post(kMatcher, kScheduler,
          [this,
           sequence = schedule::MatchedSequence{request, tokens, found.blocks, found.cached_tokens, found.details}] {
@@ -192,6 +196,7 @@ class ServingSimulation {
     });
   }
   void reclaim(std::uint32_t asked, const std::vector<BlockId>& victims, bool again) {
+    cache_.advance(now_);
     const auto blocks = cache_.reclaim(asked, victims);
     report_touches();
     if (blocks.empty() && !again && cache_.counts().cached > 0) {
@@ -215,6 +220,7 @@ class ServingSimulation {
     if (!output.filled.empty() || !output.released.empty() || !output.copied.empty() || !output.returned.empty() ||
         !output.rematch.empty()) {
       post(kScheduler, kMatcher, [this, output] {
+        cache_.advance(now_);
         for (const auto& filled : output.filled) cache_.publish(filled.id, filled.blocks, filled.tokens);
         for (const auto& released : output.released) cache_.release(released.id, released.blocks, released.tail);
         cache_.release_copied(output.copied);

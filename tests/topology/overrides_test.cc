@@ -14,6 +14,9 @@ TEST(Overrides, ReplaceWhatTheFileSays) {
   overrides.cache_size_limit = "64MiB";
   overrides.enable_prefix_caching = false;
   overrides.prefix_match_threshold = 0.25;
+  overrides.cache_ttl = "5m";
+  overrides.tenant_quota = 0.5;
+  overrides.max_pinned = 0.125;
   overrides.max_batch_size = 5;
   overrides.prefill_chunk = 16;
   overrides.threads = 2;
@@ -27,6 +30,9 @@ TEST(Overrides, ReplaceWhatTheFileSays) {
   EXPECT_EQ(topology.cache.size_limit.bytes, std::uint64_t{64} << 20);
   EXPECT_FALSE(topology.cache.enable_prefix_caching);
   EXPECT_DOUBLE_EQ(topology.cache.prefix_match_threshold, 0.25);
+  EXPECT_EQ(topology.cache.cache_ttl_ms, 300'000U);
+  EXPECT_DOUBLE_EQ(topology.cache.tenant_quota, 0.5);
+  EXPECT_DOUBLE_EQ(topology.cache.max_pinned, 0.125);
   EXPECT_EQ(topology.find("sched")->integer("max_batch_size"), 5);
   EXPECT_EQ(topology.find("sched")->integer("prefill_chunk"), 16);
   EXPECT_EQ(topology.find("exec")->integer("threads"), 2);

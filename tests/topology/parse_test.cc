@@ -34,6 +34,11 @@ TEST(Parse, GivesWhatTheFileSaysAndDefaultsForTheRest) {
   EXPECT_EQ(topology.cache.block_tokens, 32U);
   EXPECT_TRUE(topology.cache.enable_prefix_caching);
   EXPECT_DOUBLE_EQ(topology.cache.prefix_match_threshold, 0.8);
+  EXPECT_EQ(topology.cache.cache_ttl_ms, 0U);
+  EXPECT_DOUBLE_EQ(topology.cache.tenant_quota, 1);
+  EXPECT_EQ(topology.cache.max_priority, 50);
+  EXPECT_EQ(topology.cache.max_ttl_ms, 3'600'000U);
+  EXPECT_DOUBLE_EQ(topology.cache.max_pinned, 0);
   EXPECT_TRUE(topology.gateway.present);
   EXPECT_EQ(topology.gateway.host, "127.0.0.1");
   EXPECT_EQ(topology.gateway.port, 8080);
@@ -58,12 +63,13 @@ TEST(Parse, ReadsEveryKey) {
   std::string yaml = with("model: { path: m.gguf }", "model: { path: m.gguf, name: smol, chat_template: chatml }");
   yaml = with("cache: { cache_size_limit: 2GiB }",
               "cache: { quant_policy: 0, cache_size_limit: 0.6, block_tokens: 16, enable_prefix_caching: false, "
-              "prefix_match_threshold: 0.5 }\n"
+              "prefix_match_threshold: 0.5, cache_ttl: 300s, tenant_quota: 0.4, max_priority: 90, max_ttl: 2h, "
+              "max_pinned: 0.25 }\n"
               "session_len: 2048\nthreads: 3",
               yaml);
   yaml = with("gateway: { listen: 127.0.0.1:8080,",
               "gateway: { listen: 'localhost:0', max_queued: 7, max_per_connection: 3, max_connections: 5, "
-              "max_body_bytes: 1MiB,",
+              "max_body_bytes: 1MiB, max_sessions: 9, max_session_bytes: 2KiB, session_ttl: 5m,",
               yaml);
   yaml =
       with("kind: tokenizer,", "kind: tokenizer, impl: default, replicas: 2, args: { max_prompt_bytes: 1KiB },", yaml);
@@ -75,6 +81,11 @@ TEST(Parse, ReadsEveryKey) {
   EXPECT_EQ(topology.cache.block_tokens, 16U);
   EXPECT_FALSE(topology.cache.enable_prefix_caching);
   EXPECT_DOUBLE_EQ(topology.cache.prefix_match_threshold, 0.5);
+  EXPECT_EQ(topology.cache.cache_ttl_ms, 300'000U);
+  EXPECT_DOUBLE_EQ(topology.cache.tenant_quota, 0.4);
+  EXPECT_EQ(topology.cache.max_priority, 90);
+  EXPECT_EQ(topology.cache.max_ttl_ms, 7'200'000U);
+  EXPECT_DOUBLE_EQ(topology.cache.max_pinned, 0.25);
   EXPECT_EQ(topology.session_len, 2048U);
   EXPECT_EQ(topology.threads, 3U);
   EXPECT_EQ(topology.gateway.host, "localhost");
@@ -82,6 +93,9 @@ TEST(Parse, ReadsEveryKey) {
   EXPECT_EQ(topology.gateway.max_queued, 7U);
   EXPECT_EQ(topology.gateway.max_per_connection, 3U);
   EXPECT_EQ(topology.gateway.max_connections, 5U);
+  EXPECT_EQ(topology.gateway.max_sessions, 9U);
+  EXPECT_EQ(topology.gateway.max_session_bytes, 2048U);
+  EXPECT_EQ(topology.gateway.session_ttl_ms, 300'000U);
   EXPECT_EQ(topology.gateway.max_body_bytes, 1U << 20);
   EXPECT_EQ(topology.find("tok")->replicas, 2U);
   EXPECT_EQ(topology.find("tok")->integer("max_prompt_bytes"), 1024);
@@ -102,8 +116,8 @@ TEST(Parse, UnknownKeysAreNamedWithThePlaceAndTheNearestKnownOne) {
             "stages, gateway, session_len, threads)\n");
   EXPECT_THAT(report(with("path: m.gguf", "path: m.gguf, nam: x")),
               StartsWith("t.yaml:2:24: unknown key \"nam\" in model (did you mean \"name\"?"));
-  EXPECT_THAT(report(with("cache_size_limit: 2GiB", "cache_ttl: 300s")),
-              HasSubstr("t.yaml:3:10: unknown key \"cache_ttl\" in cache ("));
+  EXPECT_THAT(report(with("cache_size_limit: 2GiB", "cache_tl: 300s")),
+              HasSubstr("t.yaml:3:10: unknown key \"cache_tl\" in cache ("));
   EXPECT_THAT(report(with("listen: 127.0.0.1:8080", "lisen: 127.0.0.1:8080")),
               HasSubstr("t.yaml:11:12: unknown key \"lisen\" in gateway (did you mean \"listen\"?"));
   EXPECT_THAT(report(with("kind: scheduler,", "kind: scheduler, argz: {},")),
@@ -190,6 +204,17 @@ TEST(Parse, WrongYamlTypesSayWhatStandsThereAndWhatShould) {
   EXPECT_THAT(report(with("path: m.gguf", "path:")), HasSubstr("path is empty; expected text"));
   EXPECT_THAT(report(with("cache: {", "cache: { enable_prefix_caching: yes,")),
               HasSubstr("enable_prefix_caching is \"yes\"; expected true or false"));
+  const std::pair<const char*, const char*> kept[] = {
+      {"cache_ttl: 300", "cache_ttl is \"300\"; expected a time with its unit"},
+      {"cache_ttl: 31h31", "cache_ttl is \"31h31\"; expected a time with its unit"},
+      {"max_ttl: 0", "max_ttl is \"0\"; expected a time"},
+      {"max_ttl: 721h", "max_ttl is \"721h\"; expected a time"},
+      {"tenant_quota: 0", "tenant_quota is \"0\"; expected a number from 0.01 to 1"},
+      {"max_pinned: 0.95", "max_pinned is \"0.95\"; expected a number from 0 to 0.9"},
+      {"max_priority: 101", "max_priority is \"101\"; expected a whole number from 0 to 100"}};
+  for (const auto& [written, said] : kept) {
+    EXPECT_THAT(report(with("cache: {", "cache: { " + std::string(written) + ",")), HasSubstr(said));
+  }
   EXPECT_THAT(report(with("cache: {", "cache: { prefix_match_threshold: 1.5,")),
               HasSubstr("prefix_match_threshold is \"1.5\"; expected a number from 0 to 1"));
   EXPECT_THAT(report(with("kind: scheduler,", "kind: scheduler, args: { max_batch_size: '8' },")),

@@ -104,6 +104,9 @@ gateway::ServerOptions server_options(const topology::GatewaySpec& spec, const O
   server.port = spec.port;
   server.max_connections = spec.max_connections;
   server.max_body_bytes = spec.max_body_bytes;
+  server.max_sessions = spec.max_sessions;
+  server.max_session_bytes = spec.max_session_bytes;
+  server.session_ttl = std::chrono::milliseconds(spec.session_ttl_ms);
   server.api_keys = options.api_keys;
   if (!options.admin_key.empty()) server.admin_keys = {options.admin_key};
   return server;
@@ -168,7 +171,7 @@ int serve(Options& options) {
   }
   warn_if_open(spec, options);
   for (const std::string& tenant : gateway::ApiKeys(options.api_keys).tenants()) {
-    options.overrides.warmup_salts.push_back(gateway::cache_salt(tenant, ""));
+    options.overrides.warmup_tenants.push_back(tenant);
   }
   spdlog::info("loading {}", checked.topology->model.path);
   auto runtime = Runtime::start(*yaml, options.topology, options.overrides);
@@ -190,6 +193,11 @@ void add_overrides(CLI::App& command, Options& options) {
   command.add_option("--max-queued", given.max_queued, "most requests accepted and not ended");
   command.add_option("--prefix-match-threshold", given.prefix_match_threshold,
                      "share of a cached block's tokens that a prompt must agree with to reuse them; 0: any");
+  command.add_option("--cache-ttl", given.cache_ttl,
+                     "time since the last use after which what is cached expires (300s)");
+  command.add_option("--tenant-quota", given.tenant_quota,
+                     "share of the cache that one tenant's idle blocks may hold before they go first");
+  command.add_option("--max-pinned", given.max_pinned, "share of the cache that may be pinned; 0: nobody may pin");
   command.add_flag("--no-prefix-caching", options.no_prefix_caching, "compute every prompt from its beginning");
 }
 
