@@ -29,9 +29,8 @@ std::optional<KvFormat> parse_quant_policy(std::string_view text) {
     format.key_bits = format.value_bits = take_bits(text);
   }
   if (format.key_bits == 0 || format.value_bits == 0) return std::nullopt;
-  const bool any_4 = format.key_bits == 4 || format.value_bits == 4;
-  const bool rotate = any_4 && !take(text, kNoRotation);
-  format.rotate_keys = rotate && format.key_bits == 4;
+  const bool rotate = !take(text, kNoRotation);
+  format.rotate_keys = rotate;
   format.rotate_values = rotate && format.value_bits == 4;
   format.centre_keys = format.key_bits == 4 && !take(text, kNoCentre);
   return text.empty() ? std::optional(format) : std::nullopt;
@@ -42,8 +41,7 @@ std::string quant_policy(const KvFormat& format) {
   const std::string values = std::to_string(format.value_bits);
   std::string text = std::to_string(format.key_bits);
   if (format.key_bits != format.value_bits) text = "k" + text + "v" + values;
-  const bool any_4 = format.key_bits == 4 || format.value_bits == 4;
-  if (any_4 && !format.rotate_keys && !format.rotate_values) text += kNoRotation;
+  if (!format.rotate_keys) text += kNoRotation;
   if (format.key_bits == 4 && !format.centre_keys) text += kNoCentre;
   return text;
 }

@@ -24,7 +24,7 @@ struct KvFormat {
   bool operator==(const KvFormat&) const = default;
 };
 
-/// "0", "8", "4" or "k8v4" and the like; and without what is done for the sake of 4 bits: "k8v4-norotate",
+/// "0", "8", "4" or "k8v4" and the like; and without what is done to make up for few bits: "8-norotate",
 /// "4-nocentre", "4-norotate-nocentre". Nothing for any other text.
 std::optional<KvFormat> parse_quant_policy(std::string_view text);
 /// What parse_quant_policy() takes, for messages.

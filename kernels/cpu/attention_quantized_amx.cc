@@ -1,9 +1,10 @@
 // Attention over a quantised cache by AMX.
 //
-// Keys are whole numbers in their tiles. A query is rounded to whole numbers of 16 bits of its own scale, which are two
-// planes of bytes: number = 256 * upper + lower. So the sums are exact, and a key's scale and minimum join the score.
-// Values of a split become bfloat16 in a thread's own memory, which stays in the second-level cache, and serve all rows
-// of a unit. Lines of the next split are asked for one by one meanwhile: for a few rows everything waits for them.
+// Keys are whole numbers in their tiles, and a query is rounded to bytes of its own scale: rotated as the keys are, it
+// has no channel that stands out, and loses no more by that than a key does. So the sums are exact, and a key's scale
+// and minimum join the score. Values of a split become bfloat16 in a thread's own memory, which stays in the
+// second-level cache, and serve all rows of a unit. Lines of the next split are asked for one by one meanwhile: for a
+// few rows everything waits for them.
 
 #include "kernels/cpu/attention_tiles_amx.h"
 #include "kernels/cpu/widened_values_amx.h"
@@ -19,7 +20,7 @@ constexpr std::size_t kLine = 64;
 /// Scores are made for so many tokens at once: few rows' sums stay in the nearest cache all the same.
 template <int kTiles>
 constexpr std::size_t kChunkTokens = kTiles == 1 ? kSplitTokens : 64;
-/// Whole sums of a row of planes, and a cache line more, as for kRowBytes.
+/// Whole sums of a row, and a cache line more, as for kRowBytes.
 constexpr std::size_t kSumBytes = kSplitTokens * sizeof(std::int32_t) + kLine;
 
 inline std::size_t steps_of(std::size_t head_dim) { return (head_dim + kDepth - 1) / kDepth; }
@@ -27,16 +28,16 @@ inline std::size_t steps_of(std::size_t head_dim) { return (head_dim + kDepth - 
 /// Where the parts of the scratch memory lie.
 struct Scratch {
   float* scales;       ///< [kMaxRows], of queries, times kScoreUnits
-  float* totals;       ///< [kMaxRows], the sum of a query's numbers, times that
+  float* totals;       ///< [kMaxRows], the sum of a query's numbers, times its scale
   float* parameters;   ///< [2][kSplitTokens]: scales and minima of keys
-  std::byte* queries;  ///< [tiles of rows][2 planes][steps of head_dim][16 rows][64]
-  std::byte* sums;     ///< [2 tiles of rows][2 planes][16 rows] kSumBytes apart
+  std::byte* queries;  ///< [tiles of rows][steps of head_dim][16 rows][64]
+  std::byte* sums;     ///< [2 tiles of rows][16 rows] kSumBytes apart
   /// [tiles of tokens][steps of head_dim][16 quads][16 tokens][4]: where tiles cannot take them as they lie
   std::byte* keys;
   std::byte* part;        ///< [part_bytes(head_dim)]
   std::uint16_t* values;  ///< [groups][16 pairs][head_dim][2] bfloat16
 };
-inline std::size_t query_tile_bytes(std::size_t head_dim) { return 2 * steps_of(head_dim) * kTileBytes; }
+inline std::size_t query_tile_bytes(std::size_t head_dim) { return steps_of(head_dim) * kTileBytes; }
 inline Scratch parts(std::byte* scratch, std::size_t head_dim) {
   Scratch result;
   result.scales = reinterpret_cast<float*>(scratch);
@@ -44,7 +45,7 @@ inline Scratch parts(std::byte* scratch, std::size_t head_dim) {
   result.parameters = result.totals + kMaxRows;
   result.queries = reinterpret_cast<std::byte*>(result.parameters + 2 * kSplitTokens);
   result.sums = result.queries + kMaxRows / kTileRows * query_tile_bytes(head_dim);
-  result.keys = result.sums + 2 * kPairedRows * kSumBytes;
+  result.keys = result.sums + kPairedRows * kSumBytes;
   result.part = result.keys + kSplitTokens / kTileTokens * steps_of(head_dim) * kTileBytes;
   result.values = reinterpret_cast<std::uint16_t*>(result.part + part_bytes(head_dim));
   return result;
@@ -55,11 +56,10 @@ std::size_t scratch_bytes(std::size_t head_dim) {
   return static_cast<std::size_t>(before) + kSplitTokens * head_dim * sizeof(std::uint16_t);
 }
 
-/// A query as whole numbers, into its rows of the planes' tiles.
-inline void split_query(const float* query, std::size_t head_dim, std::byte* upper, std::byte* lower, float& scale,
-                        float& total) {
-  constexpr float kWhole = 127 * 256 + 127;  // so that the upper part, rounded, fits into a byte
-  constexpr float kNothing = 1e-30F;         // its inverse is a number
+/// A query as whole numbers, into its row of a tile.
+inline void round_query(const float* query, std::size_t head_dim, std::byte* out, float& scale, float& total) {
+  constexpr float kWhole = 127;
+  constexpr float kNothing = 1e-30F;  // its inverse is a number
   __m512 greatest = _mm512_setzero_ps();
   __m512 trap = _mm512_setzero_ps();  // NaN where the query is not finite
   for (std::size_t i = 0; i < head_dim; i += 16) {
@@ -74,10 +74,8 @@ inline void split_query(const float* query, std::size_t head_dim, std::byte* upp
   for (std::size_t i = 0; i < head_dim; i += 16) {
     const __m512i whole = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(query + i), inverse));
     sum = _mm512_add_epi32(sum, whole);
-    const __m512i high = _mm512_srai_epi32(_mm512_add_epi32(whole, _mm512_set1_epi32(128)), 8);
     const std::size_t at = i / kDepth * kTileBytes + i % kDepth;
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(lower + at), _mm512_cvtepi32_epi8(whole));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(upper + at), _mm512_cvtepi32_epi8(high));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + at), _mm512_cvtepi32_epi8(whole));
   }
   total = static_cast<float>(_mm512_reduce_add_epi32(sum)) * scale;
 }
@@ -90,8 +88,8 @@ void begin(const QueryRows& rows) {
     _mm512_store_si512(scratch.queries + i, _mm512_setzero_si512());
   }
   for (std::size_t r = 0; r < rows.n_rows; ++r) {
-    std::byte* upper = scratch.queries + r / kTileRows * tile_bytes + r % kTileRows * kLine;
-    split_query(rows.queries[r], rows.head_dim, upper, upper + tile_bytes / 2, scratch.scales[r], scratch.totals[r]);
+    std::byte* out = scratch.queries + r / kTileRows * tile_bytes + r % kTileRows * kLine;
+    round_query(rows.queries[r], rows.head_dim, out, scratch.scales[r], scratch.totals[r]);
   }
 }
 
@@ -170,15 +168,10 @@ struct Source {
   template <int kTiles>
   void multiply(const Part& part, std::size_t t, std::byte* out) {
     const std::size_t steps = steps_of(rows.head_dim);
-    const std::size_t plane = steps * kTileBytes;
     const std::byte* queries =
-        scratch.queries + part.first_row / kTileRows * 2 * plane + part.first_row % kTileRows * kLine;
+        scratch.queries + part.first_row / kTileRows * steps * kTileBytes + part.first_row % kTileRows * kLine;
     _tile_zero(0);
-    _tile_zero(1);
-    if constexpr (kTiles == 2) {
-      _tile_zero(2);
-      _tile_zero(3);
-    }
+    if constexpr (kTiles == 2) _tile_zero(1);
     for (std::size_t step = 0; step < steps; ++step, queries += kTileBytes) {
       const KeyTile keys = key_tile(t, step);
       if (direct && t + 2 * kTileTokens < seen) {
@@ -188,21 +181,13 @@ struct Source {
       _tile_loadd(6, keys.first, keys.stride);
       _tile_loadd(4, queries, kLine);
       _tile_dpbsud(0, 4, 6);
-      _tile_loadd(5, queries + plane, kLine);
-      _tile_dpbsud(1, 5, 6);
       if constexpr (kTiles == 2) {
-        _tile_loadd(4, queries + 2 * plane, kLine);
-        _tile_dpbsud(2, 4, 6);
-        _tile_loadd(5, queries + 3 * plane, kLine);
-        _tile_dpbsud(3, 5, 6);
+        _tile_loadd(5, queries + steps * kTileBytes, kLine);
+        _tile_dpbsud(1, 5, 6);
       }
     }
     _tile_stored(0, out, kSumBytes);
-    _tile_stored(1, out + kTileRows * kSumBytes, kSumBytes);
-    if constexpr (kTiles == 2) {
-      _tile_stored(2, out + 2 * kTileRows * kSumBytes, kSumBytes);
-      _tile_stored(3, out + 3 * kTileRows * kSumBytes, kSumBytes);
-    }
+    if constexpr (kTiles == 2) _tile_stored(1, out + kTileRows * kSumBytes, kSumBytes);
   }
 
   template <int kTiles>
@@ -222,18 +207,16 @@ struct Source {
     finish_stores();
   }
 
-  /// Scores of a row out of its whole sums: (256 * upper + lower) * scale + total * minimum.
+  /// Scores of a row out of its whole sums: sum * scale + total * minimum.
   void join(const Part& part, std::size_t r, std::size_t first, std::size_t end) {
-    const std::byte* upper = scratch.sums + (r / kTileRows * 2 * kTileRows + r % kTileRows) * kSumBytes;
-    const std::byte* lower = upper + kTileRows * kSumBytes;
+    const std::byte* sums = scratch.sums + r * kSumBytes;
     auto* scores = reinterpret_cast<float*>(part.scores + r * kRowBytes) + first;
     const float* parameters = scratch.parameters + first;
     const __m512 scale = _mm512_set1_ps(scratch.scales[part.first_row + r]);
     const __m512 total = _mm512_set1_ps(scratch.totals[part.first_row + r]);
     for (std::size_t t = 0; t < end - first; t += kTileTokens) {
       ahead.line();
-      const __m512i high = _mm512_slli_epi32(_mm512_load_si512(upper + t * sizeof(std::int32_t)), 8);
-      const __m512i whole = _mm512_add_epi32(high, _mm512_load_si512(lower + t * sizeof(std::int32_t)));
+      const __m512i whole = _mm512_load_si512(sums + t * sizeof(std::int32_t));
       const __m512 scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(whole), scale);
       const __m512 lowest = _mm512_mul_ps(_mm512_load_ps(parameters + kSplitTokens + t), total);
       _mm512_store_ps(scores + t, _mm512_fmadd_ps(scaled, _mm512_load_ps(parameters + t), lowest));

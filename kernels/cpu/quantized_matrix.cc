@@ -197,11 +197,12 @@ void QuantizedMatrix::run(const ProductTask& whole, ProductKernel kernel, Thread
   const std::size_t n = whole.end_row;
   const std::size_t threads = pool.size();
   // Many rows: each thread its own, which it has rounded itself, in blocks that stay in its cache while all panels of a
-  // task go by. Few rows: each thread its own panels.
-  constexpr std::size_t kManyRows = 64;
+  // task go by. Few rows: each thread its own panels. In between it depends on the weights: either each thread expands
+  // all of them, or each reads all rows.
+  const std::size_t many_rows = range_.n_panels * range_.panel_bytes > (std::size_t{1} << 20U) ? 128 : 64;
   std::size_t row_blocks = divide_up(n * whole.x->steps * 2 * kStep, kCachedBytes);
   std::size_t panel_blocks = tasks_of(whole.end_panel, divide_up(threads, row_blocks));
-  if (n >= kManyRows * threads) {
+  if (n >= many_rows * threads) {
     row_blocks = divide_up(row_blocks, threads) * threads;
     panel_blocks = tasks_of(whole.end_panel, 1);
   }

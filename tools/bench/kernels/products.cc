@@ -84,7 +84,7 @@ void product(benchmark::State& state, DType type, std::size_t columns, std::size
 }
 
 void rows(benchmark::internal::Benchmark* bench) {
-  for (const int n : {1, 2, 4, 8, 16, 48, 128, 512}) bench->Arg(n);
+  for (const int n : {1, 2, 4, 8, 16, 48, 128, 224, 512}) bench->Arg(n);
   bench->UseRealTime()->Unit(benchmark::kMillisecond);
 }
 BENCHMARK_CAPTURE(product, qkv, DType::q4_1, 960, 576, 30, false)->Apply(rows);
