@@ -140,8 +140,9 @@ Result<std::shared_ptr<const Assets>> load_assets(const topology::Topology& topo
   if (!chat_template) return chat_template.error();
   assets->chat_template = *chat_template;
 
-  auto architecture =
-      model::Architecture::load(*file, kernels::make_cpu_backend(compute_threads(topology), precision(topology)));
+  const auto backend = kernels::make_cpu_backend(compute_threads(topology), precision(topology));
+  assets->compute = backend->numerics();
+  auto architecture = model::Architecture::load(*file, backend);
   if (!architecture) return architecture.error();
   assets->architecture = std::move(*architecture);
   assets->model_digest = (*file)->digest();

@@ -23,6 +23,7 @@ struct Assets {
   std::shared_ptr<const model::Tokenizer> tokenizer;
   std::shared_ptr<const model::ChatTemplate> chat_template;  ///< null: the model has none
   std::array<std::uint8_t, 32> model_digest{};
+  std::string compute;  ///< kernels::Backend::numerics()
   std::uint32_t block_tokens = 32;
   std::uint32_t total_blocks = 0;
   std::uint32_t max_sequence_tokens = 0;  ///< prompt and answer: of model, session_len and pool the least

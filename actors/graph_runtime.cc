@@ -84,6 +84,7 @@ void merge(const StageStats& stage, Stats& stats) {
     stats.blocks_active = stage.blocks->active;
     stats.blocks_cached = stage.blocks->cached;
     stats.evictions = stage.evictions;
+    stats.tier = stage.tier;
   }
   if (!stage.eviction_age_counts.empty()) {
     stats.eviction_age_seconds_sum = stage.eviction_age_seconds;
@@ -192,7 +193,8 @@ Stats GraphRuntime::stats() const {
   stats.block_tokens = assets_->block_tokens;
   caf::scoped_actor self(*system_);
   for (const StageHandle& stage : stages()) {
-    if (stage.kind == "executor") continue;  // busy computing, and has nothing to tell
+    // Busy with the model or a device, and with nothing to tell that others do not.
+    if (stage.kind == "executor" || stage.kind == "cache_tier") continue;
     self->request(stage.actor, kStatsPatience, StatsQuery{})
         .receive([&](const StageStats& answer) { merge(answer, stats); }, [](const caf::error&) {});
   }

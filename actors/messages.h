@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "cache/prefix_cache.h"
+#include "cache/tier/tier_worker.h"
 #include "schedule/scheduler.h"
 #include "schedule/step.h"
 
@@ -82,6 +83,7 @@ struct CacheUpdate {
   std::vector<BlockId> copied;
   std::vector<BlockId> returned;
   std::vector<schedule::Rematch> rematch;
+  double prefill_speed = 0;  ///< tokens a second; 0: not known
 };
 
 /// scheduler → cache_evictor.
@@ -104,12 +106,66 @@ struct BlockGrant {
   std::uint64_t epoch = 0;
   std::uint32_t asked = 0;
   std::vector<BlockId> blocks;
+  std::vector<schedule::BlockSave> saves;  ///< of these, what they have held
 };
 
 /// prefix_matcher → cache_evictor.
 struct CacheTouches {
   std::uint64_t epoch = 0;
   std::vector<cache::Touch> touches;
+};
+
+// ---- the cache tier ---------------------------------------------------------------------------------
+
+/// prefix_matcher → scheduler: to be read out by the next plan.
+struct SaveBlocks {
+  std::uint64_t epoch = 0;
+  std::vector<schedule::BlockSave> saves;
+};
+
+/// executor → cache_tier: what plans have read out. As many are under way as the prefix_matcher allows.
+struct StoreBlocks {
+  std::uint64_t epoch = 0;
+  std::vector<cache::TierBlock> blocks;
+};
+
+/// cache_tier → prefix_matcher, for each block.
+struct TierSaved {
+  std::uint64_t epoch = 0;
+  cache::SaveOutcome outcome;
+};
+
+/// prefix_matcher → cache_tier.
+struct LoadBlocks {
+  std::uint64_t epoch = 0;
+  std::uint64_t number = 0;
+  std::vector<cache::BlockName> chain;
+  schedule::TimeNs read_until = 0;
+};
+
+/// cache_tier → prefix_matcher: exactly one for each load, sometime.
+struct TierLoaded {
+  std::uint64_t epoch = 0;
+  std::uint64_t number = 0;
+  cache::LoadOutcome outcome;
+};
+
+/// prefix_matcher → itself: a load's time is over.
+struct LoadLate {
+  std::uint64_t epoch = 0;
+  std::uint64_t number = 0;
+};
+
+/// prefix_matcher → cache_tier: try anew.
+struct OpenTier {
+  std::uint64_t epoch = 0;
+};
+
+/// cache_tier → prefix_matcher, as an epoch begins and in answer to OpenTier.
+struct TierOpened {
+  std::uint64_t epoch = 0;
+  bool fresh = false;  ///< the tier has just begun: what it was sent before is lost
+  cache::OpenOutcome outcome;
 };
 
 // ---- what an operator asks of the prefix_matcher ---------------------------------------------------
@@ -157,6 +213,7 @@ struct StageStats {
   cache::EvictionCounts evictions{};
   double eviction_age_seconds = 0;
   std::vector<std::uint64_t> eviction_age_counts;
+  std::optional<TierStats> tier;
   std::optional<schedule::SchedulerCounters> scheduler;
   std::uint64_t batch_size_sum = 0;
   double step_seconds = 0;
@@ -182,6 +239,14 @@ HEADWATER_LOCAL_MESSAGE(CacheTouches)
 HEADWATER_LOCAL_MESSAGE(CacheStatusQuery)
 HEADWATER_LOCAL_MESSAGE(FlushCache)
 HEADWATER_LOCAL_MESSAGE(PinPrompt)
+HEADWATER_LOCAL_MESSAGE(SaveBlocks)
+HEADWATER_LOCAL_MESSAGE(StoreBlocks)
+HEADWATER_LOCAL_MESSAGE(TierSaved)
+HEADWATER_LOCAL_MESSAGE(LoadBlocks)
+HEADWATER_LOCAL_MESSAGE(TierLoaded)
+HEADWATER_LOCAL_MESSAGE(LoadLate)
+HEADWATER_LOCAL_MESSAGE(OpenTier)
+HEADWATER_LOCAL_MESSAGE(TierOpened)
 HEADWATER_LOCAL_MESSAGE(Wire)
 HEADWATER_LOCAL_MESSAGE(ResetStage)
 HEADWATER_LOCAL_MESSAGE(CacheAdviceQuery)

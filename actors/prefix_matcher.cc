@@ -1,9 +1,15 @@
-// Looks up what of a prompt is cached, and keeps the books of every KV block (cache::PrefixCache).
+// Looks up what of a prompt is cached, and keeps the books of every KV block (cache::PrefixCache). Where there is a
+// slower tier, it decides what goes there and has prompts wait for what comes from there (cache::TierBooks).
+
+#include <optional>
+#include <unordered_map>
 
 #include "actors/cache_controls.h"
+#include "actors/cache_tier.h"
 #include "actors/stage.h"
 #include "cache/prefix_cache.h"
 #include "cache/size_advisor.h"
+#include "cache/tier/tier_books.h"
 
 namespace headwater::actors {
 namespace {
@@ -28,7 +34,19 @@ cache::PrefixCacheOptions options_for(const StageContext& context) {
   options.match_threshold = context.cache.prefix_match_threshold;
   options.context.model_digest = context.assets->model_digest;
   options.context.kv_format = kernels::quant_policy(context.cache.format);
+  options.context.compute = context.assets->compute;
   options.retention = retention_options(context.cache, context.assets->total_blocks);
+  return options;
+}
+
+cache::TierBooksOptions tier_options_for(const StageContext& context) {
+  cache::TierBooksOptions options;
+  options.block_tokens = context.assets->block_tokens;
+  options.block_bytes = block_bytes(context);
+  constexpr std::uint64_t kMostSaveBytes = 256 << 20;
+  options.max_saves =
+      static_cast<std::uint32_t>(std::clamp<std::uint64_t>(kMostSaveBytes / options.block_bytes, 16, 4096));
+  options.max_staged = std::max(context.assets->total_blocks / 4, 16U);
   return options;
 }
 
@@ -37,11 +55,19 @@ class PrefixMatcher : public StageActor {
   PrefixMatcher(caf::actor_config& config, const StageContext& context)
       : StageActor(config, context),
         cache_(options_for(context)),
+        tier_(tier_options_for(context)),
         advisor_(context.assets->total_blocks, context.assets->block_tokens) {}
 
  private:
+  /// A request that waits for the tier. It holds what memory has of its prompt.
+  struct Loading {
+    RequestPtr request;
+    std::vector<TokenId> tokens;
+    cache::MatchResult found;
+  };
+
   caf::message_handler handlers() override {
-    return {
+    return caf::message_handler{
         [this](const TokenizedRequest& message) {
           cache_.advance(now());
           if (current(message.epoch)) take(message.request);
@@ -56,7 +82,7 @@ class PrefixMatcher : public StageActor {
           cache_.advance(now());
           if (current(reclaim.epoch)) grant(reclaim);
         },
-        [this](const CacheAdviceQuery&) { return CacheAdviceReply{advisor_.advise(block_bytes())}; },
+        [this](const CacheAdviceQuery&) { return CacheAdviceReply{advisor_.advise(block_bytes(context()))}; },
         [this](const ExpiryTick&) {
           ticking_ = false;
           cache_.advance(now());
@@ -79,17 +105,46 @@ class PrefixMatcher : public StageActor {
           report_touches();
           return pins;
         },
+    }
+        .or_else(tier_handlers());
+  }
+
+  caf::message_handler tier_handlers() {
+    return {
+        [this](const TierOpened& opened) {
+          if (!current(opened.epoch)) return;
+          if (opened.fresh) tier_.reset();
+          tier_.on_open(opened.outcome, now());
+        },
+        [this](const TierSaved& saved) {
+          if (current(saved.epoch)) tier_.on_saved(saved.outcome, now());
+        },
+        [this](TierLoaded& loaded) {
+          if (!current(loaded.epoch)) return;
+          tier_.on_loaded(loaded.number, loaded.outcome, now());
+          go_on(loaded.number, std::move(loaded.outcome.blocks));
+          report_touches();
+        },
+        [this](const LoadLate& late) {
+          if (!current(late.epoch) || !loading_.contains(late.number)) return;
+          tier_.give_up(late.number, true, now());
+          go_on(late.number, {});
+          report_touches();
+        },
     };
   }
 
   void grant(const ReclaimBlocks& reclaim) {
-    std::vector<BlockId> blocks = cache_.reclaim(reclaim.blocks, reclaim.victims);
+    std::vector<schedule::BlockSave> saves;
+    std::vector<BlockId> blocks = cache_.reclaim(reclaim.blocks, reclaim.victims, [&](const cache::CachedBlock& block) {
+      if (tier() != nullptr && tier_.takes_save(block)) saves.push_back({block.block, block.name()});
+    });
     report_touches();
     // The evictor chose before it heard of the blocks that are idle now: with that word on its way, it is asked anew.
     if (blocks.empty() && !reclaim.again && cache_.counts().cached > 0) {
       send(single("cache_evictor"), BlockDemand{epoch(), reclaim.blocks, true});
     } else {
-      send(single("scheduler"), BlockGrant{epoch(), reclaim.blocks, std::move(blocks)});
+      send(single("scheduler"), BlockGrant{epoch(), reclaim.blocks, std::move(blocks), std::move(saves)});
     }
   }
 
@@ -103,15 +158,84 @@ class PrefixMatcher : public StageActor {
   }
 
   void match(const RequestPtr& request, const std::vector<TokenId>& tokens) {
-    cache::MatchResult found = cache_.match(request->id, tokens, request->request.cache_salt, uses_cache(request),
+    const bool use_cache = uses_cache(request);
+    cache::MatchResult found = cache_.match(request->id, tokens, request->request.cache_salt, use_cache,
                                             keep_for(request->request, context().cache));
-    send(successor(request->id),
-         MatchedRequest{epoch(), {request, tokens, std::move(found.blocks), found.cached_tokens, found.details}});
+    if (use_cache && tier() != nullptr && load(request, tokens, found)) return;
+    hand_on(request, tokens, std::move(found), {});
+  }
+
+  void hand_on(const RequestPtr& request, std::vector<TokenId> tokens, cache::MatchResult found,
+               std::vector<cache::BlockBytes> restored) {
+    send(successor(request->id), MatchedRequest{epoch(),
+                                                {request, std::move(tokens), std::move(found.blocks),
+                                                 found.cached_tokens, found.details, std::move(restored)}});
+  }
+
+  // ---- the tier ----
+
+  const caf::actor* tier() const { return optional("cache_tier"); }
+
+  /// Whether the request waits for what the tier has of its prompt.
+  bool load(const RequestPtr& request, const std::vector<TokenId>& tokens, cache::MatchResult& found) {
+    if (tier_.takes_open(now())) send(*tier(), OpenTier{epoch()});
+    auto chain = cache_.beyond(request->id, tokens, [this](const cache::Key& key) { return tier_.knows(key); });
+    if (chain.empty()) return false;
+    const auto load = tier_.takes_load(request->id, static_cast<std::uint32_t>(chain.size()), now());
+    if (load.blocks == 0) return false;
+    chain.resize(load.blocks);
+    loading_.emplace(load.number, Loading{request, tokens, std::move(found)});
+    send(*tier(), LoadBlocks{epoch(), load.number, std::move(chain), load.read_until});
+    delayed_send(this, std::chrono::nanoseconds(load.wait_until - now()), LoadLate{epoch(), load.number});
+    return true;
+  }
+
+  /// The request goes on with what has been loaded of its prompt, if it still waits.
+  void go_on(std::uint64_t number, std::vector<cache::BlockBytes> restored) {
+    const auto node = loading_.extract(number);
+    if (node.empty()) return;
+    Loading& waiting = node.mapped();
+    if (!restored.empty()) {
+      cache_.add_restored(waiting.found, waiting.request->id, waiting.tokens,
+                          static_cast<std::uint32_t>(restored.size()));
+    }
+    hand_on(waiting.request, std::move(waiting.tokens), std::move(waiting.found), std::move(restored));
+  }
+
+  /// Nothing overtakes a request on its path, and so its cancel follows it.
+  void on_cancel(CancelRequests& cancel) override {
+    for (RequestId id : cancel.ids) {
+      const auto waiting =
+          std::ranges::find_if(loading_, [&](const auto& one) { return one.second.request->id == id; });
+      if (waiting == loading_.end()) continue;
+      const std::uint64_t number = waiting->first;
+      tier_.give_up(number, false, now());
+      go_on(number, {});
+    }
+    StageActor::on_cancel(cancel);
+  }
+
+  /// Blocks that nobody uses any more are saved before they must go, so that a restart finds them.
+  void save_idle(const std::vector<cache::Touch>& touches) {
+    std::vector<schedule::BlockSave> saves;
+    for (const cache::Touch& touch : touches) {
+      if (touch.kind != cache::Touch::Kind::idle || !cache_.idle(touch.block)) continue;
+      const cache::CachedBlock block = cache_.describe(touch.block);
+      if (tier_.takes_save(block)) saves.push_back({block.block, block.name()});
+    }
+    if (!saves.empty()) send(single("scheduler"), SaveBlocks{epoch(), std::move(saves)});
   }
 
   void apply(const CacheUpdate& update) {
-    for (const auto& filled : update.filled) cache_.publish(filled.id, filled.blocks, filled.tokens);
-    for (const auto& released : update.released) cache_.release(released.id, released.blocks, released.tail);
+    tier_.set_prefill_speed(update.prefill_speed);
+    for (const auto& filled : update.filled) {
+      tier_.on_settled(filled.id);
+      cache_.publish(filled.id, filled.blocks, filled.tokens);
+    }
+    for (const auto& released : update.released) {
+      tier_.on_settled(released.id);
+      cache_.release(released.id, released.blocks, released.tail);
+    }
     cache_.release_copied(update.copied);
     cache_.give_back(update.returned);
     for (const auto& rematch : update.rematch) match(rematch.request, rematch.tokens);
@@ -122,24 +246,30 @@ class PrefixMatcher : public StageActor {
   void report_touches() {
     std::vector<cache::Touch> touches = cache_.take_touches();
     advisor_.on_touches(touches);
+    if (tier() != nullptr) save_idle(touches);
     if (!touches.empty()) send(single("cache_evictor"), CacheTouches{epoch(), std::move(touches)});
     if (ticking_ || cache_.next_expiry() == cache::kNever) return;
     ticking_ = true;
     delayed_send(this, kTick, ExpiryTick{});
   }
 
-  std::uint64_t block_bytes() const { return assets().info.kv_bytes_per_token * assets().block_tokens; }
-
-  void on_reset() override { cache_.reset(); }
+  void on_reset() override {
+    cache_.reset();
+    tier_.reset();
+    loading_.clear();
+  }
 
   StageStats stats() override {
     StageStats stats;
     stats.blocks = cache_.counts();
     stats.evictions = cache_.evictions();
+    if (tier() != nullptr) stats.tier = tier_.stats();
     return stats;
   }
 
   cache::PrefixCache cache_;
+  cache::TierBooks tier_;
+  std::unordered_map<std::uint64_t, Loading> loading_;  ///< by the load's number
   cache::SizeAdvisor advisor_;
   bool ticking_ = false;
 };

@@ -5,6 +5,7 @@
 #include "actors/stage.h"
 #include "actors/step_histogram.h"
 #include "kernels/trace.h"
+#include "schedule/prefill_speed.h"
 
 namespace headwater::actors {
 namespace {
@@ -34,14 +35,20 @@ class SchedulerStage : public StageActor {
           scheduler_.add(std::move(message.sequence));
           proceed();
         },
-        [this](const BlockGrant& grant) {
+        [this](BlockGrant& grant) {
           if (!current(grant.epoch)) return;
-          scheduler_.on_grant(grant.blocks, grant.asked);
+          scheduler_.on_grant(grant.blocks, grant.asked, std::move(grant.saves));
+          proceed();
+        },
+        [this](SaveBlocks& message) {
+          if (!current(message.epoch)) return;
+          scheduler_.save(std::move(message.saves));
           proceed();
         },
         [this](const StepDone& done) {
           if (!current(done.result.epoch)) return;
           steps_.add(done.result);
+          prefill_speed_.add(done.result);
           scheduler_.on_result(done.result);
           proceed();
         },
@@ -60,7 +67,7 @@ class SchedulerStage : public StageActor {
         !output.rematch.empty()) {
       send(single("prefix_matcher"),
            CacheUpdate{epoch(), std::move(output.filled), std::move(output.released), std::move(output.copied),
-                       std::move(output.returned), std::move(output.rematch)});
+                       std::move(output.returned), std::move(output.rematch), prefill_speed_.tokens_per_second()});
     }
     if (output.demand > 0) send(single("cache_evictor"), BlockDemand{epoch(), output.demand});
     if (output.plan) send(successors().front(), RunStep{std::move(*output.plan)});
@@ -77,6 +84,7 @@ class SchedulerStage : public StageActor {
 
   schedule::Scheduler scheduler_;
   StepHistogram steps_;
+  schedule::PrefillSpeed prefill_speed_;
 };
 
 }  // namespace

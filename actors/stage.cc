@@ -1,5 +1,7 @@
 #include "actors/stage.h"
 
+#include <tuple>
+
 namespace headwater::actors {
 
 StageActor::StageActor(caf::actor_config& config, StageContext context)
@@ -57,14 +59,16 @@ const StageKind* StageRegistry::find(std::string_view kind, std::string_view imp
 }
 
 StageRegistry builtin_stages() {
-  const std::pair<std::string_view, decltype(StageKind::spawn)> spawners[] = {
-      {"tokenizer", spawn_tokenizer}, {"prefix_matcher", spawn_prefix_matcher}, {"scheduler", spawn_scheduler},
-      {"executor", spawn_executor},   {"cache_evictor", spawn_cache_evictor},   {"detokenizer", spawn_detokenizer},
+  const std::tuple<std::string_view, std::string_view, decltype(StageKind::spawn)> spawners[] = {
+      {"tokenizer", "default", spawn_tokenizer},         {"prefix_matcher", "default", spawn_prefix_matcher},
+      {"scheduler", "default", spawn_scheduler},         {"executor", "default", spawn_executor},
+      {"cache_evictor", "default", spawn_cache_evictor}, {"detokenizer", "default", spawn_detokenizer},
+      {"cache_tier", "rocksdb", spawn_rocksdb_tier},
   };
   StageRegistry registry;
   const topology::StageCatalog catalog = topology::builtin_catalog();
-  for (const auto& [kind, spawn] : spawners) {
-    if (auto added = registry.add({*catalog.find(kind, "default"), spawn}); !added) {
+  for (const auto& [kind, impl, spawn] : spawners) {
+    if (auto added = registry.add({*catalog.find(kind, impl), spawn}); !added) {
       throw std::logic_error(added.error().message);
     }
   }

@@ -61,6 +61,11 @@ class StageActor : public caf::event_based_actor {
   /// The successor for a request: replicas share the requests by id.
   const caf::actor& successor(RequestId id) const { return wire_.to.at(id % wire_.to.size()); }
   const caf::actor& single(const std::string& kind) const { return wire_.by_kind.at(kind); }
+  /// nullptr: the topology has none of that kind.
+  const caf::actor* optional(const std::string& kind) const {
+    const auto found = wire_.by_kind.find(kind);
+    return found == wire_.by_kind.end() ? nullptr : &found->second;
+  }
   const caf::actor& frontend() const { return wire_.frontend; }
 
  private:
@@ -99,5 +104,6 @@ caf::actor spawn_scheduler(caf::actor_system& system, const StageContext& contex
 caf::actor spawn_executor(caf::actor_system& system, const StageContext& context);
 caf::actor spawn_cache_evictor(caf::actor_system& system, const StageContext& context);
 caf::actor spawn_detokenizer(caf::actor_system& system, const StageContext& context);
+caf::actor spawn_rocksdb_tier(caf::actor_system& system, const StageContext& context);
 
 }  // namespace headwater::actors

@@ -109,8 +109,9 @@ class Supervisor : public caf::event_based_actor {
     spdlog::error("stage \"{}\" ({}, replica {}) failed: {}; starting it anew", lost->id, lost->kind, lost->replica,
                   reason);
     admission_->count_restart();
+    const bool tier = stage.kind == "cache_tier";  // holds nothing that cannot be computed
     if (!may_restart()) {
-      give_up(stage);
+      if (!tier) give_up(stage);
       return;
     }
     try {
@@ -124,11 +125,12 @@ class Supervisor : public caf::event_based_actor {
     // Everything sent to the dead stage is lost. Messages are queued in this order everywhere: the new stage's own
     // wiring and epoch, before anybody can send to it; the new wiring of the others; the new epoch; then the frontend's
     // word on which requests have failed. So no request falls between.
-    const bool holds_cache_state = stage.kind != "tokenizer" && stage.kind != "detokenizer";
+    const bool holds_cache_state = stage.kind != "tokenizer" && stage.kind != "detokenizer" && !tier;
     wire(*lost);
     send(lost->actor, ResetStage{holds_cache_state ? epoch_ + 1 : epoch_});
     wire_all();
     if (holds_cache_state) begin_epoch();
+    if (tier) return;
     send(frontend_, StageLost{stage.id, stage.kind, reason, lost->replica, stage.replicas, epoch_});
   }
 

@@ -1,7 +1,8 @@
 #pragma once
 // Makes the stages of a topology, wires them, and makes a stage anew that has died.
 //
-// A tokenizer or detokenizer holds nothing but its requests: those fail, everything else goes on. Any other
+// A tokenizer or detokenizer holds nothing but its requests: those fail, everything else goes on; a cache_tier does not
+// even hold any. Any other
 // stage holds part of the cache's state; losing one begins a new epoch: all requests under way fail, and every
 // stage starts from an empty cache.
 

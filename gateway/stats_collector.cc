@@ -60,6 +60,40 @@ MetricFamily labelled(std::string name, std::string help, const std::string& lab
   return result;
 }
 
+void add_tier(const TierStats& tier, std::vector<MetricFamily>& all) {
+  const auto counter = [&](const char* name, const char* help, std::uint64_t value) {
+    all.push_back(single(name, help, MetricType::Counter, number(value)));
+  };
+  auto state =
+      family("headwater_cache_tier_state", "State of the disk tier: 1 for the one that it is in.", MetricType::Gauge);
+  const auto add_state = [&](const char* name, TierStats::State value) {
+    add(state, tier.state == value ? 1 : 0, "state", name);
+  };
+  add_state("on", TierStats::State::on);
+  add_state("degraded", TierStats::State::degraded);
+  add_state("off", TierStats::State::off);
+  all.push_back(std::move(state));
+  all.push_back(single("headwater_cache_tier_blocks", "Blocks that the disk tier holds.", MetricType::Gauge,
+                       number(tier.blocks)));
+  all.push_back(single("headwater_cache_tier_bytes", "Bytes of these.", MetricType::Gauge, number(tier.bytes)));
+  counter("headwater_cache_tier_hit_tokens_total", "Prompt tokens loaded from the disk tier instead of computed.",
+          tier.hit_tokens);
+  counter("headwater_cache_tier_saved_blocks_total", "Blocks written to the disk tier.", tier.saved_blocks);
+  counter("headwater_cache_tier_dropped_blocks_total", "Blocks worth writing that found the queue full.",
+          tier.dropped_blocks);
+  counter("headwater_cache_tier_mismatches_total", "Blocks that were damaged, or not what they should be.",
+          tier.mismatches);
+  counter("headwater_cache_tier_late_loads_total", "Loads given up or cut short, as computing was as fast.",
+          tier.late_loads);
+  counter("headwater_cache_tier_refused_loads_total", "Loads not tried, as computing was expected to be as fast.",
+          tier.too_slow);
+  counter("headwater_cache_tier_errors_total", "Errors of the disk or its files.", tier.errors);
+  all.push_back(histogram("headwater_cache_tier_load_seconds", "Time to load what the disk tier has of a prompt.",
+                          kTierSecondsBounds, tier.load_seconds_counts, tier.load_seconds_sum));
+  all.push_back(histogram("headwater_cache_tier_save_seconds", "Time to write a block to the disk tier.",
+                          kTierSecondsBounds, tier.save_seconds_counts, tier.save_seconds_sum));
+}
+
 }  // namespace
 
 std::vector<MetricFamily> StatsCollector::Collect() const {
@@ -124,6 +158,7 @@ std::vector<MetricFamily> StatsCollector::Collect() const {
                           stats.step_seconds_counts, stats.step_seconds_sum));
   all.push_back(histogram("headwater_batch_size", "Sequences of a forward pass.", kBatchSizeBounds,
                           stats.batch_size_counts, number(stats.batch_size_sum)));
+  if (stats.tier) add_tier(*stats.tier, all);
   return all;
 }
 

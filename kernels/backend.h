@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "kernels/kv_format.h"
@@ -92,6 +93,10 @@ class Backend {
   virtual void allocate_kv(const KvShape& shape, std::uint32_t n_blocks, std::span<const float> centres = {}) = 0;
   /// Gives block `to` all that block `from` holds, bit by bit.
   virtual void copy_kv_block(std::int32_t from, std::int32_t to) = 0;
+  /// All that a block holds, kv_block_bytes() of it, and the way back. Blocks that differ may be read and written side
+  /// by side.
+  virtual void read_kv_block(std::int32_t block, std::span<std::byte> out) const = 0;
+  virtual void write_kv_block(std::int32_t block, std::span<const std::byte> bytes) = 0;
   /// Where the keys of a sequence's rows, which the arena holds in bfloat16, have their middle when they are met at the
   /// positions [0, n_positions) equally often: [n_layers, n_kv_heads, head_dim], each number finite.
   virtual std::vector<float> key_centres(std::uint32_t rope_dim, const SequenceRows& rows,
@@ -122,6 +127,8 @@ class Backend {
   virtual void gather(const Buffer& x, std::span<const std::uint32_t> rows, std::uint32_t dim, Buffer& out) = 0;
   /// The first `n` values in the host's memory. They may be overwritten, and last until x is written again.
   virtual std::span<float> read(Buffer& x, std::size_t n) = 0;
+  /// Names how results are rounded: where two backends have one name, they write the same bits into the KV arena.
+  virtual std::string numerics() const = 0;
   /// Runs work(0) … work(n - 1) on the host, side by side where it has threads to spare; they must not throw.
   virtual void run_on_host(std::size_t n, const std::function<void(std::size_t)>& work) = 0;
 };

@@ -12,6 +12,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/cpu/attention.h"
+#include "kernels/cpu/cpu_features.h"
 #include "kernels/cpu/kv_arena.h"
 #include "kernels/cpu/matmul.h"
 #include "kernels/cpu/ops.h"
@@ -80,6 +81,10 @@ class CpuBackend : public Backend {
     attention_.emplace(cpu::best_attention_path(shape), shape.format);
   }
   void copy_kv_block(std::int32_t from, std::int32_t to) override { arena_.copy_block(from, to); }
+  void read_kv_block(std::int32_t block, std::span<std::byte> out) const override { arena_.read_block(block, out); }
+  void write_kv_block(std::int32_t block, std::span<const std::byte> bytes) override {
+    arena_.write_block(block, bytes);
+  }
   std::vector<float> key_centres(std::uint32_t rope_dim, const SequenceRows& rows, std::uint32_t n_positions) override {
     return rotary_.key_centres(arena_, rope_dim, rows, n_positions);
   }
@@ -157,6 +162,16 @@ class CpuBackend : public Backend {
     }
   }
 
+  std::string numerics() const override {
+    const cpu::CpuFeatures has = cpu::cpu_features();
+    const char* instructions = has.amx           ? "amx"
+                               : has.avx512_bf16 ? "avx512_bf16"
+                               : has.avx512      ? "avx512"
+                               : has.avx2        ? "avx2"
+                                                 : "plain";
+    return std::string("cpu 1 ") + (precision_ == Precision::exact ? "exact " : "fast ") + instructions +
+           (has.avx512_vnni ? " vnni" : "");
+  }
   void run_on_host(std::size_t n, const std::function<void(std::size_t)>& work) override { pool_.run(n, work); }
   std::span<float> read(Buffer& x, std::size_t n) override { return {data(x), n}; }
 

@@ -26,6 +26,13 @@ std::size_t head_bytes_of(const KvShape& shape) {
   return code_layout(shape.format.key_bits, shape.format.value_bits, shape.head_dim, shape.block_tokens).end;
 }
 
+void check_block_size(std::size_t bytes, const KvShape& shape) {
+  if (bytes != KvArena::block_bytes(shape)) {
+    throw std::invalid_argument(std::to_string(bytes) + " bytes for a block of " +
+                                std::to_string(KvArena::block_bytes(shape)));
+  }
+}
+
 }  // namespace
 
 KvArena::KvArena(const KvShape& shape, std::uint32_t n_blocks, std::span<const float> centres)
@@ -62,6 +69,16 @@ KvArena& KvArena::operator=(KvArena&& other) noexcept {
 
 void KvArena::copy_block(std::int32_t from, std::int32_t to) const {
   if (from != to) std::memcpy(head_bytes(to, 0, 0), head_bytes(from, 0, 0), block_bytes(shape_));
+}
+
+void KvArena::read_block(std::int32_t block, std::span<std::byte> out) const {
+  check_block_size(out.size(), shape_);
+  std::memcpy(out.data(), head_bytes(block, 0, 0), out.size());
+}
+
+void KvArena::write_block(std::int32_t block, std::span<const std::byte> bytes) const {
+  check_block_size(bytes.size(), shape_);
+  std::memcpy(head_bytes(block, 0, 0), bytes.data(), bytes.size());
 }
 
 std::uint64_t KvArena::block_bytes(const KvShape& shape) {

@@ -54,6 +54,9 @@ class KvArena {
   }
   /// Gives block `to` all that block `from` holds.
   void copy_block(std::int32_t from, std::int32_t to) const;
+  /// All that a block holds. Throws std::invalid_argument for a span of another size than block_bytes().
+  void read_block(std::int32_t block, std::span<std::byte> out) const;
+  void write_block(std::int32_t block, std::span<const std::byte> bytes) const;
   const KvShape& shape() const { return shape_; }
 
  private:

@@ -9,7 +9,7 @@ namespace headwater::cache {
 namespace {
 
 /// What a field of a record is; part of what is hashed, so that fields of different kinds never collide.
-enum class Field : std::uint8_t { root = 1, model, kv_format, adapter, salt, parent, tokens, tenant };
+enum class Field : std::uint8_t { root = 1, model, kv_format, adapter, salt, parent, tokens, tenant, compute };
 
 /// Hashes a record of (type, length, bytes) fields.
 class Record {
@@ -52,6 +52,7 @@ Key root_key(const KeyContext& context, std::string_view tenant, std::string_vie
       .add(Field::model, context.model_digest.data(), context.model_digest.size())
       .add(Field::kv_format, context.kv_format)
       .add(Field::adapter, context.adapter)
+      .add(Field::compute, context.compute)
       .add(Field::tenant, tenant)
       .add(Field::salt, salt)
       .finish();

@@ -26,7 +26,10 @@ MatchResult PrefixCache::match(RequestId request, std::span<const TokenId> token
   MatchResult result;
   if (cache.options.enabled && use_cache && !tokens.empty()) {
     result = cache.look_up(tokens, place);
-    for (const BlockId id : result.blocks) cache.reference(id, keep);
+    for (const BlockId id : result.blocks) {
+      cache.reference(id, keep);
+      cache.at(id).matched = true;
+    }
     result.details.missed_tokens = static_cast<std::uint32_t>(tokens.size()) - 1 - result.cached_tokens;
     result.details.miss = cache.why_missing(place, tokens.subspan(place.depth * cache.options.block_tokens), result);
     if (result.cached_tokens > 0) result.details.source = CacheSource::memory;
@@ -40,6 +43,45 @@ MatchResult PrefixCache::match(RequestId request, std::span<const TokenId> token
   }
   cache.places.insert_or_assign(request, std::move(place));
   return result;
+}
+
+std::vector<BlockName> PrefixCache::beyond(RequestId request, std::span<const TokenId> tokens,
+                                           const std::function<bool(const Key&)>& wanted) const {
+  const auto place = impl_->places.find(request);
+  std::vector<BlockName> names;
+  if (!impl_->options.enabled || place == impl_->places.end()) return names;
+  const std::size_t size = impl_->options.block_tokens;
+  Key parent = place->second.key;
+  for (std::size_t at = place->second.depth * size; at + size < tokens.size(); at += size) {
+    const auto part = tokens.subspan(at, size);
+    const Key key = block_key(parent, part);
+    if (!wanted(key)) break;
+    names.push_back({key, parent, {part.begin(), part.end()}});
+    parent = key;
+  }
+  return names;
+}
+
+void PrefixCache::add_restored(MatchResult& found, RequestId request, std::span<const TokenId> tokens,
+                               std::uint32_t blocks) {
+  Impl& cache = *impl_;
+  const std::size_t size = cache.options.block_tokens;
+  Place place = cache.places.at(request);
+  release_copied(std::span(found.blocks).subspan(place.depth));
+  found.blocks.resize(place.depth);
+  found.cached_tokens = static_cast<std::uint32_t>(place.depth * size);
+  for (std::uint32_t i = 0; i < blocks; ++i) {
+    place.move_on(block_key(place.key, tokens.subspan(place.depth * size, size)), -1);
+  }
+  const auto next = tokens.subspan(place.depth * size);
+  if (Tenant* tenant = cache.retention.tenants().find(place.keep.tenant); tenant != nullptr) {
+    tenant->hit_tokens += blocks * size - found.details.copied_tokens;
+  }
+  found.details = {.copied_tokens = 0,
+                   .source = CacheSource::disk,
+                   .miss = CacheMiss::none,
+                   .missed_tokens = static_cast<std::uint32_t>(next.size()) - 1};
+  found.details.miss = cache.why_missing(place, next, found);
 }
 
 void PrefixCache::publish(RequestId request, std::span<const BlockId> blocks, std::span<const TokenId> tokens) {
@@ -90,7 +132,16 @@ void PrefixCache::give_back(std::span<const BlockId> blocks) {
   }
 }
 
-std::vector<BlockId> PrefixCache::reclaim(std::uint32_t n, std::span<const BlockId> victims) {
+bool PrefixCache::idle(BlockId id) const { return impl_->at(id).state == State::cached; }
+
+CachedBlock PrefixCache::describe(BlockId id) const {
+  const Block& block = impl_->at(id);
+  if (!block.indexed) throw std::logic_error("block " + std::to_string(id) + " is not indexed");
+  return {id, block.key, block.parent_key, block.tokens, block.depth, block.matched};
+}
+
+std::vector<BlockId> PrefixCache::reclaim(std::uint32_t n, std::span<const BlockId> victims,
+                                          const std::function<void(const CachedBlock&)>& on_evict) {
   Impl& cache = *impl_;
   std::vector<BlockId> granted;
   while (granted.size() < n && !cache.free.empty()) {
@@ -103,6 +154,7 @@ std::vector<BlockId> PrefixCache::reclaim(std::uint32_t n, std::span<const Block
     const Block& block = cache.at(id);
     // Used again, or pinned, since it was chosen.
     if (block.state != State::cached || block.children > 0 || cache.retention.pinned(id)) continue;
+    if (on_evict) on_evict(describe(id));
     cache.evict(id, cache.retention.over_quota(id) ? EvictionReason::quota : EvictionReason::demand);
     cache.grant(id);
     granted.push_back(id);

@@ -15,6 +15,7 @@
 // entry's own tokens and its parent are compared as well.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -26,6 +27,7 @@
 #include "cache/eviction_record.h"
 #include "cache/key.h"
 #include "cache/retention.h"
+#include "cache/tier/tier_block.h"
 #include "schedule/step.h"
 
 namespace headwater::cache {
@@ -60,6 +62,18 @@ struct Touch {
   std::uint8_t priority = kNormalPriority;  ///< published, raised
 };
 
+/// An indexed block, while nothing changes in the cache.
+struct CachedBlock {
+  BlockId block = -1;
+  const Key& key;
+  const Key& parent;
+  std::span<const TokenId> tokens;  ///< block_tokens, or fewer: a tail
+  std::uint32_t depth = 0;          ///< blocks before it
+  bool matched = false;             ///< since it was published
+
+  BlockName name() const { return {key, parent, {tokens.begin(), tokens.end()}}; }
+};
+
 struct BlockCounts {
   std::uint64_t free = 0, active = 0, cached = 0, total = 0;
 };
@@ -91,6 +105,15 @@ class PrefixCache {
   MatchResult match(RequestId request, std::span<const TokenId> tokens, std::string_view salt, bool use_cache,
                     const Keep& keep = {});
 
+  /// The whole blocks with which `tokens` go on after those that match() has found whole, short of the last token, as
+  /// long as `wanted` says so of their keys.
+  std::vector<BlockName> beyond(RequestId request, std::span<const TokenId> tokens,
+                                const std::function<bool(const Key&)>& wanted) const;
+
+  /// `blocks` whole blocks come from elsewhere after the whole ones that match() has found, in place of a block that
+  /// agrees in part, which is released. `found` has the same blocks but that one; its details count the new ones, too.
+  void add_restored(MatchResult& found, RequestId request, std::span<const TokenId> tokens, std::uint32_t blocks);
+
   /// Indexes blocks that have been filled, in order, right after the request's last known block.
   /// `tokens`: block_tokens for each block. If the same prefix is indexed already (two requests computed it
   /// side by side), the block and those after it stay private. Unknown requests are ignored.
@@ -110,8 +133,14 @@ class PrefixCache {
   void give_back(std::span<const BlockId> blocks);
 
   /// Up to `n` blocks, now active: free ones first, then of `victims` those that are still cached and have no
-  /// indexed child, in order.
-  std::vector<BlockId> reclaim(std::uint32_t n, std::span<const BlockId> victims);
+  /// indexed child, in order. `on_evict` is told of each of these before it is forgotten.
+  std::vector<BlockId> reclaim(std::uint32_t n, std::span<const BlockId> victims,
+                               const std::function<void(const CachedBlock&)>& on_evict = {});
+
+  /// Indexed, and nobody uses it.
+  bool idle(BlockId block) const;
+  /// REQUIRES: the block is indexed.
+  CachedBlock describe(BlockId block) const;
 
   // ---- what an operator asks for ----
 

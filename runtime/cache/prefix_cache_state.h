@@ -23,6 +23,7 @@ struct Block {
   BlockId parent = -1;
   std::uint32_t children = 0;
   std::uint32_t depth = 0;
+  bool matched = false;         ///< since it was published
   std::vector<TokenId> tokens;  ///< block_tokens, or fewer: a tail
 };
 
@@ -126,6 +127,7 @@ struct PrefixCache::Impl {
     block.parent = place.block;
     block.children = 0;
     block.depth = place.depth;
+    block.matched = false;
     block.tokens.assign(tokens.begin(), tokens.end());
     if (block.parent >= 0) ++at(block.parent).children;
     index.emplace(key, id);

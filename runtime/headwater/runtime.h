@@ -31,6 +31,8 @@ struct Overrides {
   std::optional<std::string> listen;            ///< host:port of the gateway
   std::optional<std::string> quant_policy;      ///< bits of keys and values in the cache: "0" (16), "8", "4" or "k8v4"
   std::optional<std::string> cache_size_limit;  ///< "0.6" of memory, or "2GiB"
+  std::optional<std::string> cache_dir;       ///< folder of the prefix cache's disk tier; adds one where there is none
+  std::optional<std::string> cache_dir_size;  ///< what it may take on the disk: "10GiB"
   std::optional<bool> enable_prefix_caching;
   std::optional<double> prefix_match_threshold;  ///< share of a block's tokens, 0 … 1, from which on it is copied
   std::optional<std::string> cache_ttl;  ///< "300s" since the last use, after which a cached block expires; "0": never
@@ -60,6 +62,27 @@ struct ModelInfo {
   double kv_factor = 1;                  ///< tokens held over those that 16 bits would hold in the same memory
 };
 
+/// The disk tier of the prefix cache: counters since the start, and gauges.
+struct TierStats {
+  enum class State : std::uint8_t {
+    off,       ///< not open: it starts, or it cannot be opened now
+    degraded,  ///< it could not save, or loads came too late: it does less, and tries again after a while
+    on,
+  };
+  State state = State::off;
+  std::uint64_t blocks = 0, bytes = 0;  ///< that it holds
+  std::uint64_t hit_tokens = 0;         ///< of prompts, loaded instead of computed
+  std::uint64_t saved_blocks = 0;
+  std::uint64_t dropped_blocks = 0;  ///< worth saving, and the queue was full
+  std::uint64_t mismatches = 0;      ///< blocks found damaged, or not what they should be, and deleted
+  std::uint64_t late_loads = 0;      ///< given up, or cut short, as computing was as fast
+  std::uint64_t too_slow = 0;        ///< loads not tried as computing was expected to be as fast
+  std::uint64_t errors = 0;          ///< of the device, or of what keeps the files
+  // cumulative counts for kTierSecondsBounds, Prometheus style: of loads, and of the blocks saved
+  double load_seconds_sum = 0, save_seconds_sum = 0;
+  std::vector<std::uint64_t> load_seconds_counts, save_seconds_counts;  ///< [kTierSecondsBounds + 1]
+};
+
 /// Counters since the start, and gauges; one consistent picture of each stage.
 struct Stats {
   // requests
@@ -79,6 +102,7 @@ struct Stats {
   std::vector<std::uint64_t> eviction_age_seconds_counts;              ///< [kEvictionAgeBounds + 1]
   std::uint64_t preemptions = 0;
   std::uint32_t block_tokens = 0;
+  std::optional<TierStats> tier;  ///< where the topology has one
   // steps: cumulative counts for the upper bounds below, Prometheus style
   std::uint64_t steps = 0;
   double step_seconds_sum = 0;
@@ -91,6 +115,7 @@ struct Stats {
 
 inline constexpr double kStepSecondsBounds[] = {0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1};
 inline constexpr double kEvictionAgeBounds[] = {0.1, 1, 5, 15, 60, 300, 900, 3600, 14400, 86400};  // seconds
+inline constexpr double kTierSecondsBounds[] = {0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5};
 inline constexpr double kBatchSizeBounds[] = {1, 2, 4, 8, 16, 32, 48, 64, 128};
 
 class Runtime;

@@ -61,6 +61,11 @@ class Architecture {
   /// Gives block `to` the keys and values of block `from`, in all layers.
   virtual void copy_kv_block(std::int32_t from, std::int32_t to) = 0;
 
+  /// All that a block holds, kv_block_bytes() of it, and the way back: a block written with what was read is the same
+  /// block. Blocks that differ may be read and written side by side, but not beside forward().
+  virtual void read_kv_block(std::int32_t block, std::span<std::byte> out) const = 0;
+  virtual void write_kv_block(std::int32_t block, std::span<const std::byte> bytes) = 0;
+
   /// Computes the rows, writes their keys and values into their sequences' blocks, and gives
   /// logits [logit_rows, vocab], which may be overwritten and last until the next call. A row's result is bit-identical
   /// whatever rows stand beside it.

@@ -148,6 +148,12 @@ class Llama : public Architecture {
   }
   void allocate_kv(std::uint32_t n_blocks, std::uint32_t block_tokens, const kernels::KvFormat& format) override;
   void copy_kv_block(std::int32_t from, std::int32_t to) override { backend_->copy_kv_block(from, to); }
+  void read_kv_block(std::int32_t block, std::span<std::byte> out) const override {
+    backend_->read_kv_block(block, out);
+  }
+  void write_kv_block(std::int32_t block, std::span<const std::byte> bytes) override {
+    backend_->write_kv_block(block, bytes);
+  }
   std::span<float> forward(const Batch& batch) override;
   void run_on_host(std::size_t n, const std::function<void(std::size_t)>& work) override {
     backend_->run_on_host(n, work);

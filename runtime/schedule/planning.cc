@@ -65,10 +65,13 @@ void Scheduler::Impl::schedule(Sequence& sequence, std::uint32_t count, StepPlan
     sequence.started = true;
     plan.starts.push_back(
         {sequence.request, sequence.tokens, sequence.blocks, sequence.cached_tokens, sequence.scheduled_at});
-    plan.starts.back().details = sequence.details;
-    if (sequence.copied >= 0) {
-      plan.starts.back().copy = BlockCopy{sequence.copied, sequence.blocks[sequence.published]};
+    SequenceStart& start = plan.starts.back();
+    start.details = sequence.details;
+    if (sequence.copied >= 0) start.copy = BlockCopy{sequence.copied, sequence.blocks[sequence.published]};
+    for (std::size_t i = 0; i < sequence.restored.size(); ++i) {
+      start.restores.push_back({sequence.blocks[sequence.published + i], std::move(sequence.restored[i])});
     }
+    sequence.restored.clear();
   }
   sequence.known_blocks = static_cast<std::uint32_t>(sequence.blocks.size());
   sequence.planned = count;
@@ -112,6 +115,16 @@ void Scheduler::Impl::make_room(Sequence* beneficiary, std::uint32_t missing) {
   }
 }
 
+std::vector<BlockSave> Scheduler::Impl::take_saves() {
+  constexpr std::size_t kLaterSaves = 4;  // as many take little of the shortest step
+  std::vector<BlockSave> taken = std::exchange(saves, {});
+  for (std::size_t i = 0; i < kLaterSaves && !later_saves.empty(); ++i) {
+    taken.push_back(std::move(later_saves.front()));
+    later_saves.pop_front();
+  }
+  return taken;
+}
+
 void Scheduler::Impl::make_plan(TimeNs now) {
   std::uint32_t rows = options.max_step_tokens;
   std::vector<Share> shares = share_rows(rows);
@@ -132,7 +145,8 @@ void Scheduler::Impl::make_plan(TimeNs now) {
   }
 
   plan.retired = std::exchange(retired, {});
-  if (plan.entries.empty() && plan.retired.empty()) return;
+  plan.saves = take_saves();
+  if (plan.entries.empty() && plan.retired.empty() && plan.saves.empty()) return;
   plan.epoch = epoch;
   plan.step = ++step;
   step_in_flight = true;

@@ -18,8 +18,10 @@ void Scheduler::Impl::mark_stale(const Sequence& writer) {
   if (!options.share_prefixes) return;
   const std::uint32_t published = writer.published * options.block_tokens;
   for (auto& [id, reader] : sequences) {
-    if (reader.state == Sequence::State::running || reader.stale || reader.computed >= published) continue;
-    reader.stale = std::min(shared_prefix(reader, writer, options.block_tokens), published) > reader.computed;
+    if (reader.state == Sequence::State::running || reader.stale) continue;
+    const std::uint32_t has = reader.in_memory(options.block_tokens);
+    if (has >= published) continue;
+    reader.stale = std::min(shared_prefix(reader, writer, options.block_tokens), published) > has;
   }
 }
 
@@ -35,7 +37,8 @@ bool Scheduler::Impl::awaits_prefix(const Sequence& reader) const {
   return options.share_prefixes && std::ranges::any_of(running, [&](const Sequence* writer) {
            if (writer->uncomputed() <= 1) return false;
            const std::uint32_t shared = shared_prefix(reader, *writer, options.block_tokens);
-           return shared > reader.computed && shared > writer->computed;
+           // What the writer restores it has only promised until it is published.
+           return shared > reader.in_memory(options.block_tokens) && shared > writer->published * options.block_tokens;
          });
 }
 

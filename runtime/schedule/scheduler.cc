@@ -1,6 +1,7 @@
 #include "schedule/scheduler.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "schedule/scheduler_state.h"
@@ -31,7 +32,7 @@ void Scheduler::Impl::release_blocks(Sequence& sequence) {
   if (sequence.matched || !sequence.blocks.empty()) {
     ReleasedBlocks released{sequence.id(), sequence.blocks, {}};
     const std::ptrdiff_t known = std::ptrdiff_t{sequence.published} * options.block_tokens;
-    if (!sequence.borrows_last && sequence.computed > known) {
+    if (!sequence.borrows_last && sequence.restored.empty() && sequence.computed > known) {
       released.tail.assign(sequence.tokens.begin() + known, sequence.tokens.begin() + sequence.computed);
     }
     out.released.push_back(std::move(released));
@@ -41,6 +42,7 @@ void Scheduler::Impl::release_blocks(Sequence& sequence) {
     released_since_demand = true;
   }
   sequence.blocks.clear();
+  sequence.restored.clear();
   sequence.computed = sequence.published = sequence.known_blocks = 0;
   sequence.matched = sequence.stale = sequence.borrows_last = false;
 }
@@ -133,12 +135,14 @@ void Scheduler::add(MatchedSequence matched) {
   } else {
     --scheduler.rematching;
   }
+  sequence.blocks = std::move(matched.blocks);
+  sequence.restored = std::move(matched.restored);
+  const auto restored_tokens = static_cast<std::uint32_t>(sequence.restored.size()) * scheduler.options.block_tokens;
+  sequence.computed = matched.cached_tokens + restored_tokens;
   if (sequence.scheduled_at == 0) {
-    sequence.cached_tokens = matched.cached_tokens;
+    sequence.cached_tokens = sequence.computed;
     sequence.details = matched.details;
   }
-  sequence.blocks = std::move(matched.blocks);
-  sequence.computed = matched.cached_tokens;
   sequence.published = matched.cached_tokens / scheduler.options.block_tokens;
   sequence.borrows_last = sequence.blocks.size() > sequence.published;
   sequence.matched = true;
@@ -161,11 +165,19 @@ void Scheduler::cancel(RequestId id) {
   if (sequence.planned == 0 && sequence.state != Sequence::State::rematching) impl_->end(sequence);
 }
 
-void Scheduler::on_grant(std::span<const BlockId> blocks, std::uint32_t asked) {
+void Scheduler::on_grant(std::span<const BlockId> blocks, std::uint32_t asked, std::vector<BlockSave> saves) {
+  std::ranges::move(saves, std::back_inserter(impl_->saves));
+  std::erase_if(impl_->later_saves, [&](BlockSave& save) {
+    const bool granted = std::ranges::find(blocks, save.block) != blocks.end();
+    if (granted) impl_->saves.push_back(std::move(save));
+    return granted;
+  });
   impl_->demand_in_flight = false;
   impl_->exhausted = blocks.empty() && asked > 0 && !impl_->released_since_demand;
   impl_->spare.insert(impl_->spare.end(), blocks.begin(), blocks.end());
 }
+
+void Scheduler::save(std::vector<BlockSave> saves) { std::ranges::move(saves, std::back_inserter(impl_->later_saves)); }
 
 void Scheduler::on_result(const StepResult& result) {
   Impl& scheduler = *impl_;

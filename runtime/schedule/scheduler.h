@@ -36,6 +36,9 @@ struct MatchedSequence {
   /// block_tokens for each block, or fewer of the last; less than tokens.size(), so tokens are never empty.
   std::uint32_t cached_tokens = 0;
   CacheDetails details{};
+  /// Whole blocks that come after these, from a slower tier; where there are any, `blocks` are whole. With them, too,
+  /// at least the last token is left to compute.
+  std::vector<cache::BlockBytes> restored{};
 };
 
 /// Blocks to publish: filled, in order, since the last time.
@@ -87,7 +90,10 @@ class Scheduler {
   /// Ends a sequence wherever it is. A step in flight finishes first; unknown ids are ignored.
   void cancel(RequestId id);
   /// The answer to a demand. Fewer blocks than asked for: there are no more now.
-  void on_grant(std::span<const BlockId> blocks, std::uint32_t asked);
+  /// `saves`: what of these blocks is to be read out before anything is written into them.
+  void on_grant(std::span<const BlockId> blocks, std::uint32_t asked, std::vector<BlockSave> saves = {});
+  /// Cached blocks to read out, a few with each plan, and before they are written into: plans alone write into blocks.
+  void save(std::vector<BlockSave> saves);
   /// The answer to a plan. REQUIRES: it is the one in flight (others are ignored).
   void on_result(const StepResult& result);
 

@@ -2,6 +2,7 @@
 // What the scheduler knows, and the parts of its work: ends of sequences (scheduler.cc), plans (planning.cc), and which
 // sequences share a prefix (prefix_sharing.cc). Private to those files.
 
+#include <deque>
 #include <unordered_map>
 #include <vector>
 
@@ -33,6 +34,8 @@ struct Scheduler::Impl {
   std::uint32_t rematching = 0;  ///< sequences that are at the prefix cache
   std::vector<BlockId> spare;
   std::vector<RequestId> retired;  ///< for the next plan
+  std::vector<BlockSave> saves;    ///< for the next plan
+  std::deque<BlockSave> later_saves;
   std::uint64_t next_age = 0;
   SchedulerCounters counters;
   SchedulerOutput out;
@@ -64,6 +67,7 @@ struct Scheduler::Impl {
   // ---- planning.cc ----
 
   void make_plan(TimeNs now);
+  std::vector<BlockSave> take_saves();
   /// Asks for what the next step will need, so that it need not wait, or returns what it will not.
   void balance_spare();
 

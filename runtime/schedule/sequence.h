@@ -23,12 +23,14 @@ struct Sequence {
   std::vector<TokenId> tokens;  ///< prompt and what was generated
   std::vector<BlockId> blocks;  ///< block table
   State state = State::waiting;
-  std::uint64_t age = 0;            ///< order of arrival; less is older
-  std::uint32_t computed = 0;       ///< tokens whose keys and values are in the blocks
-  std::uint32_t published = 0;      ///< leading blocks that the prefix cache knows
-  std::uint32_t cached_tokens = 0;  ///< of the last match before it was first scheduled
-  CacheDetails details;             ///< of cached_tokens
-  TimeNs scheduled_at = 0;          ///< first time; 0: not yet
+  std::uint64_t age = 0;  ///< order of arrival; less is older
+  /// Tokens whose keys and values are in the blocks, or are put there before the first step computes: the restored.
+  std::uint32_t computed = 0;
+  std::uint32_t published = 0;                ///< leading blocks that the prefix cache knows
+  std::uint32_t cached_tokens = 0;            ///< of the last match before it was first scheduled, with the restored
+  CacheDetails details;                       ///< of cached_tokens
+  std::vector<cache::BlockBytes> restored{};  ///< bytes for the blocks after the published, until its first step
+  TimeNs scheduled_at = 0;                    ///< first time; 0: not yet
   /// The last of its blocks is the cache's, and agrees in part: it is copied with the first step.
   bool borrows_last = false;
   BlockId copied = -1;   ///< the block that the step in flight copies; -1: none
@@ -44,6 +46,10 @@ struct Sequence {
   std::uint32_t uncomputed() const { return static_cast<std::uint32_t>(tokens.size()) - computed; }
   /// Nothing but the newest token is to be computed, and it was generated.
   bool decoding() const { return uncomputed() == 1 && tokens.size() > request->prompt.size(); }
+  /// Tokens that nobody need compute or restore for it.
+  std::uint32_t in_memory(std::uint32_t block_tokens) const {
+    return restored.empty() ? computed : published * block_tokens;
+  }
   /// Whether it may read what others have computed; scoring a prompt needs every row.
   bool uses_cache() const { return !request->request.params.prompt_logprobs.has_value(); }
   /// Blocks that it may fill.

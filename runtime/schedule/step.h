@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "cache/tier/tier_block.h"
 #include "headwater/request.h"
 
 namespace headwater::schedule {
@@ -35,15 +36,29 @@ struct BlockCopy {
   BlockId to = -1;
 };
 
+/// A block whose bytes a slower tier is to have. It is read before the step computes, copies or restores anything, so
+/// what is written into it later does not matter.
+struct BlockSave {
+  BlockId block = -1;
+  cache::BlockName name;
+};
+
+/// Bytes for a block, in place of computing its tokens.
+struct BlockRestore {
+  BlockId block = -1;
+  cache::BlockBytes bytes;
+};
+
 /// A sequence that the executor has not seen, or that was preempted and comes back.
 struct SequenceStart {
   RequestPtr request;
-  std::vector<TokenId> tokens;      ///< the prompt, then what was generated before a preemption
-  std::vector<BlockId> blocks;      ///< block table so far (cached prefix first)
-  std::uint32_t cached_tokens = 0;  ///< of the prompt, at the first start
-  TimeNs scheduled_at = 0;          ///< of the first start
-  std::optional<BlockCopy> copy{};  ///< what is cached ends within a block, and that block is another's
-  CacheDetails details{};           ///< of cached_tokens
+  std::vector<TokenId> tokens;           ///< the prompt, then what was generated before a preemption
+  std::vector<BlockId> blocks;           ///< block table so far (cached prefix first)
+  std::uint32_t cached_tokens = 0;       ///< of the prompt, at the first start
+  TimeNs scheduled_at = 0;               ///< of the first start
+  std::optional<BlockCopy> copy{};       ///< what is cached ends within a block, and that block is another's
+  CacheDetails details{};                ///< of cached_tokens
+  std::vector<BlockRestore> restores{};  ///< blocks of its own that come from a slower tier; empty in results
 };
 
 /// Work on one sequence in one step: tokens [first, first + count) of it are computed.
@@ -61,6 +76,7 @@ struct StepPlan {
   std::vector<SequenceStart> starts;
   std::vector<StepEntry> entries;
   std::vector<RequestId> retired;  ///< ended, cancelled or preempted: forget them (before the starts)
+  std::vector<BlockSave> saves;    ///< first of all
 };
 
 /// What a step did for one sequence.

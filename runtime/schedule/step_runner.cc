@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <exception>
+#include <iterator>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "kernels/trace.h"
 
@@ -45,6 +47,7 @@ StepRunner::StepRunner(model::Architecture& model, std::vector<TokenId> end_toke
                        std::uint32_t block_tokens, std::function<TimeNs()> clock, const kernels::KvFormat& format)
     : model_(model), end_tokens_(std::move(end_tokens)), block_tokens_(block_tokens), clock_(std::move(clock)) {
   model_.allocate_kv(n_blocks, block_tokens, format);
+  block_bytes_ = model_.kv_block_bytes(block_tokens, format);
 }
 StepRunner::~StepRunner() = default;
 
@@ -57,6 +60,27 @@ StepRunner::Sequence& StepRunner::at(RequestId id) {
   return *found->second;
 }
 
+std::vector<cache::TierBlock> StepRunner::save(std::vector<BlockSave> saves) {
+  const trace::Span span("save blocks", saves.size());
+  std::vector<std::shared_ptr<cache::ByteBuffer>> buffers(saves.size());
+  for (auto& buffer : buffers) buffer = std::make_shared<cache::ByteBuffer>(block_bytes_);
+  model_.run_on_host(saves.size(), [&](std::size_t i) { model_.read_kv_block(saves[i].block, buffers[i]->bytes()); });
+  std::vector<cache::TierBlock> blocks;
+  for (std::size_t i = 0; i < saves.size(); ++i) blocks.push_back({std::move(saves[i].name), std::move(buffers[i])});
+  return blocks;
+}
+
+void StepRunner::restore(std::vector<SequenceStart>& starts) {
+  std::vector<BlockRestore> restores;
+  for (SequenceStart& start : starts) {
+    std::ranges::move(std::exchange(start.restores, {}), std::back_inserter(restores));
+  }
+  if (restores.empty()) return;
+  const trace::Span span("restore blocks", restores.size());
+  model_.run_on_host(restores.size(),
+                     [&](std::size_t i) { model_.write_kv_block(restores[i].block, restores[i].bytes->bytes()); });
+}
+
 StepResult StepRunner::run(StepPlan plan) {
   const trace::Span span("step", plan.entries.size());
   const TimeNs began = clock_();
@@ -65,6 +89,7 @@ StepResult StepRunner::run(StepPlan plan) {
     if (start.copy) model_.copy_kv_block(start.copy->from, start.copy->to);
     sequences_.insert_or_assign(start.request->id, std::make_unique<Sequence>(start, end_tokens_));
   }
+  restore(plan.starts);
   lay_out(plan.entries);
 
   StepResult result;

@@ -28,6 +28,9 @@ class StepRunner {
              std::uint32_t block_tokens, std::function<TimeNs()> clock, const kernels::KvFormat& format = {});
   ~StepRunner();
 
+  /// The bytes of blocks, for a slower tier. To be called before the plan is run that names them.
+  std::vector<cache::TierBlock> save(std::vector<BlockSave> saves);
+
   /// Runs the plan. Throws std::logic_error for a plan that does not fit the runner's state (a bug).
   StepResult run(StepPlan plan);
 
@@ -45,6 +48,7 @@ class StepRunner {
   };
 
   Sequence& at(RequestId id);
+  void restore(std::vector<SequenceStart>& starts);
   void lay_out(const std::vector<StepEntry>& entries);
   void compute(const std::vector<StepEntry>& entries, std::vector<EntryResult>& outcomes);
   /// Chooses what follows each row; the sequences side by side.
@@ -55,6 +59,7 @@ class StepRunner {
   model::Architecture& model_;
   std::vector<TokenId> end_tokens_;
   std::uint32_t block_tokens_;
+  std::uint64_t block_bytes_ = 0;
   std::function<TimeNs()> clock_;
   std::unordered_map<RequestId, std::unique_ptr<Sequence>> sequences_;
 

@@ -73,6 +73,25 @@ StageInfo cache_evictor() {
   return info;
 }
 
+StageInfo rocksdb_tier() {
+  StageInfo info;
+  info.kind = "cache_tier";
+  info.impl = "rocksdb";
+  info.single = true;
+  info.feedback_to = {"prefix_matcher"};
+  ArgSpec path{.name = "path",
+               .type = ArgType::text,
+               .fallback = std::string(),
+               .required = true,
+               .help = "folder for the blocks that memory gives up; made where it is missing"};
+  constexpr std::int64_t kGiB = std::int64_t{1} << 30;
+  ArgSpec limit = integer("size_limit", 10 * kGiB, 16 << 20, static_cast<double>(256 * kGiB),
+                          "what it may take on the disk; what was written longest ago goes first");
+  limit.type = ArgType::size;
+  info.args = {path, limit};
+  return info;
+}
+
 StageInfo detokenizer() {
   StageInfo info = required("detokenizer", "step_result", "token_events");
   info.replicable = true;
@@ -116,7 +135,8 @@ std::vector<std::string> StageCatalog::impls(std::string_view kind) const {
 
 StageCatalog builtin_catalog() {
   StageCatalog catalog;
-  for (StageInfo (*make)() : {tokenizer, prefix_matcher, scheduler, executor, cache_evictor, detokenizer}) {
+  for (StageInfo (*make)() :
+       {tokenizer, prefix_matcher, scheduler, executor, cache_evictor, detokenizer, rocksdb_tier}) {
     if (!catalog.add(make())) std::terminate();  // two built-in stages of one name: a bug
   }
   return catalog;

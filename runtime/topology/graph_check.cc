@@ -55,7 +55,7 @@ class GraphChecker {
     for (const std::string& kind : catalog_.kinds()) {
       const StageDraft* first = nullptr;
       for (const StageDraft& draft : graph_.stages) {
-        if (draft.stage.kind != kind || !is_required(kind)) continue;
+        if (draft.stage.kind != kind || !is_single(kind)) continue;
         if (first == nullptr) {
           first = &draft;
           continue;
@@ -74,6 +74,12 @@ class GraphChecker {
   bool is_required(const std::string& kind) const {
     const auto& all = catalog_.all();
     return std::any_of(all.begin(), all.end(), [&](const auto& info) { return info.kind == kind && info.required; });
+  }
+
+  bool is_single(const std::string& kind) const {
+    const auto& all = catalog_.all();
+    return is_required(kind) ||
+           std::any_of(all.begin(), all.end(), [&](const auto& info) { return info.kind == kind && info.single; });
   }
 
   /// Whether a stage of unknown kind is probably meant to be of this one.

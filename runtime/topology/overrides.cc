@@ -1,5 +1,6 @@
 #include "topology/overrides.h"
 
+#include <algorithm>
 #include <charconv>
 #include <iterator>
 
@@ -30,6 +31,35 @@ void put(Node* map, const std::string& key, Node node) {
 Node* section(Node& map, const std::string& key, const std::string& flag) {
   if (map.find(key) == nullptr) put(&map, key, from_flag(Node::Kind::map, flag));
   return map.find(key);
+}
+
+bool has_tier(const Node& root) {
+  const Node* stages = root.find("stages");
+  return stages != nullptr && std::ranges::any_of(stages->items, [](const Node& item) {
+           const Node* kind = item.find("kind");
+           return kind != nullptr && kind->text == "cache_tier";
+         });
+}
+
+/// A disk tier beside the stages that the file has, where they have none. The prefix_matcher decides what goes there.
+void add_tier(Node& root, const std::string& flag) {
+  Node* stages = root.find("stages");
+  if (stages == nullptr || stages->kind != Node::Kind::sequence || has_tier(root)) return;
+  const std::string* matcher = nullptr;
+  for (const Node& item : stages->items) {
+    const Node* kind = item.find("kind");
+    const Node* id = item.find("id");
+    if (kind != nullptr && kind->text == "prefix_matcher" && id != nullptr) matcher = &id->text;
+  }
+  if (matcher == nullptr) return;  // reported when the graph is checked
+  Node tier = from_flag(Node::Kind::map, flag);
+  put(&tier, "id", from_flag(Node::Kind::scalar, flag, "disk_tier"));
+  put(&tier, "kind", from_flag(Node::Kind::scalar, flag, "cache_tier"));
+  put(&tier, "impl", from_flag(Node::Kind::scalar, flag, "rocksdb"));
+  Node feedback = from_flag(Node::Kind::sequence, flag);
+  feedback.items.push_back(from_flag(Node::Kind::scalar, flag, *matcher));
+  put(&tier, "feedback", std::move(feedback));
+  stages->items.push_back(std::move(tier));
 }
 
 class Applier {
@@ -78,6 +108,11 @@ void apply_overrides(const Overrides& overrides, Node& root, Problems& problems)
     problems.at(from_flag(Node::Kind::scalar, "--listen"),
                 "the topology has no gateway section; add gateway: { listen: 127.0.0.1:8080, to: [tok] }");
   }
+  if (overrides.cache_dir) add_tier(root, "--cache-dir");
+  if (overrides.cache_dir_size && !overrides.cache_dir && !has_tier(root)) {
+    problems.at(from_flag(Node::Kind::scalar, "--cache-dir-size"),
+                "the topology has no cache_tier; give --cache-dir, too");
+  }
   Applier apply(root);
   apply.in("model", overrides.model, "--model", "path");
   apply.in("cache", overrides.quant_policy, "--quant-policy", "quant_policy");
@@ -91,6 +126,8 @@ void apply_overrides(const Overrides& overrides, Node& root, Problems& problems)
   apply.in("gateway", overrides.max_queued, "--max-queued", "max_queued");
   apply.stage("scheduler", overrides.max_batch_size, "--max-batch-size", "max_batch_size");
   apply.stage("scheduler", overrides.prefill_chunk, "--prefill-chunk", "prefill_chunk");
+  apply.stage("cache_tier", overrides.cache_dir, "--cache-dir", "path");
+  apply.stage("cache_tier", overrides.cache_dir_size, "--cache-dir-size", "size_limit");
   apply.stage("executor", overrides.precision, "--precision", "precision");
   apply.stage("executor", overrides.threads, "--threads", "threads");
   apply.top(overrides.threads, "--threads", "threads");

@@ -271,7 +271,11 @@ class Parser {
       return;
     }
     const Section section(node, "args of " + info.kind, known, problems_);
-    for (const ArgSpec& spec : info.args) stage.args.emplace(spec.name, section.read(spec));
+    for (const ArgSpec& spec : info.args) {
+      stage.args.emplace(spec.name, section.read(spec));
+      if (!spec.required || section.find(spec.name) != nullptr) continue;
+      problems_.at(stage.where, "a " + info.kind + " needs args: { " + spec.name + ": … }, its " + spec.help);
+    }
   }
 
   static void finish(GraphDraft graph, Topology& topology) {

@@ -41,6 +41,7 @@ struct ArgSpec {
   ArgValue fallback{};
   double min = 0, max = 0;             ///< of integer, number, size, duration; inclusive
   std::vector<std::string> choices{};  ///< of choice
+  bool required = false;               ///< must be given
   std::string help{};
 };
 
@@ -52,6 +53,7 @@ struct StageInfo {
   std::string produces;                  ///< message that it sends along `to`; empty: none
   bool replicable = false;               ///< more than one may run
   bool required = false;                 ///< every topology has exactly one stage of this kind
+  bool single = false;                   ///< no topology has more than one stage of this kind; required ones are
   std::vector<std::string> feedback_to;  ///< kinds that its `feedback` must name, all of them
   std::vector<ArgSpec> args;
 };
@@ -70,7 +72,7 @@ class StageCatalog {
   std::vector<StageInfo> stages_;
 };
 
-/// The built-in kinds (DESIGN: tokenizer, prefix_matcher, scheduler, executor, cache_evictor, detokenizer).
+/// The built-in kinds (DESIGN: tokenizer, prefix_matcher, scheduler, executor, cache_evictor, detokenizer, cache_tier).
 StageCatalog builtin_catalog();
 
 struct Stage {

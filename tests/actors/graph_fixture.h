@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -30,6 +31,9 @@ struct GraphOptions {
   std::string extra_stage;  ///< a line of YAML
   bool prefix_caching = true;
   std::string cache;  ///< more of that section: ", cache_ttl: 1h"
+  std::function<schedule::TimeNs()> clock = [] {
+    return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
+  };
 };
 
 inline std::string graph_yaml(const GraphOptions& options) {
@@ -66,9 +70,7 @@ class Graph {
     assets->total_blocks = options.total_blocks;
     assets->info.kv_tokens = std::uint64_t{options.total_blocks} * options.block_tokens;
     assets->max_sequence_tokens = std::min(options.context, options.total_blocks * options.block_tokens);
-    assets->clock = [passed = passed_] {
-      return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count() + passed->load();
-    };
+    assets->clock = [passed = passed_, clock = options.clock] { return clock() + passed->load(); };
     model_ = std::make_shared<FakeModel>(assets->tokenizer->vocab_size(), options.context);
     assets->architecture = model_;
     total_blocks_ = options.total_blocks;

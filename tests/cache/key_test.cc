@@ -30,11 +30,13 @@ Key sha256(const std::string& record) {
 TEST(Key, RootIsTheHashOfTypedLengthDelimitedFields) {
   KeyContext given = context("f16", "lora");
   given.model_digest.fill(0xAB);
+  given.compute = "cpu fast";
   std::string record;
   append(record, 1, "headwater");
   append(record, 2, std::string(32, '\xAB'));
   append(record, 3, "f16");
   append(record, 4, "lora");
+  append(record, 9, "cpu fast");
   append(record, 8, "tenant");
   append(record, 5, "salt");
   EXPECT_EQ(root_key(given, "tenant", "salt"), sha256(record));

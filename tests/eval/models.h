@@ -52,6 +52,8 @@ class TableModel : public model::Architecture {
   std::uint64_t kv_block_bytes(std::uint32_t, const kernels::KvFormat&) const override { return 1; }
   void allocate_kv(std::uint32_t, std::uint32_t, const kernels::KvFormat&) override {}
   void copy_kv_block(std::int32_t, std::int32_t) override {}
+  void read_kv_block(std::int32_t, std::span<std::byte>) const override {}
+  void write_kv_block(std::int32_t, std::span<const std::byte>) override {}
   std::span<float> forward(const model::Batch& batch) override {
     logits_.clear();
     for (const std::uint32_t row : batch.logit_rows) {

@@ -106,6 +106,8 @@ class FakeRuntime : public Runtime {
     return text;
   }
 
+  std::optional<TierStats> tier;  ///< told by stats()
+
   Stats stats() const override {
     const std::scoped_lock lock(mutex_);
     Stats stats = stats_;
@@ -124,6 +126,7 @@ class FakeRuntime : public Runtime {
     stats.ghost_hits = 4;
     stats.eviction_age_seconds_sum = 33.5;
     stats.eviction_age_seconds_counts = {1, 0, 0, 0, 0, 8, 0, 0, 0, 0, 1};
+    stats.tier = tier;
     stats.steps = 6;
     stats.step_seconds_sum = 0.5;
     stats.step_seconds_counts = {1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 3};

@@ -70,5 +70,37 @@ TEST(Metrics, TellsTheStateOfTheCacheAndTheSteps) {
   }
 }
 
+TEST(Metrics, TellsOfADiskTierWhereThereIsOne) {
+  FakeRuntime runtime;
+  EXPECT_EQ(gateway::Metrics(runtime).text().find("cache_tier"), std::string::npos);
+  TierStats& tier = runtime.tier.emplace();
+  tier.state = TierStats::State::degraded;
+  tier.blocks = 7;
+  tier.bytes = 7000;
+  tier.hit_tokens = 96;
+  tier.saved_blocks = 9;
+  tier.dropped_blocks = 2;
+  tier.mismatches = 1;
+  tier.late_loads = 4;
+  tier.too_slow = 5;
+  tier.errors = 3;
+  tier.load_seconds_sum = 0.25;
+  tier.load_seconds_counts.assign(std::size(kTierSecondsBounds) + 1, 0);
+  tier.load_seconds_counts[1] = 2;
+  const std::string text = gateway::Metrics(runtime).text();
+  for (const char* line :
+       {"headwater_cache_tier_state{state=\"on\"} 0", "headwater_cache_tier_state{state=\"degraded\"} 1",
+        "headwater_cache_tier_state{state=\"off\"} 0", "headwater_cache_tier_blocks 7",
+        "headwater_cache_tier_bytes 7000", "headwater_cache_tier_hit_tokens_total 96",
+        "headwater_cache_tier_saved_blocks_total 9", "headwater_cache_tier_dropped_blocks_total 2",
+        "headwater_cache_tier_mismatches_total 1", "headwater_cache_tier_late_loads_total 4",
+        "headwater_cache_tier_refused_loads_total 5", "headwater_cache_tier_errors_total 3",
+        "headwater_cache_tier_load_seconds_bucket{le=\"0.0005\"} 0",
+        "headwater_cache_tier_load_seconds_bucket{le=\"0.001\"} 2", "headwater_cache_tier_load_seconds_count 2",
+        "headwater_cache_tier_load_seconds_sum 0.25", "headwater_cache_tier_save_seconds_count 0"}) {
+    EXPECT_TRUE(has_line(text, line)) << line << "\n" << text;
+  }
+}
+
 }  // namespace
 }  // namespace headwater::test

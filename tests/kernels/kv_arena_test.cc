@@ -30,6 +30,22 @@ TEST_P(KvArenaCopy, GivesABlockAllThatAnotherHoldsAndTouchesNoOther) {
   EXPECT_EQ(std::memcmp(block(1), block(2), bytes), 0);
 }
 
+TEST_P(KvArenaCopy, ReadsABlockOutAndWritesItBackAsItWas) {
+  const KvShape shape{3, 2, 64, 16, *parse_quant_policy(GetParam())};
+  const KvArena arena(shape, 3);
+  const std::size_t bytes = KvArena::block_bytes(shape);
+  for (std::int32_t id = 0; id < 3; ++id) std::memset(arena.head_bytes(id, 0, 0), id + 1, bytes);
+  arena.head_bytes(1, 0, 0)[bytes - 1] = std::byte{77};
+  std::vector<std::byte> read(bytes);
+  arena.read_block(1, read);
+  arena.write_block(2, read);
+  EXPECT_EQ(std::memcmp(arena.head_bytes(1, 0, 0), arena.head_bytes(2, 0, 0), bytes), 0);
+  EXPECT_EQ(arena.head_bytes(0, 0, 0)[bytes - 1], std::byte{1});
+  read.pop_back();
+  EXPECT_THROW(arena.read_block(1, read), std::invalid_argument);
+  EXPECT_THROW(arena.write_block(2, read), std::invalid_argument);
+}
+
 /// A sequence that goes on in a copy of its last block, whose other rows hold something else, attends as it would have
 /// in its own.
 TEST_P(KvArenaCopy, LeavesAttentionAsItWas) {

@@ -10,21 +10,9 @@ namespace {
 
 using test::expect_all_ended;
 using test::prompt_of;
+using test::result_of;
 using test::roomy;
 using test::ServingSimulation;
-
-/// What the executor reports of a plan, without tokens.
-StepResult result_of(const StepPlan& plan) {
-  StepResult result;
-  result.epoch = plan.epoch;
-  result.step = plan.step;
-  for (const StepEntry& entry : plan.entries) {
-    EntryResult& outcome = result.entries.emplace_back();
-    outcome.id = entry.id;
-    outcome.computed = entry.count;
-  }
-  return result;
-}
 
 TEST(PartialBlocks, AreCopiedAndTheRestIsComputed) {
   ServingSimulation simulation(roomy());

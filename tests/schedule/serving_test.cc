@@ -88,6 +88,27 @@ TEST(Serving, EndsEveryRequestThatThePinsLeaveRoomFor) {
   EXPECT_GT(preemptions, 100U);
 }
 
+/// Whatever a slower tier has read out and gives back, late or twice: a block that it saved too late, or that was
+/// restored over another, would show as one that does not hold its tokens.
+TEST(Serving, EndsEveryRequestOnceWithItsOwnAnswerWhereBlocksComeFromASlowerTier) {
+  std::uint64_t preemptions = 0, restored = 0;
+  for (std::uint64_t seed = 1; seed <= 500 && !::testing::Test::HasFailure(); ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    SimulationOptions options = tiny(seed);
+    options.tier = true;
+    options.slow_executor = seed % 4 == 0;
+    options.match_threshold = static_cast<double>(seed % 6) / 5;
+    ServingSimulation simulation(options);
+    scatter(simulation, 20, 48);
+    simulation.run();
+    expect_all_ended(simulation);
+    preemptions += simulation.scheduler().counters().preemptions;
+    restored += simulation.restored_blocks();
+  }
+  EXPECT_GT(preemptions, 50U);
+  EXPECT_GT(restored, 1000U);
+}
+
 TEST(Serving, EndsEveryRequestOnceWhateverTheLimits) {
   for (std::uint64_t seed = 1; seed <= 1500 && !::testing::Test::HasFailure(); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));

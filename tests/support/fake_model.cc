@@ -38,6 +38,17 @@ void FakeModel::copy_kv_block(std::int32_t from, std::int32_t to) {
   std::copy_n(block(from), block_tokens_, block(to));
 }
 
+void FakeModel::read_kv_block(std::int32_t block, std::span<std::byte> out) const {
+  std::ranges::copy(std::as_bytes(std::span(arena_)).subspan(static_cast<std::size_t>(block) * out.size(), out.size()),
+                    out.begin());
+}
+
+void FakeModel::write_kv_block(std::int32_t block, std::span<const std::byte> bytes) {
+  std::ranges::copy(bytes, std::as_writable_bytes(std::span(arena_))
+                               .subspan(static_cast<std::size_t>(block) * bytes.size(), bytes.size())
+                               .begin());
+}
+
 std::span<float> FakeModel::forward(const model::Batch& batch) {
   if (throw_next.exchange(false)) throw std::runtime_error("the fake model was told to fail");
   if (delay_us > 0) std::this_thread::sleep_for(std::chrono::microseconds(delay_us));

@@ -21,6 +21,8 @@ class FakeModel : public model::Architecture {
   }
   void allocate_kv(std::uint32_t n_blocks, std::uint32_t block_tokens, const kernels::KvFormat& format = {}) override;
   void copy_kv_block(std::int32_t from, std::int32_t to) override;
+  void read_kv_block(std::int32_t block, std::span<std::byte> out) const override;
+  void write_kv_block(std::int32_t block, std::span<const std::byte> bytes) override;
   std::span<float> forward(const model::Batch& batch) override;
   void run_on_host(std::size_t n, const std::function<void(std::size_t)>& work) override {
     for (std::size_t i = 0; i < n; ++i) work(i);

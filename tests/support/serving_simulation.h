@@ -13,6 +13,7 @@
 #include <map>
 #include <random>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -54,6 +55,7 @@ struct SimulationOptions {
   cache::RetentionOptions retention{};
   cache::Keep keep{};          ///< of every request
   bool slow_executor = false;  ///< a step's result comes last of all that is under way
+  bool tier = false;           ///< blocks go to a slower tier and come back from there, as chance has it
   TokenId end_token = -1;      ///< ends an answer; tokens are 0 … 49
   std::uint64_t seed = 1;
 };
@@ -151,11 +153,12 @@ class ServingSimulation {
   const schedule::Scheduler& scheduler() const { return scheduler_; }
   std::uint64_t computed_rows() const { return computed_rows_; }
   std::uint64_t copies() const { return copies_; }
+  std::uint64_t restored_blocks() const { return restored_; }
   std::size_t executor_sequences() const { return executing_.size(); }
   std::mt19937_64& random() { return random_; }
 
  private:
-  enum Place : int { kTokenizer, kMatcher, kEvictor, kScheduler, kExecutor };
+  enum Place : int { kTokenizer, kMatcher, kEvictor, kScheduler, kExecutor, kTier };
   struct Executing {
     schedule::RequestPtr request;
     std::vector<TokenId> tokens;
@@ -178,16 +181,56 @@ class ServingSimulation {
     const bool use_cache = !request->request.params.prompt_logprobs.has_value();
     cache_.advance(now_);
     cache::MatchResult found = cache_.match(request->id, tokens, request->request.cache_salt, use_cache, options_.keep);
-    post(kMatcher, kScheduler,
-         [this,
-          sequence = schedule::MatchedSequence{request, tokens, found.blocks, found.cached_tokens, found.details}] {
-           scheduler_.add(sequence);
-           proceed();
-         });
+    std::vector<cache::BlockName> chain;
+    if (options_.tier && use_cache) {
+      chain = cache_.beyond(request->id, tokens, [this](const cache::Key& key) { return tier_.contains(key); });
+      chain.resize(random_() % (chain.size() + 1));
+    }
+    if (chain.empty()) {
+      hand_on(request, tokens, std::move(found), {});
+    } else {
+      // The prompt waits while others go on; the answer comes sometime.
+      post(kMatcher, kTier, [this, request, tokens, found, chain] {
+        post(kTier, kMatcher, [this, request, tokens, found, chain] { load(request, tokens, found, chain); });
+      });
+    }
+  }
+  void hand_on(const schedule::RequestPtr& request, const std::vector<TokenId>& tokens, cache::MatchResult found,
+               std::vector<cache::BlockBytes> restored) {
+    const schedule::MatchedSequence sequence{
+        request, tokens, std::move(found.blocks), found.cached_tokens, found.details, std::move(restored)};
+    post(kMatcher, kScheduler, [this, sequence] {
+      scheduler_.add(sequence);
+      proceed();
+    });
+  }
+  void load(const schedule::RequestPtr& request, const std::vector<TokenId>& tokens, cache::MatchResult found,
+            const std::vector<cache::BlockName>& chain) {
+    cache_.add_restored(found, request->id, tokens, static_cast<std::uint32_t>(chain.size()));
+    std::vector<cache::BlockBytes> restored;
+    for (const auto& name : chain) restored.push_back(tier_.at(name.key));
+    hand_on(request, tokens, std::move(found), std::move(restored));
+    report_touches();
+  }
+  /// Chance decides what is worth it; what is idle goes there as well.
+  bool takes_save(const cache::CachedBlock& block) {
+    return options_.tier && block.tokens.size() == options_.scheduler.block_tokens && random_() % 3 > 0;
   }
   void report_touches() {
     auto touches = cache_.take_touches();
     if (touches.empty()) return;
+    std::vector<schedule::BlockSave> saves;
+    for (const cache::Touch& touch : touches) {
+      if (touch.kind != cache::Touch::Kind::idle || !cache_.idle(touch.block)) continue;
+      const auto block = cache_.describe(touch.block);
+      if (takes_save(block)) saves.push_back({block.block, block.name()});
+    }
+    if (!saves.empty()) {
+      post(kMatcher, kScheduler, [this, saves = std::move(saves)] {
+        scheduler_.save(saves);
+        proceed();
+      });
+    }
     post(kMatcher, kEvictor, [this, touches = std::move(touches)] { evictor_.on_touches(touches, now_); });
   }
   void demand(Place from, std::uint32_t n, bool again) {
@@ -197,7 +240,10 @@ class ServingSimulation {
   }
   void reclaim(std::uint32_t asked, const std::vector<BlockId>& victims, bool again) {
     cache_.advance(now_);
-    const auto blocks = cache_.reclaim(asked, victims);
+    std::vector<schedule::BlockSave> saves;
+    const auto blocks = cache_.reclaim(asked, victims, [&](const cache::CachedBlock& block) {
+      if (takes_save(block)) saves.push_back({block.block, block.name()});
+    });
     report_touches();
     if (blocks.empty() && !again && cache_.counts().cached > 0) {
       demand(kMatcher, asked, true);
@@ -206,9 +252,9 @@ class ServingSimulation {
     for (BlockId block : blocks) {
       if (in_flight_blocks_.contains(block)) fault("block " + std::to_string(block) + " was granted during its step");
     }
-    post(kMatcher, kScheduler, [this, blocks, asked] {
+    post(kMatcher, kScheduler, [this, blocks, asked, saves] {
       demand_under_way_ = false;
-      scheduler_.on_grant(blocks, asked);
+      scheduler_.on_grant(blocks, asked, saves);
       proceed();
     });
   }
@@ -257,6 +303,7 @@ class ServingSimulation {
   // ---- executor ----
 
   void step(const schedule::StepPlan& plan) {
+    for (const auto& save : plan.saves) read_out(save);
     for (RequestId id : plan.retired) expect(executing_.erase(id) == 1, id, "retired and not known");
     for (const auto& start : plan.starts) begin(start);
     schedule::StepResult result{plan.epoch, plan.step, plan.starts, {}, plan.retired, 1, 0};
@@ -291,6 +338,21 @@ class ServingSimulation {
            "has lost what was cached at its first start");
     executing_[id] = {start.request, start.tokens, start.blocks, 0, start.copy.has_value()};
     if (start.copy) copy(id, *start.copy);
+    for (const auto& restore : start.restores) {
+      expect(owners(restore.block) == 1, id, "restores into a block that others read");
+      ++restored_;
+      std::ranges::copy(restore.bytes->bytes(), std::as_writable_bytes(places(restore.block)).begin());
+    }
+  }
+  std::span<std::uint64_t> places(BlockId block) {
+    const std::size_t size = options_.scheduler.block_tokens;
+    return std::span(arena_).subspan(static_cast<std::size_t>(block) * size, size);
+  }
+  void read_out(const schedule::BlockSave& save) {
+    const auto bytes = std::as_bytes(places(save.block));
+    auto buffer = std::make_shared<cache::ByteBuffer>(bytes.size());
+    std::ranges::copy(bytes, buffer->bytes().begin());
+    post(kExecutor, kTier, [this, key = save.name.key, buffer] { tier_[key] = buffer; });
   }
   void copy(RequestId id, const schedule::BlockCopy& copy) {
     expect(owners(copy.to) == 1, id, "copies into a block that others read");
@@ -386,7 +448,8 @@ class ServingSimulation {
   std::set<RequestId> failing_;
   std::vector<std::string> faults_;
   std::vector<schedule::StepPlan> plans_;
-  std::uint64_t computed_rows_ = 0, copies_ = 0;
+  std::map<cache::Key, cache::BlockBytes> tier_;
+  std::uint64_t computed_rows_ = 0, copies_ = 0, restored_ = 0;
   RequestId next_id_ = 1;
   schedule::TimeNs now_ = 1;
 };

@@ -16,6 +16,19 @@ inline SimulationOptions roomy() {
   return options;
 }
 
+/// What the executor reports of a plan, without tokens.
+inline schedule::StepResult result_of(const schedule::StepPlan& plan) {
+  schedule::StepResult result;
+  result.epoch = plan.epoch;
+  result.step = plan.step;
+  for (const schedule::StepEntry& entry : plan.entries) {
+    schedule::EntryResult& outcome = result.entries.emplace_back();
+    outcome.id = entry.id;
+    outcome.computed = entry.count;
+  }
+  return result;
+}
+
 inline std::vector<TokenId> prompt_of(unsigned seed, std::size_t n) {
   std::mt19937 random(seed);
   std::vector<TokenId> tokens(n);

@@ -7,8 +7,9 @@ using testing::ElementsAre;
 
 TEST(Catalog, ListsTheBuiltInKindsAlongThePath) {
   const StageCatalog catalog = builtin_catalog();
-  EXPECT_THAT(catalog.kinds(),
-              ElementsAre("tokenizer", "prefix_matcher", "scheduler", "executor", "cache_evictor", "detokenizer"));
+  EXPECT_THAT(catalog.kinds(), ElementsAre("tokenizer", "prefix_matcher", "scheduler", "executor", "cache_evictor",
+                                           "detokenizer", "cache_tier"));
+  EXPECT_THAT(catalog.impls("cache_tier"), ElementsAre("rocksdb"));
   EXPECT_THAT(catalog.impls("scheduler"), ElementsAre("default"));
   EXPECT_TRUE(catalog.impls("nonsense").empty());
 }

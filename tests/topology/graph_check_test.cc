@@ -54,6 +54,22 @@ TEST(GraphCheck, RequiredKindsMustBeThereOnce) {
               HasSubstr("\"s2\" (scheduler) is a second scheduler; a topology has one, here \"sched\": remove one"));
 }
 
+TEST(GraphCheck, ADiskTierNeedsAFolderAndIsTheOnlyOne) {
+  const auto with_tier = [](const std::string& stages) { return report(with("gateway: {", stages + "gateway: {")); };
+  const std::string tier = "  - { id: disk, kind: cache_tier, impl: rocksdb, args: { path: d }, feedback: [match] }\n";
+  EXPECT_EQ(with_tier(tier), "");
+  EXPECT_THAT(
+      with_tier(tier + with("id: disk", "id: disk2", tier)),
+      HasSubstr("t.yaml:12:5: \"disk2\" (cache_tier) is a second cache_tier; a topology has one, here \"disk\": "
+                "remove one of the two"));
+  EXPECT_THAT(with_tier(with("args: { path: d }, ", "", tier)),
+              HasSubstr("t.yaml:11:5: a cache_tier needs args: { path: … }, its folder for the blocks"));
+  EXPECT_THAT(with_tier(with(", feedback: [match]", "", tier)),
+              HasSubstr("\"disk\" (cache_tier) needs `feedback` to \"match\", the prefix_matcher"));
+  EXPECT_THAT(with_tier(with(", impl: rocksdb", "", tier)),
+              HasSubstr("unknown implementation \"default\" of cache_tier"));
+}
+
 TEST(GraphCheck, FeedbackMustNameEveryKindThatWaitsForIt) {
   EXPECT_EQ(report(with(", feedback: [sched] }", " }")),
             "t.yaml:8:5: \"exec\" (executor) needs `feedback` to \"sched\", the scheduler\n");

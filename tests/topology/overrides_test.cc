@@ -71,6 +71,43 @@ TEST(Overrides, BadOnesAreReportedUnderTheirFlag) {
   EXPECT_THAT(said, testing::Not(HasSubstr("t.yaml")));
 }
 
+TEST(Overrides, AddADiskTierWhereThereIsNone) {
+  Overrides overrides;
+  overrides.cache_dir = "/var/cache/headwater";
+  overrides.cache_dir_size = "1GiB";
+  const Topology topology = sound(kSound, overrides);
+  const Stage* tier = topology.find_kind("cache_tier");
+  ASSERT_NE(tier, nullptr);
+  EXPECT_EQ(tier->impl, "rocksdb");
+  EXPECT_EQ(tier->text("path"), "/var/cache/headwater");
+  EXPECT_EQ(tier->integer("size_limit"), 1 << 30);
+  EXPECT_EQ(tier->feedback, std::vector<std::string>{"match"});
+  EXPECT_EQ(sound(kSound).find_kind("cache_tier"), nullptr);
+}
+
+TEST(Overrides, ReplaceWhereADiskTierLies) {
+  const std::string yaml = with("gateway: {",
+                                "  - { id: disk, kind: cache_tier, impl: rocksdb, args: { path: here, size_limit: "
+                                "1GiB }, feedback: [match] }\ngateway: {");
+  Overrides overrides;
+  overrides.cache_dir = "there";
+  const Topology topology = sound(yaml, overrides);
+  EXPECT_EQ(topology.stages.size(), 7U);
+  EXPECT_EQ(topology.find("disk")->text("path"), "there");
+  EXPECT_EQ(topology.find("disk")->integer("size_limit"), 1 << 30);
+}
+
+TEST(Overrides, OfADiskTierAreReportedUnderTheirFlag) {
+  Overrides overrides;
+  overrides.cache_dir_size = "1GiB";
+  EXPECT_EQ(report(kSound, overrides),
+            "command line: --cache-dir-size: the topology has no cache_tier; give --cache-dir, too\n");
+  overrides.cache_dir = "x";
+  overrides.cache_dir_size = "1MiB";
+  EXPECT_THAT(report(kSound, overrides), HasSubstr("command line: --cache-dir-size: size_limit is \"1MiB\"; expected a "
+                                                   "size such as 4MiB or 4096 (bytes), from 16MiB to 256GiB"));
+}
+
 TEST(Overrides, QueueLimitsHoldWithoutAGateway) {
   const std::string yaml = with("gateway: { listen: 127.0.0.1:8080, to: [tok] }\n", "");
   Overrides overrides;

@@ -136,7 +136,7 @@ TEST(Parse, UnknownArgsAreNamed) {
 TEST(Parse, UnknownKindsAndImplementationsAreNamedWithoutFollowUps) {
   EXPECT_EQ(report(with("kind: scheduler", "kind: schedular")),
             "t.yaml:7:24: unknown stage kind \"schedular\" (did you mean \"scheduler\"? known: tokenizer, "
-            "prefix_matcher, scheduler, executor, cache_evictor, detokenizer)\n");
+            "prefix_matcher, scheduler, executor, cache_evictor, detokenizer, cache_tier)\n");
   EXPECT_EQ(report(with("kind: executor", "kind: executor, impl: defualt")),
             "t.yaml:8:39: unknown implementation \"defualt\" of executor (did you mean \"default\"? known: default)\n");
 }

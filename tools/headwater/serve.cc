@@ -198,6 +198,8 @@ void add_overrides(CLI::App& command, Options& options) {
   command.add_option("--tenant-quota", given.tenant_quota,
                      "share of the cache that one tenant's idle blocks may hold before they go first");
   command.add_option("--max-pinned", given.max_pinned, "share of the cache that may be pinned; 0: nobody may pin");
+  command.add_option("--cache-dir", given.cache_dir, "folder for what the cache gives up; a restart finds it there");
+  command.add_option("--cache-dir-size", given.cache_dir_size, "what that may take on the disk (default 10GiB)");
   command.add_flag("--no-prefix-caching", options.no_prefix_caching, "compute every prompt from its beginning");
 }
 

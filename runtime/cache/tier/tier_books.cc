@@ -1,0 +1,187 @@
+#include "cache/tier/tier_books.h"
+
+#include <algorithm>
+#include <iterator>
+
+namespace headwater::cache {
+namespace {
+
+/// A block this deep is costly: whoever asks for it anew computes as much.
+constexpr std::uint32_t kCostlyTokens = 256;
+constexpr double kAssumedPrefill = 2000;  ///< tokens a second, until one is measured
+constexpr double kAssumedBytesPerSecond = 1e9;
+constexpr double kWeight = 0.3;                           ///< of the latest load, in the mean
+constexpr schedule::TimeNs kProbeEvery = 10'000'000'000;  ///< a tier that seems too slow
+constexpr double kReadShare = 0.8;                        ///< of the time that a request waits, the rest is for the way
+constexpr std::size_t kMostWanted = 1 << 16;
+
+double seconds(schedule::TimeNs time) { return static_cast<double>(time) * 1e-9; }
+
+}  // namespace
+
+TierBooks::TierBooks(TierBooksOptions options)
+    : options_(options),
+      prefill_speed_(kAssumedPrefill),
+      seconds_per_block_(static_cast<double>(options.block_bytes) / kAssumedBytesPerSecond) {}
+
+void TierBooks::reset() {
+  open_ = troubled_ = false;
+  opening_ = true;
+  known_.clear();
+  wanted_.clear();
+  loads_.clear();
+  staged_.clear();
+  saves_ = 0;
+  saves_under_way_ = 0;
+}
+
+void TierBooks::on_open(const OpenOutcome& outcome, TimeNs now) {
+  opening_ = false;
+  open_ = outcome.error.empty();
+  stats_.bytes = outcome.store_bytes;
+  known_.clear();
+  saves_ = 0;
+  for (const Key& key : outcome.keys) known_[key] = ++saves_;
+  troubled_ = false;
+  if (!open_) trouble(now);
+}
+
+bool TierBooks::takes_open(TimeNs now) {
+  if (!troubled_ || opening_ || reopening_.pausing(now)) return false;
+  return opening_ = true;
+}
+
+void TierBooks::trouble(TimeNs now) {
+  ++stats_.errors;
+  if (!troubled_) reopening_.fail(now);  // what is under way fails of the same cause
+  troubled_ = true;
+}
+
+// ---- saving ----
+
+bool TierBooks::worth_saving(const CachedBlock& block) const {
+  if (block.tokens.size() != options_.block_tokens || seconds_per_block_ >= compute_seconds(1)) return false;
+  const bool costly = (block.depth + 1) * options_.block_tokens >= kCostlyTokens;
+  return block.matched || costly || wanted_.contains(block.key);
+}
+
+bool TierBooks::old(const Key& key) const { return saves_ - known_.at(key) > known_.size() / 2; }
+
+bool TierBooks::takes_save(const CachedBlock& block) {
+  if (!open_ || troubled_ || !worth_saving(block) || (knows(block.key) && !old(block.key))) return false;
+  if (saves_under_way_ >= options_.max_saves) {
+    ++stats_.dropped_blocks;
+    return false;
+  }
+  ++saves_under_way_;
+  known_[block.key] = ++saves_;
+  wanted_.erase(block.key);
+  if (wanted_.size() >= kMostWanted) wanted_.clear();
+  if (block.depth > 0) wanted_.insert(block.parent);
+  return true;
+}
+
+void TierBooks::on_saved(const SaveOutcome& outcome, TimeNs now) {
+  if (saves_under_way_ > 0) --saves_under_way_;
+  stats_.bytes = outcome.store_bytes;
+  if (!outcome.error.empty()) {
+    known_.erase(outcome.key);
+    trouble(now);
+    return;
+  }
+  reopening_.succeed();
+  ++stats_.saved_blocks;
+  save_seconds_.add(seconds(outcome.duration));
+  known_.try_emplace(outcome.key, saves_);
+  for (const Key& key : outcome.dropped) known_.erase(key);
+}
+
+// ---- loading ----
+
+std::uint32_t TierBooks::staged() const {
+  std::uint32_t blocks = 0;
+  for (const auto& [request, staged] : staged_) blocks += staged;
+  for (const auto& [number, load] : loads_) blocks += load.blocks;
+  return blocks;
+}
+
+TierLoad TierBooks::takes_load(RequestId request, std::uint32_t blocks, TimeNs now) {
+  if (!open_ || loading_.pausing(now)) return {};
+  std::uint32_t under_way = 0;
+  for (const auto& [number, load] : loads_) under_way += load.blocks;
+  TierLoad load;
+  load.blocks = std::min(blocks, options_.max_staged - std::min(staged(), options_.max_staged));
+  if (load.blocks == 0) return {};
+  const double compute = compute_seconds(load.blocks);
+  if ((under_way + load.blocks) * seconds_per_block_ >= compute * kReadShare) {
+    if (now < probe_at_) {
+      ++stats_.too_slow;
+      return {};
+    }
+  }
+  probe_at_ = now + kProbeEvery;
+  load.number = next_load_++;
+  load.read_until = now + static_cast<TimeNs>(compute * kReadShare * 1e9);
+  load.wait_until = now + static_cast<TimeNs>(compute * 1e9);
+  loads_[load.number] = {request, load.blocks};
+  return load;
+}
+
+void TierBooks::learn_speed(double seconds_per_block) {
+  seconds_per_block_ += kWeight * (seconds_per_block - seconds_per_block_);
+}
+
+void TierBooks::on_loaded(std::uint64_t number, const LoadOutcome& outcome, TimeNs now) {
+  const auto found = loads_.find(number);
+  if (found == loads_.end()) return;  // of an earlier epoch
+  const UnderWay load = found->second;
+  loads_.erase(found);
+  for (const Key& key : outcome.gone) known_.erase(key);
+  stats_.bytes = outcome.store_bytes;
+  stats_.mismatches += outcome.mismatches;
+  const auto n = static_cast<std::uint32_t>(outcome.blocks.size());
+  if (n > 0) learn_speed(seconds(outcome.duration) / n);
+  load_seconds_.add(seconds(outcome.duration));
+  if (!outcome.error.empty()) {
+    open_ = false;
+    trouble(now);
+  }
+  if (!load.wanted) return;
+  if (outcome.late) ++stats_.late_loads;
+  if (n > 0) {
+    loading_.succeed();
+    staged_[load.request] = n;
+    stats_.hit_tokens += std::uint64_t{n} * options_.block_tokens;
+  } else if (outcome.late) {
+    loading_.fail(now);
+  }
+}
+
+void TierBooks::give_up(std::uint64_t number, bool late, TimeNs now) {
+  const auto found = loads_.find(number);
+  if (found == loads_.end()) return;
+  found->second.wanted = false;
+  if (!late) return;
+  ++stats_.late_loads;
+  learn_speed(compute_seconds(1));
+  loading_.fail(now);
+}
+
+void TierBooks::set_prefill_speed(double tokens_per_second) {
+  if (tokens_per_second > 0) prefill_speed_ = tokens_per_second;
+}
+
+TierStats TierBooks::stats() const {
+  TierStats stats = stats_;
+  stats.blocks = known_.size();
+  stats.load_seconds_sum = load_seconds_.sum();
+  stats.load_seconds_counts = load_seconds_.counts();
+  stats.save_seconds_sum = save_seconds_.sum();
+  stats.save_seconds_counts = save_seconds_.counts();
+  stats.state = !open_                            ? TierStats::State::off
+                : troubled_ || loading_.failing() ? TierStats::State::degraded
+                                                  : TierStats::State::on;
+  return stats;
+}
+
+}  // namespace headwater::cache

@@ -1,0 +1,276 @@
+// The disk tier among the stages, on a store that fails, hangs and damages as it is told.
+
+#include "actors/cache_tier.h"
+
+#include <gtest/gtest.h>
+
+#include <future>
+
+#include "tests/actors/graph_fixture.h"
+#include "tests/cache/tier/fake_store.h"
+
+namespace headwater::test {
+namespace {
+
+using Kind = TokenEvent::Kind;
+using State = TierStats::State;
+
+constexpr std::uint32_t kAnswer = 4;
+constexpr std::size_t kPrompt = 81;  ///< ten blocks and the token that is always computed
+
+/// A pool that holds one prompt and a little more, so that the next one drives it out.
+class CacheTier : public testing::Test {
+ protected:
+  CacheTier() {
+    options_.total_blocks = 14;
+    options_.context = 112;
+    options_.extra_stage = "  - { id: disk, kind: cache_tier, impl: fake, feedback: [match] }\n";
+    options_.clock = [this] { return now_.load(); };
+    start();
+  }
+  ~CacheTier() override { go_on(); }
+
+  void start() {
+    client_.reset();
+    graph_.reset();
+    actors::StageRegistry registry = actors::builtin_stages();
+    topology::StageInfo info;
+    info.kind = "cache_tier";
+    info.impl = "fake";
+    info.single = true;
+    info.feedback_to = {"prefix_matcher"};
+    const auto make_store = [this](const actors::StageContext&) {
+      return std::make_unique<cache::FakeStore>(faults_, records_);
+    };
+    const auto spawn = [make_store](caf::actor_system& system, const actors::StageContext& context) {
+      return actors::spawn_cache_tier(system, context, make_store);
+    };
+    ASSERT_TRUE(registry.add({info, spawn}).ok());
+    graph_ = std::make_unique<Graph>(options_, registry);
+    client_ = graph_->runtime().connect(log_.handler());
+  }
+
+  TierStats tier() { return graph_->runtime().stats().tier.value(); }
+
+  template <class Condition>
+  void wait_until(const Condition& holds) {
+    const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (!holds()) {
+      ASSERT_LT(std::chrono::steady_clock::now(), give_up);
+      std::this_thread::yield();
+    }
+  }
+  void wait_until(State state) {
+    wait_until([&] { return tier().state == state; });
+  }
+
+  RequestId submit(std::uint32_t seed) { return client_->submit(ask(prompt_of(seed, kPrompt), kAnswer))->id; }
+  /// Asks, and checks the answer. Gives the tokens that were not computed.
+  std::uint32_t ask_for(std::uint32_t seed) {
+    const Outcome outcome = log_.wait(submit(seed));
+    EXPECT_EQ(outcome.last().kind, Kind::finished);
+    source_ = outcome.last().usage.cache.source;
+    EXPECT_EQ(outcome.tokens(), FakeModel::answer(prompt_of(seed, kPrompt), kAnswer));
+    graph_->idle_stats();
+    return outcome.last().usage.cached_tokens;
+  }
+  /// What is asked for twice is worth saving; another prompt then drives it out of memory.
+  void save(std::uint32_t seed) {
+    wait_until(State::on);
+    const std::uint64_t before = tier().saved_blocks;
+    ask_for(seed);
+    ask_for(seed);
+    wait_until([&] { return tier().saved_blocks >= before + 10; });
+    ask_for(seed + 1000);
+  }
+  /// A load may come too late on a machine that is busy; the tier is then tried again after a while.
+  void expect_hit(std::uint32_t seed) {
+    const std::uint64_t before = tier().hit_tokens;
+    wait_until([&] {
+      now_ += 100'000'000'000;
+      const std::uint32_t cached = ask_for(seed);
+      if (tier().hit_tokens == before) {
+        ask_for(seed + 1000);
+        return false;
+      }
+      EXPECT_EQ(cached, 80U);
+      EXPECT_EQ(source_, CacheSource::disk);
+      return true;
+    });
+  }
+
+  /// Reads hang until go_on().
+  void hang() {
+    gate_ = std::promise<void>();
+    open_ = gate_.get_future().share();
+    faults_->before_get = [this, open = open_] {
+      hung_ = true;
+      open.wait();
+    };
+  }
+  void go_on() {
+    if (hung_ && open_.wait_for(std::chrono::seconds(0)) != std::future_status::ready) gate_.set_value();
+  }
+
+  GraphOptions options_;
+  std::atomic<schedule::TimeNs> now_{1};  ///< time stands still but for the test
+  std::shared_ptr<cache::Faults> faults_ = std::make_shared<cache::Faults>();
+  std::shared_ptr<cache::FakeStore::Records> records_ = std::make_shared<cache::FakeStore::Records>();
+  std::promise<void> gate_;
+  std::shared_future<void> open_;
+  std::atomic<bool> hung_{false};
+  CacheSource source_ = CacheSource::none;  ///< of the latest answer
+  EventLog log_;
+  std::unique_ptr<Graph> graph_;
+  std::unique_ptr<Client> client_;
+};
+
+TEST_F(CacheTier, GivesBackWhatMemoryHasGivenUp) {
+  save(1);
+  expect_hit(1);
+  const Stats stats = graph_->idle_stats();
+  EXPECT_EQ(stats.tier->mismatches + stats.tier->errors, 0U);
+  EXPECT_EQ(log_.violations(), 0);
+  graph_->expect_settled();
+}
+
+TEST_F(CacheTier, SavesNothingThatWasAskedForOnce) {
+  wait_until(State::on);
+  for (std::uint32_t seed = 1; seed <= 5; ++seed) ask_for(seed);
+  EXPECT_EQ(tier().saved_blocks, 0U);
+  EXPECT_EQ(faults_->puts, 0);
+}
+
+TEST_F(CacheTier, FindsAgainAfterARestartWhatWasSaved) {
+  save(1);
+  start();
+  wait_until(State::on);
+  EXPECT_GE(tier().blocks, 10U);
+  expect_hit(1);
+}
+
+TEST_F(CacheTier, StopsSavingToAFullDiskAndGoesOnOnceThereIsRoom) {
+  save(1);
+  faults_->put_fails = true;
+  ask_for(2);
+  ask_for(2);
+  wait_until(State::degraded);
+  const int puts = faults_->puts;
+  ask_for(3);
+  ask_for(3);
+  EXPECT_EQ(faults_->puts, puts) << "it is left alone for a while";
+  expect_hit(1);  // it reads all the same
+  faults_->put_fails = false;
+  now_ += 100'000'000'000;
+  const std::uint64_t saved = tier().saved_blocks;
+  wait_until([&] {
+    ask_for(4);
+    ask_for(4);
+    ask_for(5);
+    return tier().saved_blocks > saved;
+  });
+  EXPECT_EQ(tier().state, State::on);
+  graph_->expect_settled();
+}
+
+TEST_F(CacheTier, ServesWithoutAStoreThatCannotBeOpenedAndTriesAgain) {
+  save(1);
+  faults_->open_fails = true;
+  start();
+  wait_until([&] { return tier().errors == 1; });
+  EXPECT_EQ(tier().state, State::off);
+  EXPECT_EQ(ask_for(1), 0U);
+  EXPECT_EQ(faults_->opens, 2) << "not at once";
+  faults_->open_fails = false;
+  now_ += 100'000'000'000;
+  ask_for(2);
+  wait_until(State::on);
+  expect_hit(1);
+}
+
+TEST_F(CacheTier, DoesNotWaitForAReadThatHangs) {
+  hang();
+  save(1);
+  ask_for(1);  // computed: the read has not come
+  EXPECT_TRUE(hung_);
+  EXPECT_EQ(tier().late_loads, 1U);
+  EXPECT_EQ(tier().hit_tokens, 0U);
+  EXPECT_EQ(tier().state, State::degraded);
+  ask_for(2);
+  ask_for(1001);
+  EXPECT_EQ(tier().late_loads, 1U) << "nobody else waits";
+  go_on();
+  expect_hit(1);
+  EXPECT_EQ(tier().state, State::on);
+  graph_->expect_settled();
+}
+
+TEST_F(CacheTier, LosesNoBlockOfARequestThatIsCancelledWhileItWaits) {
+  hang();
+  save(1);
+  const RequestId id = submit(1);
+  wait_until([&] { return hung_.load(); });
+  client_->cancel(id);
+  EXPECT_EQ(log_.wait(id).last().kind, Kind::cancelled);
+  graph_->expect_settled();
+  go_on();
+  ask_for(1);
+  EXPECT_EQ(log_.violations(), 0);
+  graph_->expect_settled();
+}
+
+TEST_F(CacheTier, ComputesWhatIsDamagedAndDeletesIt) {
+  save(1);
+  faults_->damages = true;
+  wait_until([&] {
+    now_ += 100'000'000'000;
+    ask_for(1);
+    ask_for(1001);
+    return tier().mismatches > 0;
+  });
+  EXPECT_GT(faults_->erases, 0);
+  EXPECT_EQ(tier().hit_tokens, 0U);
+  EXPECT_EQ(tier().errors, 0U);
+}
+
+TEST_F(CacheTier, TakesExceptionsOfTheStoreForErrors) {
+  save(1);
+  faults_->get_throws = true;
+  wait_until([&] {
+    ask_for(1);
+    ask_for(1001);
+    return tier().errors > 0;
+  });
+  EXPECT_EQ(graph_->runtime().stats().stage_restarts, 0U);
+}
+
+TEST_F(CacheTier, IsStartedAnewWhenItDiesAndNoRequestFails) {
+  save(1);
+  graph_->kill("disk");
+  wait_until([&] { return graph_->runtime().stats().stage_restarts == 1; });
+  wait_until([&] { return faults_->opens == 2; });
+  wait_until(State::on);
+  expect_hit(1);
+  graph_->expect_settled();
+}
+
+TEST_F(CacheTier, IsFoundAgainByStagesThatWereStartedAnew) {
+  std::uint64_t restarts = 0;
+  std::uint32_t seed = 1;
+  for (const char* stage : {"match", "sched", "exec", "evict"}) {
+    SCOPED_TRACE(stage);
+    save(seed);
+    graph_->kill(stage);
+    ++restarts;
+    wait_until([&] { return graph_->runtime().stats().stage_restarts == restarts; });
+    wait_until([&] { return faults_->opens == static_cast<int>(restarts) + 1; });
+    wait_until(State::on);
+    graph_->idle_stats();
+    expect_hit(seed);
+    graph_->expect_settled();
+    ++seed;
+  }
+}
+
+}  // namespace
+}  // namespace headwater::test

@@ -1,0 +1,103 @@
+#include "cache/tier/tier_worker.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/cache/tier/blocks.h"
+#include "tests/cache/tier/fake_store.h"
+
+namespace headwater::cache {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+constexpr schedule::TimeNs kNever = INT64_MAX;
+
+class TierWorkerTest : public testing::Test {
+ protected:
+  TierWorkerTest() : worker_(std::make_unique<FakeStore>(faults_, records_, 5), 1000, [this] { return now_ += 10; }) {
+    worker_.open();
+    for (const TierBlock& block : chain_) EXPECT_EQ(worker_.save(block).error, "");
+  }
+
+  std::shared_ptr<Faults> faults_ = std::make_shared<Faults>();
+  std::shared_ptr<FakeStore::Records> records_ = std::make_shared<FakeStore::Records>();
+  schedule::TimeNs now_ = 0;
+  std::vector<TierBlock> chain_ = chain_of(1, 4);
+  TierWorker worker_;
+};
+
+TEST_F(TierWorkerTest, LoadsAChainAsItWasSaved) {
+  const LoadOutcome loaded = worker_.load(names_of(chain_), kNever);
+  ASSERT_THAT(loaded.blocks, SizeIs(4));
+  for (std::size_t i = 0; i < 4; ++i) {
+    EXPECT_TRUE(std::ranges::equal(loaded.blocks[i]->bytes(), chain_[i].bytes->bytes())) << i;
+  }
+  EXPECT_FALSE(loaded.late);
+  EXPECT_THAT(loaded.gone, IsEmpty());
+  EXPECT_EQ(loaded.error, "");
+  EXPECT_GT(loaded.duration, 0);
+}
+
+TEST_F(TierWorkerTest, StopsAtABlockThatIsNotThere) {
+  records_->erase(chain_[2].name.key);
+  const LoadOutcome loaded = worker_.load(names_of(chain_), kNever);
+  EXPECT_THAT(loaded.blocks, SizeIs(2));
+  EXPECT_THAT(loaded.gone, ElementsAre(chain_[2].name.key));
+  EXPECT_EQ(loaded.mismatches, 0U);
+}
+
+TEST_F(TierWorkerTest, DeletesABlockThatIsDamagedOrAnother) {
+  records_->at(chain_[1].name.key) = record_of(chain_[3]);
+  LoadOutcome loaded = worker_.load(names_of(chain_), kNever);
+  EXPECT_THAT(loaded.blocks, SizeIs(1));
+  EXPECT_THAT(loaded.gone, ElementsAre(chain_[1].name.key));
+  EXPECT_EQ(loaded.mismatches, 1U);
+  EXPECT_FALSE(records_->contains(chain_[1].name.key));
+  EXPECT_EQ(loaded.error, "");
+
+  faults_->damages = true;
+  loaded = worker_.load(names_of(chain_), kNever);
+  EXPECT_THAT(loaded.blocks, IsEmpty());
+  EXPECT_EQ(loaded.mismatches, 1U);
+  EXPECT_FALSE(records_->contains(chain_[0].name.key));
+}
+
+TEST_F(TierWorkerTest, ReadsNoMoreOnceTheDeadlineHasPassed) {
+  faults_->before_get = [this] { now_ += 1000; };
+  const LoadOutcome loaded = worker_.load(names_of(chain_), now_ + 1500);
+  EXPECT_THAT(loaded.blocks, SizeIs(2));
+  EXPECT_TRUE(loaded.late);
+  EXPECT_EQ(faults_->gets, 2);
+  const LoadOutcome too_late = worker_.load(names_of(chain_), now_);
+  EXPECT_THAT(too_late.blocks, IsEmpty());
+  EXPECT_TRUE(too_late.late);
+  EXPECT_EQ(faults_->gets, 2);
+}
+
+TEST_F(TierWorkerTest, TurnsWhateverFailsIntoAnError) {
+  faults_->get_fails = true;
+  EXPECT_THAT(worker_.load(names_of(chain_), kNever).error, HasSubstr("input/output"));
+  faults_->get_fails = false;
+  faults_->get_throws = true;
+  EXPECT_THAT(worker_.load(names_of(chain_), kNever).error, HasSubstr("broken"));
+  faults_->put_fails = true;
+  EXPECT_THAT(worker_.save(chain_[0]).error, HasSubstr("no space"));
+  faults_->open_fails = true;
+  EXPECT_THAT(worker_.open().error, HasSubstr("no such device"));
+}
+
+TEST_F(TierWorkerTest, SaysWhatASaveHasCost) {
+  const SaveOutcome fifth = worker_.save(block_of(100));
+  EXPECT_THAT(fifth.dropped, IsEmpty());
+  const SaveOutcome sixth = worker_.save(block_of(101));
+  EXPECT_THAT(sixth.dropped, ElementsAre(chain_[0].name.key));
+  EXPECT_EQ(sixth.key, block_of(101).name.key);
+  EXPECT_EQ(sixth.store_bytes, 5 * record_of(chain_[0]).size());
+}
+
+}  // namespace
+}  // namespace headwater::cache

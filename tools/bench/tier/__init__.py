@@ -1,0 +1,1 @@
+"""What the disk tier of the prefix cache spares."""
