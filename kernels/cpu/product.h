@@ -170,6 +170,31 @@ template <class Work>
   }
 }
 
+/// Where the results of one panel go, for the rows of a task.
+struct PanelResults {
+  float* out;             ///< of the first row
+  std::size_t stride;     ///< floats from one row to the next
+  std::uint16_t columns;  ///< which there are, a bit each
+  const float* gate;      ///< [rows][16], or null: results are silu(gate) times the products
+};
+/// Calls multiply(panel, results) for the panels of a task, in the order in which they lie in memory.
+template <class Multiply>
+[[gnu::always_inline]] inline void for_each_panel(const ProductTask& task, const Multiply& multiply) {
+  auto* const gate = reinterpret_cast<float*>(task.scratch + gate_place(task.end_row - task.first_row));
+  for (std::size_t index = task.first_panel; index < task.end_panel; ++index) {
+    const std::size_t column = index * kPanel;
+    const std::size_t left = task.columns - column;
+    const auto columns = static_cast<std::uint16_t>(left >= kPanel ? 0xFFFF : (1U << left) - 1);
+    float* const out = task.out + task.first_row * task.columns + column;
+    if (task.gated) {
+      multiply(2 * index, PanelResults{gate, kPanel, columns, nullptr});
+      multiply(2 * index + 1, PanelResults{out, task.columns, columns, gate});
+    } else {
+      multiply(index, PanelResults{out, task.columns, columns, nullptr});
+    }
+  }
+}
+
 using ProductKernel = void (*)(const ProductTask& task);
 
 // Each needs the instruction set in its name.

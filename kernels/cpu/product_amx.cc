@@ -232,10 +232,10 @@ inline void multiply(const std::byte* weights, const std::int8_t* x, const Quant
   }
 }
 
-/// One panel for all rows of the task. out and gate (see Finish): of first_row.
+/// One panel for all rows of the task.
 template <PanelFormat kFormat>
-void multiply_panel(const ProductTask& task, std::size_t index, const float* gate, float* out, std::size_t stride,
-                    __mmask16 columns) {
+void multiply_panel(const ProductTask& task, std::size_t index, const PanelResults& results) {
+  auto [out, stride, columns, gate] = results;
   constexpr std::size_t kTiles = kHasCoarse<kFormat> ? 2 : 1;
   const QuantizedRows& x = *task.x;
   const std::size_t bytes = panel_bytes(kFormat, x.groups);
@@ -272,29 +272,16 @@ void multiply_panel(const ProductTask& task, std::size_t index, const float* gat
   before.rest();
 }
 
-template <PanelFormat kFormat>
-void product(const ProductTask& task) {
-  load_tile_config(kWholeTiles);
-  auto* const gate = reinterpret_cast<float*>(task.scratch + gate_place(task.end_row - task.first_row));
-  for (std::size_t index = task.first_panel; index < task.end_panel; ++index) {
-    const std::size_t column = index * kPanel;
-    const std::size_t left = task.columns - column;
-    const __mmask16 columns = left >= kPanel ? 0xFFFF : static_cast<__mmask16>((1U << left) - 1);
-    float* const out = task.out + task.first_row * task.columns + column;
-    if (task.gated) {
-      multiply_panel<kFormat>(task, 2 * index, nullptr, gate, kPanel, columns);
-      multiply_panel<kFormat>(task, 2 * index + 1, gate, out, task.columns, columns);
-    } else {
-      multiply_panel<kFormat>(task, index, nullptr, out, task.columns, columns);
-    }
-  }
-  _tile_release();
-}
-
 }  // namespace
 
 void product_amx(const ProductTask& task) {
-  with_format(task.format, [&](auto format) { product<format.value>(task); });
+  load_tile_config(kWholeTiles);
+  with_format(task.format, [&](auto format) {
+    for_each_panel(task, [&](std::size_t index, const PanelResults& results) {
+      multiply_panel<format.value>(task, index, results);
+    });
+  });
+  _tile_release();
 }
 
 }  // namespace headwater::kernels::cpu

@@ -174,18 +174,9 @@ inline void sum_bytes(const PanelView& panel, const QuantizedRows& x, const Row 
   }
 }
 
-/// Results of a panel: where those of the task's first row go, how far apart rows are, which columns there are, and the
-/// gates [rows][16] if they are wanted.
-struct Results {
-  float* out;
-  std::size_t stride;
-  __mmask16 columns;
-  const float* gate;
-};
-
 template <PanelFormat kFormat, std::size_t N>
 inline void rows(const QuantizedRows& x, const PanelView& panel, std::size_t row, std::size_t place,
-                 const Results& results, PanelStream& ahead) {
+                 const PanelResults& results, PanelStream& ahead) {
   Row rows[N];
   Doubles sums[N];
 #pragma GCC unroll 4
@@ -211,7 +202,7 @@ inline void rows(const QuantizedRows& x, const PanelView& panel, std::size_t row
 }
 
 template <PanelFormat kFormat>
-void multiply_panel(const ProductTask& task, std::size_t index, const Results& results) {
+void multiply_panel(const ProductTask& task, std::size_t index, const PanelResults& results) {
   const QuantizedRows& x = *task.x;
   const std::size_t bytes = panel_bytes(kFormat, x.groups);
   const PanelView panel = view_panel(kFormat, task.panels + index * bytes, x.groups);
@@ -231,27 +222,14 @@ void multiply_panel(const ProductTask& task, std::size_t index, const Results& r
   }
 }
 
-template <PanelFormat kFormat>
-void product(const ProductTask& task) {
-  auto* const gate = reinterpret_cast<float*>(task.scratch + gate_place(task.end_row - task.first_row));
-  for (std::size_t index = task.first_panel; index < task.end_panel; ++index) {
-    const std::size_t column = index * kPanel;
-    const std::size_t left = task.columns - column;
-    const __mmask16 columns = left >= kPanel ? 0xFFFF : static_cast<__mmask16>((1U << left) - 1);
-    float* const out = task.out + task.first_row * task.columns + column;
-    if (task.gated) {
-      multiply_panel<kFormat>(task, 2 * index, {gate, kPanel, columns, nullptr});
-      multiply_panel<kFormat>(task, 2 * index + 1, {out, task.columns, columns, gate});
-    } else {
-      multiply_panel<kFormat>(task, index, {out, task.columns, columns, nullptr});
-    }
-  }
-}
-
 }  // namespace
 
 void product_vnni(const ProductTask& task) {
-  with_format(task.format, [&](auto format) { product<format.value>(task); });
+  with_format(task.format, [&](auto format) {
+    for_each_panel(task, [&](std::size_t index, const PanelResults& results) {
+      multiply_panel<format.value>(task, index, results);
+    });
+  });
 }
 
 }  // namespace headwater::kernels::cpu

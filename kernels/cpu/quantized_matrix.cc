@@ -185,16 +185,17 @@ ProductTask QuantizedMatrix::task(const Activations& x, float* out) const {
   return whole;
 }
 
-void QuantizedMatrix::quantize(const float* x, std::size_t n, bool tiles, Activations& rounded,
-                               ThreadPool& pool) const {
-  rounded.resize(n, groups_, tiles);
+void QuantizedMatrix::quantize(const float* x, std::size_t n, Activations& rounded, ThreadPool& pool) const {
+  rounded.resize(n, groups_, n >= product_kernels().min_rows);
   pool.run_rows(n, [&](std::size_t first, std::size_t end) {
     for (std::size_t r = first; r < end; ++r) quantize_row(x + r * cols_, rounded.rows(), r);
   });
 }
 
-void QuantizedMatrix::run(const ProductTask& whole, ProductKernel kernel, ThreadPool& pool) const {
+void QuantizedMatrix::run(const ProductTask& whole, ThreadPool& pool) const {
   const std::size_t n = whole.end_row;
+  const ProductKernels& kernels = product_kernels();
+  const ProductKernel kernel = n >= kernels.min_rows ? kernels.many_rows : kernels.few_rows;
   const std::size_t threads = pool.size();
   // Many rows: each thread its own, which it has rounded itself, in blocks that stay in its cache while all panels of a
   // task go by. Few rows: each thread its own panels. In between it depends on the weights: either each thread expands
@@ -232,10 +233,8 @@ void QuantizedMatrix::run(const ProductTask& whole, ProductKernel kernel, Thread
 
 void QuantizedMatrix::multiply(const float* x, std::size_t n, float* out, Activations& rounded,
                                ThreadPool& pool) const {
-  const ProductKernels& kernels = product_kernels();
-  const bool many = n >= kernels.min_rows;
-  quantize(x, n, many, rounded, pool);
-  run(task(rounded, out), many ? kernels.many_rows : kernels.few_rows, pool);
+  quantize(x, n, rounded, pool);
+  run(task(rounded, out), pool);
 }
 
 void QuantizedMatrix::multiply_gated(const float* x, std::size_t n, float* out, Activations& rounded,
@@ -244,13 +243,12 @@ void QuantizedMatrix::multiply_gated(const float* x, std::size_t n, float* out, 
   if (paired_ && (n >= kernels.min_rows || kernels.few_gate)) return multiply(x, n, out, rounded, pool);
   thread_local std::vector<float> gate_up;
   if (gate_up.size() < n * rows_) gate_up.resize(n * rows_);
-  const bool many = n >= kernels.min_rows;
-  quantize(x, n, many, rounded, pool);
+  quantize(x, n, rounded, pool);
   ProductTask both = task(rounded, gate_up.data());
   both.gated = false;
   both.columns = rows_;
   both.end_panel = divide_up(rows_, kPanel);
-  run(both, many ? kernels.many_rows : kernels.few_rows, pool);
+  run(both, pool);
   const std::size_t dim = rows_ / 2;
   const std::size_t together = paired_ ? kPanel : dim;  // columns of the gate that stand before as many of the other
   const float* from = gate_up.data();                   // of this thread; the others have a vector of their own

@@ -62,8 +62,8 @@ class QuantizedMatrix : public Matrix {
   ProductTask task(const Activations& x, float* out) const;
 
  private:
-  void quantize(const float* x, std::size_t n, bool tiles, Activations& rounded, ThreadPool& pool) const;
-  void run(const ProductTask& whole, ProductKernel kernel, ThreadPool& pool) const;
+  void quantize(const float* x, std::size_t n, Activations& rounded, ThreadPool& pool) const;
+  void run(const ProductTask& whole, ThreadPool& pool) const;
 
   /// Which row of the weights column `column` of panel `panel` is; rows() or more: none.
   std::size_t row_of(std::size_t panel, std::size_t column) const;

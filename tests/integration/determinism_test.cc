@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "headwater/runtime.h"
+#include "tests/support/chain_topology.h"
 #include "tests/support/events.h"
 #include "tests/support/model_file.h"
 
@@ -16,19 +17,6 @@ namespace {
 
 constexpr std::uint32_t kAnswerTokens = 24;
 constexpr std::size_t kPrompts = 32;
-
-const char* const kTopology = R"(
-name: determinism
-model: { path: models/default.gguf }
-cache: { cache_size_limit: 512MiB }
-stages:
-  - { id: tok,   kind: tokenizer,      to: [match] }
-  - { id: match, kind: prefix_matcher, to: [sched] }
-  - { id: sched, kind: scheduler,      args: { max_batch_size: 32 }, to: [exec] }
-  - { id: exec,  kind: executor,       to: [detok], feedback: [sched] }
-  - { id: evict, kind: cache_evictor,  args: { policy: lru }, feedback: [sched, match] }
-  - { id: detok, kind: detokenizer,    to: [gateway] }
-)";
 
 /// Prompts of many lengths, some of which begin alike.
 std::vector<std::string> prompts() {
@@ -57,7 +45,7 @@ class Determinism : public testing::TestWithParam<const char*> {
   }
 
   std::unique_ptr<Runtime> start() {
-    auto runtime = Runtime::start(kTopology, "determinism.yaml", overrides_);
+    auto runtime = Runtime::start(chain_topology("cache_size_limit: 512MiB", 32), "determinism.yaml", overrides_);
     EXPECT_TRUE(runtime.ok()) << runtime.error().message;
     return std::move(runtime).value();
   }

@@ -10,24 +10,12 @@
 #include <thread>
 
 #include "headwater/runtime.h"
+#include "tests/support/chain_topology.h"
 #include "tests/support/events.h"
 #include "tests/support/model_file.h"
 
 namespace headwater::test {
 namespace {
-
-const char* const kTopology = R"(
-name: disk
-model: { path: models/default.gguf }
-cache: { cache_size_limit: 64MiB }
-stages:
-  - { id: tok,   kind: tokenizer,      to: [match] }
-  - { id: match, kind: prefix_matcher, to: [sched] }
-  - { id: sched, kind: scheduler,      args: { max_batch_size: 8 }, to: [exec] }
-  - { id: exec,  kind: executor,       to: [detok], feedback: [sched] }
-  - { id: evict, kind: cache_evictor,  args: { policy: lru }, feedback: [sched, match] }
-  - { id: detok, kind: detokenizer,    to: [gateway] }
-)";
 
 std::vector<TokenId> prompt_of(TokenId seed, std::size_t n) {
   std::vector<TokenId> tokens;
@@ -51,7 +39,7 @@ class DiskTier : public testing::TestWithParam<const char*> {
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
   std::unique_ptr<Runtime> start() {
-    auto runtime = Runtime::start(kTopology, "disk.yaml", overrides_);
+    auto runtime = Runtime::start(chain_topology("cache_size_limit: 64MiB", 8), "disk.yaml", overrides_);
     EXPECT_TRUE(runtime.ok()) << runtime.error().message;
     if (overrides_.cache_dir) {
       wait_until(**runtime, [](const Stats& stats) { return stats.tier->state == TierStats::State::on; });

@@ -15,25 +15,13 @@
 #include <thread>
 
 #include "headwater/runtime.h"
+#include "tests/support/chain_topology.h"
 #include "tests/support/events.h"
 #include "tests/support/model_file.h"
 #include "tests/support/tiny_gguf.h"
 
 namespace headwater::test {
 namespace {
-
-const char* const kTopology = R"(
-name: killed
-model: { path: models/default.gguf }
-cache: { cache_size_limit: 64MiB, quant_policy: k8v4 }
-stages:
-  - { id: tok,   kind: tokenizer,      to: [match] }
-  - { id: match, kind: prefix_matcher, to: [sched] }
-  - { id: sched, kind: scheduler,      args: { max_batch_size: 8 }, to: [exec] }
-  - { id: exec,  kind: executor,       to: [detok], feedback: [sched] }
-  - { id: evict, kind: cache_evictor,  args: { policy: lru }, feedback: [sched, match] }
-  - { id: detok, kind: detokenizer,    to: [gateway] }
-)";
 
 constexpr std::size_t kPrompts = 3;
 constexpr std::uint32_t kAnswerTokens = 8;
@@ -66,7 +54,8 @@ Request request_of(std::uint32_t seed, std::size_t n) {
     overrides.cache_dir = folder;
     overrides.cache_dir_size = "32MiB";
   }
-  auto runtime = Runtime::start(kTopology, "killed.yaml", overrides);
+  auto runtime =
+      Runtime::start(chain_topology("cache_size_limit: 64MiB, quant_policy: k8v4", 8), "killed.yaml", overrides);
   if (!runtime) _exit(2);
   for (int i = 0; !folder.empty() && (*runtime)->stats().tier->state != TierStats::State::on; ++i) {
     if (i > 10'000) _exit(3);

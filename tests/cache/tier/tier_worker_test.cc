@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "cache/expiry_queue.h"
 #include "tests/cache/tier/blocks.h"
 #include "tests/cache/tier/fake_store.h"
 
@@ -13,8 +14,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
-
-constexpr schedule::TimeNs kNever = INT64_MAX;
 
 class TierWorkerTest : public testing::Test {
  protected:
