@@ -6,12 +6,12 @@ namespace headwater::cache {
 
 GhostTable::GhostTable(std::size_t capacity)
     : entries_(std::max<std::size_t>(capacity, 1)), buckets_(entries_.size(), kNone) {
-  static_assert(sizeof(Entry) + sizeof(std::uint32_t) <= 20);
+  static_assert(sizeof(Entry) + sizeof(std::uint32_t) <= 24);
 }
 
 void GhostTable::put(std::uint64_t key, Ghost ghost) {
   erase(next_);
-  ghost.present = true;
+  ghost.present = 1;
   const std::uint32_t short_key = shorten(key);
   entries_[next_] = {short_key, bucket(short_key), ghost};
   bucket(short_key) = static_cast<std::uint32_t>(next_);
@@ -28,7 +28,7 @@ std::optional<std::size_t> GhostTable::find(std::uint64_t key) const {
 
 void GhostTable::erase(std::size_t slot) {
   Entry& entry = entries_[slot];
-  if (!entry.ghost.present) return;
+  if (entry.ghost.present == 0) return;
   std::uint32_t* link = &bucket(entry.key);
   while (*link != slot) link = &entries_[*link].next;
   *link = entry.next;

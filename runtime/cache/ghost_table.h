@@ -1,17 +1,21 @@
 #pragma once
-// Remembers blocks that left the cache, the latest of them. 20 bytes each.
+// Remembers blocks that left the cache, the latest of them. 24 bytes each.
 
 #include <cstdint>
 #include <optional>
 #include <vector>
 
+#include "cache/block_run.h"
+
 namespace headwater::cache {
 
 /// What is remembered of a block.
 struct Ghost {
-  std::uint32_t last_used = 0;  ///< the low bits of its owner's clock
-  std::uint8_t label = 0;       ///< for its owner
-  bool present = false;         ///< the table's own mark
+  std::uint32_t last_used = 0;   ///< the low bits of its owner's clock
+  std::uint8_t label = 0;        ///< for its owner
+  std::uint8_t uses : 7 = 0;     ///< for its owner
+  std::uint8_t present : 1 = 0;  ///< the table's own mark
+  BlockRun after{};              ///< given up before it
 };
 
 /// A ring of ghosts with chained hashing over it. A key is told by 32 bits: a mistaken one costs a guess, not a hit.
@@ -22,6 +26,8 @@ class GhostTable {
   std::size_t size() const { return entries_.size(); }  ///< slots
   /// What is in a slot, if anything.
   const Ghost* at(std::size_t slot) const { return entries_[slot].ghost.present ? &entries_[slot].ghost : nullptr; }
+  /// The low half of its key. REQUIRES: something is in the slot.
+  std::uint32_t key(std::size_t slot) const { return entries_[slot].key; }
   /// The slot that the next put() takes; what is in it is forgotten.
   std::size_t next() const { return next_; }
 

@@ -8,7 +8,7 @@ LruShadow::LruShadow(std::uint32_t capacity)
     : capacity_(capacity), span_(std::max<std::uint32_t>(capacity / 64, 1)), keys_(kSpans) {}
 
 void LruShadow::use(std::uint64_t before, std::uint64_t now) {
-  if (holds(before)) {
+  if (holds(before) && at(before / span_) > 0) {  // a key may be taken for another
     --at(before / span_);
     --held_;
   }

@@ -10,13 +10,14 @@ namespace {
 
 TEST(GhostTable, RemembersTheLatest) {
   GhostTable table(2);
-  table.put(1, {10, 0});
-  table.put(2, {20, 0});
-  table.put(3, {30, 5});
+  table.put(1, {.last_used = 10});
+  table.put(2, {.last_used = 20});
+  table.put(3, {.last_used = 30, .label = 5, .uses = 9});
   EXPECT_FALSE(table.find(1));
   ASSERT_TRUE(table.find(3));
   EXPECT_EQ(table.at(*table.find(3))->last_used, 30U);
   EXPECT_EQ(table.at(*table.find(3))->label, 5U);
+  EXPECT_EQ(table.at(*table.find(3))->uses, 9U);
 }
 
 TEST(GhostTable, ForgetsWhatIsErased) {

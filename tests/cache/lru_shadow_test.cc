@@ -29,6 +29,15 @@ TEST(LruShadow, HoldsAsManyKeysAsAnLruCache) {
   }
 }
 
+TEST(LruShadow, SurvivesAKeyThatIsTakenForAnother) {
+  LruShadow shadow(4);
+  for (std::uint64_t now = 1; now <= 40; ++now) shadow.use(now > 4 ? now - 4 : 0, now);
+  for (std::uint64_t now = 41; now <= 80; ++now) shadow.use(40, now);  // there was but one of them
+  EXPECT_TRUE(shadow.holds(80));
+  EXPECT_TRUE(shadow.holds(77));
+  EXPECT_FALSE(shadow.holds(76));
+}
+
 TEST(LruShadow, SurvivesAKeyThatIsUsedForLong) {
   LruShadow shadow(4);
   shadow.use(0, 1);
