@@ -16,7 +16,7 @@ namespace {
 
 using dnnl::memory;
 
-/// Rows of the tile that all kernels must agree with.
+/// Rows of the tile that all kernels must agree with, unless its own do not.
 constexpr std::uint32_t kTile = 16;
 constexpr std::uint32_t kCandidates[] = {1, 2, 4, 8, 16, 32, 64, 128, 256};
 /// The row count for which the library chooses the weights' layout; all others use the same.
@@ -186,24 +186,38 @@ class ProductShape {
     stream().wait();
   }
 
+  /// Admits the kernels that give every row the same bits.
   void admit(const dnnl::matmul& tile, PlainMatrix& plain) {
     const std::uint32_t most = columns() > kManyColumns ? 64 : std::end(kCandidates)[-1];
     fill_trial(plain, columns(), inner(), 1);
     const PackedWeights weights = pack(plain);
     PlainMatrix x(most, inner());
+    const bool in_any_place = gives_rows_alike(tile, weights.view(), x);
     fill_trial(x, most, inner(), 2);
+    // Some kernels compute a row differently by its place in the tile: then a row must be computed as if it were alone.
+    const std::uint32_t step = in_any_place ? kTile : 1;
+    const dnnl::matmul model = in_any_place ? tile : dnnl::matmul(describe(1, layout_));
     std::vector<float> expected(most * columns());
     std::vector<float> got(most * columns());
-    for (std::uint32_t r = 0; r < most; r += kTile) {
-      run(tile, kTile, weights.view(), x.row(r), expected.data() + r * columns());
+    for (std::uint32_t r = 0; r < most; r += step) {
+      run(model, step, weights.view(), x.row(r), expected.data() + r * columns());
     }
     for (const std::uint32_t rows : kCandidates) {
       if (rows > most) break;
       dnnl::matmul kernel(describe(rows, layout_));
       run(kernel, rows, weights.view(), x.data(), got.data());
       const bool agrees = std::memcmp(got.data(), expected.data(), rows * columns() * sizeof(float)) == 0;
-      if (agrees || rows == kTile) kernels_.emplace_back(rows, agrees ? kernel : tile);
+      if (agrees || rows == step) kernels_.emplace_back(rows, agrees ? kernel : model);
     }
+  }
+
+  /// Whether the tile's rows come out alike where they go in alike. Overwrites the tile's rows of `x`.
+  bool gives_rows_alike(const dnnl::matmul& tile, const memory& weights, PlainMatrix& x) const {
+    fill_trial(x, 1, inner(), 2);
+    for (std::uint32_t r = 1; r < kTile; ++r) std::memcpy(x.row(r), x.row(0), inner() * input_bytes());
+    std::vector<float> out(kTile * columns());
+    run(tile, kTile, weights, x.data(), out.data());
+    return std::equal(out.begin() + static_cast<std::ptrdiff_t>(columns()), out.end(), out.begin());
   }
 
   /// The kernel for the next rows of `left`: the smallest that takes them all if it fits into `room` and wastes
