@@ -64,7 +64,7 @@ void AdaptivePolicy::on_published(const Touch& touch, schedule::TimeNs) {
   known.depth = std::min<std::uint32_t>(touch.depth, UINT16_MAX);
   known.key = static_cast<std::uint32_t>(touch.key);
   known.parent = touch.parent;
-  recognise(known, known.key);
+  recognise(known);
   at(touch.block) = known;
   BlockId above = touch.parent;  // taller from now on, which takes effect when they are idle again
   for (std::uint8_t height = 1; height <= kMostHeight && above >= 0; ++height, above = at(above).parent) {
@@ -73,15 +73,15 @@ void AdaptivePolicy::on_published(const Touch& touch, schedule::TimeNs) {
 }
 
 /// Gives a block that returns its past.
-void AdaptivePolicy::recognise(Known& known, std::uint64_t key) {
-  if (const auto slot = find_ghost(key)) {
+void AdaptivePolicy::recognise(Known& known) {
+  if (const auto slot = find_ghost(known.key)) {
     const Ghost& ghost = *ghost_at(*slot);
     known.last_used = last_used_of(ghost);
     known.kind = ghost.label;
     known.uses = ghost.uses & 15U;
     known.after = ghost.after;
     end_ghost(*slot);
-  } else if (known.parent >= 0 && at(known.parent).after.begins_with(key)) {
+  } else if (known.parent >= 0 && at(known.parent).after.begins_with(known.key)) {
     Known& parent = at(known.parent);
     known.last_used = parent.last_used - 1;
     known.kind = parent.kind;

@@ -59,7 +59,7 @@ class AdaptivePolicy : public EvictionPolicy {
   std::uint8_t kind_of(const Known& known, std::uint32_t wait) const;
   std::uint32_t wait_of(std::uint64_t age) const;
 
-  void recognise(Known& known, std::uint64_t key);
+  void recognise(Known& known);
   void count_use(const Known& known, bool cached);
   Known* same_past(const Known& known);
   void leave_ghost(const Known& known, std::size_t slot);
