@@ -5,6 +5,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <chrono>
 #include <deque>
 #include <utility>
 
@@ -26,12 +27,17 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(headwater::actors::SaveNext)
 namespace headwater::actors {
 namespace {
 
+schedule::TimeNs wall_clock() {
+  const auto since_1970 = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(since_1970).count();
+}
+
 class CacheTier : public StageActor {
  public:
   CacheTier(caf::actor_config& config, const StageContext& context, const MakeStore& make_store)
       : StageActor(config, context),
-        worker_(std::make_unique<cache::TierWorker>(make_store(context), block_bytes(context), context.assets->clock)) {
-  }
+        worker_(std::make_unique<cache::TierWorker>(make_store(context), block_bytes(context), context.assets->clock,
+                                                    wall_clock)) {}
 
  private:
   caf::message_handler handlers() override {
@@ -49,6 +55,12 @@ class CacheTier : public StageActor {
           save_next();
           go_on();
         },
+        [this](const EraseBlocks& erase) {
+          const trace::Span span("erase blocks", erase.what.keys.size());
+          cache::EraseOutcome outcome = worker_->erase(erase.what);
+          report("erase", outcome.error);
+          return outcome;
+        },
         [this](const LoadBlocks& load) {
           if (!current(load.epoch)) return;
           const trace::Span span("load blocks", load.chain.size());
@@ -64,8 +76,8 @@ class CacheTier : public StageActor {
     cache::OpenOutcome outcome = worker_->open();
     report("open", outcome.error);
     if (outcome.error.empty()) {
-      spdlog::info("disk tier {}: {} blocks, {} MiB", worker_->store().name(), outcome.keys.size(),
-                   outcome.store_bytes >> 20U);
+      spdlog::info("disk tier {}: {} blocks, {} MiB", worker_->store().name(), outcome.entries.size(),
+                   outcome.store.bytes >> 20U);
     }
     send(single("prefix_matcher"), TierOpened{epoch(), fresh, std::move(outcome)});
   }

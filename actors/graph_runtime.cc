@@ -225,8 +225,8 @@ Result<CacheAdvice> GraphRuntime::cache_advice() const {
 
 Result<CacheStatus> GraphRuntime::cache_status() const { return ask_cache<CacheStatus>(CacheStatusQuery{}); }
 
-Result<std::uint64_t> GraphRuntime::flush_cache(const std::optional<std::string>& tenant) {
-  return ask_cache<std::uint64_t>(FlushCache{tenant});
+Result<CacheFlush> GraphRuntime::flush_cache(const std::optional<std::string>& tenant) {
+  return ask_cache<CacheFlush>(FlushCache{tenant});
 }
 
 Result<CachePins> GraphRuntime::pin_prompt(std::vector<TokenId> prompt, const CacheOwner& owner,

@@ -27,7 +27,7 @@ class GraphRuntime : public Runtime {
   Stats stats() const override;
   Result<CacheAdvice> cache_advice() const override;
   Result<CacheStatus> cache_status() const override;
-  Result<std::uint64_t> flush_cache(const std::optional<std::string>& tenant) override;
+  Result<CacheFlush> flush_cache(const std::optional<std::string>& tenant) override;
   Result<CachePins> pin_prompt(std::vector<TokenId> prompt, const CacheOwner& owner,
                                std::optional<std::chrono::milliseconds> ttl) override;
   Result<CachePins> unpin_prompt(std::vector<TokenId> prompt, const CacheOwner& owner) override;

@@ -161,6 +161,11 @@ struct OpenTier {
   std::uint64_t epoch = 0;
 };
 
+/// prefix_matcher → cache_tier. Answered by cache::EraseOutcome.
+struct EraseBlocks {
+  cache::Erasure what;
+};
+
 /// cache_tier → prefix_matcher, as an epoch begins and in answer to OpenTier.
 struct TierOpened {
   std::uint64_t epoch = 0;
@@ -172,7 +177,7 @@ struct TierOpened {
 
 /// Answered by CacheStatus.
 struct CacheStatusQuery {};
-/// Answered by the number of blocks.
+/// Answered by CacheFlush.
 struct FlushCache {
   std::optional<std::string> tenant;
 };
@@ -247,6 +252,7 @@ HEADWATER_LOCAL_MESSAGE(TierLoaded)
 HEADWATER_LOCAL_MESSAGE(LoadLate)
 HEADWATER_LOCAL_MESSAGE(OpenTier)
 HEADWATER_LOCAL_MESSAGE(TierOpened)
+HEADWATER_LOCAL_MESSAGE(EraseBlocks)
 HEADWATER_LOCAL_MESSAGE(Wire)
 HEADWATER_LOCAL_MESSAGE(ResetStage)
 HEADWATER_LOCAL_MESSAGE(CacheAdviceQuery)
@@ -255,3 +261,5 @@ HEADWATER_LOCAL_MESSAGE(StatsQuery)
 HEADWATER_LOCAL_MESSAGE(StageStats)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(headwater::CacheStatus)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(headwater::CachePins)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(headwater::CacheFlush)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(headwater::cache::EraseOutcome)

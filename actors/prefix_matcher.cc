@@ -1,6 +1,7 @@
 // Looks up what of a prompt is cached, and keeps the books of every KV block (cache::PrefixCache). Where there is a
 // slower tier, it decides what goes there and has prompts wait for what comes from there (cache::TierBooks).
 
+#include <functional>
 #include <optional>
 #include <unordered_map>
 
@@ -47,6 +48,7 @@ cache::TierBooksOptions tier_options_for(const StageContext& context) {
   options.max_saves =
       static_cast<std::uint32_t>(std::clamp<std::uint64_t>(kMostSaveBytes / options.block_bytes, 16, 4096));
   options.max_staged = std::max(context.assets->total_blocks / 4, 16U);
+  options.tenant_quota = context.cache.tenant_quota;
   return options;
 }
 
@@ -69,37 +71,35 @@ class PrefixMatcher : public StageActor {
   caf::message_handler handlers() override {
     return caf::message_handler{
         [this](const TokenizedRequest& message) {
-          cache_.advance(now());
+          advance();
           if (current(message.epoch)) take(message.request);
           report_touches();
         },
         [this](const CacheUpdate& update) {
-          cache_.advance(now());
+          advance();
           if (current(update.epoch)) apply(update);
           report_touches();
         },
         [this](const ReclaimBlocks& reclaim) {
-          cache_.advance(now());
+          advance();
           if (current(reclaim.epoch)) grant(reclaim);
         },
         [this](const CacheAdviceQuery&) { return CacheAdviceReply{advisor_.advise(block_bytes(context()))}; },
         [this](const ExpiryTick&) {
           ticking_ = false;
-          cache_.advance(now());
+          advance();
           report_touches();
         },
         [this](const CacheStatusQuery&) {
-          cache_.advance(now());
+          advance();
           report_touches();
-          return cache_.status();
+          CacheStatus status = cache_.status();
+          if (tier() != nullptr) status.tier = tier_.holdings();
+          return status;
         },
-        [this](const FlushCache& flush) {
-          const std::uint64_t flushed = cache_.flush(flush.tenant);
-          report_touches();
-          return flushed;
-        },
+        [this](const FlushCache& flush) { return this->flush(flush); },
         [this](const PinPrompt& pin) {
-          cache_.advance(now());
+          advance();
           const CachePins pins =
               pin.until ? cache_.pin(pin.tokens, pin.owner, *pin.until) : cache_.unpin(pin.tokens, pin.owner);
           report_touches();
@@ -115,9 +115,12 @@ class PrefixMatcher : public StageActor {
           if (!current(opened.epoch)) return;
           if (opened.fresh) tier_.reset();
           tier_.on_open(opened.outcome, now());
+          erase_from_tier();
         },
         [this](const TierSaved& saved) {
-          if (current(saved.epoch)) tier_.on_saved(saved.outcome, now());
+          if (!current(saved.epoch)) return;
+          tier_.on_saved(saved.outcome, now());
+          erase_from_tier();
         },
         [this](TierLoaded& loaded) {
           if (!current(loaded.epoch)) return;
@@ -134,10 +137,18 @@ class PrefixMatcher : public StageActor {
     };
   }
 
+  /// Everything here happens at the time that it is told by.
+  void advance() {
+    cache_.advance(now());
+    if (tier() == nullptr) return;
+    tier_.advance(now());
+    erase_from_tier();
+  }
+
   void grant(const ReclaimBlocks& reclaim) {
     std::vector<schedule::BlockSave> saves;
     std::vector<BlockId> blocks = cache_.reclaim(reclaim.blocks, reclaim.victims, [&](const cache::CachedBlock& block) {
-      if (tier() != nullptr && tier_.takes_save(block)) saves.push_back({block.block, block.name()});
+      if (tier() != nullptr && tier_.takes_save(block)) saves.push_back({block.block, block.name(), block.terms});
     });
     report_touches();
     // The evictor chose before it heard of the blocks that are idle now: with that word on its way, it is asked anew.
@@ -175,6 +186,33 @@ class PrefixMatcher : public StageActor {
   // ---- the tier ----
 
   const caf::actor* tier() const { return optional("cache_tier"); }
+
+  caf::result<CacheFlush> flush(const FlushCache& flush) {
+    CacheFlush flushed;
+    flushed.blocks = cache_.flush(flush.tenant);
+    report_touches();
+    if (tier() == nullptr) return flushed;
+    flushed.tier_blocks = tier_.flush(flush.tenant);
+    auto answer = make_response_promise<CacheFlush>();
+    erase_from_tier([answer, flushed](bool erased) mutable {
+      flushed.tier_pending = !erased;
+      answer.deliver(flushed);
+    });
+    return answer;
+  }
+
+  /// Has the tier erase what is to be, if it is open, and then calls `done`.
+  void erase_from_tier(std::function<void(bool)> done = [](bool) {}) {
+    cache::Erasure what = tier_.take_erasure();
+    if (what.empty()) return done(tier_.open());
+    request(*tier(), caf::infinite, EraseBlocks{what})
+        .then(
+            [this, what, done](const cache::EraseOutcome& outcome) {
+              tier_.on_erased(what, outcome, now());
+              done(outcome.error.empty());
+            },
+            [done](const caf::error&) { done(false); });
+  }
 
   /// Whether the request waits for what the tier has of its prompt.
   bool load(const RequestPtr& request, const std::vector<TokenId>& tokens, cache::MatchResult& found) {
@@ -221,7 +259,7 @@ class PrefixMatcher : public StageActor {
     for (const cache::Touch& touch : touches) {
       if (touch.kind != cache::Touch::Kind::idle || !cache_.idle(touch.block)) continue;
       const cache::CachedBlock block = cache_.describe(touch.block);
-      if (tier_.takes_save(block)) saves.push_back({block.block, block.name()});
+      if (tier_.takes_save(block)) saves.push_back({block.block, block.name(), block.terms});
     }
     if (!saves.empty()) send(single("scheduler"), SaveBlocks{epoch(), std::move(saves)});
   }
@@ -248,7 +286,7 @@ class PrefixMatcher : public StageActor {
     advisor_.on_touches(touches);
     if (tier() != nullptr) save_idle(touches);
     if (!touches.empty()) send(single("cache_evictor"), CacheTouches{epoch(), std::move(touches)});
-    if (ticking_ || cache_.next_expiry() == cache::kNever) return;
+    if (ticking_ || std::min(cache_.next_expiry(), tier_.next_expiry()) == cache::kNever) return;
     ticking_ = true;
     delayed_send(this, kTick, ExpiryTick{});
   }

@@ -20,6 +20,15 @@ Json tenant_json(const CacheStatus::Tenant& tenant, std::uint64_t block_bytes) {
           {"hit_tokens", tenant.hit_tokens}};
 }
 
+Json tier_json(const TierHoldings& tier) {
+  Json tenants = Json::array();
+  for (const auto& one : tier.tenants) tenants.push_back({{"tenant", one.tenant}, {"blocks", one.blocks}});
+  return {{"blocks", tier.blocks},
+          {"bytes", tier.bytes},
+          {"tenants", std::move(tenants)},
+          {"tenants_total", tier.tenants_total}};
+}
+
 /// GET /admin/cache: what the prefix cache holds.
 Result<Json> status(const Hub& hub) {
   const auto cache = hub.runtime.cache_status();
@@ -32,7 +41,7 @@ Result<Json> status(const Hub& hub) {
   }
   for (const auto& one : cache->priorities) priorities.push_back({{"priority", one.priority}, {"blocks", one.blocks}});
   const Stats stats = hub.runtime.stats();
-  return Json{{"blocks",
+  Json answer{{"blocks",
                {{"total", cache->total},
                 {"free", cache->free},
                 {"active", cache->active},
@@ -49,6 +58,8 @@ Result<Json> status(const Hub& hub) {
               {"tenants_total", cache->tenants_total},
               {"ages", std::move(ages)},
               {"priorities", std::move(priorities)}};
+  if (cache->tier) answer["tier"] = tier_json(*cache->tier);
+  return answer;
 }
 
 /// GET /admin/cache/advice: what more or less memory would bring.
@@ -66,7 +77,12 @@ Result<Json> flush(Hub& hub, const Json& body) {
   if (const auto read = fields.finish(); !read) return read.error();
   const auto flushed = hub.runtime.flush_cache(one ? std::optional(tenant) : std::nullopt);
   if (!flushed) return flushed.error();
-  return Json{{"flushed_blocks", *flushed}};
+  Json answer{{"flushed_blocks", flushed->blocks}};
+  if (flushed->tier_blocks) {
+    answer["flushed_tier_blocks"] = *flushed->tier_blocks;
+    answer["tier_pending"] = flushed->tier_pending;
+  }
+  return answer;
 }
 
 Result<std::vector<TokenId>> tokens_of(const Runtime& runtime, const Request& request) {

@@ -79,8 +79,8 @@ void add_tier(const TierStats& tier, std::vector<MetricFamily>& all) {
   counter("headwater_cache_tier_hit_tokens_total", "Prompt tokens loaded from the disk tier instead of computed.",
           tier.hit_tokens);
   counter("headwater_cache_tier_saved_blocks_total", "Blocks written to the disk tier.", tier.saved_blocks);
-  counter("headwater_cache_tier_dropped_blocks_total", "Blocks worth writing that found the queue full.",
-          tier.dropped_blocks);
+  counter("headwater_cache_tier_dropped_blocks_total",
+          "Blocks worth writing that found the queue full, or their tenant over its quota.", tier.dropped_blocks);
   counter("headwater_cache_tier_mismatches_total", "Blocks that were damaged, or not what they should be.",
           tier.mismatches);
   counter("headwater_cache_tier_late_loads_total", "Loads given up or cut short, as computing was as fast.",

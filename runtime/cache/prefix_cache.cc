@@ -137,7 +137,15 @@ bool PrefixCache::idle(BlockId id) const { return impl_->at(id).state == State::
 CachedBlock PrefixCache::describe(BlockId id) const {
   const Block& block = impl_->at(id);
   if (!block.indexed) throw std::logic_error("block " + std::to_string(id) + " is not indexed");
-  return {id, block.key, block.parent_key, block.tokens, block.depth, block.matched};
+  const Retention& retention = impl_->retention;
+  const std::string& tenant = retention.tenants().at(retention.tenant(id)).digest;
+  return {id,
+          block.key,
+          block.parent_key,
+          block.tokens,
+          block.depth,
+          block.matched,
+          {tenant_mark(tenant), retention.expires(id)}};
 }
 
 std::vector<BlockId> PrefixCache::reclaim(std::uint32_t n, std::span<const BlockId> victims,

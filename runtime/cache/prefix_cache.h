@@ -70,6 +70,7 @@ struct CachedBlock {
   std::span<const TokenId> tokens;  ///< block_tokens, or fewer: a tail
   std::uint32_t depth = 0;          ///< blocks before it
   bool matched = false;             ///< since it was published
+  TierTerms terms{};                ///< as they are while nobody uses it
 
   BlockName name() const { return {key, parent, {tokens.begin(), tokens.end()}}; }
 };

@@ -10,7 +10,7 @@ namespace headwater::cache {
 
 const Tenant* PrefixCache::Impl::find_tenant(const std::string& digest) const {
   for (const Tenant* tenant : retention.tenants().all()) {
-    if (tenant_digest(tenant->name) == digest) return tenant;
+    if (tenant->digest == digest) return tenant;
   }
   return nullptr;
 }
@@ -41,8 +41,8 @@ void PrefixCache::Impl::count_blocks(CacheStatus& status) const {
   }
   for (const auto& [priority, count] : priorities) status.priorities.push_back({priority, count});
   for (const Tenant* tenant : retention.tenants().all()) {
-    status.tenants.push_back({tenant_digest(tenant->name), tenant->blocks, tenant->cached, tenant->pinned,
-                              tokens[tenant], tenant->query_tokens, tenant->hit_tokens});
+    status.tenants.push_back({tenant->digest, tenant->blocks, tenant->cached, tenant->pinned, tokens[tenant],
+                              tenant->query_tokens, tenant->hit_tokens});
   }
   status.tenants_total = status.tenants.size();
   std::ranges::sort(status.tenants, [](const auto& left, const auto& right) {

@@ -30,10 +30,11 @@ bool Retention::use(BlockId block, const Keep& keep) {
 /// REQUIRES: the block is idle.
 void Retention::schedule_expiry(BlockId block) {
   const Kept& kept = at(block);
-  if (kept.pins > 0 || kept.ttl >= kNever - kept.idle_since) {
+  const TimeNs deadline = expires(block);
+  if (kept.pins > 0 || deadline == kNever) {
     expiry_.remove(block);
   } else {
-    expiry_.set(block, kept.idle_since + kept.ttl, kept.depth);
+    expiry_.set(block, deadline, kept.depth);
   }
 }
 

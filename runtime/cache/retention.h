@@ -82,6 +82,11 @@ class Retention {
   bool over_quota(BlockId block) const { return tenants_.at(at(block).tenant).cached > options_.tenant_quota; }
   std::uint8_t priority(BlockId block) const { return at(block).priority; }
   TenantId tenant(BlockId block) const { return at(block).tenant; }
+  /// When the block expires if nobody uses it from now on, pins aside. REQUIRES: it is idle.
+  TimeNs expires(BlockId block) const {
+    const Kept& kept = at(block);
+    return kept.ttl >= kNever - kept.idle_since ? kNever : kept.idle_since + kept.ttl;
+  }
   TimeNs idle_since(BlockId block) const { return at(block).idle_since; }  ///< REQUIRES: it is idle
   std::uint32_t pinned_blocks() const { return pinned_; }
   std::size_t pins() const { return pins_.size(); }

@@ -14,7 +14,7 @@ TenantId Tenants::hold(std::string_view name) {
     unused_.pop_back();
   }
   Tenant& tenant = tenants_[entry->second];
-  if (is_new) tenant = {.name = entry->first};
+  if (is_new) tenant = {.name = entry->first, .digest = tenant_digest(name)};
   ++tenant.blocks;
   return entry->second;
 }

@@ -14,6 +14,7 @@ using TenantId = std::uint32_t;
 
 struct Tenant {
   std::string name;
+  std::string digest;                              ///< tenant_digest(name)
   std::uint64_t blocks = 0;                        ///< indexed
   std::uint64_t cached = 0;                        ///< of them, used by no request
   std::uint64_t pinned = 0;                        ///< of them, in use or not

@@ -34,6 +34,17 @@ struct CachePins {
   std::uint64_t changed = 0;  ///< blocks that the call pinned or unpinned
 };
 
+/// What a slower tier holds.
+struct TierHoldings {
+  struct Tenant {
+    std::string tenant;  ///< as in CacheStatus
+    std::uint64_t blocks = 0;
+  };
+  std::uint64_t blocks = 0, bytes = 0;
+  std::vector<Tenant> tenants;  ///< those with the most blocks, at most kMostTenantsShown
+  std::uint64_t tenants_total = 0;
+};
+
 /// What the prefix cache holds. "Cached" blocks are used by no request; "indexed" are those and the ones in use.
 struct CacheStatus {
   struct Tenant {
@@ -60,6 +71,14 @@ struct CacheStatus {
   std::uint64_t tenants_total = 0;
   std::vector<Age> ages;
   std::vector<Priority> priorities;  ///< lowest first; those that occur
+  std::optional<TierHoldings> tier;  ///< where the topology has one
+};
+
+/// What a flush has given up.
+struct CacheFlush {
+  std::uint64_t blocks = 0;                    ///< of memory
+  std::optional<std::uint64_t> tier_blocks{};  ///< of the tier, where the topology has one
+  bool tier_pending = false;  ///< the tier cannot be reached: it gives up its blocks before it is used again
 };
 
 inline constexpr std::size_t kMostTenantsShown = 100;

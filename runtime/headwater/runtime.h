@@ -73,7 +73,7 @@ struct TierStats {
   std::uint64_t blocks = 0, bytes = 0;  ///< that it holds
   std::uint64_t hit_tokens = 0;         ///< of prompts, loaded instead of computed
   std::uint64_t saved_blocks = 0;
-  std::uint64_t dropped_blocks = 0;  ///< worth saving, and the queue was full
+  std::uint64_t dropped_blocks = 0;  ///< worth saving, and the queue was full or the tenant had its share
   std::uint64_t mismatches = 0;      ///< blocks found damaged, or not what they should be, and deleted
   std::uint64_t late_loads = 0;      ///< given up, or cut short, as computing was as fast
   std::uint64_t too_slow = 0;        ///< loads not tried as computing was expected to be as fast
@@ -176,8 +176,9 @@ class Runtime {
   // answered within a second.
 
   virtual Result<CacheStatus> cache_status() const = 0;
-  /// Gives up what is cached and not pinned, of one tenant (as CacheStatus shows it) or of all. The number of blocks.
-  virtual Result<std::uint64_t> flush_cache(const std::optional<std::string>& tenant) = 0;
+  /// Gives up what is cached and not pinned, of one tenant (as CacheStatus shows it) or of all, and what a slower tier
+  /// has of it. Once this has returned, no restart finds it there either.
+  virtual Result<CacheFlush> flush_cache(const std::optional<std::string>& tenant) = 0;
   /// Pins the cached blocks that a request with this prompt would read, until unpin_prompt() or for `ttl`; as many as
   /// max_pinned and the tenant's quota leave. Error: "invalid_request" where max_pinned is 0.
   virtual Result<CachePins> pin_prompt(std::vector<TokenId> prompt, const CacheOwner& owner,

@@ -41,6 +41,7 @@ struct BlockCopy {
 struct BlockSave {
   BlockId block = -1;
   cache::BlockName name;
+  cache::TierTerms terms{};
 };
 
 /// Bytes for a block, in place of computing its tokens.

@@ -66,7 +66,9 @@ std::vector<cache::TierBlock> StepRunner::save(std::vector<BlockSave> saves) {
   for (auto& buffer : buffers) buffer = std::make_shared<cache::ByteBuffer>(block_bytes_);
   model_.run_on_host(saves.size(), [&](std::size_t i) { model_.read_kv_block(saves[i].block, buffers[i]->bytes()); });
   std::vector<cache::TierBlock> blocks;
-  for (std::size_t i = 0; i < saves.size(); ++i) blocks.push_back({std::move(saves[i].name), std::move(buffers[i])});
+  for (std::size_t i = 0; i < saves.size(); ++i) {
+    blocks.push_back({std::move(saves[i].name), std::move(buffers[i]), saves[i].terms});
+  }
   return blocks;
 }
 

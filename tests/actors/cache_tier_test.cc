@@ -272,5 +272,74 @@ TEST_F(CacheTier, IsFoundAgainByStagesThatWereStartedAnew) {
   }
 }
 
+TEST_F(CacheTier, IsFlushedWithMemoryAndARestartFindsNothing) {
+  save(1);
+  save(2);
+  EXPECT_GE(graph_->runtime().cache_status()->tier->blocks, 20U);
+  const auto flushed = graph_->runtime().flush_cache(std::nullopt);
+  ASSERT_TRUE(flushed.ok());
+  EXPECT_GE(flushed->tier_blocks.value(), 20U);
+  EXPECT_FALSE(flushed->tier_pending);
+  EXPECT_TRUE(records_->empty());
+  EXPECT_EQ(ask_for(1), 0U);
+  EXPECT_EQ(graph_->runtime().flush_cache(std::nullopt)->tier_pending, false);
+  start();
+  wait_until(State::on);
+  EXPECT_EQ(ask_for(2), 0U);
+}
+
+TEST_F(CacheTier, IsFlushedOfOneTenant) {
+  wait_until(State::on);
+  const auto ask_as = [&](const char* tenant, std::uint32_t seed) {
+    Request request = ask(prompt_of(seed, kPrompt), kAnswer);
+    request.tenant = tenant;
+    log_.wait(client_->submit(std::move(request))->id);
+    graph_->idle_stats();
+  };
+  for (const char* tenant : {"alice", "alice", "bob", "bob"}) ask_as(tenant, 1);
+  wait_until([&] { return tier().saved_blocks >= 20; });
+  const auto held_by = [&](const std::string& tenant) {
+    const auto status = graph_->runtime().cache_status();
+    for (const auto& one : status->tier.value().tenants) {
+      if (one.tenant == cache::tenant_digest(tenant)) return one.blocks;
+    }
+    return std::uint64_t{0};
+  };
+  EXPECT_EQ(held_by("alice"), 10U);
+  EXPECT_EQ(graph_->runtime().flush_cache(cache::tenant_digest("alice"))->tier_blocks, 10U);
+  EXPECT_EQ(held_by("alice"), 0U);
+  EXPECT_EQ(held_by("bob"), 10U);
+  EXPECT_EQ(records_->size(), 10U);
+}
+
+TEST_F(CacheTier, IsFlushedLaterWhereItCannotBeReached) {
+  save(1);
+  faults_->erase_fails = true;
+  const auto flushed = graph_->runtime().flush_cache(std::nullopt);
+  ASSERT_TRUE(flushed.ok());
+  EXPECT_TRUE(flushed->tier_pending);
+  wait_until(State::off);
+  EXPECT_EQ(ask_for(1), 0U);
+  faults_->erase_fails = false;
+  now_ += 100'000'000'000;
+  ask_for(1001);
+  wait_until(State::on);
+  wait_until([&] { return tier().bytes == 0; });
+  save(2);
+  expect_hit(2);
+  graph_->expect_settled();
+}
+
+TEST_F(CacheTier, GivesUpWhatHasExpired) {
+  options_.cache = ", cache_ttl: 10h";
+  start();
+  save(1);
+  expect_hit(1);
+  EXPECT_GT(tier().bytes, 0U);
+  now_ += 36'001'000'000'000;
+  EXPECT_EQ(ask_for(1), 0U);
+  wait_until([&] { return tier().bytes == 0; });
+}
+
 }  // namespace
 }  // namespace headwater::test

@@ -160,11 +160,13 @@ class FakeRuntime : public Runtime {
     status.tenants_total = 1;
     status.ages = {{1000, 6}, {0, 4}};
     status.priorities = {{50, 40}};
+    status.tier = {300, 4'000'000, {{"0123456789ab", 300}}, 1};
     return status;
   }
-  Result<std::uint64_t> flush_cache(const std::optional<std::string>& tenant) override {
+  Result<CacheFlush> flush_cache(const std::optional<std::string>& tenant) override {
     set([&] { operator_asked_.push_back("flush " + tenant.value_or("all")); });
-    return 10;
+    if (tenant) return CacheFlush{.blocks = 10};
+    return CacheFlush{10, 20, true};
   }
   Result<CachePins> pin_prompt(std::vector<TokenId> prompt, const CacheOwner& owner,
                                std::optional<std::chrono::milliseconds> ttl) override {

@@ -61,6 +61,8 @@ TEST(HttpAdmin, TellsWhatTheCacheHolds) {
   EXPECT_EQ(cache["tenants"][0]["bytes"], 40 * 12240 * 32);
   EXPECT_EQ(cache["ages"], Json::parse(R"([{"up_to_s": 1, "cached": 6}, {"up_to_s": null, "cached": 4}])"));
   EXPECT_EQ(cache["priorities"], Json::parse(R"([{"priority": 50, "blocks": 40}])"));
+  EXPECT_EQ(cache["tier"], Json::parse(R"({"blocks": 300, "bytes": 4000000, "tenants_total": 1,
+                                           "tenants": [{"tenant": "0123456789ab", "blocks": 300}]})"));
 }
 
 TEST(HttpAdmin, TellsWhatMoreMemoryWouldBring) {
@@ -79,9 +81,12 @@ TEST(HttpAdmin, TellsWhatMoreMemoryWouldBring) {
 TEST(HttpAdmin, FlushesAllOrOneTenant) {
   LiveServer live(with_admin());
   HttpClient client(live);
-  EXPECT_EQ(client.post("/admin/cache/flush", Json::object(), kAdmin).json()["flushed_blocks"], 10);
+  EXPECT_EQ(client.post("/admin/cache/flush", Json::object(), kAdmin).json(),
+            Json({{"flushed_blocks", 10}, {"flushed_tier_blocks", 20}, {"tier_pending", true}}));
   EXPECT_EQ(client.post_text("/admin/cache/flush", "", kAdmin).status, 200U);
-  EXPECT_EQ(client.post("/admin/cache/flush", {{"tenant", "0123456789ab"}}, kAdmin).status, 200U);
+  EXPECT_EQ(client.post("/admin/cache/flush", {{"tenant", "0123456789ab"}}, kAdmin).json(),
+            Json({{"flushed_blocks", 10}}))
+      << "without a tier";
   EXPECT_EQ(live.runtime.operator_asked(), (std::vector<std::string>{"flush all", "flush all", "flush 0123456789ab"}));
   EXPECT_EQ(client.post("/admin/cache/flush", {{"tenant", 7}}, kAdmin).param(), "tenant");
   EXPECT_EQ(client.post("/admin/cache/flush", {{"tennant", "x"}}, kAdmin).code(), "unknown_parameter");

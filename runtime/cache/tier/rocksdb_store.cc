@@ -19,7 +19,7 @@ namespace {
 
 constexpr const char* kFolder = "headwater-kv";
 constexpr const char* kFormatKey = "format";
-constexpr const char* kFormat = "1";
+constexpr const char* kFormat = "2";
 constexpr std::uint64_t kLeastBuffer = 1 << 20, kMostBuffer = 32 << 20;
 constexpr std::uint64_t kMostFiles = 512;  ///< all are open
 /// Of a record that has no room in the limit's smallest part.
@@ -63,8 +63,11 @@ rocksdb::Slice slice(std::span<const std::byte> bytes) {
 struct Note {
   Key key{};
   std::uint64_t bytes = 0;
+  std::int64_t expires = 0;
+  TenantMark tenant{};
+  std::uint32_t zero = 0;
 };
-static_assert(sizeof(Note) == 40);
+static_assert(sizeof(Note) == 64);
 
 rocksdb::DBOptions database_options(const RocksDbOptions& given) {
   rocksdb::DBOptions options;
@@ -131,14 +134,21 @@ std::uint64_t RocksDbStore::capacity() const {
   return table_bytes(options_.size_limit) - 2 * buffer_bytes(options_.size_limit);
 }
 
+std::string RocksDbStore::path() const { return (std::filesystem::path(options_.path) / kFolder).string(); }
+
+StoreState RocksDbStore::state() const {
+  StoreState state{bytes_, capacity(), std::nullopt};
+  if (!slots_.empty() && holds(slots_.front())) state.next_out = slots_.front().entry.terms.tenant;
+  return state;
+}
+
 Result<void> RocksDbStore::open_database() {
-  const std::string path = (std::filesystem::path(options_.path) / kFolder).string();
   const rocksdb::DBOptions options = database_options(options_);
   const std::vector<rocksdb::ColumnFamilyDescriptor> families = {{rocksdb::kDefaultColumnFamilyName, notes_options()},
                                                                  {"blocks", blocks_options(options_.size_limit)}};
   auto database = std::make_unique<Database>();
   rocksdb::DB* db = nullptr;
-  const rocksdb::Status status = rocksdb::DB::Open(options, path, families, &database->families, &db);
+  const rocksdb::Status status = rocksdb::DB::Open(options, path(), families, &database->families, &db);
   database->db.reset(db);
   if (!status.ok()) return failure(status);
   std::string format;
@@ -163,7 +173,7 @@ Result<void> RocksDbStore::read_keys() {
     std::memcpy(&note, at->value().data(), sizeof note);
     const std::uint64_t number = number_of(at->key());
     if (note.bytes > options_.size_limit) return Error{"corrupt", "a note of a record that has no room", ""};
-    slots_.push_back({number, note.key, note.bytes});
+    slots_.push_back({number, {note.key, {note.tenant, note.expires}}, note.bytes});
     numbers_[note.key] = number;
     bytes_ += note.bytes;
     next_number_ = number + 1;
@@ -171,27 +181,29 @@ Result<void> RocksDbStore::read_keys() {
   return at->status().ok() ? Result<void>() : failure(at->status());
 }
 
-Result<std::vector<Key>> RocksDbStore::open() {
-  const auto open_all = [&]() -> Result<void> {
-    database_.reset();
-    slots_.clear();
-    numbers_.clear();
-    bytes_ = next_number_ = 0;
-    if (auto opened = open_database(); !opened) return opened;
-    return read_keys();
-  };
+Result<void> RocksDbStore::open_all() {
+  database_.reset();
+  slots_.clear();
+  numbers_.clear();
+  bytes_ = next_number_ = 0;
   std::error_code failed;
-  const std::filesystem::path path = std::filesystem::path(options_.path) / kFolder;
-  std::filesystem::create_directories(path, failed);
-  if (failed) return Error{"store_failed", "cannot make the folder " + path.string() + ": " + failed.message(), ""};
-  std::filesystem::permissions(path, std::filesystem::perms::owner_all, failed);  // prompts are private
+  std::filesystem::create_directories(path(), failed);
+  if (failed) return Error{"store_failed", "cannot make the folder " + path() + ": " + failed.message(), ""};
+  std::filesystem::permissions(path(), std::filesystem::perms::owner_all, failed);  // prompts are private
+  if (auto opened = open_database(); !opened) return opened;
+  return read_keys();
+}
 
+Result<void> RocksDbStore::destroy() {
+  database_.reset();
+  const rocksdb::Status destroyed = rocksdb::DestroyDB(path(), rocksdb::Options(database_options(options_), {}));
+  return destroyed.ok() ? Result<void>() : failure(destroyed);
+}
+
+Result<std::vector<TierEntry>> RocksDbStore::open() {
   Result<void> opened = open_all();
   if (!opened && opened.error().code == "corrupt") {
-    database_.reset();
-    rocksdb::Options all(database_options(options_), {});
-    const rocksdb::Status emptied = rocksdb::DestroyDB(path.string(), all);
-    if (!emptied.ok()) return failure(emptied);
+    if (const auto emptied = destroy(); !emptied) return emptied.error();
     opened = open_all();
   }
   if (!opened) {
@@ -201,15 +213,15 @@ Result<std::vector<Key>> RocksDbStore::open() {
   rocksdb::WriteBatch batch;  // a smaller limit than last time
   for (const Slot& slot : make_room(0)) batch.Delete(database_->notes(), NumberKey(slot.number));
   if (const auto status = database_->db->Write({}, &batch); !status.ok()) return failure(status);
-  std::vector<Key> keys;
+  std::vector<TierEntry> entries;
   for (const Slot& slot : slots_) {
-    if (holds(slot)) keys.push_back(slot.key);
+    if (holds(slot)) entries.push_back(slot.entry);
   }
-  return keys;
+  return entries;
 }
 
 bool RocksDbStore::holds(const Slot& slot) const {
-  const auto found = numbers_.find(slot.key);
+  const auto found = numbers_.find(slot.entry.key);
   return found != numbers_.end() && found->second == slot.number;
 }
 
@@ -220,13 +232,13 @@ std::vector<RocksDbStore::Slot> RocksDbStore::make_room(std::uint64_t more) {
     slots_.pop_front();
     bytes_ -= slot.bytes;
     if (!holds(slot)) continue;
-    numbers_.erase(slot.key);
+    numbers_.erase(slot.entry.key);
     dropped.push_back(slot);
   }
   return dropped;
 }
 
-Result<std::vector<Key>> RocksDbStore::put(const Key& key, std::span<const std::byte> head,
+Result<std::vector<Key>> RocksDbStore::put(const TierEntry& entry, std::span<const std::byte> head,
                                            std::span<const std::byte> body) {
   if (database_ == nullptr) return Error{"store_failed", "the store is not open", ""};
   const std::uint64_t size = head.size() + body.size();
@@ -238,24 +250,24 @@ Result<std::vector<Key>> RocksDbStore::put(const Key& key, std::span<const std::
   }
   rocksdb::WriteBatch batch;
   const std::uint64_t number = next_number_++;
-  const Note note{key, size};
+  const Note note{entry.key, size, entry.terms.expires, entry.terms.tenant};
   const NumberKey place(number);
   batch.Put(database_->notes(), place, {reinterpret_cast<const char*>(&note), sizeof note});
   const rocksdb::Slice number_key = place;
   const std::array parts{slice(head), slice(body)};
   batch.Put(database_->blocks(), rocksdb::SliceParts(&number_key, 1), rocksdb::SliceParts(parts.data(), 2));
-  if (const auto old = numbers_.find(key); old != numbers_.end()) {
+  if (const auto old = numbers_.find(entry.key); old != numbers_.end()) {
     batch.Delete(database_->notes(), NumberKey(old->second));
   }
   const std::vector<Slot> dropped = make_room(size);
   for (const Slot& slot : dropped) batch.Delete(database_->notes(), NumberKey(slot.number));
   if (const auto status = database_->db->Write({}, &batch); !status.ok()) return failure(status);
-  slots_.push_back({number, key, size});
-  numbers_[key] = number;
+  slots_.push_back({number, entry, size});
+  numbers_[entry.key] = number;
   bytes_ += size;
   std::vector<Key> keys;
   for (const Slot& slot : dropped) {
-    if (slot.key != key) keys.push_back(slot.key);
+    if (slot.entry.key != entry.key) keys.push_back(slot.entry.key);
   }
   return keys;
 }
@@ -275,14 +287,26 @@ Result<bool> RocksDbStore::get(const Key& key, const Read& read) {
   return true;
 }
 
-Result<void> RocksDbStore::erase(const Key& key) {
+Result<void> RocksDbStore::erase(std::span<const Key> keys) {
   if (database_ == nullptr) return Error{"store_failed", "the store is not open", ""};
-  const auto found = numbers_.find(key);
-  if (found == numbers_.end()) return {};
-  const std::uint64_t number = found->second;
-  numbers_.erase(found);
-  const auto status = database_->db->Delete({}, database_->notes(), NumberKey(number));
+  rocksdb::WriteBatch batch;
+  for (const Key& key : keys) {
+    const auto found = numbers_.find(key);
+    if (found == numbers_.end()) continue;
+    const NumberKey place(found->second);
+    numbers_.erase(found);
+    batch.Delete(database_->notes(), place);
+    batch.Delete(database_->blocks(), place);
+  }
+  rocksdb::WriteOptions durable;
+  durable.sync = true;
+  const auto status = database_->db->Write(durable, &batch);
   return status.ok() ? Result<void>() : failure(status);
+}
+
+Result<void> RocksDbStore::clear() {
+  if (const auto destroyed = destroy(); !destroyed) return destroyed;
+  return open_all();
 }
 
 }  // namespace headwater::cache

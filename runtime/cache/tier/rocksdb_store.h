@@ -1,8 +1,8 @@
 #pragma once
 // Records on a disk, in RocksDB: written in the order of a sequence number, and given up in that order.
 //
-// Two column families. "default" has the number of each record → its key and size, and is read as the store is opened;
-// "blocks" has the number → the record. As numbers only grow, every file of "blocks" holds a span of them, and
+// Two column families. "default" has the number of each record → its key, size and terms, and is read as the store is
+// opened; "blocks" has the number → the record. As numbers only grow, every file of "blocks" holds a span of them, and
 // RocksDB's FIFO compaction removes the oldest file where they exceed the limit: nothing is ever rewritten. The store
 // gives records up shortly before their file goes, so that it never believes to have one that is gone.
 
@@ -32,13 +32,14 @@ class RocksDbStore : public BlockStore {
   ~RocksDbStore() override;
 
   /// What is damaged, or written by another version, is thrown away whole: it is a cache.
-  Result<std::vector<Key>> open() override;
+  Result<std::vector<TierEntry>> open() override;
   /// Errors: a record that is no small part of the limit; what RocksDB reports, until the store is opened anew.
-  Result<std::vector<Key>> put(const Key& key, std::span<const std::byte> head,
+  Result<std::vector<Key>> put(const TierEntry& entry, std::span<const std::byte> head,
                                std::span<const std::byte> body) override;
   Result<bool> get(const Key& key, const Read& read) override;
-  Result<void> erase(const Key& key) override;
-  std::uint64_t bytes() const override { return bytes_; }
+  Result<void> erase(std::span<const Key> keys) override;
+  Result<void> clear() override;
+  StoreState state() const override;
   std::string name() const override;
 
   /// Bytes that records may take: the limit without RocksDB's log, and the files that wait to be removed.
@@ -48,10 +49,15 @@ class RocksDbStore : public BlockStore {
   struct Database;
   struct Slot {
     std::uint64_t number = 0;
-    Key key{};
+    TierEntry entry{};
     std::uint64_t bytes = 0;
   };
 
+  /// Where RocksDB's files are.
+  std::string path() const;
+  Result<void> open_all();
+  /// Removes RocksDB's files.
+  Result<void> destroy();
   Result<void> open_database();
   Result<void> read_keys();
   /// Forgets the records before the number that `keep` more bytes leave no room for. Gives their keys.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <iterator>
+#include <tuple>
+#include <utility>
 
 namespace headwater::cache {
 namespace {
@@ -27,23 +29,34 @@ TierBooks::TierBooks(TierBooksOptions options)
 void TierBooks::reset() {
   open_ = troubled_ = false;
   opening_ = true;
-  known_.clear();
+  index_.clear();
   wanted_.clear();
   loads_.clear();
   staged_.clear();
-  saves_ = 0;
+  saving_.clear();
   saves_under_way_ = 0;
 }
+
+void TierBooks::advance(TimeNs now) { erase(index_.take_expired(now)); }
 
 void TierBooks::on_open(const OpenOutcome& outcome, TimeNs now) {
   opening_ = false;
   open_ = outcome.error.empty();
-  stats_.bytes = outcome.store_bytes;
-  known_.clear();
-  saves_ = 0;
-  for (const Key& key : outcome.keys) known_[key] = ++saves_;
+  store_ = outcome.store;
+  index_.clear();
   troubled_ = false;
-  if (!open_) trouble(now);
+  if (!open_) return trouble(now);
+  to_erase_ = {.all = all_condemned_, .keys = {}};
+  const auto condemned = std::exchange(condemned_, {});
+  if (all_condemned_) return;
+  for (const TierEntry& entry : outcome.entries) {
+    if (condemned.contains(entry.key) || flushed_.contains(entry.terms.tenant)) {
+      erase({&entry.key, 1});
+    } else {
+      index_.put(entry);
+    }
+  }
+  flushed_.clear();
 }
 
 bool TierBooks::takes_open(TimeNs now) {
@@ -65,16 +78,28 @@ bool TierBooks::worth_saving(const CachedBlock& block) const {
   return block.matched || costly || wanted_.contains(block.key);
 }
 
-bool TierBooks::old(const Key& key) const { return saves_ - known_.at(key) > known_.size() / 2; }
+/// Whether one more block of the tenant would be too many, and drive out another's.
+bool TierBooks::over_quota(const TenantMark& tenant) const {
+  const double share = options_.tenant_quota * static_cast<double>(store_.capacity);
+  if (static_cast<double>((index_.blocks_of(tenant) + 1) * options_.block_bytes) <= share) return false;
+  const bool full = store_.bytes + (saves_under_way_ + 1) * options_.block_bytes > store_.capacity;
+  return full && store_.next_out && *store_.next_out != tenant;
+}
 
 bool TierBooks::takes_save(const CachedBlock& block) {
-  if (!open_ || troubled_ || !worth_saving(block) || (knows(block.key) && !old(block.key))) return false;
-  if (saves_under_way_ >= options_.max_saves) {
+  const bool known = knows(block.key);
+  if (known) index_.prolong(block.key, block.terms.expires);
+  if (!open_ || troubled_ || !worth_saving(block) || (known && !index_.old(block.key))) return false;
+  if (saves_under_way_ >= options_.max_saves || over_quota(block.terms.tenant)) {
     ++stats_.dropped_blocks;
     return false;
   }
   ++saves_under_way_;
-  known_[block.key] = ++saves_;
+  Saving& saving = saving_[block.key];
+  ++saving.times;
+  saving.terms = block.terms;
+  index_.put({block.key, block.terms});
+  condemned_.erase(block.key);
   wanted_.erase(block.key);
   if (wanted_.size() >= kMostWanted) wanted_.clear();
   if (block.depth > 0) wanted_.insert(block.parent);
@@ -82,18 +107,27 @@ bool TierBooks::takes_save(const CachedBlock& block) {
 }
 
 void TierBooks::on_saved(const SaveOutcome& outcome, TimeNs now) {
-  if (saves_under_way_ > 0) --saves_under_way_;
-  stats_.bytes = outcome.store_bytes;
+  const auto found = saving_.find(outcome.key);
+  if (found == saving_.end()) return;  // of an earlier epoch
+  const Saving saving = found->second;
+  --saves_under_way_;
+  if (--found->second.times == 0) saving_.erase(found);
+  store_ = outcome.store;
   if (!outcome.error.empty()) {
-    known_.erase(outcome.key);
+    index_.erase(outcome.key);
     trouble(now);
     return;
   }
   reopening_.succeed();
   ++stats_.saved_blocks;
   save_seconds_.add(seconds(outcome.duration));
-  known_.try_emplace(outcome.key, saves_);
-  for (const Key& key : outcome.dropped) known_.erase(key);
+  for (const Key& key : outcome.dropped) index_.erase(key);
+  if (saving.flushed > 0) {
+    if (saving.times > 1) --found->second.flushed;
+    erase({&outcome.key, 1});
+  } else if (!knows(outcome.key)) {
+    index_.put({outcome.key, saving.terms});
+  }
 }
 
 // ---- loading ----
@@ -136,8 +170,8 @@ void TierBooks::on_loaded(std::uint64_t number, const LoadOutcome& outcome, Time
   if (found == loads_.end()) return;  // of an earlier epoch
   const UnderWay load = found->second;
   loads_.erase(found);
-  for (const Key& key : outcome.gone) known_.erase(key);
-  stats_.bytes = outcome.store_bytes;
+  for (const Key& key : outcome.gone) index_.erase(key);
+  store_ = outcome.store;
   stats_.mismatches += outcome.mismatches;
   const auto n = static_cast<std::uint32_t>(outcome.blocks.size());
   if (n > 0) learn_speed(seconds(outcome.duration) / n);
@@ -167,13 +201,55 @@ void TierBooks::give_up(std::uint64_t number, bool late, TimeNs now) {
   loading_.fail(now);
 }
 
+// ---- erasing ----
+
+void TierBooks::erase(std::span<const Key> keys) {
+  condemned_.insert(keys.begin(), keys.end());
+  to_erase_.keys.insert(to_erase_.keys.end(), keys.begin(), keys.end());
+}
+
+std::uint64_t TierBooks::flush(const std::optional<std::string>& tenant) {
+  const TenantMark mark = tenant_mark(tenant.value_or(""));
+  if (tenant && digest_of(mark) != *tenant) return 0;  // no tenant's
+  for (auto& [key, saving] : saving_) {
+    if (!tenant || saving.terms.tenant == mark) saving.flushed = saving.times;
+  }
+  if (tenant) {
+    if (!open_) flushed_.insert(mark);
+    const std::vector<Key> keys = index_.take(mark);
+    erase(keys);
+    return keys.size();
+  }
+  const std::uint64_t blocks = index_.size();
+  index_.clear();
+  condemned_.clear();
+  flushed_.clear();
+  to_erase_ = {.all = true, .keys = {}};
+  all_condemned_ = true;
+  return blocks;
+}
+
+Erasure TierBooks::take_erasure() { return open_ ? std::exchange(to_erase_, {}) : Erasure{}; }
+
+void TierBooks::on_erased(const Erasure& erasure, const EraseOutcome& outcome, TimeNs now) {
+  store_ = outcome.store;
+  if (!outcome.error.empty()) {
+    open_ = false;
+    trouble(now);
+    return;
+  }
+  if (erasure.all) all_condemned_ = false;
+  for (const Key& key : erasure.keys) condemned_.erase(key);
+}
+
 void TierBooks::set_prefill_speed(double tokens_per_second) {
   if (tokens_per_second > 0) prefill_speed_ = tokens_per_second;
 }
 
 TierStats TierBooks::stats() const {
   TierStats stats = stats_;
-  stats.blocks = known_.size();
+  stats.blocks = index_.size();
+  stats.bytes = store_.bytes;
   stats.load_seconds_sum = load_seconds_.sum();
   stats.load_seconds_counts = load_seconds_.counts();
   stats.save_seconds_sum = save_seconds_.sum();
@@ -182,6 +258,19 @@ TierStats TierBooks::stats() const {
                 : troubled_ || loading_.failing() ? TierStats::State::degraded
                                                   : TierStats::State::on;
   return stats;
+}
+
+TierHoldings TierBooks::holdings() const {
+  TierHoldings holdings;
+  holdings.blocks = index_.size();
+  holdings.bytes = store_.bytes;
+  holdings.tenants_total = index_.tenants().size();
+  for (const auto& [tenant, blocks] : index_.tenants()) holdings.tenants.push_back({digest_of(tenant), blocks});
+  std::ranges::sort(holdings.tenants, [](const auto& left, const auto& right) {
+    return std::tie(right.blocks, left.tenant) < std::tie(left.blocks, right.tenant);
+  });
+  if (holdings.tenants.size() > kMostTenantsShown) holdings.tenants.resize(kMostTenantsShown);
+  return holdings;
 }
 
 }  // namespace headwater::cache

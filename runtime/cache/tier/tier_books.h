@@ -1,17 +1,21 @@
 #pragma once
-// What is on a slower tier as far as is known, what to save there and what to load from there. The prefix_matcher's;
-// no clock, actor or device: time is passed in, and what TierWorker did comes back as outcomes.
+// What is on a slower tier as far as is known, what to save there, what to load from there and what to erase there. The
+// prefix_matcher's; no clock, actor or device: time is passed in, and what TierWorker did comes back as outcomes.
 //
 // Nothing here waits for the tier. What is under way is bounded (max_saves, max_staged), and a load is waited for no
 // longer than computing would take.
 
 #include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
 #include "cache/prefix_cache.h"
 #include "cache/tier/backoff.h"
+#include "cache/tier/tier_index.h"
 #include "cache/tier/tier_worker.h"
 #include "headwater/runtime.h"
 #include "schedule/histogram.h"
@@ -23,6 +27,8 @@ struct TierBooksOptions {
   std::uint64_t block_bytes = 0;
   std::uint32_t max_saves = 64;    ///< blocks that wait to be saved; others are dropped
   std::uint32_t max_staged = 256;  ///< blocks that are loaded, or about to be, and not in the arena yet
+  /// Share of the tier beyond which a tenant's blocks take no room from those of others.
+  double tenant_quota = 1;
 };
 
 /// A load that is under way.
@@ -39,8 +45,12 @@ class TierBooks {
 
   explicit TierBooks(TierBooksOptions options);
 
-  /// Forgets what is under way and what the tier holds, until on_open(): it opens by itself. Counters stay.
+  /// Forgets what is under way and what the tier holds, until on_open(): it opens by itself. Counters stay, and what is
+  /// to be erased.
   void reset();
+  /// Gives up what has expired.
+  void advance(TimeNs now);
+  TimeNs next_expiry() const { return index_.next_expiry(); }
   void on_open(const OpenOutcome& outcome, TimeNs now);
   /// Whether the tier is in trouble and is to be opened anew, now. It is under way then until on_open().
   bool takes_open(TimeNs now);
@@ -50,7 +60,7 @@ class TierBooks {
   bool takes_save(const CachedBlock& block);
   void on_saved(const SaveOutcome& outcome, TimeNs now);
 
-  bool knows(const Key& key) const { return known_.contains(key); }
+  bool knows(const Key& key) const { return index_.contains(key); }
   /// Whether, and how much, to load of a chain of `blocks` known ones.
   TierLoad takes_load(RequestId request, std::uint32_t blocks, TimeNs now);
   /// The answer to a load that its request still waits for, or one that it has given up.
@@ -60,12 +70,26 @@ class TierBooks {
   /// What was loaded for the request is in the arena, or not wanted.
   void on_settled(RequestId request) { staged_.erase(request); }
 
+  /// Gives up what a tenant (as CacheStatus shows it) or everybody has on the tier, and what is on its way there. The
+  /// number of blocks; where the tier is not open they are given up as it opens.
+  std::uint64_t flush(const std::optional<std::string>& tenant);
+  /// What the tier is to erase now.
+  Erasure take_erasure();
+  void on_erased(const Erasure& erasure, const EraseOutcome& outcome, TimeNs now);
+
   /// 0: not known.
   void set_prefill_speed(double tokens_per_second);
 
+  bool open() const { return open_; }
   TierStats stats() const;
+  TierHoldings holdings() const;
 
  private:
+  struct Saving {
+    std::uint32_t times = 0;    ///< that it is under way
+    std::uint32_t flushed = 0;  ///< of those, the first ones, which are not to stay
+    TierTerms terms{};
+  };
   struct UnderWay {
     RequestId request = 0;
     std::uint32_t blocks = 0;
@@ -73,7 +97,8 @@ class TierBooks {
   };
 
   bool worth_saving(const CachedBlock& block) const;
-  bool old(const Key& key) const;
+  bool over_quota(const TenantMark& tenant) const;
+  void erase(std::span<const Key> keys);
   double compute_seconds(std::uint32_t blocks) const { return blocks * options_.block_tokens / prefill_speed_; }
   void learn_speed(double seconds_per_block);
   void trouble(TimeNs now);
@@ -85,10 +110,16 @@ class TierBooks {
   Backoff reopening_{1'000'000'000};
   Backoff loading_{50'000'000};  ///< after loads that were too late; a busy processor is no slow disk
 
-  std::unordered_map<Key, std::uint64_t, KeyHash> known_;  ///< when it was saved, counted in saves
-  std::uint64_t saves_ = 0;
+  TierIndex index_;
+  StoreState store_;  ///< as it was lately
+  std::unordered_map<Key, Saving, KeyHash> saving_;
   std::uint32_t saves_under_way_ = 0;
   std::unordered_set<Key, KeyHash> wanted_;  ///< blocks whose children have been saved
+
+  Erasure to_erase_;                            ///< that take_erasure() has not given
+  std::unordered_set<Key, KeyHash> condemned_;  ///< until they are known to be erased
+  std::set<TenantMark> flushed_;                ///< while the tier was not open
+  bool all_condemned_ = false;
 
   std::unordered_map<std::uint64_t, UnderWay> loads_;
   std::uint64_t next_load_ = 1;

@@ -4,6 +4,7 @@
 #include <exception>
 #include <utility>
 
+#include "cache/expiry_queue.h"
 #include "cache/tier/record.h"
 
 namespace headwater::cache {
@@ -21,19 +22,45 @@ auto guarded(const Work& work) -> decltype(work()) {
 
 }  // namespace
 
-TierWorker::TierWorker(std::unique_ptr<BlockStore> store, std::uint64_t block_bytes,
-                       std::function<schedule::TimeNs()> clock)
-    : store_(std::move(store)), block_bytes_(block_bytes), clock_(std::move(clock)) {}
+TierWorker::TierWorker(std::unique_ptr<BlockStore> store, std::uint64_t block_bytes, Clock clock, Clock wall_clock)
+    : store_(std::move(store)),
+      block_bytes_(block_bytes),
+      clock_(std::move(clock)),
+      wall_clock_(std::move(wall_clock)) {}
+
+schedule::TimeNs TierWorker::translate(schedule::TimeNs time, const Clock& from, const Clock& to) {
+  if (time == kNever) return kNever;
+  const schedule::TimeNs left = time - from(), now = to();
+  return left >= kNever - std::max<schedule::TimeNs>(now, 0) ? kNever : now + left;
+}
 
 OpenOutcome TierWorker::open() {
   OpenOutcome outcome;
-  auto keys = guarded([&] { return store_->open(); });
-  if (keys) {
-    outcome.keys = std::move(*keys);
+  auto entries = guarded([&] { return store_->open(); });
+  if (entries) {
+    const schedule::TimeNs today = wall_clock_();
+    Erasure expired;
+    for (TierEntry& entry : *entries) {
+      if (entry.terms.expires <= today) {
+        expired.keys.push_back(entry.key);
+        continue;
+      }
+      entry.terms.expires = translate(entry.terms.expires, wall_clock_, clock_);
+      outcome.entries.push_back(entry);
+    }
+    if (!expired.empty()) outcome.error = erase(expired).error;
   } else {
-    outcome.error = keys.error().message;
+    outcome.error = entries.error().message;
   }
-  outcome.store_bytes = store_->bytes();
+  outcome.store = store_->state();
+  return outcome;
+}
+
+EraseOutcome TierWorker::erase(const Erasure& what) {
+  EraseOutcome outcome;
+  const auto erased = guarded([&] { return what.all ? store_->clear() : store_->erase(what.keys); });
+  if (!erased) outcome.error = erased.error().message;
+  outcome.store = store_->state();
   return outcome;
 }
 
@@ -42,13 +69,15 @@ SaveOutcome TierWorker::save(const TierBlock& block) {
   SaveOutcome outcome;
   outcome.key = block.name.key;
   const auto head = record_head(block.name, block.bytes->bytes());
-  auto dropped = guarded([&] { return store_->put(block.name.key, head, block.bytes->bytes()); });
+  TierEntry entry = block.entry();
+  entry.terms.expires = translate(entry.terms.expires, clock_, wall_clock_);
+  auto dropped = guarded([&] { return store_->put(entry, head, block.bytes->bytes()); });
   if (dropped) {
     outcome.dropped = std::move(*dropped);
   } else {
     outcome.error = dropped.error().message;
   }
-  outcome.store_bytes = store_->bytes();
+  outcome.store = store_->state();
   outcome.duration = clock_() - began;
   return outcome;
 }
@@ -60,7 +89,7 @@ LoadOutcome TierWorker::load(std::span<const BlockName> chain, schedule::TimeNs 
     outcome.late = clock_() >= deadline;
     if (outcome.late || !load_one(name, outcome)) break;
   }
-  outcome.store_bytes = store_->bytes();
+  outcome.store = store_->state();
   outcome.duration = clock_() - began;
   return outcome;
 }
@@ -85,9 +114,7 @@ bool TierWorker::load_one(const BlockName& name, LoadOutcome& outcome) {
   outcome.gone.push_back(name.key);
   if (found && !*found) return false;
   ++outcome.mismatches;
-  if (const auto erased = guarded([&] { return store_->erase(name.key); }); !erased) {
-    outcome.error = erased.error().message;
-  }
+  outcome.error = erase({.all = false, .keys = {name.key}}).error;
   return false;
 }
 

@@ -14,15 +14,15 @@
 namespace headwater::cache {
 
 struct OpenOutcome {
-  std::vector<Key> keys;  ///< that the store holds, oldest first
-  std::uint64_t store_bytes = 0;
+  std::vector<TierEntry> entries;  ///< that the store holds, oldest first
+  StoreState store;
   std::string error;  ///< not empty: it is not open
 };
 
 struct SaveOutcome {
   Key key{};
   std::vector<Key> dropped;  ///< given up for it
-  std::uint64_t store_bytes = 0;
+  StoreState store;
   schedule::TimeNs duration = 0;
   std::string error;  ///< not empty: it is not saved, and the store is in trouble
 };
@@ -32,30 +32,49 @@ struct LoadOutcome {
   std::vector<Key> gone;           ///< not there, or no longer
   std::uint32_t mismatches = 0;    ///< of these, how many were there and did not agree
   bool late = false;               ///< the rest was not read, for want of time
-  std::uint64_t store_bytes = 0;
+  StoreState store;
   schedule::TimeNs duration = 0;
   std::string error;  ///< not empty: the store is in trouble
+};
+
+/// What is to be erased.
+struct Erasure {
+  bool all = false;       ///< whatever it is
+  std::vector<Key> keys;  ///< if not all
+  bool empty() const { return !all && keys.empty(); }
+};
+
+struct EraseOutcome {
+  StoreState store;
+  std::string error;  ///< not empty: it is not erased, and the store is in trouble
 };
 
 /// Threading: one caller. Nothing throws.
 class TierWorker {
  public:
-  /// `clock`: nanoseconds, as deadlines are given.
-  TierWorker(std::unique_ptr<BlockStore> store, std::uint64_t block_bytes, std::function<schedule::TimeNs()> clock);
+  using Clock = std::function<schedule::TimeNs()>;
 
+  /// `clock`: nanoseconds, as deadlines are given. `wall_clock`: nanoseconds since 1970, which outlive the process.
+  TierWorker(std::unique_ptr<BlockStore> store, std::uint64_t block_bytes, Clock clock, Clock wall_clock);
+
+  /// Erases at once what has expired meanwhile.
   OpenOutcome open();
   SaveOutcome save(const TierBlock& block);
   /// A chain of blocks, up to the first that cannot be had or the deadline.
   LoadOutcome load(std::span<const BlockName> chain, schedule::TimeNs deadline);
 
+  EraseOutcome erase(const Erasure& what);
+
   const BlockStore& store() const { return *store_; }
 
  private:
   bool load_one(const BlockName& name, LoadOutcome& outcome);
+  /// A time of one clock by the other.
+  static schedule::TimeNs translate(schedule::TimeNs time, const Clock& from, const Clock& to);
 
   std::unique_ptr<BlockStore> store_;
   std::uint64_t block_bytes_;
-  std::function<schedule::TimeNs()> clock_;
+  Clock clock_, wall_clock_;
 };
 
 }  // namespace headwater::cache

@@ -17,6 +17,7 @@ struct Faults {
   std::atomic<bool> put_fails{false};  ///< the disk is full
   std::atomic<bool> get_fails{false};  ///< the device does not answer
   std::atomic<bool> get_throws{false};
+  std::atomic<bool> erase_fails{false};
   std::atomic<bool> damages{false};          ///< a bit of what is read is another
   std::function<void()> before_get = [] {};  ///< set before the store is used
 
@@ -27,27 +28,36 @@ struct Faults {
 /// The records outlive the store, as files do.
 class FakeStore : public BlockStore {
  public:
-  using Records = std::map<Key, std::vector<std::byte>>;
+  struct Record {
+    TierTerms terms;
+    std::vector<std::byte> bytes;
+  };
+  using Records = std::map<Key, Record>;
 
   FakeStore(std::shared_ptr<Faults> faults, std::shared_ptr<Records> records, std::size_t most = 1000)
       : faults_(std::move(faults)), records_(std::move(records)), most_(most) {}
 
-  Result<std::vector<Key>> open() override {
+  Result<std::vector<TierEntry>> open() override {
     ++faults_->opens;
     if (faults_->open_fails) return Error{"store_failed", "no such device", ""};
     order_.clear();
-    for (const auto& [key, record] : *records_) order_.push_back(key);
-    return std::vector<Key>(order_.begin(), order_.end());
+    std::vector<TierEntry> entries;
+    for (const auto& [key, record] : *records_) {
+      order_.push_back(key);
+      entries.push_back({key, record.terms});
+    }
+    return entries;
   }
-  Result<std::vector<Key>> put(const Key& key, std::span<const std::byte> head,
+  Result<std::vector<Key>> put(const TierEntry& entry, std::span<const std::byte> head,
                                std::span<const std::byte> body) override {
     ++faults_->puts;
     if (faults_->put_fails) return Error{"store_failed", "no space left on device", ""};
-    std::vector<std::byte>& record = (*records_)[key];
-    record.assign(head.begin(), head.end());
-    record.insert(record.end(), body.begin(), body.end());
-    std::erase(order_, key);
-    order_.push_back(key);
+    Record& record = (*records_)[entry.key];
+    record.terms = entry.terms;
+    record.bytes.assign(head.begin(), head.end());
+    record.bytes.insert(record.bytes.end(), body.begin(), body.end());
+    std::erase(order_, entry.key);
+    order_.push_back(entry.key);
     std::vector<Key> dropped;
     for (; order_.size() > most_; order_.pop_front()) {
       dropped.push_back(order_.front());
@@ -62,21 +72,29 @@ class FakeStore : public BlockStore {
     if (faults_->get_fails) return Error{"store_failed", "input/output error", ""};
     const auto found = records_->find(key);
     if (found == records_->end()) return false;
-    auto record = found->second;
+    auto record = found->second.bytes;
     if (faults_->damages) record.back() ^= std::byte{1};
     read(record);
     return true;
   }
-  Result<void> erase(const Key& key) override {
+  Result<void> erase(std::span<const Key> keys) override {
     ++faults_->erases;
-    records_->erase(key);
-    std::erase(order_, key);
+    if (faults_->erase_fails) return Error{"store_failed", "read-only file system", ""};
+    for (const Key& key : keys) {
+      records_->erase(key);
+      std::erase(order_, key);
+    }
     return {};
   }
-  std::uint64_t bytes() const override {
-    std::uint64_t bytes = 0;
-    for (const auto& [key, record] : *records_) bytes += record.size();
-    return bytes;
+  Result<void> clear() override {
+    std::vector<Key> keys(order_.begin(), order_.end());
+    return erase(keys);
+  }
+  StoreState state() const override {
+    StoreState state{0, 1'000'000'000, std::nullopt};
+    for (const auto& [key, record] : *records_) state.bytes += record.bytes.size();
+    if (!order_.empty()) state.next_out = records_->at(order_.front()).terms.tenant;
+    return state;
   }
   std::string name() const override { return "fake"; }
 

@@ -73,12 +73,16 @@ class RocksDbStoreTest : public testing::Test {
   std::vector<Key> open(rocksdb::Env* env = nullptr, std::uint64_t limit = kLimit) {
     store_.reset();
     store_ = std::make_unique<RocksDbStore>(RocksDbOptions{folder_.string(), limit, env});
-    auto keys = store_->open();
-    EXPECT_TRUE(keys.ok()) << keys.error().message;
-    return keys ? *keys : std::vector<Key>();
+    auto entries = store_->open();
+    EXPECT_TRUE(entries.ok()) << entries.error().message;
+    std::vector<Key> keys;
+    if (entries) {
+      for (const TierEntry& entry : *entries) keys.push_back(entry.key);
+    }
+    return keys;
   }
   Result<std::vector<Key>> put(const TierBlock& block) {
-    return store_->put(block.name.key, record_head(block.name, block.bytes->bytes()), block.bytes->bytes());
+    return store_->put(block.entry(), record_head(block.name, block.bytes->bytes()), block.bytes->bytes());
   }
   std::vector<std::byte> get(const TierBlock& block) {
     std::vector<std::byte> found;
@@ -120,20 +124,20 @@ TEST_F(RocksDbStoreTest, GivesBackWhatWasPutAndFindsItAgainAfterARestart) {
   for (const TierBlock& block : chain) EXPECT_TRUE(put(block).ok());
   for (const TierBlock& block : chain) EXPECT_EQ(get(block), record_of(block));
   EXPECT_THAT(get(block_of(7)), IsEmpty());
-  const std::uint64_t bytes = store_->bytes();
+  const std::uint64_t bytes = store_->state().bytes;
   EXPECT_EQ(bytes, 5 * record_of(chain[0]).size());
 
   const std::vector<Key> keys = open();
   EXPECT_THAT(
       keys, ElementsAre(chain[0].name.key, chain[1].name.key, chain[2].name.key, chain[3].name.key, chain[4].name.key));
   for (const TierBlock& block : chain) EXPECT_EQ(get(block), record_of(block));
-  EXPECT_EQ(store_->bytes(), bytes);
+  EXPECT_EQ(store_->state().bytes, bytes);
 }
 
 TEST_F(RocksDbStoreTest, ForgetsWhatIsErased) {
   const auto chain = chain_of(1, 3);
   for (const TierBlock& block : chain) EXPECT_TRUE(put(block).ok());
-  EXPECT_TRUE(store_->erase(chain[1].name.key).ok());
+  EXPECT_TRUE(store_->erase(std::vector{chain[1].name.key, block_of(77).name.key}).ok());
   EXPECT_THAT(get(chain[1]), IsEmpty());
   EXPECT_THAT(open(), ElementsAre(chain[0].name.key, chain[2].name.key));
   EXPECT_THAT(get(chain[1]), IsEmpty());
@@ -159,10 +163,10 @@ TEST_F(RocksDbStoreTest, StaysBelowItsLimitOnTheDiskAndGivesUpTheOldest) {
     const auto gone = put(put_blocks.back());
     ASSERT_TRUE(gone.ok()) << gone.error().message;
     dropped.insert(dropped.end(), gone->begin(), gone->end());
-    EXPECT_LE(store_->bytes(), store_->capacity());
+    EXPECT_LE(store_->state().bytes, store_->capacity());
     EXPECT_LE(bytes_on_disk(), kLimit) << "after " << i;
   }
-  EXPECT_GE(store_->bytes() + 2 * kBytes, store_->capacity());
+  EXPECT_GE(store_->state().bytes + 2 * kBytes, store_->capacity());
   const std::size_t kept = put_blocks.size() - dropped.size();
   EXPECT_GT(kept, 15U);
   for (std::size_t i = 0; i < put_blocks.size(); ++i) {
@@ -202,9 +206,9 @@ TEST_F(RocksDbStoreTest, SaysThatTheDiskIsFullAndGoesOnOnceItIsOpenedAnew) {
   EXPECT_TRUE(failed);
   EXPECT_EQ(get(block_of(1)), record_of(block_of(1)));
   disk.full = false;
-  const auto keys = store_->open();
-  ASSERT_TRUE(keys.ok()) << keys.error().message;
-  EXPECT_THAT(*keys, testing::Contains(block_of(1).name.key));
+  const auto entries = store_->open();
+  ASSERT_TRUE(entries.ok()) << entries.error().message;
+  EXPECT_THAT(*entries, testing::Contains(block_of(1).entry()));
   EXPECT_TRUE(put(block_of(50)).ok());
   EXPECT_EQ(get(block_of(50)), record_of(block_of(50)));
   store_.reset();
@@ -246,11 +250,49 @@ TEST_F(RocksDbStoreTest, BeginsAnewWhereFilesAreMissingOrNoneOfItsOwn) {
   }
 }
 
+TEST_F(RocksDbStoreTest, FindsAgainWhoseABlockIsAndUntilWhen) {
+  TierBlock mine = block_of(1);
+  mine.terms = {tenant_mark("0123456789ab"), 12345};
+  EXPECT_TRUE(put(mine).ok());
+  EXPECT_TRUE(put(block_of(2)).ok());
+  EXPECT_EQ(store_->state().next_out, mine.terms.tenant);
+  open();
+  const auto opened = store_->open();
+  ASSERT_TRUE(opened.ok());
+  EXPECT_THAT(*opened, ElementsAre(mine.entry(), block_of(2).entry()));
+  EXPECT_TRUE(store_->erase(std::vector{mine.name.key}).ok());
+  EXPECT_EQ(store_->state().next_out, std::nullopt) << "nobody misses what is erased";
+}
+
+TEST_F(RocksDbStoreTest, LeavesNoByteOfWhatIsCleared) {
+  const std::string secret = "the tokens of a prompt that must go";
+  TierBlock block = block_of(1);
+  auto bytes = std::make_shared<ByteBuffer>(secret.size());
+  std::ranges::copy(std::as_bytes(std::span(secret)), bytes->bytes().begin());
+  block.bytes = bytes;
+  const auto holds_it = [&] {
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_)) {
+      if (!entry.is_regular_file()) continue;
+      std::ifstream file(entry.path(), std::ios::binary);
+      if (std::string(std::istreambuf_iterator(file), {}).find(secret) != std::string::npos) return true;
+    }
+    return false;
+  };
+  EXPECT_TRUE(put(block).ok());
+  EXPECT_TRUE(holds_it());
+  EXPECT_TRUE(store_->clear().ok());
+  EXPECT_FALSE(holds_it());
+  EXPECT_EQ(store_->state().bytes, 0U);
+  EXPECT_THAT(get(block), IsEmpty());
+  EXPECT_TRUE(put(block_of(2)).ok());
+  EXPECT_THAT(open(), ElementsAre(block_of(2).name.key));
+}
+
 TEST_F(RocksDbStoreTest, LeavesAStoreAloneThatAnotherProcessHasOpen) {
   ASSERT_TRUE(put(block_of(1)).ok());
   RocksDbStore second({folder_.string(), kLimit, nullptr});
   EXPECT_FALSE(second.open().ok());
-  EXPECT_FALSE(second.put(block_of(2).name.key, {}, {}).ok());
+  EXPECT_FALSE(second.put(block_of(2).entry(), {}, {}).ok());
   EXPECT_EQ(get(block_of(1)), record_of(block_of(1)));
 }
 

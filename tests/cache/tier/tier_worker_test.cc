@@ -17,11 +17,17 @@ using testing::SizeIs;
 
 class TierWorkerTest : public testing::Test {
  protected:
-  TierWorkerTest() : worker_(std::make_unique<FakeStore>(faults_, records_, 5), 1000, [this] { return now_ += 10; }) {
+  TierWorkerTest() : worker_(make_worker()) {
     worker_.open();
     for (const TierBlock& block : chain_) EXPECT_EQ(worker_.save(block).error, "");
   }
 
+  TierWorker make_worker() {
+    return {std::make_unique<FakeStore>(faults_, records_, 5), 1000, [this] { return now_ += 10; },
+            [this] { return now_ + kStart; }};
+  }
+
+  static constexpr schedule::TimeNs kStart = 1'000'000'000;  ///< since 1970
   std::shared_ptr<Faults> faults_ = std::make_shared<Faults>();
   std::shared_ptr<FakeStore::Records> records_ = std::make_shared<FakeStore::Records>();
   schedule::TimeNs now_ = 0;
@@ -50,7 +56,7 @@ TEST_F(TierWorkerTest, StopsAtABlockThatIsNotThere) {
 }
 
 TEST_F(TierWorkerTest, DeletesABlockThatIsDamagedOrAnother) {
-  records_->at(chain_[1].name.key) = record_of(chain_[3]);
+  records_->at(chain_[1].name.key).bytes = record_of(chain_[3]);
   LoadOutcome loaded = worker_.load(names_of(chain_), kNever);
   EXPECT_THAT(loaded.blocks, SizeIs(1));
   EXPECT_THAT(loaded.gone, ElementsAre(chain_[1].name.key));
@@ -95,7 +101,41 @@ TEST_F(TierWorkerTest, SaysWhatASaveHasCost) {
   const SaveOutcome sixth = worker_.save(block_of(101));
   EXPECT_THAT(sixth.dropped, ElementsAre(chain_[0].name.key));
   EXPECT_EQ(sixth.key, block_of(101).name.key);
-  EXPECT_EQ(sixth.store_bytes, 5 * record_of(chain_[0]).size());
+  EXPECT_EQ(sixth.store.bytes, 5 * record_of(chain_[0]).size());
+}
+
+TEST_F(TierWorkerTest, KeepsTheTermsOfABlockOverARestartAndErasesWhatHasExpired) {
+  TierBlock lasting = block_of(100), brief = block_of(101);
+  lasting.terms = {tenant_mark("0123456789ab"), now_ + 1'000'000};
+  brief.terms.expires = now_ + 1000;
+  EXPECT_EQ(worker_.save(lasting).error + worker_.save(brief).error, "");
+  EXPECT_NEAR(static_cast<double>(records_->at(brief.name.key).terms.expires - kStart - brief.terms.expires), 0, 20);
+  now_ += 2000;
+  const schedule::TimeNs lag = 500'000;  // this process began later
+  TierWorker next(
+      std::make_unique<FakeStore>(faults_, records_, 5), 1000, [&] { return now_ - lag; },
+      [this] { return now_ + kStart; });
+  const OpenOutcome opened = next.open();
+  EXPECT_EQ(opened.error, "");
+  EXPECT_FALSE(records_->contains(brief.name.key));
+  ASSERT_THAT(opened.entries, SizeIs(4));
+  for (const TierEntry& entry : opened.entries) {
+    if (entry.key != lasting.name.key) {
+      EXPECT_EQ(entry.terms, TierTerms{});
+      continue;
+    }
+    EXPECT_EQ(entry.terms.tenant, lasting.terms.tenant);
+    EXPECT_NEAR(static_cast<double>(entry.terms.expires - (lasting.terms.expires - lag)), 0, 20);
+  }
+}
+
+TEST_F(TierWorkerTest, ErasesSomeOrAll) {
+  EXPECT_EQ(worker_.erase({.all = false, .keys = {chain_[1].name.key, chain_[2].name.key}}).error, "");
+  EXPECT_THAT(*records_, SizeIs(2));
+  EXPECT_EQ(worker_.erase({.all = true, .keys = {}}).store.bytes, 0U);
+  EXPECT_THAT(*records_, IsEmpty());
+  faults_->erase_fails = true;
+  EXPECT_THAT(worker_.erase({.all = true, .keys = {}}).error, HasSubstr("read-only"));
 }
 
 }  // namespace
