@@ -27,6 +27,7 @@ class GraphRuntime : public Runtime {
   Stats stats() const override;
   Result<CacheAdvice> cache_advice() const override;
   Result<CacheStatus> cache_status() const override;
+  void end_session(const std::string& tenant, const std::string& session) override;
   Result<CacheFlush> flush_cache(const std::optional<std::string>& tenant) override;
   Result<CachePins> pin_prompt(std::vector<TokenId> prompt, const CacheOwner& owner,
                                std::optional<std::chrono::milliseconds> ttl) override;

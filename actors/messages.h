@@ -188,6 +188,11 @@ struct PinPrompt {
   std::optional<schedule::TimeNs> until;  ///< none: unpin
 };
 
+/// gateway → prefix_matcher: Runtime::end_session().
+struct EndSession {
+  std::string tenant, session;
+};
+
 // ---- the control plane -----------------------------------------------------------------------------
 
 /// supervisor → every stage, at the start and after each restart: whom it talks to.
@@ -244,6 +249,7 @@ HEADWATER_LOCAL_MESSAGE(CacheTouches)
 HEADWATER_LOCAL_MESSAGE(CacheStatusQuery)
 HEADWATER_LOCAL_MESSAGE(FlushCache)
 HEADWATER_LOCAL_MESSAGE(PinPrompt)
+HEADWATER_LOCAL_MESSAGE(EndSession)
 HEADWATER_LOCAL_MESSAGE(SaveBlocks)
 HEADWATER_LOCAL_MESSAGE(StoreBlocks)
 HEADWATER_LOCAL_MESSAGE(TierSaved)

@@ -98,6 +98,11 @@ class PrefixMatcher : public StageActor {
           return status;
         },
         [this](const FlushCache& flush) { return this->flush(flush); },
+        [this](const EndSession& end) {
+          advance();
+          cache_.end_session(end.tenant, end.session);
+          report_touches();
+        },
         [this](const PinPrompt& pin) {
           advance();
           const CachePins pins =

@@ -5,6 +5,10 @@ namespace {
 
 std::uint64_t bytes_of(const ChatMessage& message) { return message.role.size() + message.content.size(); }
 
+Error busy() {
+  return {"session_busy", "a turn of this session is under way; wait for its end, or cancel it", "session"};
+}
+
 }  // namespace
 
 Result<std::vector<ChatMessage>> Conversations::begin(const Name& name, const std::vector<ChatMessage>& turn,
@@ -46,6 +50,17 @@ void Conversations::abandon(const Name& name, Time now) {
   conversation.messages.empty() ? forget(entry) : rest(entry, now);
 }
 
+Result<void> Conversations::end(const Name& name, Time now) {
+  const std::scoped_lock lock(mutex_);
+  drop_expired(now);
+  const auto entry = conversations_.find(name);
+  if (entry == conversations_.end()) return {};
+  if (entry->second.busy) return busy();
+  ends_.erase({entry->second.ends, name});
+  forget(entry);
+  return {};
+}
+
 std::size_t Conversations::size() const {
   const std::scoped_lock lock(mutex_);
   return conversations_.size();
@@ -59,9 +74,7 @@ std::uint64_t Conversations::bytes() const {
 Result<void> Conversations::check_room(const Name& name, const Conversation* known,
                                        const std::vector<ChatMessage>& turn) const {
   const auto refuse = [](const char* code, const std::string& message) { return Error{code, message, "session"}; };
-  if (known != nullptr && known->busy) {
-    return refuse("session_busy", "a turn of this session is under way; wait for its end, or cancel it");
-  }
+  if (known != nullptr && known->busy) return busy();
   const auto mine = per_tenant_.find(name.first);
   const bool crowded = mine != per_tenant_.end() && mine->second >= limits_.per_tenant;
   if (known == nullptr && (crowded || conversations_.size() >= limits_.conversations)) {

@@ -41,6 +41,8 @@ class Conversations {
                                          std::optional<std::chrono::milliseconds> ttl, Time now);
   /// The turn has been answered. REQUIRES: it was begun.
   void finish(const Name& name, std::string answer, Time now);
+  /// Forgets a conversation; one that is not known is forgotten already. Error: "session_busy".
+  Result<void> end(const Name& name, Time now);
   /// The turn has failed: the conversation is as it was before. REQUIRES: it was begun.
   void abandon(const Name& name, Time now);
 

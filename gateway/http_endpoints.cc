@@ -27,6 +27,11 @@ Result<Json> answer_body(Hub& hub, Endpoint endpoint, std::string_view text) {
                                         : detokenize(hub.runtime, hub.model, *body);
 }
 
+HttpResponse end_session(Hub& hub, const std::string& tenant, const std::string& session) {
+  if (const auto ended = hub.end_session(tenant, session); !ended) return error_reply(ended.error());
+  return json_reply({{"id", session}, {"object", "session"}, {"deleted", true}});
+}
+
 HttpResponse ready(Hub& hub) {
   if (hub.runtime.draining() || !hub.accepting) {
     return error_reply({"draining", "the server is shutting down and accepts nothing more", ""});
@@ -67,13 +72,15 @@ Result<Json> detokenize(const Runtime& runtime, const ModelInfo& model, const Js
   return Json{{"prompt", *text}};
 }
 
-HttpResponse answer_at_once(Hub& hub, const Route& route, std::string_view body) {
+HttpResponse answer_at_once(Hub& hub, const Route& route, const std::string& tenant, std::string_view body) {
   switch (route.endpoint) {
     case Endpoint::models:
       return json_reply({{"object", "list"}, {"data", Json::array({model_json(hub.model)})}});
     case Endpoint::model:
       if (route.argument == hub.model.name) return json_reply(model_json(hub.model));
       return error_reply(unknown_model(route.argument, hub.model));
+    case Endpoint::session:
+      return end_session(hub, tenant, route.argument);
     case Endpoint::health:
       return json_reply({{"status", "ok"}});
     case Endpoint::ready:

@@ -9,7 +9,7 @@ namespace headwater::gateway {
 
 /// May tokenize a whole body or wait for stages: not for a thread that serves sockets.
 /// REQUIRES: the endpoint is none of chat, completions, stream, unknown and those of an admin.
-HttpResponse answer_at_once(Hub& hub, const Route& route, std::string_view body);
+HttpResponse answer_at_once(Hub& hub, const Route& route, const std::string& tenant, std::string_view body);
 
 /// POST /tokenize and /detokenize.
 Result<Json> tokenize(const Runtime& runtime, const ModelInfo& model, const Json& body);

@@ -8,28 +8,32 @@ namespace {
 struct Entry {
   std::string_view path;
   Endpoint endpoint;
-  bool takes_body;
+  Method method;
   Access access;
 };
 
 constexpr Entry kRoutes[] = {
-    {"/v1/chat/completions", Endpoint::chat, true, Access::client},
-    {"/v1/completions", Endpoint::completions, true, Access::client},
-    {"/v1/models", Endpoint::models, false, Access::client},
-    {"/v1/stream", Endpoint::stream, false, Access::client},
-    {"/tokenize", Endpoint::tokenize, true, Access::client},
-    {"/detokenize", Endpoint::detokenize, true, Access::client},
-    {"/health", Endpoint::health, false, Access::everybody},
-    {"/ready", Endpoint::ready, false, Access::everybody},
-    {"/metrics", Endpoint::metrics, false, Access::client},
-    {"/admin/cache", Endpoint::admin_cache, false, Access::admin},
-    {"/admin/cache/advice", Endpoint::admin_cache_advice, false, Access::admin},
-    {"/admin/cache/flush", Endpoint::admin_flush, true, Access::admin},
-    {"/admin/cache/pin", Endpoint::admin_pin, true, Access::admin},
-    {"/admin/cache/unpin", Endpoint::admin_unpin, true, Access::admin},
+    {"/v1/chat/completions", Endpoint::chat, Method::post, Access::client},
+    {"/v1/completions", Endpoint::completions, Method::post, Access::client},
+    {"/v1/models", Endpoint::models, Method::get, Access::client},
+    {"/v1/stream", Endpoint::stream, Method::get, Access::client},
+    {"/tokenize", Endpoint::tokenize, Method::post, Access::client},
+    {"/detokenize", Endpoint::detokenize, Method::post, Access::client},
+    {"/health", Endpoint::health, Method::get, Access::everybody},
+    {"/ready", Endpoint::ready, Method::get, Access::everybody},
+    {"/metrics", Endpoint::metrics, Method::get, Access::client},
+    {"/admin/cache", Endpoint::admin_cache, Method::get, Access::admin},
+    {"/admin/cache/advice", Endpoint::admin_cache_advice, Method::get, Access::admin},
+    {"/admin/cache/flush", Endpoint::admin_flush, Method::post, Access::admin},
+    {"/admin/cache/pin", Endpoint::admin_pin, Method::post, Access::admin},
+    {"/admin/cache/unpin", Endpoint::admin_unpin, Method::post, Access::admin},
 };
 
-constexpr std::string_view kModelPrefix = "/v1/models/";
+/// Paths that end with a name.
+constexpr Entry kNamed[] = {
+    {"/v1/models/", Endpoint::model, Method::get, Access::client},
+    {"/v1/sessions/", Endpoint::session, Method::delete_, Access::client},
+};
 
 /// %41 → A; what is no escape stays.
 std::string percent_decoded(std::string_view text) {
@@ -54,16 +58,18 @@ std::string percent_decoded(std::string_view text) {
 Route find_route(std::string_view target) {
   const std::string_view path = target.substr(0, target.find('?'));
   for (const Entry& entry : kRoutes) {
-    if (entry.path == path) return {entry.endpoint, entry.takes_body, entry.access, ""};
+    if (entry.path == path) return {entry.endpoint, entry.method, entry.access, ""};
   }
-  if (path.starts_with(kModelPrefix) && path.size() > kModelPrefix.size()) {
-    return {Endpoint::model, false, Access::client, percent_decoded(path.substr(kModelPrefix.size()))};
+  for (const Entry& entry : kNamed) {
+    if (!path.starts_with(entry.path) || path.size() == entry.path.size()) continue;
+    return {entry.endpoint, entry.method, entry.access, percent_decoded(path.substr(entry.path.size()))};
   }
   return {};
 }
 
 std::string_view allowed_methods(const Route& route) {
-  if (route.takes_body) return "POST";
+  if (route.takes_body()) return "POST";
+  if (route.method == Method::delete_) return "DELETE";
   return route.endpoint == Endpoint::stream ? "GET" : "GET, HEAD";
 }
 

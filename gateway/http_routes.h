@@ -23,6 +23,13 @@ enum class Endpoint {
   admin_flush,
   admin_pin,
   admin_unpin,
+  session,
+};
+
+enum class Method {
+  get,   ///< and HEAD
+  post,  ///< with JSON
+  delete_,
 };
 
 /// Who may call an endpoint.
@@ -34,9 +41,11 @@ enum class Access {
 
 struct Route {
   Endpoint endpoint = Endpoint::unknown;
-  bool takes_body = false;  ///< POST with JSON; otherwise GET (and HEAD)
+  Method method = Method::get;
   Access access = Access::client;
-  std::string argument;  ///< model: the id asked for
+  std::string argument;  ///< model: the id asked for; session: the name
+
+  bool takes_body() const { return method == Method::post; }
 };
 
 /// `target` as it stands in the request line; a query is ignored.

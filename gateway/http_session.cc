@@ -37,15 +37,25 @@ std::optional<Error> check_access(const Hub& hub, const Route& route, const Http
   return std::nullopt;
 }
 
+bool takes_method(const Route& route, http::verb method) {
+  switch (route.method) {
+    case Method::post:
+      return method == http::verb::post;
+    case Method::delete_:
+      return method == http::verb::delete_;
+    case Method::get:
+      break;
+  }
+  return method == http::verb::get || (method == http::verb::head && route.endpoint != Endpoint::stream);
+}
+
 /// What is wrong with the head of a request, before its body is read.
 std::optional<Error> check_head(const Hub& hub, const Route& route, const HttpRequest& request) {
   if (auto refused = check_access(hub, route, request)) return refused;
-  const auto method = request.method();
-  const bool head = method == http::verb::head && route.endpoint != Endpoint::stream;
-  if (route.takes_body ? method != http::verb::post : method != http::verb::get && !head) {
+  if (!takes_method(route, request.method())) {
     return Error{"method_not_allowed", "use " + std::string(allowed_methods(route)) + " here", ""};
   }
-  if (route.takes_body && !is_json(request)) {
+  if (route.takes_body() && !is_json(request)) {
     return Error{"unsupported_media_type", "the body must be JSON, with \"Content-Type: application/json\"", ""};
   }
   return std::nullopt;
@@ -176,11 +186,11 @@ Awaitable<bool> HttpSession::dispatch(const Route& route, const std::string& ten
   HttpResponse response;
   const bool admin = route.access == Access::admin;
   const auto work = [&] {
-    response = admin ? answer_admin(hub_, route, request.body()) : answer_at_once(hub_, route, request.body());
+    response = admin ? answer_admin(hub_, route, request.body()) : answer_at_once(hub_, route, tenant, request.body());
   };
   if (admin || route.endpoint == Endpoint::metrics) {
     co_await run_in(hub_.scrapers, work);
-  } else if (route.takes_body) {
+  } else if (route.takes_body()) {
     co_await run_in(hub_.workers, work);
   } else {
     work();

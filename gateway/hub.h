@@ -23,6 +23,13 @@ struct Hub {
         sessions(options.max_connections),
         conversations(limits_of(options)) {}
 
+  /// Forgets a session's messages, and unpins its blocks. Error: "session_busy".
+  Result<void> end_session(const std::string& tenant, const std::string& session) {
+    const auto ended = conversations.end({tenant, session}, std::chrono::steady_clock::now());
+    if (ended) runtime.end_session(tenant, session);
+    return ended;
+  }
+
   Runtime& runtime;
   const ServerOptions options;
   const ModelInfo model;

@@ -133,7 +133,17 @@ ClientFrame parse_frame(std::string_view text, const ModelInfo& model) {
     if (const auto read = fields.finish(); !read) return BadFrame{*id, read.error()};
     return CancelFrame{std::move(*id)};
   }
-  return BadFrame{*id, {"invalid_request", "\"type\" must be \"generate\" or \"cancel\"", "type"}};
+  if (type != frame->end() && *type == "end_session") {
+    Fields fields(*frame);
+    fields.accept({"type", "id"});
+    std::string session;
+    read_session(fields, session);
+    if (session.empty()) fields.fail("session", "\"session\" is missing: the name of the session to end");
+    if (const auto read = fields.finish(); !read) return BadFrame{*id, read.error()};
+    return EndSessionFrame{std::move(*id), std::move(session)};
+  }
+  constexpr const char* kTypes = R"("type" must be "generate", "cancel" or "end_session")";
+  return BadFrame{*id, {"invalid_request", kTypes, "type"}};
 }
 
 Json accepted_frame(const std::string& id, const Client::Ticket& ticket, std::optional<std::size_t> messages) {
@@ -152,6 +162,10 @@ Json event_frame(const std::string& id, const TokenEvent& event) {
   frame["token_ids"] = event.token_ids;
   if (!event.logprobs.empty()) frame["logprobs"] = logprobs_json(event.logprobs);
   return frame;
+}
+
+Json session_ended_frame(const EndSessionFrame& ended) {
+  return {{"type", "session_ended"}, {"id", ended.id}, {"session", ended.session}};
 }
 
 Json error_frame(const std::optional<std::string>& id, const Error& error) {

@@ -97,6 +97,8 @@ void WebSocketSession::on_frame(ClientFrame frame) {
     send(error_frame(bad->id, bad->error));
   } else if (auto* wanted = std::get_if<GenerateFrame>(&frame)) {
     generate(std::move(*wanted));
+  } else if (const auto* ended = std::get_if<EndSessionFrame>(&frame)) {
+    end_session(*ended);
   } else {
     cancel(std::get<CancelFrame>(frame));
   }
@@ -145,6 +147,11 @@ void WebSocketSession::cancel(const CancelFrame& frame) {
         frame.id, {"not_found", "no request with this id is under way on this connection; it may have ended", "id"}));
   }
   bridge_->cancel(found->second);
+}
+
+void WebSocketSession::end_session(const EndSessionFrame& frame) {
+  const auto ended = hub_.end_session(tenant_, frame.session);
+  send(ended ? session_ended_frame(frame) : error_frame(frame.id, ended.error()));
 }
 
 void WebSocketSession::on_events(const std::vector<TokenEvent>& events) {

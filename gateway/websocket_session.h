@@ -40,6 +40,7 @@ class WebSocketSession : public Session, public std::enable_shared_from_this<Web
   /// Puts the session's messages before the request's.
   Result<std::unique_ptr<Turn>> begin_turn(Request& request);
   void cancel(const CancelFrame& frame);
+  void end_session(const EndSessionFrame& frame);
   void on_events(const std::vector<TokenEvent>& events);
 
   void send(const Json& frame);

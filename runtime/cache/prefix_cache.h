@@ -149,6 +149,8 @@ class PrefixCache {
   CachePins pin(std::span<const TokenId> tokens, const CacheOwner& owner, schedule::TimeNs until);
   /// Ends all pins but those of sessions that end within these blocks. Longer pins keep what is theirs.
   CachePins unpin(std::span<const TokenId> tokens, const CacheOwner& owner);
+  /// Ends a session's pin, also one that a request still running would have made.
+  void end_session(const std::string& tenant, const std::string& session);
   /// Gives up what is cached and not pinned, of one tenant (as CacheStatus shows it) or of all. The number of blocks.
   std::uint64_t flush(const std::optional<std::string>& tenant);
   CacheStatus status() const;

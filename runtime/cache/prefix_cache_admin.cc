@@ -77,6 +77,14 @@ CachePins PrefixCache::unpin(std::span<const TokenId> tokens, const CacheOwner& 
   return cache.report_pins(found, changed);
 }
 
+void PrefixCache::end_session(const std::string& tenant, const std::string& session) {
+  Impl& cache = *impl_;
+  for (auto& [request, place] : cache.places) {
+    if (place.keep.tenant == tenant && place.keep.session == session) place.keep.pin = 0;
+  }
+  cache.tell(cache.retention.unpin_session(Impl::session_name(tenant, session)));
+}
+
 std::uint64_t PrefixCache::flush(const std::optional<std::string>& tenant) {
   Impl& cache = *impl_;
   std::vector<std::pair<std::uint32_t, BlockId>> going;

@@ -175,10 +175,14 @@ struct PrefixCache::Impl {
     for (const BlockId id : change.unpinned) touches.push_back({Touch::Kind::unpinned, id});
   }
 
+  static std::string session_name(const std::string& tenant, const std::string& session) {
+    return session.empty() ? "" : tenant + '\0' + session;
+  }
+
   /// Pins what the request's place in its chain ends with, if it wants that.
   void pin(const Place& place) {
     if (place.keep.pin == 0 || place.block < 0) return;
-    const std::string session = place.keep.session.empty() ? "" : place.keep.tenant + '\0' + place.keep.session;
+    const std::string session = session_name(place.keep.tenant, place.keep.session);
     tell(retention.pin(session, place.block, place.keep.pin >= kNever - now ? kNever : now + place.keep.pin));
   }
 

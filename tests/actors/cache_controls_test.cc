@@ -140,6 +140,9 @@ TEST(CacheControls, KeepsPinnedBlocksThroughAFloodAndNotLonger) {
   for (std::uint32_t seed = 10; seed < 20; ++seed) served.serve(seed, 40);
   EXPECT_EQ(served.serve(1, 24), 0U);
   EXPECT_EQ(served.serve(2, 24), 23U) << "a session without a ttl lasts for max_ttl";
+  served.graph.runtime().end_session("", "chat");
+  for (std::uint32_t seed = 10; seed < 20; ++seed) served.serve(seed, 40);
+  EXPECT_EQ(served.serve(2, 24), 0U) << "it was ended";
   served.graph.expect_settled();
 }
 

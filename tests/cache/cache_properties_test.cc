@@ -255,8 +255,17 @@ class World {
     const CacheOwner owner{tenant_digest(kTenants[random_() % 3]), ""};
     const auto choice = random_() % 8;
     if (choice == 0) cache_.flush(owner.tenant);
+    if (choice == 0) end_session(kTenants[random_() % 3], random_() % 2 == 0 ? "chat" : "talk");
     if (choice >= 1 && choice < 5) cache_.unpin(tokens, owner);
     if (choice >= 5) cache_.pin(tokens, owner, random_() % 2 == 0 ? kNever : now_ + 50);
+  }
+
+  void end_session(const std::string& tenant, const std::string& session) {
+    cache_.end_session(tenant, session);
+    promises_.erase({tenant, session});
+    for (auto& [id, one] : running_) {
+      if (one.keep.tenant == tenant && one.keep.session == session) one.keep.pin = 0;
+    }
   }
 
   /// The evictor hears some of what it has not heard yet.

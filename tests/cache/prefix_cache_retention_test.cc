@@ -241,5 +241,28 @@ TEST(PrefixCacheRetention, TellsWhatItHolds) {
   EXPECT_EQ(status.ages[1].blocks, 2U);
 }
 
+TEST(PrefixCacheRetention, EndsASessionAlsoForARequestThatStillRuns) {
+  PrefixCache cache(options({.max_pinned = 16}));
+  Keep chat = pinning(kNever, "chat");
+  chat.tenant = "alice";
+  const MatchResult first = cache.match(1, counting(9), "", true, chat);
+  const Blocks blocks = cache.reclaim(3, {});
+  cache.publish(1, std::span(blocks).first(2), counting(8));
+  cache.release(1, blocks);
+  EXPECT_EQ(cache.status().pinned, 2U);
+  cache.end_session("bob", "chat");
+  cache.end_session("alice", "talk");
+  cache.end_session("alice", "");
+  EXPECT_EQ(cache.status().pinned, 2U);
+  const MatchResult running = cache.match(2, counting(9), "", true, chat);
+  cache.take_touches();
+  cache.end_session("alice", "chat");
+  EXPECT_EQ(cache.status().pinned, 0U);
+  EXPECT_EQ(kinds(cache), std::vector<Kind>(2, Kind::unpinned));
+  cache.release(2, running.blocks);
+  EXPECT_EQ(cache.status().pinned, 0U) << "its end pins nothing any more";
+  EXPECT_EQ(cache.check(), "");
+}
+
 }  // namespace
 }  // namespace headwater::cache

@@ -103,5 +103,18 @@ TEST(Conversations, AbandonATurnWhoseRequestIsGone) {
   EXPECT_EQ(said(conversations.begin(kChat, says("two"), {}, std::chrono::steady_clock::now())), "u:one a:yes u:two ");
 }
 
+TEST(Conversations, ForgetsOneThatIsEnded) {
+  Conversations conversations({});
+  const Conversations::Time now{};
+  EXPECT_TRUE(conversations.end({"alice", "chat"}, now).ok()) << "there is none";
+  ASSERT_TRUE(conversations.begin({"alice", "chat"}, {{"user", "one"}}, std::nullopt, now).ok());
+  EXPECT_EQ(conversations.end({"alice", "chat"}, now).error().code, "session_busy");
+  conversations.finish({"alice", "chat"}, "two", now);
+  EXPECT_TRUE(conversations.end({"bob", "chat"}, now).ok());
+  EXPECT_EQ(conversations.size(), 1U);
+  EXPECT_TRUE(conversations.end({"alice", "chat"}, now).ok());
+  EXPECT_EQ(conversations.size() + conversations.bytes(), 0U);
+}
+
 }  // namespace
 }  // namespace headwater::gateway

@@ -163,6 +163,9 @@ class FakeRuntime : public Runtime {
     status.tier = {300, 4'000'000, {{"0123456789ab", 300}}, 1};
     return status;
   }
+  void end_session(const std::string& tenant, const std::string& session) override {
+    set([&] { operator_asked_.push_back("end " + tenant + "/" + session); });
+  }
   Result<CacheFlush> flush_cache(const std::optional<std::string>& tenant) override {
     set([&] { operator_asked_.push_back("flush " + tenant.value_or("all")); });
     if (tenant) return CacheFlush{.blocks = 10};

@@ -20,6 +20,17 @@ TEST(HttpEndpoints, ListsTheModel) {
   EXPECT_EQ(other.code(), "model_not_found");
 }
 
+TEST(HttpEndpoints, EndsASession) {
+  LiveServer live;
+  HttpClient client(live);
+  client.send(http::verb::delete_, "/v1/sessions/my%20chat");
+  const Answer ended = client.receive();
+  EXPECT_EQ(ended.status, 200U);
+  EXPECT_EQ(ended.json(), Json({{"id", "my chat"}, {"object", "session"}, {"deleted", true}}));
+  EXPECT_EQ(live.runtime.operator_asked(), std::vector<std::string>{"end /my chat"});
+  EXPECT_EQ(client.get("/v1/sessions/x").header("Allow"), "DELETE");
+}
+
 TEST(HttpEndpoints, Tokenizes) {
   LiveServer live;
   HttpClient client(live);

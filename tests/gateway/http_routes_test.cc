@@ -19,6 +19,15 @@ TEST(HttpRoutes, ReadsTheModelsName) {
   EXPECT_EQ(find_route("/v1/models/%zz").argument, "%zz");
 }
 
+TEST(HttpRoutes, ReadsTheSessionsName) {
+  const Route route = find_route("/v1/sessions/my%20chat");
+  EXPECT_EQ(route.endpoint, Endpoint::session);
+  EXPECT_EQ(route.argument, "my chat");
+  EXPECT_EQ(route.access, Access::client);
+  EXPECT_EQ(allowed_methods(route), "DELETE");
+  EXPECT_EQ(find_route("/v1/sessions/").endpoint, Endpoint::unknown);
+}
+
 TEST(HttpRoutes, KeepsAllButHealthForThoseWithAKey) {
   EXPECT_EQ(find_route("/health").access, Access::everybody);
   EXPECT_EQ(find_route("/ready").access, Access::everybody);

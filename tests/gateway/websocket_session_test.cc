@@ -273,5 +273,31 @@ TEST(WebSocketSession, TakesOneTurnOfASessionAtATimeAndDropsACancelledOne) {
   EXPECT_EQ(client.receive("error")["error"]["param"], "session");
 }
 
+TEST(WebSocketSession, EndsASessionWhenToldTo) {
+  ServerOptions options;
+  options.api_keys = {"alpha"};
+  LiveServer live(options);
+  live.runtime.hold();
+  WsClient client(live, "Bearer alpha");
+  client.send(talk("a", "one"));
+  EXPECT_EQ(client.receive()["type"], "accepted");
+  client.send({{"type", "end_session"}, {"id", "e"}, {"session", "chat"}});
+  EXPECT_EQ(client.receive("error")["error"]["code"], "session_busy");
+  EXPECT_TRUE(live.runtime.operator_asked().empty());
+  live.runtime.release();
+  EXPECT_EQ(client.receive("finished")["id"], "a");
+  client.send({{"type", "end_session"}, {"id", "e"}, {"session", "chat"}});
+  EXPECT_EQ(client.receive(), Json({{"type", "session_ended"}, {"id", "e"}, {"session", "chat"}}));
+  const std::string tenant = live.runtime.requests()[0].tenant;
+  EXPECT_EQ(live.runtime.operator_asked(), std::vector{"end " + tenant + "/chat"});
+  client.send(talk("b", "two"));
+  EXPECT_EQ(client.receive("accepted")["session_messages"], 1) << "it begins anew";
+  EXPECT_EQ(client.receive("finished")["id"], "b");
+  client.send({{"type", "end_session"}, {"id", "e"}});
+  EXPECT_EQ(client.receive("error")["error"]["param"], "session");
+  client.send({{"type", "end_session"}, {"id", "e"}, {"session", "chat"}, {"force", true}});
+  EXPECT_EQ(client.receive("error")["error"]["code"], "unknown_parameter");
+}
+
 }  // namespace
 }  // namespace headwater::test
