@@ -70,9 +70,10 @@ inline Numbers load_numbers(const PanelView& panel, std::size_t group, std::size
   return {_mm256_unpacklo_epi16(both, coarse), _mm256_unpackhi_epi16(both, coarse)};
 }
 
-/// start / 16 + the sums of neighbouring numbers of 16 bits.
+/// start / 16 (it is a multiple) + the sums of neighbouring numbers of 16 bits.
 inline __m256i pair_sums(__m256i numbers, int start) {
-  return _mm256_add_epi32(_mm256_madd_epi16(numbers, _mm256_set1_epi16(1)), _mm256_set1_epi32(start / 16));
+  return _mm256_add_epi32(_mm256_madd_epi16(numbers, _mm256_set1_epi16(1)),
+                          _mm256_srai_epi32(_mm256_set1_epi32(start), 4));
 }
 inline __m256i quad(const std::int8_t* codes, int i) {
   int four;
@@ -80,25 +81,40 @@ inline __m256i quad(const std::int8_t* codes, int i) {
   return _mm256_set1_epi32(four);
 }
 
+/// The value, from here on in a register: the compiler would have all products wait for their sum, and keep an address
+/// for each, on the stack.
+inline __m256i settled(__m256i value) {
+  asm("" : "+x"(value));
+  return value;
+}
+inline const std::int8_t* settled(const std::int8_t* value) {
+  asm("" : "+r"(value));
+  return value;
+}
+
 /// Σ (high · W + low · coarse W) of weights of 4 bits, for N rows and 8 columns.
 template <PanelFormat kFormat, std::size_t N>
 inline void sum_nibbles(const PanelView& panel, const QuantizedRows& x, std::size_t half, std::size_t row,
-                        Doubles (&sums)[N]) {
+                        PanelStream& ahead, Doubles (&sums)[N]) {
   for (std::size_t first = 0; first < x.groups; first += kGroupsOf32Bits) {
     const std::size_t end = first + kGroupsOf32Bits < x.groups ? first + kGroupsOf32Bits : x.groups;
     __m256i partial[N];
     for (std::size_t r = 0; r < N; ++r) partial[r] = _mm256_setzero_si256();
     for (std::size_t g = first; g < end; ++g) {
+      ahead.ask();
       // Sums of 16 products of a code and a byte: they need 16 bits.
       __m256i high[N];
       __m256i low[N];
       for (std::size_t r = 0; r < N; ++r) high[r] = low[r] = _mm256_setzero_si256();
+      const std::int8_t* bytes[N];
+      for (std::size_t r = 0; r < N; ++r) bytes[r] = settled(x.at(row + r, g / 2) + g % 2 * kGroup);
+#pragma GCC unroll 8
       for (int i = 0; i < 8; ++i) {
         const __m256i codes = unpack<kFormat>(panel.codes + g * code_bytes(kFormat) + half * 32, i);
+#pragma GCC unroll 8
         for (std::size_t r = 0; r < N; ++r) {
-          const std::int8_t* bytes = x.at(row + r, g / 2) + g % 2 * kGroup;
-          high[r] = _mm256_add_epi16(high[r], _mm256_maddubs_epi16(codes, quad(bytes, i)));
-          low[r] = _mm256_add_epi16(low[r], _mm256_maddubs_epi16(codes, quad(bytes + x.low, i)));
+          high[r] = settled(_mm256_add_epi16(high[r], _mm256_maddubs_epi16(codes, quad(bytes[r], i))));
+          low[r] = settled(_mm256_add_epi16(low[r], _mm256_maddubs_epi16(codes, quad(bytes[r] + x.low, i))));
         }
       }
       const Numbers numbers = load_numbers<kFormat>(panel, g, half);
@@ -117,9 +133,10 @@ inline void sum_nibbles(const PanelView& panel, const QuantizedRows& x, std::siz
 /// Σ a · W of weights of 8 bits.
 template <std::size_t N>
 inline void sum_bytes(const PanelView& panel, const QuantizedRows& x, std::size_t half, std::size_t row,
-                      Doubles (&sums)[N]) {
+                      PanelStream& ahead, Doubles (&sums)[N]) {
   constexpr PanelFormat kFormat = PanelFormat::bytes_minus_128;
   for (std::size_t g = 0; g < x.groups; ++g) {
+    ahead.ask();
     Pairs pairs[N];
     __m256i dots[N];
     for (std::size_t r = 0; r < N; ++r) {
@@ -147,7 +164,7 @@ inline void sum_bytes(const PanelView& panel, const QuantizedRows& x, std::size_
 }
 
 template <PanelFormat kFormat, std::size_t N>
-void rows(const ProductTask& task, std::size_t index, std::size_t half, std::size_t row) {
+void rows(const ProductTask& task, std::size_t index, std::size_t half, std::size_t row, PanelStream& ahead) {
   const QuantizedRows& x = *task.x;
   const std::size_t column = index * kPanel + half * kLanes;
   if (column >= task.columns) return;
@@ -156,10 +173,10 @@ void rows(const ProductTask& task, std::size_t index, std::size_t half, std::siz
   for (std::size_t r = 0; r < N; ++r) sums[r] = {_mm256_setzero_pd(), _mm256_setzero_pd()};
   int shift = sum_shift(x.groups * kGroup);
   if constexpr (kFormat == PanelFormat::bytes_minus_128) {
-    sum_bytes(panel, x, half, row, sums);
+    sum_bytes(panel, x, half, row, ahead, sums);
     shift += 8;
   } else {
-    sum_nibbles<kFormat>(panel, x, half, row, sums);
+    sum_nibbles<kFormat>(panel, x, half, row, ahead, sums);
   }
   for (std::size_t r = 0; r < N; ++r) {
     alignas(32) double lanes[kLanes];
@@ -174,11 +191,13 @@ void rows(const ProductTask& task, std::size_t index, std::size_t half, std::siz
 
 template <PanelFormat kFormat>
 void product(const ProductTask& task) {
+  const std::size_t bytes = panel_bytes(kFormat, task.x->groups);
   for (std::size_t panel = task.first_panel; panel < task.end_panel; ++panel) {
+    PanelStream ahead(*task.weights, bytes, PanelStream::at_once(bytes, 2 * task.x->groups));  // by both halves
     for (std::size_t half = 0; half < 2; ++half) {
       std::size_t row = task.first_row;
-      for (; row + kRows <= task.end_row; row += kRows) rows<kFormat, kRows>(task, panel, half, row);
-      for (; row < task.end_row; ++row) rows<kFormat, 1>(task, panel, half, row);
+      for (; row + kRows <= task.end_row; row += kRows) rows<kFormat, kRows>(task, panel, half, row, ahead);
+      for (; row < task.end_row; ++row) rows<kFormat, 1>(task, panel, half, row, ahead);
     }
   }
 }
