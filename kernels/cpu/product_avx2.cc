@@ -92,99 +92,117 @@ inline const std::int8_t* settled(const std::int8_t* value) {
   return value;
 }
 
-/// Σ (high · W + low · coarse W) of weights of 4 bits, for N rows and 8 columns.
-template <PanelFormat kFormat, std::size_t N>
+/// Σ (high · W + low · coarse W) of weights of 4 bits, for N rows and the 8 columns of each of H halves of a panel.
+template <PanelFormat kFormat, std::size_t N, std::size_t H>
 inline void sum_nibbles(const PanelView& panel, const QuantizedRows& x, std::size_t half, std::size_t row,
-                        PanelStream& ahead, Doubles (&sums)[N]) {
+                        PanelStream& ahead, Doubles (&sums)[N * H]) {
   for (std::size_t first = 0; first < x.groups; first += kGroupsOf32Bits) {
     const std::size_t end = first + kGroupsOf32Bits < x.groups ? first + kGroupsOf32Bits : x.groups;
-    __m256i partial[N];
-    for (std::size_t r = 0; r < N; ++r) partial[r] = _mm256_setzero_si256();
+    __m256i partial[N * H];
+    for (__m256i& sum : partial) sum = _mm256_setzero_si256();
     for (std::size_t g = first; g < end; ++g) {
       ahead.ask();
       // Sums of 16 products of a code and a byte: they need 16 bits.
-      __m256i high[N];
-      __m256i low[N];
-      for (std::size_t r = 0; r < N; ++r) high[r] = low[r] = _mm256_setzero_si256();
+      __m256i high[N * H];
+      __m256i low[N * H];
+      for (std::size_t i = 0; i < N * H; ++i) high[i] = low[i] = _mm256_setzero_si256();
       const std::int8_t* bytes[N];
       for (std::size_t r = 0; r < N; ++r) bytes[r] = settled(x.at(row + r, g / 2) + g % 2 * kGroup);
 #pragma GCC unroll 8
       for (int i = 0; i < 8; ++i) {
-        const __m256i codes = unpack<kFormat>(panel.codes + g * code_bytes(kFormat) + half * 32, i);
+        __m256i codes[H];
+        for (std::size_t h = 0; h < H; ++h) {
+          codes[h] = unpack<kFormat>(panel.codes + g * code_bytes(kFormat) + (half + h) * 32, i);
+        }
 #pragma GCC unroll 8
         for (std::size_t r = 0; r < N; ++r) {
-          high[r] = settled(_mm256_add_epi16(high[r], _mm256_maddubs_epi16(codes, quad(bytes[r], i))));
-          low[r] = settled(_mm256_add_epi16(low[r], _mm256_maddubs_epi16(codes, quad(bytes[r] + x.low, i))));
+          const __m256i high_quad = quad(bytes[r], i), low_quad = quad(bytes[r] + x.low, i);
+          for (std::size_t h = 0; h < H; ++h) {
+            __m256i& high_sum = high[r * H + h];
+            __m256i& low_sum = low[r * H + h];
+            high_sum = settled(_mm256_add_epi16(high_sum, _mm256_maddubs_epi16(codes[h], high_quad)));
+            low_sum = settled(_mm256_add_epi16(low_sum, _mm256_maddubs_epi16(codes[h], low_quad)));
+          }
         }
       }
-      const Numbers numbers = load_numbers<kFormat>(panel, g, half);
-      for (std::size_t r = 0; r < N; ++r) {
-        const GroupSums& group = x.sums[(row + r) * x.groups + g];
-        const __m256i both = _mm256_blend_epi16(pair_sums(high[r], group.high_start),
-                                                _mm256_slli_epi32(pair_sums(low[r], group.low_start), 16), 0xAA);
-        partial[r] = _mm256_add_epi32(partial[r], _mm256_madd_epi16(numbers.offset, _mm256_set1_epi32(group.both())));
-        partial[r] = _mm256_add_epi32(partial[r], _mm256_madd_epi16(numbers.factor, both));
+      for (std::size_t h = 0; h < H; ++h) {
+        const Numbers numbers = load_numbers<kFormat>(panel, g, half + h);
+        for (std::size_t r = 0; r < N; ++r) {
+          const std::size_t i = r * H + h;
+          const GroupSums& group = x.sums[(row + r) * x.groups + g];
+          const __m256i both = _mm256_blend_epi16(pair_sums(high[i], group.high_start),
+                                                  _mm256_slli_epi32(pair_sums(low[i], group.low_start), 16), 0xAA);
+          partial[i] = _mm256_add_epi32(partial[i], _mm256_madd_epi16(numbers.offset, _mm256_set1_epi32(group.both())));
+          partial[i] = _mm256_add_epi32(partial[i], _mm256_madd_epi16(numbers.factor, both));
+        }
       }
     }
-    for (std::size_t r = 0; r < N; ++r) add(sums[r], to_doubles(partial[r]));
+    for (std::size_t i = 0; i < N * H; ++i) add(sums[i], to_doubles(partial[i]));
   }
 }
 
-/// Σ a · W of weights of 8 bits.
-template <std::size_t N>
+/// Σ a · W of weights of 8 bits, likewise.
+template <std::size_t N, std::size_t H>
 inline void sum_bytes(const PanelView& panel, const QuantizedRows& x, std::size_t half, std::size_t row,
-                      PanelStream& ahead, Doubles (&sums)[N]) {
+                      PanelStream& ahead, Doubles (&sums)[N * H]) {
   constexpr PanelFormat kFormat = PanelFormat::bytes_minus_128;
   for (std::size_t g = 0; g < x.groups; ++g) {
     ahead.ask();
     Pairs pairs[N];
-    __m256i dots[N];
+    __m256i dots[N * H];
     for (std::size_t r = 0; r < N; ++r) {
       const std::int8_t* high = x.at(row + r, g / 2) + g % 2 * kGroup;
       join(high, high + x.low, pairs[r]);
       const GroupSums& group = x.sums[(row + r) * x.groups + g];
-      dots[r] = _mm256_set1_epi32(-128 * (256 * group.high + group.low));
+      for (std::size_t h = 0; h < H; ++h) dots[r * H + h] = _mm256_set1_epi32(-128 * (256 * group.high + group.low));
     }
+#pragma GCC unroll 8
     for (int i = 0; i < 8; ++i) {
-      const __m256i codes = unpack<kFormat>(panel.codes + g * code_bytes(kFormat) + half * 32, i);
-      const __m256i even = _mm256_and_si256(codes, _mm256_set1_epi16(0xFF));
-      const __m256i odd = _mm256_srli_epi16(codes, 8);
-      for (std::size_t r = 0; r < N; ++r) {
-        dots[r] = _mm256_add_epi32(dots[r], _mm256_madd_epi16(even, _mm256_set1_epi32(pairs[r].even[i])));
-        dots[r] = _mm256_add_epi32(dots[r], _mm256_madd_epi16(odd, _mm256_set1_epi32(pairs[r].odd[i])));
+      for (std::size_t h = 0; h < H; ++h) {
+        const __m256i codes = unpack<kFormat>(panel.codes + g * code_bytes(kFormat) + (half + h) * 32, i);
+        const __m256i even = _mm256_and_si256(codes, _mm256_set1_epi16(0xFF));
+        const __m256i odd = _mm256_srli_epi16(codes, 8);
+#pragma GCC unroll 8
+        for (std::size_t r = 0; r < N; ++r) {
+          __m256i& dot = dots[r * H + h];
+          dot = settled(_mm256_add_epi32(dot, _mm256_madd_epi16(even, _mm256_set1_epi32(pairs[r].even[i]))));
+          dot = settled(_mm256_add_epi32(dot, _mm256_madd_epi16(odd, _mm256_set1_epi32(pairs[r].odd[i]))));
+        }
       }
     }
-    const Doubles factor = to_doubles(widen(panel.numbers + g * kPanel + half * kLanes));
-    for (std::size_t r = 0; r < N; ++r) {
-      const Doubles dot = to_doubles(dots[r]);
-      sums[r].first = _mm256_fmadd_pd(factor.first, dot.first, sums[r].first);
-      sums[r].last = _mm256_fmadd_pd(factor.last, dot.last, sums[r].last);
+    for (std::size_t h = 0; h < H; ++h) {
+      const Doubles factor = to_doubles(widen(panel.numbers + g * kPanel + (half + h) * kLanes));
+      for (std::size_t r = 0; r < N; ++r) {
+        Doubles& sum = sums[r * H + h];
+        const Doubles dot = to_doubles(dots[r * H + h]);
+        sum.first = _mm256_fmadd_pd(factor.first, dot.first, sum.first);
+        sum.last = _mm256_fmadd_pd(factor.last, dot.last, sum.last);
+      }
     }
   }
 }
 
-template <PanelFormat kFormat, std::size_t N>
+template <PanelFormat kFormat, std::size_t N, std::size_t H>
 void rows(const ProductTask& task, std::size_t index, std::size_t half, std::size_t row, PanelStream& ahead) {
   const QuantizedRows& x = *task.x;
-  const std::size_t column = index * kPanel + half * kLanes;
-  if (column >= task.columns) return;
   const PanelView panel = view_panel(kFormat, task.panels + index * panel_bytes(kFormat, x.groups), x.groups);
-  Doubles sums[N];
-  for (std::size_t r = 0; r < N; ++r) sums[r] = {_mm256_setzero_pd(), _mm256_setzero_pd()};
+  Doubles sums[N * H];
+  for (Doubles& sum : sums) sum = {_mm256_setzero_pd(), _mm256_setzero_pd()};
   int shift = sum_shift(x.groups * kGroup);
   if constexpr (kFormat == PanelFormat::bytes_minus_128) {
-    sum_bytes(panel, x, half, row, ahead, sums);
+    sum_bytes<N, H>(panel, x, half, row, ahead, sums);
     shift += 8;
   } else {
-    sum_nibbles<kFormat>(panel, x, half, row, ahead, sums);
+    sum_nibbles<kFormat, N, H>(panel, x, half, row, ahead, sums);
   }
-  for (std::size_t r = 0; r < N; ++r) {
+  for (std::size_t i = 0; i < N * H; ++i) {
     alignas(32) double lanes[kLanes];
-    _mm256_store_pd(lanes, sums[r].first);
-    _mm256_store_pd(lanes + 4, sums[r].last);
-    for (std::size_t i = 0; i < kLanes && column + i < task.columns; ++i) {
-      const auto value = static_cast<float>(static_cast<std::int64_t>(lanes[i]) >> shift);
-      task.out[(row + r) * task.columns + column + i] = value * panel.steps[half * kLanes + i] * x.scales[row + r];
+    _mm256_store_pd(lanes, sums[i].first);
+    _mm256_store_pd(lanes + 4, sums[i].last);
+    const std::size_t r = row + i / H, first = (half + i % H) * kLanes, column = index * kPanel + first;
+    for (std::size_t lane = 0; lane < kLanes && column + lane < task.columns; ++lane) {
+      const auto value = static_cast<float>(static_cast<std::int64_t>(lanes[lane]) >> shift);
+      task.out[r * task.columns + column + lane] = value * panel.steps[first + lane] * x.scales[r];
     }
   }
 }
@@ -192,13 +210,15 @@ void rows(const ProductTask& task, std::size_t index, std::size_t half, std::siz
 template <PanelFormat kFormat>
 void product(const ProductTask& task) {
   const std::size_t bytes = panel_bytes(kFormat, task.x->groups);
+  const std::size_t end = task.first_row + (task.end_row - task.first_row) / kRows * kRows;
   for (std::size_t panel = task.first_panel; panel < task.end_panel; ++panel) {
-    PanelStream ahead(*task.weights, bytes, PanelStream::at_once(bytes, 2 * task.x->groups));  // by both halves
+    PanelStream ahead(*task.weights, bytes, PanelStream::at_once(bytes, task.x->groups));
     for (std::size_t half = 0; half < 2; ++half) {
-      std::size_t row = task.first_row;
-      for (; row + kRows <= task.end_row; row += kRows) rows<kFormat, kRows>(task, panel, half, row, ahead);
-      for (; row < task.end_row; ++row) rows<kFormat, 1>(task, panel, half, row, ahead);
+      for (std::size_t row = task.first_row; row < end; row += kRows) {
+        rows<kFormat, kRows, 1>(task, panel, half, row, ahead);
+      }
     }
+    for (std::size_t row = end; row < task.end_row; ++row) rows<kFormat, 1, 2>(task, panel, 0, row, ahead);
   }
 }
 
