@@ -6,7 +6,7 @@
 namespace headwater::cache {
 namespace {
 
-constexpr double kDoubt = 2;  // standard deviations
+constexpr double kDoubt = 1.25;  // standard deviations
 constexpr double kFade = 1 - 1.0 / 256;
 
 }  // namespace
