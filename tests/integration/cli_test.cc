@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -13,8 +12,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "tests/integration/cli_fixture.h"
 #include "tests/support/model_file.h"
-#include "tests/support/tiny_gguf.h"
 
 namespace headwater::test {
 namespace {
@@ -23,49 +22,6 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::StartsWith;
-
-struct Ran {
-  int status = -1;
-  std::string out, err;
-};
-
-std::string slurp(const std::filesystem::path& path) {
-  std::ifstream file(path);
-  std::stringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
-class Cli : public testing::Test {
- protected:
-  void SetUp() override {
-    dir_ = std::filesystem::temp_directory_path() / ("headwater_cli_" + std::to_string(getpid()));
-    std::filesystem::create_directories(dir_);
-  }
-  void TearDown() override { std::filesystem::remove_all(dir_); }
-
-  std::string path(const std::string& name) const { return (dir_ / name).string(); }
-  std::string write(const std::string& name, const std::string& text) const {
-    std::ofstream(path(name)) << text;
-    return path(name);
-  }
-
-  /// `arguments` are shell words.
-  Ran run(const std::string& arguments, const std::string& input = "") const {
-    const std::string command = std::string(HEADWATER_BINARY) + " " + arguments + " < " + write("in", input) + " > " +
-                                path("out") + " 2> " + path("err");
-    const int status = std::system(command.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, slurp(path("out")), slurp(path("err"))};
-  }
-
-  std::string tiny_model() const {
-    write_tiny_llama(path("tiny.gguf"), {});
-    return path("tiny.gguf");
-  }
-
- private:
-  std::filesystem::path dir_;
-};
 
 TEST_F(Cli, EveryCommandExplainsItselfWithAnExample) {
   for (const std::string command :
@@ -247,100 +203,6 @@ TEST_F(Cli, ModelInfoDescribesTheFile) {
   const Ran ran = run("model info " + tiny_model());
   EXPECT_EQ(ran.status, 0) << ran.err;
   EXPECT_THAT(ran.out, HasSubstr("llama"));
-}
-
-TEST_F(Cli, EvalPerplexityPrintsATableAndWritesJson) {
-  const std::string text = write("text.txt", std::string(300, 'x') + " the end");
-  const std::string arguments = "eval perplexity --window 64 --stride 32 --model " + tiny_model() + " --text " + text;
-  const Ran table = run(arguments + " --json " + path("out.json"));
-  ASSERT_EQ(table.status, 0) << table.err;
-  EXPECT_THAT(table.err, IsEmpty());
-  EXPECT_THAT(table.out, AllOf(StartsWith("policy  text"), HasSubstr("\n0       text.txt")));
-  const auto rows = nlohmann::json::parse(slurp(path("out.json")));
-  ASSERT_EQ(rows.size(), 1U);
-  EXPECT_EQ(rows[0].at("quant_policy"), "0");
-  EXPECT_GT(rows[0].at("perplexity"), 1);
-  EXPECT_EQ(rows[0].at("ratio_to_first_policy"), 1);
-  EXPECT_TRUE(rows[0].at("ratio_to_float32").is_null());
-  const Ran json = run(arguments + " --json --limit 1");
-  ASSERT_EQ(json.status, 0) << json.err;
-  EXPECT_EQ(nlohmann::json::parse(json.out)[0].at("tokens"), 63);
-}
-
-TEST_F(Cli, EvalPerplexityHoldsRecordsAgainstTheirReference) {
-  const std::string records = write("r.jsonl",
-                                    "{\"prompt\": \"abcdef\", \"mean_nll\": 5.5}\n"
-                                    "{\"prompt\": \"in the end\", \"top10_ids\": [1], \"top10_logprobs\": [-5]}\n");
-  const Ran ran = run("eval perplexity --json --model " + tiny_model() + " --text " + records);
-  ASSERT_EQ(ran.status, 0) << ran.err;
-  const auto rows = nlohmann::json::parse(ran.out);
-  ASSERT_EQ(rows.size(), 3U);
-  EXPECT_EQ(rows[0].at("text"), "2 records");
-  EXPECT_EQ(rows[0].at("ratio_to_float32"), rows[1].at("ratio_to_float32"));
-  EXPECT_EQ(rows[0].at("top_logprob_difference"), rows[2].at("top_logprob_difference"));
-  EXPECT_TRUE(rows[1].at("top_logprob_difference").is_null());
-}
-
-TEST_F(Cli, EvalMmluReadsFoldersAndPrompts) {
-  const std::string model = tiny_model();
-  std::string shots;
-  for (int i = 0; i < 7; ++i) shots += "q" + std::to_string(i) + ",w,x,y,z," + std::to_string(i % 4) + "\n";
-  std::filesystem::create_directories(path("flat"));
-  std::filesystem::create_directories(path("split/dev"));
-  std::filesystem::create_directories(path("split/test"));
-  write("flat/sums.csv", shots);
-  write("split/dev/sums_dev.csv", shots);
-  write("split/test/sums_test.csv", "q5,w,x,y,z,B\nq6,w,x,y,z,C\n");
-  const std::string reference = write("r.jsonl", R"({"subject": "sums", "question": "q5", "answer": 1, "choice": 0})");
-  const Ran flat = run("eval mmlu --json --model " + model + " --data " + path("flat"));
-  ASSERT_EQ(flat.status, 0) << flat.err;
-  EXPECT_EQ(nlohmann::json::parse(flat.out)[0].at("questions"), 2);
-  EXPECT_EQ(run("eval mmlu --json --model " + model + " --data " + path("split")).out, flat.out);
-  const Ran held = run("eval mmlu --model " + model + " --data " + path("flat") + " --reference " + reference);
-  ASSERT_EQ(held.status, 0) << held.err;
-  EXPECT_THAT(held.out, AllOf(StartsWith("policy  questions"), HasSubstr("\n0               1 ")));
-  const Ran whole = run("eval mmlu --json --limit 1 --model " + model + " --data " +
-                        write("p.jsonl", "{\"prompt\": \"a\", \"answer\": 1}\n{\"prompt\": \"b\", \"answer\": 1}"));
-  ASSERT_EQ(whole.status, 0) << whole.err;
-  EXPECT_EQ(nlohmann::json::parse(whole.out)[0].at("questions"), 1);
-}
-
-TEST_F(Cli, EvalNamesTheFileAndTheLineThatAreWrong) {
-  const std::string model = tiny_model();
-  const auto refusal = [&](const std::string& arguments) {
-    const Ran ran = run(arguments + " --model " + model);
-    EXPECT_EQ(ran.status, 1) << arguments;
-    EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << ran.err;
-    return ran.err;
-  };
-  EXPECT_THAT(refusal("eval perplexity --text " + write("bad.jsonl", "{\"prompt\": \"ab\"}\n{\"prompt\"")),
-              HasSubstr("bad.jsonl:2: this line is not JSON"));
-  EXPECT_THAT(refusal("eval perplexity --text " + write("t.txt", "abc") + " --window 100000"),
-              HasSubstr("--window 100000 is beyond the model's 512"));
-  std::filesystem::create_directories(path("d"));
-  EXPECT_THAT(refusal("eval mmlu --data " + path("d")), HasSubstr("/d: no files that end in .csv"));
-  write("d/s.csv", "a,b,c,d,e,1\nx,y\n");
-  EXPECT_THAT(refusal("eval mmlu --data " + path("d")), HasSubstr("/d/s.csv:2: expected question,A,B,C,D,answer"));
-  EXPECT_THAT(refusal("eval mmlu --data README.md"), HasSubstr("README.md: expected a folder of CSV files"));
-}
-
-TEST_F(Cli, EvalFindsTheRealModelNearFloat32) {
-  if (real_model().empty()) GTEST_SKIP() << "the real model is not in models/";
-  const std::string model = " --json --model " + real_model();
-  const Ran likely = run("eval perplexity --text " + reference_dir() + "/smollm2/completions.jsonl" + model);
-  ASSERT_EQ(likely.status, 0) << likely.err;
-  const auto texts = nlohmann::json::parse(likely.out);
-  ASSERT_EQ(texts.size(), 13U);
-  EXPECT_EQ(texts[12].at("tokens"), 3343);
-  EXPECT_NEAR(texts[12].at("ratio_to_float32").get<double>(), 1, 0.002);
-  EXPECT_LE(texts[0].at("top_logprob_difference").get<double>(), 0.04);
-  const Ran choices = run("eval mmlu --data " + reference_dir() + "/mmlu --reference " + reference_dir() +
-                          "/smollm2/mmlu.jsonl" + model);
-  ASSERT_EQ(choices.status, 0) << choices.err;
-  const auto tally = nlohmann::json::parse(choices.out)[0];
-  EXPECT_EQ(tally.at("questions"), 64);
-  EXPECT_GE(tally.at("same_as_float32").get<double>(), 0.95);
-  EXPECT_LE(tally.at("logprob_difference").get<double>(), 0.04);
 }
 
 TEST_F(Cli, RunGivesTheSameAnswerForTheSameSeed) {
