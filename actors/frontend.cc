@@ -59,6 +59,7 @@ class Frontend : public caf::event_based_actor {
             return message.connection == 0 || entry.request->connection == message.connection;
           }));
         },
+        [this](EndSession& message) { send(wire_.by_kind.at("prefix_matcher"), std::move(message)); },
         [this](const RequestTokenized& message) {
           ledger_.on_tokenized(message.id, message.prompt_tokens);
           admission_->count_tokens(message.prompt_tokens, 0);

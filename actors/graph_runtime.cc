@@ -226,9 +226,7 @@ Result<CacheAdvice> GraphRuntime::cache_advice() const {
 Result<CacheStatus> GraphRuntime::cache_status() const { return ask_cache<CacheStatus>(CacheStatusQuery{}); }
 
 void GraphRuntime::end_session(const std::string& tenant, const std::string& session) {
-  for (const StageHandle& stage : stages()) {
-    if (stage.kind == "prefix_matcher") caf::anon_send(stage.actor, EndSession{tenant, session});
-  }
+  caf::anon_send(frontend_, EndSession{tenant, session});
 }
 
 Result<CacheFlush> GraphRuntime::flush_cache(const std::optional<std::string>& tenant) {

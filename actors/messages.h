@@ -188,7 +188,7 @@ struct PinPrompt {
   std::optional<schedule::TimeNs> until;  ///< none: unpin
 };
 
-/// gateway → prefix_matcher: Runtime::end_session().
+/// Runtime::end_session() → frontend → prefix_matcher.
 struct EndSession {
   std::string tenant, session;
 };

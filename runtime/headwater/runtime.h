@@ -172,8 +172,8 @@ class Runtime {
   /// What more or less memory for the cache would bring, judged by what was asked for lately. Errors: "unavailable",
   /// the prefix cache is off, or its stage is busy for more than a second.
   virtual Result<CacheAdvice> cache_advice() const = 0;
-  /// Ends the pin that requests of this tenant with this session have made, or would make when they end. A session that
-  /// is not known: nothing happens.
+  /// Ends the pin that requests of this tenant with this session have made, or that running ones would make when they
+  /// end. A session that is not known: nothing happens. Waits for nothing.
   virtual void end_session(const std::string& tenant, const std::string& session) = 0;
 
   // What an operator may ask of the prefix cache. Error of each: "unavailable", where the stage that keeps it has not
