@@ -109,9 +109,12 @@ bool TierBooks::takes_save(const CachedBlock& block) {
 void TierBooks::on_saved(const SaveOutcome& outcome, TimeNs now) {
   const auto found = saving_.find(outcome.key);
   if (found == saving_.end()) return;  // of an earlier epoch
-  const Saving saving = found->second;
+  Saving& saving = found->second;
+  const TierTerms terms = saving.terms;
+  const bool flushed = saving.flushed > 0;
+  if (flushed) --saving.flushed;
+  if (--saving.times == 0) saving_.erase(found);
   --saves_under_way_;
-  if (--found->second.times == 0) saving_.erase(found);
   store_ = outcome.store;
   if (!outcome.error.empty()) {
     index_.erase(outcome.key);
@@ -122,11 +125,10 @@ void TierBooks::on_saved(const SaveOutcome& outcome, TimeNs now) {
   ++stats_.saved_blocks;
   save_seconds_.add(seconds(outcome.duration));
   for (const Key& key : outcome.dropped) index_.erase(key);
-  if (saving.flushed > 0) {
-    if (saving.times > 1) --found->second.flushed;
+  if (flushed) {
     erase({&outcome.key, 1});
   } else if (!knows(outcome.key)) {
-    index_.put({outcome.key, saving.terms});
+    index_.put({outcome.key, terms});
   }
 }
 

@@ -42,6 +42,18 @@ TEST_F(TierBooksTest, ErasesWhatIsSavedAfterItsFlush) {
   EXPECT_TRUE(books_.knows(alice.name.key));
 }
 
+TEST_F(TierBooksTest, KeepsWhatIsSavedAfterAFlushWhereTheSaveBeforeItFails) {
+  const TierBlock alice = of_tenant(kAlice, 1);
+  EXPECT_TRUE(books_.takes_save(cached(alice, kDeep)));
+  books_.flush(kAlice);
+  books_.take_erasure();
+  EXPECT_TRUE(books_.takes_save(cached(alice, kDeep)));
+  save_fails(alice);
+  saved(alice);
+  EXPECT_TRUE(books_.knows(alice.name.key));
+  EXPECT_TRUE(books_.take_erasure().empty());
+}
+
 TEST_F(TierBooksTest, FlushesATierThatIsNotOpenAsItOpens) {
   const TierBlock alice = of_tenant(kAlice, 1), bob = of_tenant(kBob, 2);
   OpenOutcome opened;
