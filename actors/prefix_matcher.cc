@@ -144,16 +144,17 @@ class PrefixMatcher : public StageActor {
 
   /// Everything here happens at the time that it is told by.
   void advance() {
-    cache_.advance(now());
+    const schedule::TimeNs time = now();
+    cache_.advance(time);
     if (tier() == nullptr) return;
-    tier_.advance(now());
+    tier_.advance(time);
     erase_from_tier();
   }
 
   void grant(const ReclaimBlocks& reclaim) {
     std::vector<schedule::BlockSave> saves;
     std::vector<BlockId> blocks = cache_.reclaim(reclaim.blocks, reclaim.victims, [&](const cache::CachedBlock& block) {
-      if (tier() != nullptr && tier_.takes_save(block)) saves.push_back({block.block, block.name(), block.terms});
+      if (tier() != nullptr) offer(block, saves);
     });
     report_touches();
     // The evictor chose before it heard of the blocks that are idle now: with that word on its way, it is asked anew.
@@ -258,13 +259,16 @@ class PrefixMatcher : public StageActor {
     StageActor::on_cancel(cancel);
   }
 
+  void offer(const cache::CachedBlock& block, std::vector<schedule::BlockSave>& saves) {
+    if (tier_.takes_save(block)) saves.push_back({block.block, block.name(), block.terms});
+  }
+
   /// Blocks that nobody uses any more are saved before they must go, so that a restart finds them.
   void save_idle(const std::vector<cache::Touch>& touches) {
     std::vector<schedule::BlockSave> saves;
     for (const cache::Touch& touch : touches) {
       if (touch.kind != cache::Touch::Kind::idle || !cache_.idle(touch.block)) continue;
-      const cache::CachedBlock block = cache_.describe(touch.block);
-      if (tier_.takes_save(block)) saves.push_back({block.block, block.name(), block.terms});
+      offer(cache_.describe(touch.block), saves);
     }
     if (!saves.empty()) send(single("scheduler"), SaveBlocks{epoch(), std::move(saves)});
   }

@@ -2,9 +2,8 @@
 // The frames of the WebSocket API, as JSON.
 //
 // client: {"type": "generate", "id", "prompt" | "messages" | "prompt_ids", "params"?, "cache_salt"?, "cache"?,
-// "session"?,
-//          "timeout_ms"?, "add_special_tokens"?, "model"?}, {"type": "cancel", "id"},
-//         {"type": "end_session", "id", "session"}
+//          "session"?, "timeout_ms"?, "add_special_tokens"?, "model"?},
+//         {"type": "cancel", "id"}, {"type": "end_session", "id", "session"}
 // With a session, "messages" are those of the new turn: the server has the ones before it, and their answers.
 // server: accepted, prompt, token, then one of finished, cancelled, failed; session_ended; and error for a frame that
 // is not understood.
