@@ -29,10 +29,13 @@ function(headwater_library name)
   target_link_libraries(${name} PUBLIC ${ARG_LINK} PRIVATE headwater_flags ${ARG_PRIVATE_LINK})
 endfunction()
 
-# headwater_test(name DIR LINK ...): every *_test.cc in DIR as one GoogleTest program.
+# headwater_test(name DIR LINK ...): every *_test.cc in DIR as one GoogleTest program. Compiled with little optimisation:
+# what is tested has its own.
 function(headwater_test name dir)
   file(GLOB sources CONFIGURE_DEPENDS "${dir}/*_test.cc")
   add_executable(${name} ${sources})
+  target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1>)
+  target_precompile_headers(${name} PRIVATE <gmock/gmock.h> <gtest/gtest.h>)
   target_link_libraries(${name} PRIVATE headwater_flags headwater_test_support GTest::gtest GTest::gmock GTest::gtest_main ${ARGN})
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 300 LABELS ${name}
     WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
