@@ -4,12 +4,12 @@ namespace headwater::actors {
 
 Result<std::uint32_t> Admission::enter() {
   const std::scoped_lock lock(mutex_);
-  if (!broken_.empty()) return Error{"unavailable", broken_, ""};
-  if (draining_) return Error{"draining", "the server is shutting down and accepts nothing more", ""};
+  if (!broken_.empty()) return Error{ErrorCode::unavailable, broken_, ""};
+  if (draining_) return Error{ErrorCode::draining, "the server is shutting down and accepts nothing more", ""};
   if (in_flight_ >= max_in_flight_) {
     ++counters_.rejected;
     return Error{
-        "overloaded",
+        ErrorCode::overloaded,
         "the server has " + std::to_string(in_flight_) + " requests under way, as many as it may; try again later", ""};
   }
   ++in_flight_;

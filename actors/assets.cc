@@ -81,7 +81,7 @@ Result<void> size_cache(const topology::Topology& topology, std::uint64_t block_
   const std::uint64_t bytes = topology::resolve(topology.cache.size_limit, memory);
   const std::uint64_t blocks = std::min(bytes / block_bytes, kMostBlocks);
   if (blocks == 0) {
-    return Error{"cache_too_small",
+    return Error{ErrorCode::cache_too_small,
                  "cache_size_limit gives " + std::to_string(bytes) + " bytes, and one block of " +
                      std::to_string(topology.cache.block_tokens) + " tokens takes " + std::to_string(block_bytes) +
                      "; raise it",
@@ -111,7 +111,7 @@ Result<void> size_cache_for(const topology::Topology& topology, const model::Mod
     plain_bytes = assets.architecture->kv_block_bytes(block_tokens, {});
     block_bytes = assets.architecture->kv_block_bytes(block_tokens, format);
   } catch (const std::invalid_argument& error) {
-    return Error{"invalid_model", topology.model.path + ": " + error.what(), "quant_policy"};
+    return Error{ErrorCode::invalid_model, topology.model.path + ": " + error.what(), "quant_policy"};
   }
   assets.info.quant_policy = kernels::quant_policy(format);
   assets.info.kv_factor = static_cast<double>(plain_bytes) / static_cast<double>(block_bytes);
@@ -131,7 +131,7 @@ Result<std::shared_ptr<const Assets>> load_assets(const topology::Topology& topo
   if (!tokenizer) return tokenizer.error();
   assets->tokenizer = *tokenizer;
   if (assets->tokenizer->vocab_size() != shape->vocab_size) {
-    return Error{"invalid_model",
+    return Error{ErrorCode::invalid_model,
                  topology.model.path + ": the vocabulary has " + std::to_string(assets->tokenizer->vocab_size()) +
                      " tokens and the embedding " + std::to_string(shape->vocab_size) + " rows; they must be equal",
                  ""};

@@ -30,7 +30,7 @@ struct Assets {
   /// The model with its KV arena. Only the one live executor touches it; it outlives an executor that
   /// is restarted, so that the weights are loaded once.
   std::shared_ptr<model::Architecture> architecture;
-  std::function<schedule::TimeNs()> clock;  ///< steady, nanoseconds
+  std::function<TimeNs()> clock;  ///< steady, nanoseconds
 };
 
 /// Opens the model that the topology names and works out the sizes.

@@ -7,12 +7,12 @@ namespace {
 
 constexpr std::size_t kMostSessionBytes = 256;
 
-cache::TimeNs nanoseconds(std::uint64_t ms) { return static_cast<cache::TimeNs>(ms * 1'000'000); }
+TimeNs nanoseconds(std::uint64_t ms) { return static_cast<TimeNs>(ms * 1'000'000); }
 
 Error not_allowed(const char* field, std::string_view message) {
   std::string text = "\"";
   text.append(field).append("\" ").append(message);
-  return {"invalid_request", text, field};
+  return {ErrorCode::invalid_request, text, field};
 }
 
 }  // namespace

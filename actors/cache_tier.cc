@@ -9,9 +9,9 @@
 #include <deque>
 #include <utility>
 
+#include "base/trace.h"
 #include "cache/tier/rocksdb_store.h"
 #include "cache/tier/tier_worker.h"
-#include "kernels/trace.h"
 
 namespace headwater::actors {
 namespace {
@@ -27,7 +27,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(headwater::actors::SaveNext)
 namespace headwater::actors {
 namespace {
 
-schedule::TimeNs wall_clock() {
+TimeNs wall_clock() {
   const auto since_1970 = std::chrono::system_clock::now().time_since_epoch();
   return std::chrono::duration_cast<std::chrono::nanoseconds>(since_1970).count();
 }

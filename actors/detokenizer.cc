@@ -1,7 +1,7 @@
 // Step results → what clients are told (schedule::AnswerStreams), one message a connection and step.
 
 #include "actors/stage.h"
-#include "kernels/trace.h"
+#include "base/trace.h"
 #include "schedule/answer_stream.h"
 
 namespace headwater::actors {

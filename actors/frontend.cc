@@ -87,7 +87,7 @@ class Frontend : public caf::event_based_actor {
   void deliver(TokenBatch& batch) {
     const auto client = clients_.find(batch.connection);
     if (client == clients_.end()) return;
-    const schedule::TimeNs now = assets_->clock();
+    const TimeNs now = assets_->clock();
     std::vector<RequestId> stopped;  // ended here by a stop string; the scheduler does not know
     std::vector<TokenEvent> events;
     std::uint64_t generated = 0;
@@ -122,7 +122,7 @@ class Frontend : public caf::event_based_actor {
   }
 
   void end(const std::vector<RequestId>& ids, TokenEvent::Kind kind, const Error& error) {
-    const schedule::TimeNs now = assets_->clock();
+    const TimeNs now = assets_->clock();
     for (RequestId id : ids) {
       const auto* entry = ledger_.find(id);
       if (entry == nullptr) continue;
@@ -160,7 +160,7 @@ class Frontend : public caf::event_based_actor {
       cancel_downstream(concerned);
     }
     end(concerned, TokenEvent::Kind::failed,
-        {"stage_failed",
+        {ErrorCode::stage_failed,
          "the stage \"" + lost.id + "\" (" + lost.kind + ") failed and was started anew; send the request again", ""});
   }
 
@@ -170,11 +170,11 @@ class Frontend : public caf::event_based_actor {
   }
 
   void on_tick() {
-    const schedule::TimeNs now = assets_->clock();
+    const TimeNs now = assets_->clock();
     const auto late = ledger_.select([&](const auto& entry) { return entry.deadline != 0 && entry.deadline <= now; });
     cancel_downstream(late);
     end(late, TokenEvent::Kind::failed,
-        {"deadline_exceeded", "the request's timeout passed before its answer was complete", "timeout"});
+        {ErrorCode::deadline_exceeded, "the request's timeout passed before its answer was complete", "timeout"});
     ticking_ = !ledger_.select([](const auto& entry) { return entry.deadline != 0; }).empty();
     if (ticking_) delayed_send(this, kTick, DeadlineTick{});
   }

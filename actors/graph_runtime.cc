@@ -46,7 +46,7 @@ class GraphClient : public Client {
     if (state_->in_flight.fetch_add(1) >= max_in_flight_) {
       state_->in_flight.fetch_sub(1);
       admission_->count_rejected();
-      return Error{"overloaded",
+      return Error{ErrorCode::overloaded,
                    "this connection has " + std::to_string(max_in_flight_) +
                        " requests under way, as many as one may have; wait for some to end",
                    ""};
@@ -139,7 +139,7 @@ Result<std::unique_ptr<GraphRuntime>> GraphRuntime::start(const topology::Topolo
   caf::scoped_actor self(*runtime->system_);
   self->request(runtime->supervisor_, caf::infinite, StartStages{})
       .receive([](const StageList&) {}, [&](const caf::error& error) { failure = to_string(error); });
-  if (!failure.empty()) return Error{"start_failed", "a stage could not be started: " + failure, ""};
+  if (!failure.empty()) return Error{ErrorCode::start_failed, "a stage could not be started: " + failure, ""};
   return runtime;
 }
 
@@ -161,7 +161,7 @@ Result<std::vector<TokenId>> GraphRuntime::tokenize(std::string_view text, bool 
 
 Result<std::vector<TokenId>> GraphRuntime::tokenize(std::span<const ChatMessage> messages) const {
   if (assets_->chat_template == nullptr) {
-    return Error{"invalid_request", "the model has no chat template; send text", "messages"};
+    return Error{ErrorCode::invalid_request, "the model has no chat template; send text", "messages"};
   }
   return assets_->chat_template->encode(*assets_->tokenizer, messages);
 }
@@ -169,7 +169,7 @@ Result<std::vector<TokenId>> GraphRuntime::tokenize(std::span<const ChatMessage>
 Result<std::string> GraphRuntime::detokenize(std::span<const TokenId> ids) const {
   for (std::size_t i = 0; i < ids.size(); ++i) {
     if (!assets_->tokenizer->valid(ids[i])) {
-      return Error{"invalid_request",
+      return Error{ErrorCode::invalid_request,
                    "tokens[" + std::to_string(i) + "] is " + std::to_string(ids[i]) + "; the vocabulary ends at " +
                        std::to_string(assets_->tokenizer->vocab_size() - 1),
                    "tokens"};
@@ -203,7 +203,8 @@ Stats GraphRuntime::stats() const {
 
 template <class Answer, class Question>
 Result<Answer> GraphRuntime::ask_cache(Question question) const {
-  Result<Answer> result = Error{"unavailable", "the prefix cache has not answered within a second; try again", ""};
+  Result<Answer> result =
+      Error{ErrorCode::unavailable, "the prefix cache has not answered within a second; try again", ""};
   caf::scoped_actor self(*system_);
   for (const StageHandle& stage : stages()) {
     if (stage.kind != "prefix_matcher") continue;
@@ -216,7 +217,7 @@ Result<Answer> GraphRuntime::ask_cache(Question question) const {
 
 Result<CacheAdvice> GraphRuntime::cache_advice() const {
   if (!cache_.enable_prefix_caching) {
-    return Error{"unavailable", "the prefix cache is off (enable_prefix_caching), so nothing is known", ""};
+    return Error{ErrorCode::unavailable, "the prefix cache is off (enable_prefix_caching), so nothing is known", ""};
   }
   auto reply = ask_cache<CacheAdviceReply>(CacheAdviceQuery{});
   if (!reply) return reply.error();
@@ -236,9 +237,10 @@ Result<CacheFlush> GraphRuntime::flush_cache(const std::optional<std::string>& t
 Result<CachePins> GraphRuntime::pin_prompt(std::vector<TokenId> prompt, const CacheOwner& owner,
                                            std::optional<std::chrono::milliseconds> ttl) {
   if (cache_.max_pinned <= 0) {
-    return Error{"invalid_request", "nothing may be pinned here; set max_pinned in the topology's cache section", ""};
+    return Error{ErrorCode::invalid_request,
+                 "nothing may be pinned here; set max_pinned in the topology's cache section", ""};
   }
-  const schedule::TimeNs until = ttl ? assets_->clock() + std::chrono::nanoseconds(*ttl).count() : cache::kNever;
+  const TimeNs until = ttl ? assets_->clock() + std::chrono::nanoseconds(*ttl).count() : cache::kNever;
   return ask_cache<CachePins>(PinPrompt{std::move(prompt), owner, until});
 }
 
@@ -262,7 +264,7 @@ Result<std::unique_ptr<Runtime>> Runtime::start(std::string_view yaml, std::stri
                                                 const Overrides& overrides) {
   const actors::StageRegistry registry = actors::builtin_stages();
   const auto parsed = topology::parse(yaml, source, registry.catalog(), overrides);
-  if (!parsed.topology) return Error{"invalid_topology", parsed.report(source), ""};
+  if (!parsed.topology) return Error{ErrorCode::invalid_topology, parsed.report(source), ""};
   auto assets = actors::load_assets(*parsed.topology);
   if (!assets) return assets.error();
   auto runtime = actors::GraphRuntime::start(*parsed.topology, registry, std::move(*assets));

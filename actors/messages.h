@@ -21,7 +21,6 @@
 
 namespace headwater::actors {
 
-using schedule::BlockId;
 using schedule::RequestPtr;
 
 // ---- the path of a request -------------------------------------------------------------------------
@@ -140,7 +139,7 @@ struct LoadBlocks {
   std::uint64_t epoch = 0;
   std::uint64_t number = 0;
   std::vector<cache::BlockName> chain;
-  schedule::TimeNs read_until = 0;
+  TimeNs read_until = 0;
 };
 
 /// cache_tier → prefix_matcher: exactly one for each load, sometime.
@@ -185,7 +184,7 @@ struct FlushCache {
 struct PinPrompt {
   std::vector<TokenId> tokens;
   CacheOwner owner;
-  std::optional<schedule::TimeNs> until;  ///< none: unpin
+  std::optional<TimeNs> until;  ///< none: unpin
 };
 
 /// Runtime::end_session() → frontend → prefix_matcher.

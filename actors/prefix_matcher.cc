@@ -144,7 +144,7 @@ class PrefixMatcher : public StageActor {
 
   /// Everything here happens at the time that it is told by.
   void advance() {
-    const schedule::TimeNs time = now();
+    const TimeNs time = now();
     cache_.advance(time);
     if (tier() == nullptr) return;
     tier_.advance(time);

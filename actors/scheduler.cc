@@ -4,7 +4,7 @@
 
 #include "actors/stage.h"
 #include "actors/step_histogram.h"
-#include "kernels/trace.h"
+#include "base/trace.h"
 #include "schedule/prefill_speed.h"
 
 namespace headwater::actors {

@@ -51,7 +51,7 @@ class StageActor : public caf::event_based_actor {
   const StageContext& context() const { return context_; }
   const Assets& assets() const { return *context_.assets; }
   std::uint64_t epoch() const { return epoch_; }
-  schedule::TimeNs now() const { return assets().clock(); }
+  TimeNs now() const { return assets().clock(); }
 
   /// Whether a message of `epoch` still counts. A newer epoch than ours resets us first: its messages may
   /// arrive before the supervisor's word does.

@@ -2,8 +2,8 @@
 // Counts steps by duration and by sequences, in the buckets of headwater/runtime.h.
 
 #include "actors/messages.h"
+#include "base/histogram.h"
 #include "headwater/runtime.h"
-#include "schedule/histogram.h"
 
 namespace headwater::actors {
 
@@ -23,8 +23,8 @@ class StepHistogram {
   }
 
  private:
-  schedule::Histogram seconds_{kStepSecondsBounds};
-  schedule::Histogram sizes_{kBatchSizeBounds};
+  Histogram seconds_{kStepSecondsBounds};
+  Histogram sizes_{kBatchSizeBounds};
 };
 
 }  // namespace headwater::actors

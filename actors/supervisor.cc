@@ -12,7 +12,7 @@ namespace {
 
 /// More restarts than this within the window: the fault is not in a request, and starting anew does not help.
 constexpr std::size_t kMaxRestarts = 20;
-constexpr schedule::TimeNs kRestartWindow = 10'000'000'000;
+constexpr TimeNs kRestartWindow = 10'000'000'000;
 
 class Supervisor : public caf::event_based_actor {
  public:
@@ -135,7 +135,7 @@ class Supervisor : public caf::event_based_actor {
   }
 
   bool may_restart() {
-    const schedule::TimeNs now = assets_->clock();
+    const TimeNs now = assets_->clock();
     restarts_.push_back(now);
     while (restarts_.front() < now - kRestartWindow) restarts_.pop_front();
     return restarts_.size() <= kMaxRestarts;
@@ -161,7 +161,7 @@ class Supervisor : public caf::event_based_actor {
   std::shared_ptr<Admission> admission_;
   caf::actor frontend_;
   std::vector<StageHandle> stages_;
-  std::deque<schedule::TimeNs> restarts_;
+  std::deque<TimeNs> restarts_;
   std::uint64_t epoch_ = 0;
   bool stopping_ = false;
 };

@@ -22,7 +22,8 @@ class TokenizerStage : public StageActor {
 
   void admit(const schedule::AdmittedRequest& untokenized) {
     Result<std::vector<TokenId>> ids = prompt_ids(untokenized.request);
-    if (ids && ids->empty()) ids = Error{"invalid_request", "the prompt is empty; send at least one token", "prompt"};
+    if (ids && ids->empty())
+      ids = Error{ErrorCode::invalid_request, "the prompt is empty; send at least one token", "prompt"};
     if (ids) {
       if (auto fits = check_length(ids->size(), untokenized.request.params); !fits) ids = fits.error();
     }
@@ -44,7 +45,7 @@ class TokenizerStage : public StageActor {
     if (const auto* ids = std::get_if<std::vector<TokenId>>(&request.prompt)) return check_ids(*ids);
     if (const auto* messages = std::get_if<std::vector<ChatMessage>>(&request.prompt)) {
       if (assets().chat_template == nullptr) {
-        return Error{"invalid_request",
+        return Error{ErrorCode::invalid_request,
                      "the model has no chat template; send `prompt`, or start with model.chat_template set",
                      "messages"};
       }
@@ -61,7 +62,7 @@ class TokenizerStage : public StageActor {
   Result<std::vector<TokenId>> check_ids(const std::vector<TokenId>& ids) const {
     for (std::size_t i = 0; i < ids.size(); ++i) {
       if (assets().tokenizer->valid(ids[i])) continue;
-      return Error{"invalid_request",
+      return Error{ErrorCode::invalid_request,
                    "token id " + std::to_string(ids[i]) + " at place " + std::to_string(i) + " is outside of 0 … " +
                        std::to_string(assets().tokenizer->vocab_size() - 1),
                    "prompt"};
@@ -73,7 +74,7 @@ class TokenizerStage : public StageActor {
   Result<void> check_bytes(std::size_t bytes, const char* param) const {
     const auto limit = static_cast<std::size_t>(context().stage.integer("max_prompt_bytes"));
     if (bytes <= limit) return {};
-    return Error{"context_length_exceeded",
+    return Error{ErrorCode::context_length_exceeded,
                  "the prompt has " + std::to_string(bytes) + " bytes; the limit is " + std::to_string(limit) +
                      " (max_prompt_bytes of the tokenizer)",
                  param};
@@ -83,7 +84,7 @@ class TokenizerStage : public StageActor {
     const std::size_t answer = params.max_tokens == 0U ? 0 : 1;
     const std::size_t limit = assets().max_sequence_tokens;
     if (tokens + answer <= limit) return {};
-    return Error{"context_length_exceeded",
+    return Error{ErrorCode::context_length_exceeded,
                  "the prompt has " + std::to_string(tokens) + " tokens; at most " + std::to_string(limit) +
                      " tokens of prompt and answer fit, set by the model's context, session_len and cache_size_limit",
                  "prompt"};

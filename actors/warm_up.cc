@@ -32,7 +32,7 @@ class Asker {
     const TokenEvent end = *std::exchange(ended_, std::nullopt);
     if (end.kind == TokenEvent::Kind::finished) return end.usage;
     if (end.kind == TokenEvent::Kind::failed) return end.error;
-    return Error{"cancelled", "the request was cancelled", ""};
+    return Error{ErrorCode::cancelled, "the request was cancelled", ""};
   }
 
  private:

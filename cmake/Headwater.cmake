@@ -29,6 +29,22 @@ function(headwater_library name)
   target_link_libraries(${name} PUBLIC ${ARG_LINK} PRIVATE headwater_flags ${ARG_PRIVATE_LINK})
 endfunction()
 
+# headwater_include_root(target scope base folder...): what includes of this target's headers are searched in, a folder
+# of the build tree with links to the headers in base/folder alone. Includes keep their spelling, "folder/name.h", and
+# one that goes against the layers finds nothing, since only the roots of what a target links are searched.
+function(headwater_include_root target scope base)
+  set(root ${PROJECT_BINARY_DIR}/include/${target})
+  file(REMOVE_RECURSE ${root})
+  foreach(folder ${ARGN})
+    file(GLOB headers CONFIGURE_DEPENDS RELATIVE ${base} ${base}/${folder}/*.h)
+    file(MAKE_DIRECTORY ${root}/${folder})
+    foreach(header ${headers})
+      file(CREATE_LINK ${base}/${header} ${root}/${header} SYMBOLIC)
+    endforeach()
+  endforeach()
+  target_include_directories(${target} ${scope} ${root})
+endfunction()
+
 # headwater_test(name DIR LINK ...): every *_test.cc in DIR as one GoogleTest program. Compiled with little optimisation:
 # what is tested has its own.
 function(headwater_test name dir)

@@ -6,9 +6,6 @@
 
 namespace headwater::gateway {
 
-/// The HTTP status that belongs to an error's code; 500 for an unknown one.
-unsigned status_of(const Error& error);
-
 /// {"message", "type", "param", "code"}, with null for an empty param.
 Json error_object(const Error& error);
 

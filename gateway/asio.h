@@ -30,10 +30,10 @@ namespace websocket = boost::beast::websocket;
 template <class T>
 using Awaitable = net::awaitable<T>;
 using Executor = net::any_io_executor;
-using ErrorCode = boost::system::error_code;
+using IoError = boost::system::error_code;
 
 /// Completion token: awaits, and puts the failure into `error` instead of throwing it.
-inline auto into(ErrorCode& error) { return net::redirect_error(net::use_awaitable, error); }
+inline auto into(IoError& error) { return net::redirect_error(net::use_awaitable, error); }
 
 /// Completion handler of a coroutine from which no exception may come: one that does is a bug, and is logged.
 void log_failure(const std::exception_ptr& failure);

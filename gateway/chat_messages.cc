@@ -17,7 +17,7 @@ void read_part(Fields& message, const Json& part, const std::string& place, std:
     return message.fail(
         place + ".type",
         in_quotes(name + ".type") + " is " + in_quotes(type.substr(0, 64)) + "; this model takes only \"text\"",
-        "unsupported_parameter");
+        ErrorCode::unsupported_parameter);
   }
   if (fields.value("text") == nullptr) fields.fail("text", in_quotes(name + ".text") + " is missing");
   std::string text;
@@ -40,7 +40,8 @@ void read_content(Fields& fields, ChatMessage& message) {
 
 Result<ChatMessage> read_message(const Json& value, const std::string& path) {
   if (!value.is_object()) {
-    return Error{"invalid_request", in_quotes(path) + " must be an object with \"role\" and \"content\"", path};
+    return Error{ErrorCode::invalid_request, in_quotes(path) + " must be an object with \"role\" and \"content\"",
+                 path};
   }
   ChatMessage message;
   Fields fields(value, path + ".");

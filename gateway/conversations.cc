@@ -6,7 +6,7 @@ namespace {
 std::uint64_t bytes_of(const ChatMessage& message) { return message.role.size() + message.content.size(); }
 
 Error busy() {
-  return {"session_busy", "a turn of this session is under way; wait for its end, or cancel it", "session"};
+  return {ErrorCode::session_busy, "a turn of this session is under way; wait for its end, or cancel it", "session"};
 }
 
 }  // namespace
@@ -73,23 +73,24 @@ std::uint64_t Conversations::bytes() const {
 
 Result<void> Conversations::check_room(const Name& name, const Conversation* known,
                                        const std::vector<ChatMessage>& turn) const {
-  const auto refuse = [](const char* code, const std::string& message) { return Error{code, message, "session"}; };
+  const auto refuse = [](ErrorCode code, const std::string& message) { return Error{code, message, "session"}; };
   if (known != nullptr && known->busy) return busy();
   const auto mine = per_tenant_.find(name.first);
   const bool crowded = mine != per_tenant_.end() && mine->second >= limits_.per_tenant;
   if (known == nullptr && (crowded || conversations_.size() >= limits_.conversations)) {
-    return refuse("overloaded", "there are as many sessions as this server keeps; wait for some to expire");
+    return refuse(ErrorCode::overloaded, "there are as many sessions as this server keeps; wait for some to expire");
   }
   std::uint64_t bytes = 0;
   for (const ChatMessage& message : turn) bytes += bytes_of(message);
   const std::size_t messages = (known == nullptr ? 0 : known->messages.size()) + turn.size();
   if (messages > limits_.messages || (known == nullptr ? 0 : known->bytes) + bytes > limits_.bytes) {
-    return refuse("invalid_request", "the session would have more than " + std::to_string(limits_.messages) +
-                                         " messages or " + std::to_string(limits_.bytes) +
-                                         " bytes; begin another one, with a summary of this one");
+    return refuse(ErrorCode::invalid_request, "the session would have more than " + std::to_string(limits_.messages) +
+                                                  " messages or " + std::to_string(limits_.bytes) +
+                                                  " bytes; begin another one, with a summary of this one");
   }
   if (bytes_ + bytes > limits_.total_bytes) {
-    return refuse("overloaded", "the sessions of this server hold as much as it keeps; wait for some to expire");
+    return refuse(ErrorCode::overloaded,
+                  "the sessions of this server hold as much as it keeps; wait for some to expire");
   }
   return {};
 }

@@ -52,7 +52,7 @@ Result<void> Generation::submit_more() {
   while (submitted_ < choices_.size()) {
     const auto ticket = bridge_->submit(call_.request(submitted_));
     if (!ticket) {
-      const bool comes_later = ticket.error().code == "overloaded" && !choice_of_.empty();
+      const bool comes_later = ticket.error().code == ErrorCode::overloaded && !choice_of_.empty();
       return comes_later ? Result<void>{} : Result<void>{ticket.error()};
     }
     Choice& choice = choices_[submitted_];
@@ -94,7 +94,7 @@ void Generation::apply(Choice& choice, TokenEvent& event) {
 void Generation::end(Choice& choice, const TokenEvent& event) {
   if (event.kind == TokenEvent::Kind::failed) return fail(event.error);
   if (event.kind == TokenEvent::Kind::cancelled) {
-    return fail({"unavailable", "the server cancelled the request because it is shutting down", ""});
+    return fail({ErrorCode::unavailable, "the server cancelled the request because it is shutting down", ""});
   }
   ++ended_;
   choice.ended = true;

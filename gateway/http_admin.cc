@@ -118,7 +118,7 @@ Result<Json> pin(Hub& hub, const Json& body, bool pin) {
 Result<Json> change(Hub& hub, Endpoint endpoint, std::string_view text) {
   const auto body = text.empty() ? Result<Json>(Json::object()) : parse_json(text);
   if (!body) return body.error();
-  if (!body->is_object()) return Error{"invalid_request", "the body must be a JSON object", ""};
+  if (!body->is_object()) return Error{ErrorCode::invalid_request, "the body must be a JSON object", ""};
   return endpoint == Endpoint::admin_flush ? flush(hub, *body) : pin(hub, *body, endpoint == Endpoint::admin_pin);
 }
 

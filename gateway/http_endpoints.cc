@@ -22,7 +22,7 @@ HttpResponse reply_to(const Result<Json>& answer) { return answer ? json_reply(*
 Result<Json> answer_body(Hub& hub, Endpoint endpoint, std::string_view text) {
   const auto body = parse_json(text);
   if (!body) return body.error();
-  if (!body->is_object()) return Error{"invalid_request", "the body must be a JSON object", ""};
+  if (!body->is_object()) return Error{ErrorCode::invalid_request, "the body must be a JSON object", ""};
   return endpoint == Endpoint::tokenize ? tokenize(hub.runtime, hub.model, *body)
                                         : detokenize(hub.runtime, hub.model, *body);
 }
@@ -34,7 +34,7 @@ HttpResponse end_session(Hub& hub, const std::string& tenant, const std::string&
 
 HttpResponse ready(Hub& hub) {
   if (hub.runtime.draining() || !hub.accepting) {
-    return error_reply({"draining", "the server is shutting down and accepts nothing more", ""});
+    return error_reply({ErrorCode::draining, "the server is shutting down and accepts nothing more", ""});
   }
   return json_reply({{"status", "ready"}, {"model", hub.model.name}});
 }

@@ -101,7 +101,7 @@ Awaitable<bool> HttpSession::stream_answer(Generation& generation, const HttpReq
   head.keep_alive(chunked && request.keep_alive() && !ending_ && hub_.accepting);
   hub_.metrics.count_response(200);
 
-  ErrorCode error;
+  IoError error;
   http::response_serializer<http::empty_body> serializer(head);
   stream_.expires_after(hub_.options.write_timeout);
   co_await http::async_write_header(stream_, serializer, into(error));
@@ -126,7 +126,7 @@ Awaitable<bool> HttpSession::stream_answer(Generation& generation, const HttpReq
 }
 
 Awaitable<bool> HttpSession::write_chunk(const std::string& text, bool chunked) {
-  ErrorCode error;
+  IoError error;
   stream_.expires_after(hub_.options.write_timeout);
   const net::const_buffer data = net::buffer(text);
   if (chunked) {
@@ -139,7 +139,7 @@ Awaitable<bool> HttpSession::write_chunk(const std::string& text, bool chunked) 
 }
 
 Awaitable<void> HttpSession::watch(Generation& generation) {
-  ErrorCode error;
+  IoError error;
   while (watch_wanted_ && !error && buffer_.size() < kMaxAhead) {
     stream_.expires_never();  // for this read; a write under way keeps its deadline
     const std::size_t n = co_await stream_.async_read_some(buffer_.prepare(4096), into(error));

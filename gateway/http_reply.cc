@@ -25,7 +25,7 @@ HttpResponse text_reply(std::string body, std::string_view content_type) {
 }
 
 HttpResponse error_reply(const Error& error) {
-  const unsigned status = status_of(error);
+  const unsigned status = status_of(error.code);
   HttpResponse response = reply(status, to_text(error_body(error)), "application/json");
   if (status == 401) response.set(http::field::www_authenticate, "Bearer");
   if (status == 429) response.set(http::field::retry_after, "1");

@@ -25,14 +25,15 @@ std::string_view view(beast::string_view text) { return {text.data(), text.size(
 /// Why a caller may not have what is at the route.
 std::optional<Error> check_access(const Hub& hub, const Route& route, const HttpRequest& request) {
   if (route.endpoint == Endpoint::unknown || (route.access == Access::admin && !hub.admin.required())) {
-    return Error{"not_found", "there is no " + std::string(view(request.target()).substr(0, 128)) + " here", ""};
+    return Error{ErrorCode::not_found, "there is no " + std::string(view(request.target()).substr(0, 128)) + " here",
+                 ""};
   }
   const std::string_view authorization = view(request[http::field::authorization]);
   if (route.access == Access::admin && !hub.admin.tenant(authorization)) {
-    return Error{"invalid_admin_key", "send the admin key as \"Authorization: Bearer KEY\"", ""};
+    return Error{ErrorCode::invalid_admin_key, "send the admin key as \"Authorization: Bearer KEY\"", ""};
   }
   if (route.access == Access::client && !hub.keys.tenant(authorization)) {
-    return Error{"invalid_api_key", "send a valid key as \"Authorization: Bearer KEY\"", ""};
+    return Error{ErrorCode::invalid_api_key, "send a valid key as \"Authorization: Bearer KEY\"", ""};
   }
   return std::nullopt;
 }
@@ -53,19 +54,21 @@ bool takes_method(const Route& route, http::verb method) {
 std::optional<Error> check_head(const Hub& hub, const Route& route, const HttpRequest& request) {
   if (auto refused = check_access(hub, route, request)) return refused;
   if (!takes_method(route, request.method())) {
-    return Error{"method_not_allowed", "use " + std::string(allowed_methods(route)) + " here", ""};
+    return Error{ErrorCode::method_not_allowed, "use " + std::string(allowed_methods(route)) + " here", ""};
   }
   if (route.takes_body() && !is_json(request)) {
-    return Error{"unsupported_media_type", "the body must be JSON, with \"Content-Type: application/json\"", ""};
+    return Error{ErrorCode::unsupported_media_type, "the body must be JSON, with \"Content-Type: application/json\"",
+                 ""};
   }
   return std::nullopt;
 }
 
-Error error_of(const ErrorCode& error) {
-  if (error == http::error::body_limit) return {"payload_too_large", "the body is larger than this server accepts", ""};
-  if (error == http::error::header_limit) return {"header_too_large", "the header is larger than 32 KiB", ""};
-  if (error == beast::error::timeout) return {"request_timeout", "the request did not arrive in time", ""};
-  return {"bad_http", "this is not an HTTP/1.1 request: " + error.message(), ""};
+Error error_of(const IoError& error) {
+  if (error == http::error::body_limit)
+    return {ErrorCode::payload_too_large, "the body is larger than this server accepts", ""};
+  if (error == http::error::header_limit) return {ErrorCode::header_too_large, "the header is larger than 32 KiB", ""};
+  if (error == beast::error::timeout) return {ErrorCode::request_timeout, "the request did not arrive in time", ""};
+  return {ErrorCode::bad_http, "this is not an HTTP/1.1 request: " + error.message(), ""};
 }
 
 }  // namespace
@@ -76,7 +79,7 @@ HttpSession::HttpSession(Hub& hub, net::ip::tcp::socket socket, SessionSlot slot
       stream_(std::move(socket)),
       slot_(std::move(slot)),
       watch_ended_(strand_) {
-  ErrorCode ignored;
+  IoError ignored;
   stream_.socket().set_option(net::ip::tcp::no_delay(true), ignored);
   hub_.metrics.connection_opened();
 }
@@ -105,7 +108,7 @@ Awaitable<void> HttpSession::run() {
   while (!ending_ && co_await serve_one()) {
   }
   if (upgraded_) co_return;
-  ErrorCode ignored;
+  IoError ignored;
   stream_.socket().shutdown(net::ip::tcp::socket::shutdown_both, ignored);
   stream_.close();
 }
@@ -139,7 +142,7 @@ Awaitable<bool> HttpSession::serve_one() {
 }
 
 Awaitable<bool> HttpSession::read_header(Parser& parser) {
-  ErrorCode error;
+  IoError error;
   reading_ = true;
   if (buffer_.size() == 0) {
     stream_.expires_after(hub_.options.idle_timeout);
@@ -159,7 +162,7 @@ Awaitable<bool> HttpSession::read_header(Parser& parser) {
 }
 
 Awaitable<bool> HttpSession::read_body(Parser& parser) {
-  ErrorCode error;
+  IoError error;
   stream_.expires_after(hub_.options.body_timeout);
   if (beast::iequals(parser.get()[http::field::expect], "100-continue")) {
     constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -180,7 +183,7 @@ Awaitable<bool> HttpSession::dispatch(const Route& route, const std::string& ten
     co_return co_await generate(route.endpoint, tenant, request);
   }
   if (route.endpoint == Endpoint::stream) {
-    const Error error{"websocket_expected", "/v1/stream speaks WebSocket; connect with ws://", ""};
+    const Error error{ErrorCode::websocket_expected, "/v1/stream speaks WebSocket; connect with ws://", ""};
     co_return co_await reply_error(error, request);
   }
   HttpResponse response;
@@ -204,7 +207,7 @@ Awaitable<bool> HttpSession::reply_error(const Error& error, const HttpRequest& 
 }
 
 Awaitable<bool> HttpSession::reply(HttpResponse& response, const HttpRequest& request) {
-  ErrorCode error;
+  IoError error;
   response.version(request.version());
   response.keep_alive(request.keep_alive() && !ending_ && hub_.accepting);
   response.prepare_payload();
@@ -216,7 +219,7 @@ Awaitable<bool> HttpSession::reply(HttpResponse& response, const HttpRequest& re
 }
 
 Awaitable<bool> HttpSession::refuse(const Error& error, const Route& route) {
-  ErrorCode failed;
+  IoError failed;
   HttpResponse response = error_reply(error);
   if (response.result_int() == 405) response.set(http::field::allow, std::string(allowed_methods(route)));
   response.keep_alive(false);
@@ -230,7 +233,7 @@ Awaitable<bool> HttpSession::refuse(const Error& error, const Route& route) {
 
 /// Closing a socket with unread input resets it, and the peer may lose the answer; so some of it is read first.
 Awaitable<void> HttpSession::linger() {
-  ErrorCode error;
+  IoError error;
   stream_.socket().shutdown(net::ip::tcp::socket::shutdown_send, error);
   stream_.expires_after(kLinger);
   for (std::size_t read = 0; !error && read < kLingerBytes;) {

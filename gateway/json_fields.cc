@@ -49,11 +49,11 @@ std::string_view type_name(const Json& value) {
 
 Result<std::vector<TokenId>> read_token_ids(const Json& list, const std::string& name, std::size_t max_size) {
   if (!list.is_array()) {
-    return Error{"invalid_request",
+    return Error{ErrorCode::invalid_request,
                  in_quotes(name) + " must be a list of token ids, and is " + std::string(type_name(list)), name};
   }
   if (list.size() > max_size) {
-    return Error{"invalid_request",
+    return Error{ErrorCode::invalid_request,
                  in_quotes(name) + " holds " + std::to_string(list.size()) + " token ids; at most " +
                      std::to_string(max_size) + " are accepted",
                  name};
@@ -63,7 +63,7 @@ Result<std::vector<TokenId>> read_token_ids(const Json& list, const std::string&
   for (const Json& item : list) {
     if (!fits(item, 0, std::numeric_limits<TokenId>::max())) {
       const std::string place = name + "[" + std::to_string(ids.size()) + "]";
-      return Error{"invalid_request", in_quotes(place) + " must be a token id, a whole number from 0", place};
+      return Error{ErrorCode::invalid_request, in_quotes(place) + " must be a token id, a whole number from 0", place};
     }
     ids.push_back(item.get<TokenId>());
   }
@@ -162,12 +162,13 @@ void Fields::refuse(std::initializer_list<std::string_view> names) {
   for (std::string_view name : names) {
     const Json* field = find(name);
     if (field == nullptr || *field == false || *field == "" || (field->is_structured() && field->empty())) continue;
-    fail(name, in_quotes(path(name)) + " is not supported by this server; leave it out", "unsupported_parameter");
+    fail(name, in_quotes(path(name)) + " is not supported by this server; leave it out",
+         ErrorCode::unsupported_parameter);
   }
 }
 
-void Fields::fail(std::string_view name, std::string message, std::string code) {
-  if (!failed()) error_ = Error{std::move(code), std::move(message), path(name)};
+void Fields::fail(std::string_view name, std::string message, ErrorCode code) {
+  if (!failed()) error_ = Error{code, std::move(message), path(name)};
 }
 
 void Fields::fail(const Error& error) {
@@ -187,7 +188,7 @@ Result<void> Fields::finish() {
     std::string message = "unknown field " + in_quotes(shown);
     const std::string_view meant = nearest_name(name, known_);
     if (!meant.empty()) message += " (did you mean " + in_quotes(path(meant)) + "?)";
-    return Error{"unknown_parameter", message, shown};
+    return Error{ErrorCode::unknown_parameter, message, shown};
   }
   return {};
 }

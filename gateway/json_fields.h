@@ -45,7 +45,7 @@ class Fields {
   /// A field that would change the answer and is not supported: an error where it is set to more than nothing.
   void refuse(std::initializer_list<std::string_view> names);
 
-  void fail(std::string_view name, std::string message, std::string code = "invalid_request");
+  void fail(std::string_view name, std::string message, ErrorCode code = ErrorCode::invalid_request);
   /// `wanted`: "a string", …
   void fail_type(std::string_view name, std::string_view wanted, const Json& got);
   /// Passes on a mistake found elsewhere, e.g. in a nested object.

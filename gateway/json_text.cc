@@ -38,12 +38,13 @@ std::string reason_of(const Json::exception& error) {
 
 Result<Json> parse_json(std::string_view text) {
   if (depth_of(text) > kMaxJsonDepth) {
-    return Error{"invalid_json", "the JSON is nested more than " + std::to_string(kMaxJsonDepth) + " levels deep", ""};
+    return Error{ErrorCode::invalid_json,
+                 "the JSON is nested more than " + std::to_string(kMaxJsonDepth) + " levels deep", ""};
   }
   try {
     return Json::parse(text);
   } catch (const Json::exception& error) {
-    return Error{"invalid_json", "this is not valid JSON: " + reason_of(error), ""};
+    return Error{ErrorCode::invalid_json, "this is not valid JSON: " + reason_of(error), ""};
   }
 }
 

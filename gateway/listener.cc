@@ -17,13 +17,14 @@ constexpr auto kPause = std::chrono::milliseconds(100);
 /// Says 503 and closes, whatever was asked. Input is read until the peer has closed, so that it gets to read the
 /// answer.
 Awaitable<void> turn_away(beast::tcp_stream stream, [[maybe_unused]] SessionSlot slot) {
-  ErrorCode error;
-  HttpResponse response = error_reply({"too_many_connections", "the server has as many connections as it takes", ""});
+  IoError error;
+  HttpResponse response =
+      error_reply({ErrorCode::too_many_connections, "the server has as many connections as it takes", ""});
   response.keep_alive(false);
   response.prepare_payload();
   stream.expires_after(kRefusalPatience);
   co_await http::async_write(stream, response, into(error));
-  ErrorCode ignored;
+  IoError ignored;
   stream.socket().shutdown(net::ip::tcp::socket::shutdown_send, ignored);
   char scrap[4096];
   while (!error) co_await stream.async_read_some(net::buffer(scrap), into(error));
@@ -36,10 +37,10 @@ Listener::Listener(Hub& hub, net::io_context& context)
 
 Result<void> Listener::listen() {
   const auto failed = [&](const std::string& reason) {
-    return Error{"listen_failed",
+    return Error{ErrorCode::listen_failed,
                  "cannot listen on " + hub_.options.host + ":" + std::to_string(hub_.options.port) + ": " + reason, ""};
   };
-  ErrorCode error;
+  IoError error;
   net::ip::tcp::resolver resolver(context_);
   const auto found =
       resolver.resolve(hub_.options.host, std::to_string(hub_.options.port), net::ip::tcp::resolver::passive, error);
@@ -61,7 +62,7 @@ void Listener::start() {
 
 void Listener::close() {
   net::post(acceptor_.get_executor(), [self = shared_from_this()] {
-    ErrorCode ignored;
+    IoError ignored;
     self->acceptor_.close(ignored);
   });
 }
@@ -69,7 +70,7 @@ void Listener::close() {
 Awaitable<void> Listener::accept_all() {
   net::steady_timer pause(acceptor_.get_executor());
   while (acceptor_.is_open()) {
-    ErrorCode error;
+    IoError error;
     net::ip::tcp::socket socket(net::make_strand(context_));
     co_await acceptor_.async_accept(socket, into(error));
     if (!error) {

@@ -19,11 +19,11 @@ constexpr std::size_t kMaxIdBytes = 256;
 Result<std::string> id_of(const Json& frame) {
   const auto found = frame.find("id");
   if (found == frame.end() || !found->is_string()) {
-    return Error{"invalid_request", "\"id\" must be a string: your name for the request", "id"};
+    return Error{ErrorCode::invalid_request, "\"id\" must be a string: your name for the request", "id"};
   }
   const auto& id = found->get_ref<const std::string&>();
   if (id.empty() || id.size() > kMaxIdBytes) {
-    return Error{"invalid_request", "\"id\" must have 1 to " + std::to_string(kMaxIdBytes) + " bytes", "id"};
+    return Error{ErrorCode::invalid_request, "\"id\" must have 1 to " + std::to_string(kMaxIdBytes) + " bytes", "id"};
   }
   return id;
 }
@@ -118,7 +118,8 @@ void add_end(Json& frame, const TokenEvent& event) {
 ClientFrame parse_frame(std::string_view text, const ModelInfo& model) {
   const auto frame = parse_json(text);
   if (!frame) return BadFrame{std::nullopt, frame.error()};
-  if (!frame->is_object()) return BadFrame{std::nullopt, {"invalid_request", "a frame must be a JSON object", ""}};
+  if (!frame->is_object())
+    return BadFrame{std::nullopt, {ErrorCode::invalid_request, "a frame must be a JSON object", ""}};
   auto id = id_of(*frame);
   if (!id) return BadFrame{std::nullopt, id.error()};
   const auto type = frame->find("type");
@@ -143,7 +144,7 @@ ClientFrame parse_frame(std::string_view text, const ModelInfo& model) {
     return EndSessionFrame{std::move(*id), std::move(session)};
   }
   constexpr const char* kTypes = R"("type" must be "generate", "cancel" or "end_session")";
-  return BadFrame{*id, {"invalid_request", kTypes, "type"}};
+  return BadFrame{*id, {ErrorCode::invalid_request, kTypes, "type"}};
 }
 
 Json accepted_frame(const std::string& id, const Client::Ticket& ticket, std::optional<std::size_t> messages) {

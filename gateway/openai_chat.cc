@@ -29,21 +29,21 @@ void read_response_format(Fields& fields) {
   const Json* format = fields.value("response_format");
   if (format == nullptr || *format == Json{{"type", "text"}}) return;
   fields.fail("response_format", "\"response_format\" other than {\"type\": \"text\"} is not supported by this server",
-              "unsupported_parameter");
+              ErrorCode::unsupported_parameter);
 }
 
 void read_modalities(Fields& fields) {
   const Json* modalities = fields.value("modalities");
   if (modalities == nullptr || *modalities == Json::array({"text"})) return;
   fields.fail("modalities", "\"modalities\" other than [\"text\"] are not supported by this server",
-              "unsupported_parameter");
+              ErrorCode::unsupported_parameter);
 }
 
 void read_tool_choice(Fields& fields) {
   const Json* choice = fields.value("tool_choice");
   if (choice == nullptr || *choice == "none") return;
   fields.fail("tool_choice", "\"tool_choice\" other than \"none\" is not supported by this server",
-              "unsupported_parameter");
+              ErrorCode::unsupported_parameter);
 }
 
 Json token_json(const TokenLogprob& token) {
@@ -123,7 +123,7 @@ class ChatDialect : public Dialect {
 }  // namespace
 
 Result<GenerateCall> parse_chat(const Json& body, const ModelInfo& model) {
-  if (!body.is_object()) return Error{"invalid_request", "the body must be a JSON object", ""};
+  if (!body.is_object()) return Error{ErrorCode::invalid_request, "the body must be a JSON object", ""};
   GenerateCall call;
   std::vector<ChatMessage> messages;
   Fields fields(body);

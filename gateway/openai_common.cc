@@ -27,7 +27,7 @@ void read_counts(Fields& fields, GenerateCall& call) {
   fields.read("best_of", best_of, 1, kMaxChoices);
   if (best_of != call.n) {
     fields.fail("best_of", "\"best_of\" other than \"n\" is not supported by this server; leave it out",
-                "unsupported_parameter");
+                ErrorCode::unsupported_parameter);
   }
 }
 

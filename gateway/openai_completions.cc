@@ -25,7 +25,7 @@ void read_one(Fields& fields, const Json& value, const std::string& name, const 
     return fields.fail(name,
                        in_quotes(name) + " has " + std::to_string(value.size()) + " tokens; the context has room for " +
                            std::to_string(model.context_length),
-                       "context_length_exceeded");
+                       ErrorCode::context_length_exceeded);
   }
   auto ids = read_token_ids(value, name, value.size());
   if (!ids) return fields.fail(ids.error());
@@ -180,7 +180,7 @@ class CompletionsDialect : public Dialect {
 }  // namespace
 
 Result<GenerateCall> parse_completion(const Json& body, const ModelInfo& model) {
-  if (!body.is_object()) return Error{"invalid_request", "the body must be a JSON object", ""};
+  if (!body.is_object()) return Error{ErrorCode::invalid_request, "the body must be a JSON object", ""};
   GenerateCall call;
   Fields fields(body);
   read_common(fields, model, call);

@@ -14,7 +14,7 @@ namespace {
 constexpr auto kGrace = std::chrono::seconds(2);
 
 Result<void> check(const ServerOptions& options) {
-  const auto bad = [](const char* message) { return Error{"invalid_options", message, ""}; };
+  const auto bad = [](const char* message) { return Error{ErrorCode::invalid_options, message, ""}; };
   if (options.threads == 0 || options.threads > 256) return bad("threads must be from 1 to 256");
   if (options.max_connections == 0) return bad("max_connections must be at least 1");
   if (options.max_body_bytes == 0) return bad("max_body_bytes must be at least 1");

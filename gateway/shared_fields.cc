@@ -78,7 +78,7 @@ void read_logit_bias(Fields& fields, std::vector<std::pair<TokenId, float>>& out
 Error unknown_model(std::string_view wanted, const ModelInfo& model) {
   std::string message = "the model " + in_quotes(wanted.substr(0, 128)) + " does not exist; this server has ";
   message += in_quotes(model.name);
-  return {"model_not_found", message, "model"};
+  return {ErrorCode::model_not_found, message, "model"};
 }
 
 void read_model(Fields& fields, const ModelInfo& model) {

@@ -13,7 +13,7 @@ class Signal {
 
   Awaitable<void> wait() { co_await wait_until(net::steady_timer::time_point::max()); }
   Awaitable<void> wait_until(net::steady_timer::time_point deadline) {
-    ErrorCode ignored;
+    IoError ignored;
     timer_.expires_at(deadline);
     co_await timer_.async_wait(into(ignored));
   }

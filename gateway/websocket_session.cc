@@ -54,7 +54,7 @@ Awaitable<void> WebSocketSession::run(HttpRequest upgrade) {
   socket_.set_option(websocket::stream_base::decorator(
       [](websocket::response_type& response) { response.set(http::field::server, "headwater"); }));
 
-  ErrorCode error;
+  IoError error;
   co_await socket_.async_accept(upgrade, into(error));
   hub_.metrics.count_response(error ? 400 : 101);
   if (error) co_return close_socket();
@@ -69,13 +69,14 @@ Awaitable<void> WebSocketSession::run(HttpRequest upgrade) {
 
 Awaitable<void> WebSocketSession::read_frames() {
   for (;;) {
-    ErrorCode error;
+    IoError error;
     beast::flat_buffer buffer;
     co_await socket_.async_read(buffer, into(error));
     if (error) co_return;
     if (!bridge_) continue;  // being cut off: only the peer's close frame is waited for
     if (!socket_.got_text()) {
-      send(error_frame(std::nullopt, {"invalid_request", "binary frames are not understood; send JSON as text", ""}));
+      send(error_frame(std::nullopt,
+                       {ErrorCode::invalid_request, "binary frames are not understood; send JSON as text", ""}));
       continue;
     }
     const std::string_view text(static_cast<const char*>(buffer.cdata().data()), buffer.size());
@@ -108,7 +109,8 @@ void WebSocketSession::generate(GenerateFrame frame) {
   if (request_of_.contains(frame.id)) {
     hub_.metrics.count_refused();
     return send(error_frame(
-        frame.id, {"duplicate_id", "a request with this id is under way on this connection; choose another", "id"}));
+        frame.id,
+        {ErrorCode::duplicate_id, "a request with this id is under way on this connection; choose another", "id"}));
   }
   frame.request.tenant = tenant_;
   std::unique_ptr<Turn> turn;
@@ -144,7 +146,8 @@ void WebSocketSession::cancel(const CancelFrame& frame) {
   const auto found = request_of_.find(frame.id);
   if (found == request_of_.end()) {
     return send(error_frame(
-        frame.id, {"not_found", "no request with this id is under way on this connection; it may have ended", "id"}));
+        frame.id,
+        {ErrorCode::not_found, "no request with this id is under way on this connection; it may have ended", "id"}));
   }
   bridge_->cancel(found->second);
 }
@@ -189,7 +192,7 @@ void WebSocketSession::cut_off(websocket::close_code code, std::string_view reas
   queued_bytes_ = 0;
   drop_requests();
   cut_off_timer_.expires_after(kCutOffPatience);
-  cut_off_timer_.async_wait([weak = weak_from_this()](const ErrorCode& error) {
+  cut_off_timer_.async_wait([weak = weak_from_this()](const IoError& error) {
     const auto self = weak.lock();
     if (self && !error) self->close_socket();
   });
@@ -197,7 +200,7 @@ void WebSocketSession::cut_off(websocket::close_code code, std::string_view reas
 }
 
 Awaitable<void> WebSocketSession::write_frames() {
-  ErrorCode error;
+  IoError error;
   while (!error && reading_) {
     if (queue_.empty()) {
       if (closing_) break;

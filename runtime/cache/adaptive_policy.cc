@@ -59,7 +59,7 @@ std::uint32_t AdaptivePolicy::wait_of(std::uint64_t age) const {
   return 1 + static_cast<std::uint32_t>(wait - std::begin(kLongestWaits));
 }
 
-void AdaptivePolicy::on_published(const Touch& touch, schedule::TimeNs) {
+void AdaptivePolicy::on_published(const Touch& touch, TimeNs) {
   Known known{};
   known.depth = std::min<std::uint32_t>(touch.depth, UINT16_MAX);
   known.key = static_cast<std::uint32_t>(touch.key);
@@ -94,14 +94,14 @@ void AdaptivePolicy::recognise(Known& known) {
   count_use(known, false);
 }
 
-void AdaptivePolicy::on_busy(BlockId block, schedule::TimeNs) {
+void AdaptivePolicy::on_busy(BlockId block, TimeNs) {
   Known& known = at(block);
   tell_now(static_cast<std::size_t>(block), known.kind, known.last_used, known.after);
   count_use(known, true);
   known.idle = 0;
 }
 
-void AdaptivePolicy::on_idle(BlockId block, schedule::TimeNs) {
+void AdaptivePolicy::on_idle(BlockId block, TimeNs) {
   Known& known = at(block);
   ++clock_;
   guard_.used(known.last_used, clock_);

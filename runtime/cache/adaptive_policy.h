@@ -29,9 +29,9 @@ class AdaptivePolicy : public EvictionPolicy {
  public:
   explicit AdaptivePolicy(std::uint32_t total_blocks);
 
-  void on_published(const Touch& touch, schedule::TimeNs now) override;
-  void on_busy(BlockId block, schedule::TimeNs now) override;
-  void on_idle(BlockId block, schedule::TimeNs now) override;
+  void on_published(const Touch& touch, TimeNs now) override;
+  void on_busy(BlockId block, TimeNs now) override;
+  void on_idle(BlockId block, TimeNs now) override;
   void on_forgotten(BlockId block) override;
   void reset() override;
 

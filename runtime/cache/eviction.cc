@@ -78,7 +78,7 @@ struct Evictor::Impl {
     if (tenant.idle == 0) tenants.erase(id);
   }
 
-  void on_touch(const Touch& touch, schedule::TimeNs now) {
+  void on_touch(const Touch& touch, TimeNs now) {
     const BlockId block = touch.block;
     remove(block);  // its place is about to change
     switch (touch.kind) {
@@ -176,7 +176,7 @@ Evictor::Evictor(std::unique_ptr<EvictionPolicy> policy, std::uint32_t total_blo
     : impl_(std::make_unique<Impl>(std::move(policy), total_blocks, tenant_quota)) {}
 Evictor::~Evictor() = default;
 
-void Evictor::on_touches(std::span<const Touch> touches, schedule::TimeNs now) {
+void Evictor::on_touches(std::span<const Touch> touches, TimeNs now) {
   for (const Touch& touch : touches) impl_->on_touch(touch, now);
 }
 

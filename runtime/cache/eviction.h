@@ -20,7 +20,7 @@ class Evictor {
           std::uint32_t tenant_quota = std::numeric_limits<std::uint32_t>::max());
   ~Evictor();
 
-  void on_touches(std::span<const Touch> touches, schedule::TimeNs now);
+  void on_touches(std::span<const Touch> touches, TimeNs now);
 
   /// Up to `n` idle blocks that are not pinned, in the order in which to give them up; a block comes after all its
   /// indexed children. Does not change anything: a `forgotten` touch confirms each that was taken.

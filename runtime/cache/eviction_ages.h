@@ -4,9 +4,9 @@
 #include <span>
 #include <vector>
 
+#include "base/histogram.h"
 #include "cache/prefix_cache.h"
 #include "headwater/runtime.h"
-#include "schedule/histogram.h"
 
 namespace headwater::cache {
 
@@ -14,19 +14,19 @@ class EvictionAges {
  public:
   explicit EvictionAges(std::uint32_t total_blocks) : idle_since_(total_blocks) {}
 
-  void on_touches(std::span<const Touch> touches, schedule::TimeNs now) {
+  void on_touches(std::span<const Touch> touches, TimeNs now) {
     for (const Touch& touch : touches) {
-      schedule::TimeNs& since = idle_since_.at(static_cast<std::size_t>(touch.block));
+      TimeNs& since = idle_since_.at(static_cast<std::size_t>(touch.block));
       if (touch.kind == Touch::Kind::idle) since = now;
       if (touch.kind == Touch::Kind::forgotten) seconds_.add(static_cast<double>(now - since) * 1e-9);
     }
   }
 
-  const schedule::Histogram& seconds() const { return seconds_; }  ///< by kEvictionAgeBounds
+  const Histogram& seconds() const { return seconds_; }  ///< by kEvictionAgeBounds
 
  private:
-  std::vector<schedule::TimeNs> idle_since_;
-  schedule::Histogram seconds_{kEvictionAgeBounds};
+  std::vector<TimeNs> idle_since_;
+  Histogram seconds_{kEvictionAgeBounds};
 };
 
 }  // namespace headwater::cache

@@ -12,31 +12,31 @@ namespace {
 class Fifo : public EvictionPolicy {
  public:
   explicit Fifo(std::uint32_t total_blocks) : times_(total_blocks) {}
-  void on_published(const Touch& touch, schedule::TimeNs now) override { at(touch.block) = now; }
-  void on_idle(BlockId, schedule::TimeNs) override {}
+  void on_published(const Touch& touch, TimeNs now) override { at(touch.block) = now; }
+  void on_idle(BlockId, TimeNs) override {}
   void on_forgotten(BlockId block) override { at(block) = 0; }
   Place place(BlockId block) const override { return {0, {times_[static_cast<std::size_t>(block)], 0}}; }
 
  protected:
-  schedule::TimeNs& at(BlockId block) { return times_[static_cast<std::size_t>(block)]; }
+  TimeNs& at(BlockId block) { return times_[static_cast<std::size_t>(block)]; }
 
  private:
-  std::vector<schedule::TimeNs> times_;
+  std::vector<TimeNs> times_;
 };
 
 /// Gives up first what was used longest ago.
 class Lru : public Fifo {
  public:
   using Fifo::Fifo;
-  void on_idle(BlockId block, schedule::TimeNs now) override { at(block) = now; }
+  void on_idle(BlockId block, TimeNs now) override { at(block) = now; }
 };
 
 /// Gives up first what was used the fewest times since it was published; of equals, what was used longest ago.
 class Lfu : public EvictionPolicy {
  public:
   explicit Lfu(std::uint32_t total_blocks) : known_(total_blocks) {}
-  void on_published(const Touch& touch, schedule::TimeNs now) override { at(touch.block) = {0, now}; }
-  void on_idle(BlockId block, schedule::TimeNs now) override {
+  void on_published(const Touch& touch, TimeNs now) override { at(touch.block) = {0, now}; }
+  void on_idle(BlockId block, TimeNs now) override {
     ++at(block).uses;
     at(block).last_used = now;
   }
@@ -49,7 +49,7 @@ class Lfu : public EvictionPolicy {
  private:
   struct Known {
     std::int64_t uses = 0;
-    schedule::TimeNs last_used = 0;
+    TimeNs last_used = 0;
   };
   Known& at(BlockId block) { return known_[static_cast<std::size_t>(block)]; }
   std::vector<Known> known_;
@@ -83,8 +83,8 @@ Result<std::unique_ptr<EvictionPolicy>> make_policy(std::string_view name, std::
     if (entry.name == name) return entry.make(total_blocks);
     known += (known.empty() ? "" : ", ") + std::string(entry.name);
   }
-  return Error{"unknown_policy", "unknown eviction policy \"" + std::string(name) + "\" (known: " + known + ")",
-               "policy"};
+  return Error{ErrorCode::unknown_policy,
+               "unknown eviction policy \"" + std::string(name) + "\" (known: " + known + ")", "policy"};
 }
 
 }  // namespace headwater::cache

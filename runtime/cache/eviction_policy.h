@@ -28,9 +28,9 @@ class EvictionPolicy {
   virtual ~EvictionPolicy() = default;
 
   /// `touch`: published. The parent, if any, is indexed.
-  virtual void on_published(const Touch& touch, schedule::TimeNs now) = 0;
-  virtual void on_busy(BlockId, schedule::TimeNs) {}
-  virtual void on_idle(BlockId block, schedule::TimeNs now) = 0;
+  virtual void on_published(const Touch& touch, TimeNs now) = 0;
+  virtual void on_busy(BlockId, TimeNs) {}
+  virtual void on_idle(BlockId block, TimeNs now) = 0;
   virtual void on_forgotten(BlockId block) = 0;
   virtual void reset() {}  ///< after every block was forgotten: forget what is remembered of others, too
 

@@ -31,7 +31,7 @@ void ExpiryQueue::settle(std::uint32_t at) {
   put(at, entry);
 }
 
-void ExpiryQueue::set(schedule::BlockId block, schedule::TimeNs deadline, std::uint32_t depth) {
+void ExpiryQueue::set(BlockId block, TimeNs deadline, std::uint32_t depth) {
   if (place(block) == kOut) {
     place(block) = static_cast<std::uint32_t>(heap_.size());
     heap_.emplace_back();
@@ -41,7 +41,7 @@ void ExpiryQueue::set(schedule::BlockId block, schedule::TimeNs deadline, std::u
   settle(at);
 }
 
-void ExpiryQueue::remove(schedule::BlockId block) {
+void ExpiryQueue::remove(BlockId block) {
   const std::uint32_t at = place(block);
   if (at == kOut) return;
   place(block) = kOut;

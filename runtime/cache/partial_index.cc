@@ -12,7 +12,7 @@ std::uint32_t common(std::span<const TokenId> left, std::span<const TokenId> rig
 
 }  // namespace
 
-void PartialIndex::add(const Key& parent, schedule::BlockId block, std::span<const TokenId> tokens) {
+void PartialIndex::add(const Key& parent, BlockId block, std::span<const TokenId> tokens) {
   children_[parent].emplace(tokens, block);
 }
 
@@ -48,7 +48,7 @@ PartialIndex::Found PartialIndex::best(const Key& parent, std::span<const TokenI
   return best;
 }
 
-bool PartialIndex::holds(const Key& parent, schedule::BlockId block, std::span<const TokenId> tokens) const {
+bool PartialIndex::holds(const Key& parent, BlockId block, std::span<const TokenId> tokens) const {
   const auto found = children_.find(parent);
   if (found == children_.end()) return false;
   const auto child = found->second.find(tokens);

@@ -8,21 +8,21 @@
 #include <span>
 #include <unordered_map>
 
+#include "base/ids.h"
 #include "cache/key.h"
-#include "schedule/step.h"
 
 namespace headwater::cache {
 
 class PartialIndex {
  public:
   /// `tokens` are read until the block is removed. REQUIRES: no other block of the parent has the same.
-  void add(const Key& parent, schedule::BlockId block, std::span<const TokenId> tokens);
+  void add(const Key& parent, BlockId block, std::span<const TokenId> tokens);
   void remove(const Key& parent, std::span<const TokenId> tokens);
   void clear() { children_.clear(); }
 
   struct Found {
-    schedule::BlockId block = -1;  ///< -1: none
-    std::uint32_t tokens = 0;      ///< leading ones that agree, at least 1
+    BlockId block = -1;        ///< -1: none
+    std::uint32_t tokens = 0;  ///< leading ones that agree, at least 1
   };
   /// The block of the parent that begins with most of `next`, of those of whose tokens at least the share `threshold`
   /// agrees. Looks at no more than the kNeighbours next to `next` on either side.
@@ -31,7 +31,7 @@ class PartialIndex {
   static constexpr std::uint32_t kNeighbours = 16;
 
   /// Whether the block has been added with these tokens. For checks.
-  bool holds(const Key& parent, schedule::BlockId block, std::span<const TokenId> tokens) const;
+  bool holds(const Key& parent, BlockId block, std::span<const TokenId> tokens) const;
   std::size_t size() const;
 
  private:
@@ -40,7 +40,7 @@ class PartialIndex {
       return std::ranges::lexicographical_compare(left, right);
     }
   };
-  using Children = std::map<std::span<const TokenId>, schedule::BlockId, Before>;
+  using Children = std::map<std::span<const TokenId>, BlockId, Before>;
   std::unordered_map<Key, Children, KeyHash> children_;
 };
 

@@ -7,7 +7,7 @@ namespace headwater::cache {
 PrefixCache::PrefixCache(PrefixCacheOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
 PrefixCache::~PrefixCache() = default;
 
-void PrefixCache::advance(schedule::TimeNs now) {
+void PrefixCache::advance(TimeNs now) {
   Impl& cache = *impl_;
   cache.now = now;
   cache.tell(cache.retention.end_pins(now));
@@ -17,7 +17,7 @@ void PrefixCache::advance(schedule::TimeNs now) {
   }
 }
 
-schedule::TimeNs PrefixCache::next_expiry() const { return impl_->retention.next_expiry(); }
+TimeNs PrefixCache::next_expiry() const { return impl_->retention.next_expiry(); }
 
 MatchResult PrefixCache::match(RequestId request, std::span<const TokenId> tokens, std::string_view salt,
                                bool use_cache, const Keep& keep) {

@@ -24,11 +24,12 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/ids.h"
+#include "base/time.h"
 #include "cache/eviction_record.h"
 #include "cache/key.h"
 #include "cache/retention.h"
-#include "cache/tier/tier_block.h"
-#include "schedule/step.h"
+#include "cache/tier_block.h"
 
 namespace headwater::cache {
 
@@ -93,9 +94,9 @@ class PrefixCache {
 
   /// What follows happens at `now`: pins whose time is over end, and idle blocks whose time is over are free again, so
   /// that no match finds them. Call before the others; `now` never goes back.
-  void advance(schedule::TimeNs now);
+  void advance(TimeNs now);
   /// When advance() will have something to do next; kNever: not before something else happens.
-  schedule::TimeNs next_expiry() const;
+  TimeNs next_expiry() const;
 
   /// The longest chain of whole blocks that begins `tokens`, then the block that agrees with most of what follows, all
   /// short of the last token (its logits are wanted). References the blocks and remembers the request's place in the
@@ -146,7 +147,7 @@ class PrefixCache {
   // ---- what an operator asks for ----
 
   /// Pins the blocks that a request with these tokens would read, as many as the limits leave.
-  CachePins pin(std::span<const TokenId> tokens, const CacheOwner& owner, schedule::TimeNs until);
+  CachePins pin(std::span<const TokenId> tokens, const CacheOwner& owner, TimeNs until);
   /// Ends all pins but those of sessions that end within these blocks. Longer pins keep what is theirs.
   CachePins unpin(std::span<const TokenId> tokens, const CacheOwner& owner);
   /// Ends a session's pin, also one that a request still running would have made.

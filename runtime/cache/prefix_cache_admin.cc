@@ -56,7 +56,7 @@ CachePins PrefixCache::Impl::report_pins(const MatchResult& found, std::size_t c
   return {found.blocks.size(), found.cached_tokens, static_cast<std::uint64_t>(pinned), changed};
 }
 
-CachePins PrefixCache::pin(std::span<const TokenId> tokens, const CacheOwner& owner, schedule::TimeNs until) {
+CachePins PrefixCache::pin(std::span<const TokenId> tokens, const CacheOwner& owner, TimeNs until) {
   Impl& cache = *impl_;
   const MatchResult found = cache.peek(tokens, owner);
   if (found.blocks.empty()) return {};

@@ -56,7 +56,7 @@ struct PrefixCache::Impl {
   std::unordered_map<RequestId, Place> places;
   std::vector<Touch> touches;
   Retention retention;
-  schedule::TimeNs now = 0;
+  TimeNs now = 0;
   BlockCounts counts;
 
   Block& at(BlockId id) {

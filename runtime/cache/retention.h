@@ -13,15 +13,13 @@
 #include <utility>
 #include <vector>
 
+#include "base/ids.h"
+#include "base/time.h"
 #include "cache/expiry_queue.h"
 #include "cache/tenants.h"
 #include "headwater/cache_control.h"
-#include "schedule/step.h"
 
 namespace headwater::cache {
-
-using schedule::BlockId;
-using schedule::TimeNs;
 
 struct RetentionOptions {
   TimeNs ttl = kNever;           ///< how long an idle block is kept where no request says

@@ -7,11 +7,13 @@
 #include <utility>
 #include <variant>
 
+#include "headwater/error_code.h"
+
 namespace headwater {
 
 /// Why something did not work, in words for a person and in a code for a program.
 struct Error {
-  std::string code;     ///< stable snake_case, e.g. "context_length_exceeded"
+  ErrorCode code = ErrorCode::none;
   std::string message;  ///< a sentence with the place and the way out
   std::string param;    ///< the request field at fault, if one is, e.g. "max_tokens"
 };

@@ -26,7 +26,8 @@ Result<const Entry*> find(const GgufFile& file) {
     if (*name == entry.name) return &entry;
     known += (known.empty() ? "" : ", ") + std::string(entry.name);
   }
-  return Error{"invalid_model", file.path() + ": unknown architecture \"" + *name + "\" (known: " + known + ")", ""};
+  return Error{ErrorCode::invalid_model,
+               file.path() + ": unknown architecture \"" + *name + "\" (known: " + known + ")", ""};
 }
 
 }  // namespace

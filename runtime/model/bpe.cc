@@ -34,7 +34,7 @@ bool is_mark(std::string_view text) {
 }
 
 Error bad(const GgufFile& file, const std::string& message) {
-  return {"invalid_model", file.path() + ": " + message, ""};
+  return {ErrorCode::invalid_model, file.path() + ": " + message, ""};
 }
 
 /// GPT-2 writes bytes as characters: printable ones as themselves, the others as U+0100 onwards.

@@ -18,7 +18,7 @@ Piece special(std::string_view token) { return {Kind::special, std::string(token
 
 Error bad(std::size_t message, const char* field, const std::string& what) {
   const std::string place = "messages[" + std::to_string(message) + "]" + field;
-  return {"invalid_request", place + " " + what, place};
+  return {ErrorCode::invalid_request, place + " " + what, place};
 }
 
 std::string trimmed(const std::string& content) {
@@ -29,7 +29,7 @@ std::string trimmed(const std::string& content) {
 }
 
 Result<void> check_roles(std::span<const ChatMessage> messages) {
-  if (messages.empty()) return Error{"invalid_request", "messages is empty; send at least one", "messages"};
+  if (messages.empty()) return Error{ErrorCode::invalid_request, "messages is empty; send at least one", "messages"};
   for (std::size_t i = 0; i < messages.size(); ++i) {
     const std::string& role = messages[i].role;
     if (role != "system" && role != "user" && role != "assistant") {
@@ -49,7 +49,7 @@ Result<void> check_turns(std::span<const ChatMessage>& messages, std::string& sy
     first = 1;
   }
   if (messages.size() == first) {
-    return Error{"invalid_request", "messages has no user message; the model needs one", "messages"};
+    return Error{ErrorCode::invalid_request, "messages has no user message; the model needs one", "messages"};
   }
   for (std::size_t i = first; i < messages.size(); ++i) {
     const char* expected = (i - first) % 2 == 0 ? "user" : "assistant";
@@ -205,7 +205,7 @@ Result<std::shared_ptr<const ChatTemplate>> ChatTemplate::recognise(std::string_
   if (has("<|start_header_id|>")) return Made(std::make_shared<Llama3>());
   if (has("<start_of_turn>")) return Made(std::make_shared<Gemma>());
   if (has("[INST]")) return Made(std::make_shared<Mistral>(has("[INST] "), has(" [/INST]")));
-  return Error{"invalid_model",
+  return Error{ErrorCode::invalid_model,
                std::string("the chat template is of no kind that is known; name the one that fits it with "
                            "model.chat_template in the topology (known: ") +
                    kKnown + ")",
@@ -220,8 +220,8 @@ Result<std::shared_ptr<const ChatTemplate>> ChatTemplate::by_name(std::string_vi
   for (const auto& [known, mark] : kMarks) {
     if (known == name) return recognise(mark);
   }
-  return Error{"invalid_topology", "unknown chat template \"" + std::string(name) + "\" (known: " + kKnown + ")",
-               "chat_template"};
+  return Error{ErrorCode::invalid_topology,
+               "unknown chat template \"" + std::string(name) + "\" (known: " + kKnown + ")", "chat_template"};
 }
 
 Result<std::string> ChatTemplate::render_text(std::span<const ChatMessage> messages) const {

@@ -19,7 +19,7 @@ namespace headwater::model {
 namespace {
 
 Error file_error(const std::string& path, const std::string& message) {
-  return {"invalid_model", path + ": " + message, ""};
+  return {ErrorCode::invalid_model, path + ": " + message, ""};
 }
 
 }  // namespace

@@ -6,7 +6,7 @@
 #include <optional>
 #include <vector>
 
-#include "kernels/trace.h"
+#include "base/trace.h"
 
 namespace headwater::model {
 namespace {
@@ -30,7 +30,7 @@ struct Hyperparameters {
 };
 
 Error bad(const GgufFile& file, const std::string& message) {
-  return {"invalid_model", file.path() + ": " + message, ""};
+  return {ErrorCode::invalid_model, file.path() + ": " + message, ""};
 }
 
 /// Reads and checks the metadata one after the other; the first mistake is kept.

@@ -84,7 +84,8 @@ Result<std::shared_ptr<const Pretokenizer>> Pretokenizer::by_name(std::string_vi
     }
     names += (names.empty() ? "" : ", ") + std::string(candidate.name);
   }
-  return Error{"invalid_model", "unknown pre-tokenizer \"" + printable(name) + "\" (known: " + names + ")", ""};
+  return Error{ErrorCode::invalid_model, "unknown pre-tokenizer \"" + printable(name) + "\" (known: " + names + ")",
+               ""};
 }
 
 void Pretokenizer::split(std::string_view text, const std::function<void(std::string_view)>& word) const {

@@ -12,7 +12,9 @@ constexpr std::size_t kMaxStopTokens = 64;
 constexpr std::size_t kMaxBiases = 1024;
 constexpr std::uint32_t kMaxTokens = 1'000'000;
 
-Error bad(const std::string& field, const std::string& what) { return {"invalid_request", field + " " + what, field}; }
+Error bad(const std::string& field, const std::string& what) {
+  return {ErrorCode::invalid_request, field + " " + what, field};
+}
 
 /// NaN is outside of every range.
 Result<void> check_range(const char* field, float value, float low, float high, bool low_is_open = false) {

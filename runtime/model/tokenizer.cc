@@ -9,7 +9,8 @@ Result<std::shared_ptr<const Tokenizer>> Tokenizer::load(const GgufFile& file) {
   const auto kind = file.get_string("tokenizer.ggml.model");
   if (!kind) return kind.error();
   if (*kind == "gpt2") return BytePairTokenizer::load(file);
-  return Error{"invalid_model", file.path() + ": unknown tokenizer \"" + printable(*kind) + "\" (known: gpt2)", ""};
+  return Error{ErrorCode::invalid_model, file.path() + ": unknown tokenizer \"" + printable(*kind) + "\" (known: gpt2)",
+               ""};
 }
 
 std::string Tokenizer::decode(std::span<const TokenId> ids) const {

@@ -115,7 +115,7 @@ bool AnswerStreams::finish(Answer& answer, const EntryResult& entry, const model
 
   TokenEvent event = event_of(*answer.request, failed ? TokenEvent::Kind::failed : TokenEvent::Kind::finished);
   if (failed) {
-    event.error = {"computation_failed", entry.error, ""};
+    event.error = {ErrorCode::computation_failed, entry.error, ""};
   } else {
     event.finish_reason = delta.stopped ? FinishReason::stop : entry.finish;
     event.stop_match = delta.stop_match;

@@ -9,14 +9,12 @@
 #include <utility>
 #include <vector>
 
-#include "cache/tier/tier_block.h"
+#include "base/ids.h"
+#include "base/time.h"
+#include "cache/tier_block.h"
 #include "headwater/request.h"
 
 namespace headwater::schedule {
-
-using BlockId = std::int32_t;
-/// Nanoseconds of the steady clock. Plain classes never read a clock; time is passed in.
-using TimeNs = std::int64_t;
 
 /// A request that has been tokenized; shared, never changed.
 struct AdmittedRequest {

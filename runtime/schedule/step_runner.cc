@@ -7,7 +7,7 @@
 #include <string>
 #include <utility>
 
-#include "kernels/trace.h"
+#include "base/trace.h"
 
 namespace headwater::schedule {
 namespace {

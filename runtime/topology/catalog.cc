@@ -102,7 +102,7 @@ StageInfo detokenizer() {
 
 Result<void> StageCatalog::add(StageInfo info) {
   if (find(info.kind, info.impl) != nullptr) {
-    return Error{"duplicate_stage_kind",
+    return Error{ErrorCode::duplicate_stage_kind,
                  "the stage kind \"" + info.kind + "\" with implementation \"" + info.impl +
                      "\" is registered already; give yours another implementation name",
                  ""};

@@ -163,7 +163,8 @@ Result<std::uint64_t> parse_size(std::string_view text) {
   constexpr double kMost = 9e18;
   const auto whole = parse_whole<std::uint64_t>(text);
   const auto bytes = whole ? std::optional(static_cast<double>(*whole)) : parse_with_unit(text);
-  if (!bytes || *bytes > kMost) return Error{"invalid_size", quote(text) + " is no size such as 512MiB or 1.5GiB", ""};
+  if (!bytes || *bytes > kMost)
+    return Error{ErrorCode::invalid_size, quote(text) + " is no size such as 512MiB or 1.5GiB", ""};
   return whole.value_or(static_cast<std::uint64_t>(*bytes));
 }
 
@@ -176,7 +177,7 @@ std::string size_text(std::uint64_t bytes) {
 }
 
 Result<std::pair<std::string, std::uint16_t>> parse_listen(std::string_view text) {
-  const Error wrong{"invalid_listen",
+  const Error wrong{ErrorCode::invalid_listen,
                     quote(text) +
                         " is no address to listen on; write host:port such as 127.0.0.1:8080, "
                         "\"[::1]:8080\", or 0.0.0.0:8080 for every network",
@@ -187,7 +188,7 @@ Result<std::pair<std::string, std::uint16_t>> parse_listen(std::string_view text
   const auto port = parse_whole<std::uint32_t>(text.substr(colon + 1));
   if (!port) return wrong;
   if (*port > std::numeric_limits<std::uint16_t>::max()) {
-    return Error{"invalid_listen", "port " + std::to_string(*port) + " is above 65535", "listen"};
+    return Error{ErrorCode::invalid_listen, "port " + std::to_string(*port) + " is above 65535", "listen"};
   }
   const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
   if (bracketed) host = host.substr(1, host.size() - 2);

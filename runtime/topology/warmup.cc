@@ -15,7 +15,9 @@ constexpr const char* kForms = "a text, { messages: [{ role: system, content: TE
 
 /// The text of a file of at most `most` bytes. Error: a sentence without the place.
 Result<std::string> read_text(const std::string& path, std::size_t most) {
-  const auto wrong = [&](const std::string& what) { return Error{"invalid_file", quote(path) + " " + what, "warmup"}; };
+  const auto wrong = [&](const std::string& what) {
+    return Error{ErrorCode::invalid_file, quote(path) + " " + what, "warmup"};
+  };
   std::error_code failed;
   if (!std::filesystem::is_regular_file(path, failed)) return wrong(failed ? "is not there" : "is not a file");
   std::ifstream file(path, std::ios::binary);

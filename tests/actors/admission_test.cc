@@ -13,7 +13,7 @@ TEST(Admission, GivesCreditUpToItsLimitAndTakesItBack) {
   EXPECT_EQ(*admission.enter(), 1U);
   const auto refused = admission.enter();
   ASSERT_FALSE(refused.ok());
-  EXPECT_EQ(refused.error().code, "overloaded");
+  EXPECT_EQ(refused.error().code, ErrorCode::overloaded);
   admission.leave(Kind::finished, false);
   EXPECT_TRUE(admission.enter().ok());
   Stats stats;
@@ -37,10 +37,10 @@ TEST(Admission, CountsOnlyRequestsWithoutATokenAsInFront) {
 TEST(Admission, AcceptsNothingWhileDrainingOrBroken) {
   Admission draining(10);
   draining.drain();
-  EXPECT_EQ(draining.enter().error().code, "draining");
+  EXPECT_EQ(draining.enter().error().code, ErrorCode::draining);
   Admission broken(10);
   broken.break_down("the executor keeps failing");
-  EXPECT_EQ(broken.enter().error().code, "unavailable");
+  EXPECT_EQ(broken.enter().error().code, ErrorCode::unavailable);
   EXPECT_TRUE(broken.draining());
 }
 

@@ -22,7 +22,7 @@ topology::CacheSpec spec() {
 std::string param_at_fault(const Request& request, const topology::CacheSpec& spec) {
   const auto checked = check_cache_control(request, spec);
   if (checked) return "";
-  EXPECT_EQ(checked.error().code, "invalid_request");
+  EXPECT_EQ(checked.error().code, ErrorCode::invalid_request);
   EXPECT_NE(checked.error().message.find(checked.error().param), std::string::npos) << checked.error().message;
   return checked.error().param;
 }

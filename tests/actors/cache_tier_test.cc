@@ -113,7 +113,7 @@ class CacheTier : public testing::Test {
   }
 
   GraphOptions options_;
-  std::atomic<schedule::TimeNs> now_{1};  ///< time stands still but for the test
+  std::atomic<TimeNs> now_{1};  ///< time stands still but for the test
   std::shared_ptr<cache::Faults> faults_ = std::make_shared<cache::Faults>();
   std::shared_ptr<cache::FakeStore::Records> records_ = std::make_shared<cache::FakeStore::Records>();
   std::promise<void> gate_;

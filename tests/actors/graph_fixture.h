@@ -31,7 +31,7 @@ struct GraphOptions {
   std::string extra_stage;  ///< a line of YAML
   bool prefix_caching = true;
   std::string cache;  ///< more of that section: ", cache_ttl: 1h"
-  std::function<schedule::TimeNs()> clock = [] {
+  std::function<TimeNs()> clock = [] {
     return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
   };
 };

@@ -192,7 +192,7 @@ TEST(GraphRuntime, FailsARequestWhoseDeadlinePasses) {
   request.timeout_ms = 60;
   const Outcome outcome = log.wait(client->submit(request)->id);
   EXPECT_EQ(outcome.last().kind, Kind::failed);
-  EXPECT_EQ(outcome.last().error.code, "deadline_exceeded");
+  EXPECT_EQ(outcome.last().error.code, ErrorCode::deadline_exceeded);
   graph.expect_settled();
 }
 
@@ -208,11 +208,11 @@ TEST(GraphRuntime, RefusesMoreRequestsThanItsCreditAllows) {
   const RequestId second = one->submit(ask(prompt_of(2, 10), 100))->id;
   const auto too_many_here = one->submit(ask(prompt_of(3, 10), 5));
   ASSERT_FALSE(too_many_here.ok());
-  EXPECT_EQ(too_many_here.error().code, "overloaded");
+  EXPECT_EQ(too_many_here.error().code, ErrorCode::overloaded);
   const RequestId third = two->submit(ask(prompt_of(4, 10), 100))->id;
   const auto too_many = two->submit(ask(prompt_of(5, 10), 5));
   ASSERT_FALSE(too_many.ok());
-  EXPECT_EQ(too_many.error().code, "overloaded");
+  EXPECT_EQ(too_many.error().code, ErrorCode::overloaded);
   for (RequestId id : {first, second, third}) EXPECT_EQ(log.wait(id).last().kind, Kind::finished);
   EXPECT_TRUE(one->submit(ask(prompt_of(6, 10), 5)).ok());
   EXPECT_EQ(graph.runtime().stats().rejected, 2U);
@@ -238,10 +238,10 @@ TEST(GraphRuntime, FailsPromptsThatAreEmptyTooLongOrOutsideTheVocabulary) {
     EXPECT_EQ(outcome.last().kind, Kind::failed);
     return outcome.last().error.code;
   };
-  EXPECT_EQ(code_of(ask({}, 5)), "invalid_request");
-  EXPECT_EQ(code_of(ask({1, 2, 1'000'000}, 5)), "invalid_request");
-  EXPECT_EQ(code_of(ask({1, -2}, 5)), "invalid_request");
-  EXPECT_EQ(code_of(ask(prompt_of(1, 256), 5)), "context_length_exceeded");
+  EXPECT_EQ(code_of(ask({}, 5)), ErrorCode::invalid_request);
+  EXPECT_EQ(code_of(ask({1, 2, 1'000'000}, 5)), ErrorCode::invalid_request);
+  EXPECT_EQ(code_of(ask({1, -2}, 5)), ErrorCode::invalid_request);
+  EXPECT_EQ(code_of(ask(prompt_of(1, 256), 5)), ErrorCode::context_length_exceeded);
   EXPECT_EQ(log.wait(client->submit(ask(prompt_of(1, 255), 5))->id).tokens().size(), 1U);
   graph.expect_settled();
 }
@@ -271,7 +271,7 @@ TEST(GraphRuntime, DrainsByLettingRunningRequestsFinish) {
   EXPECT_EQ(log.wait(id).last().kind, Kind::finished);
   const auto late = client->submit(ask(prompt_of(1, 10), 5));
   ASSERT_FALSE(late.ok());
-  EXPECT_EQ(late.error().code, "draining");
+  EXPECT_EQ(late.error().code, ErrorCode::draining);
 }
 
 TEST(GraphRuntime, CancelsWhatADrainCannotWaitFor) {

@@ -105,7 +105,7 @@ TEST(GraphRuntime, HasNoAdviceWithoutAPrefixCache) {
   GraphOptions options;
   options.prefix_caching = false;
   Graph graph(options);
-  EXPECT_EQ(graph.runtime().cache_advice().error().code, "unavailable");
+  EXPECT_EQ(graph.runtime().cache_advice().error().code, ErrorCode::unavailable);
 }
 
 TEST(GraphRuntime, NeverSharesBlocksBetweenTenants) {

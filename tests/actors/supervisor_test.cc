@@ -37,7 +37,7 @@ TEST_P(KilledStage, FailsItsRequestsClearlyAndTheServerGoesOn) {
     ASSERT_TRUE(outcome.ended()) << "request " << id << " never ended";
     if (outcome.last().kind == Kind::failed) {
       ++failed;
-      EXPECT_EQ(outcome.last().error.code, "stage_failed");
+      EXPECT_EQ(outcome.last().error.code, ErrorCode::stage_failed);
       EXPECT_NE(outcome.last().error.message.find(GetParam()), std::string::npos);
     } else {
       EXPECT_EQ(outcome.last().kind, Kind::finished);
@@ -69,7 +69,7 @@ TEST(Supervisor, StartsAnExecutorAnewWhoseForwardPassThrows) {
   const auto prompt = prompt_of(4, 20);
   const Outcome outcome = log.wait(client->submit(ask(prompt, 5))->id);
   EXPECT_EQ(outcome.last().kind, Kind::failed);
-  EXPECT_EQ(outcome.last().error.code, "stage_failed");
+  EXPECT_EQ(outcome.last().error.code, ErrorCode::stage_failed);
   EXPECT_EQ(log.wait(client->submit(ask(prompt, 5))->id).tokens(), FakeModel::answer(prompt, 5));
   graph.expect_settled();
 }
@@ -87,7 +87,7 @@ TEST(Supervisor, GivesUpOnAStageThatKeepsFailing) {
     }
   }
   ASSERT_FALSE(ticket.ok());
-  EXPECT_EQ(ticket.error().code, "unavailable");
+  EXPECT_EQ(ticket.error().code, ErrorCode::unavailable);
   EXPECT_TRUE(graph.runtime().draining());
 }
 

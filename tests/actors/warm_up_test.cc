@@ -53,7 +53,7 @@ TEST(WarmUp, EndsWithTheNameOfThePromptThatIsRefused) {
       named("first", prompt_of(1, 9)), named("second", prompt_of(2, 1000)), named("third", prompt_of(3, 9))};
   const auto warm = warm_up(graph.runtime(), prompts, {});
   ASSERT_FALSE(warm.ok());
-  EXPECT_EQ(warm.error().code, "context_length_exceeded");
+  EXPECT_EQ(warm.error().code, ErrorCode::context_length_exceeded);
   EXPECT_THAT(warm.error().message, testing::StartsWith("second: the prompt has 1000 tokens"));
   EXPECT_EQ(graph.idle_stats().accepted, 2U);
   graph.expect_settled();

@@ -9,7 +9,7 @@ namespace {
 
 using Kind = Touch::Kind;
 
-constexpr schedule::TimeNs kSecond = 1'000'000'000;
+constexpr TimeNs kSecond = 1'000'000'000;
 
 TEST(EvictionAges, CountFromTheLastUseOfABlock) {
   EvictionAges ages(4);
@@ -24,7 +24,7 @@ TEST(EvictionAges, CountFromTheLastUseOfABlock) {
 
 TEST(EvictionAges, PutEachAgeIntoItsBucket) {
   EvictionAges ages(1);
-  for (const schedule::TimeNs age : {schedule::TimeNs{0}, kSecond, kSecond + 1, 200'000 * kSecond}) {
+  for (const TimeNs age : {TimeNs{0}, kSecond, kSecond + 1, 200'000 * kSecond}) {
     ages.on_touches(std::vector<Touch>{{Kind::idle, 0}}, kSecond);
     ages.on_touches(std::vector<Touch>{{Kind::forgotten, 0}}, kSecond + age);
   }

@@ -38,7 +38,7 @@ class Blocks {
   void tell(const Touch& touch) { evictor_.on_touches({&touch, 1}, now_); }
 
   Evictor evictor_;
-  schedule::TimeNs now_ = 0;
+  TimeNs now_ = 0;
 };
 
 /// The first victim of three blocks: 0 is the oldest, 1 was used once long ago, 2 is young and was used twice.

@@ -17,7 +17,7 @@ Touch published(BlockId block, BlockId parent, std::uint32_t depth, std::uint64_
 }
 Touch touch(Kind kind, BlockId block) { return {kind, block}; }
 
-void feed(Evictor& evictor, schedule::TimeNs now, std::vector<Touch> touches) { evictor.on_touches(touches, now); }
+void feed(Evictor& evictor, TimeNs now, std::vector<Touch> touches) { evictor.on_touches(touches, now); }
 
 TEST(Eviction, OffersNoBlockThatIsInUse) {
   Evictor evictor = lru(4);
@@ -137,7 +137,7 @@ struct Forest {
   struct Node {
     bool indexed = false, idle = false;
     BlockId parent = -1;
-    schedule::TimeNs used = 0;
+    TimeNs used = 0;
   };
   std::vector<Node> nodes;
 
@@ -176,10 +176,10 @@ TEST(Eviction, ChoosesAsAPlainSearchDoesAfterAnySequenceOfTouches) {
     std::mt19937 random(seed);
     Evictor evictor = lru(kBlocks);
     Forest forest{std::vector<Forest::Node>(kBlocks)};
-    for (schedule::TimeNs now = 1; now <= 120; ++now) {
+    for (TimeNs now = 1; now <= 120; ++now) {
       const auto block = static_cast<BlockId>(random() % kBlocks);
       auto& node = forest.nodes[static_cast<std::size_t>(block)];
-      const schedule::TimeNs time = now / 3;  // several at the same time
+      const TimeNs time = now / 3;  // several at the same time
       if (!node.indexed) {
         BlockId parent = static_cast<BlockId>(random() % kBlocks);
         if (!forest.nodes[static_cast<std::size_t>(parent)].indexed) parent = -1;
@@ -212,7 +212,7 @@ TEST_P(EveryPolicy, GivesUpEveryIdleBlockAfterItsChildrenAndNoOther) {
     Evictor evictor(make_policy(GetParam(), kBlocks).value(), kBlocks);
     Forest forest{std::vector<Forest::Node>(kBlocks)};
     const auto node = [&](BlockId block) -> Forest::Node& { return forest.nodes[static_cast<std::size_t>(block)]; };
-    for (schedule::TimeNs now = 1; now <= 1500; ++now) {
+    for (TimeNs now = 1; now <= 1500; ++now) {
       const auto block = static_cast<BlockId>(random() % kBlocks);
       if (!node(block).indexed) {
         BlockId parent = static_cast<BlockId>(random() % kBlocks);

@@ -16,9 +16,9 @@ TEST(ExpiryQueue, GivesTheEarliestFirstAndOfEqualsTheDeepest) {
   queue.set(0, 20, 0);
   queue.set(1, 10, 1);
   queue.set(2, 10, 2);
-  std::vector<schedule::BlockId> order;
+  std::vector<BlockId> order;
   for (; !queue.empty(); queue.remove(queue.front())) order.push_back(queue.front());
-  EXPECT_EQ(order, (std::vector<schedule::BlockId>{2, 1, 0}));
+  EXPECT_EQ(order, (std::vector<BlockId>{2, 1, 0}));
 }
 
 TEST(ExpiryQueue, MovesABlockThatIsPutInAgain) {
@@ -36,14 +36,14 @@ TEST(ExpiryQueue, AgreesWithASortedMapThroughRandomChanges) {
   constexpr std::uint32_t kBlocks = 50;
   std::mt19937_64 random(3);
   ExpiryQueue queue(kBlocks);
-  std::map<schedule::BlockId, std::tuple<schedule::TimeNs, std::int64_t, schedule::BlockId>> expected;
+  std::map<BlockId, std::tuple<TimeNs, std::int64_t, BlockId>> expected;
   for (int i = 0; i < 20'000; ++i) {
-    const auto block = static_cast<schedule::BlockId>(random() % kBlocks);
+    const auto block = static_cast<BlockId>(random() % kBlocks);
     if (random() % 3 == 0) {
       queue.remove(block);
       expected.erase(block);
     } else {
-      const auto deadline = static_cast<schedule::TimeNs>(random() % 40);
+      const auto deadline = static_cast<TimeNs>(random() % 40);
       const auto depth = static_cast<std::uint32_t>(random() % 5);
       queue.set(block, deadline, depth);
       expected[block] = {deadline, -std::int64_t{depth}, block};

@@ -14,7 +14,7 @@ Key key(std::uint8_t first) { return Key{first}; }
 
 class PartialIndexTest : public testing::Test {
  protected:
-  void add(schedule::BlockId block, std::vector<TokenId> tokens, std::uint8_t parent = 1) {
+  void add(BlockId block, std::vector<TokenId> tokens, std::uint8_t parent = 1) {
     std::vector<TokenId>& kept = tokens_[block] = std::move(tokens);
     index_.add(key(parent), block, kept);
   }
@@ -22,7 +22,7 @@ class PartialIndexTest : public testing::Test {
     return index_.best(key(parent), next, threshold);
   }
 
-  std::map<schedule::BlockId, std::vector<TokenId>> tokens_;
+  std::map<BlockId, std::vector<TokenId>> tokens_;
   PartialIndex index_;
 };
 
@@ -76,7 +76,7 @@ TEST_F(PartialIndexTest, FindsWhatASearchThroughAllFinds) {
     index_.clear();
     tokens_.clear();
     // Few enough that all are neighbours.
-    for (schedule::BlockId id = 0; id < schedule::BlockId(random() % PartialIndex::kNeighbours); ++id) {
+    for (BlockId id = 0; id < BlockId(random() % PartialIndex::kNeighbours); ++id) {
       const auto tokens = text(1 + random() % 6);
       if (std::ranges::none_of(tokens_, [&](const auto& one) { return one.second == tokens; })) add(id, tokens);
     }

@@ -248,7 +248,7 @@ class Users {
   std::map<std::pair<BlockId, std::uint32_t>, std::vector<TokenId>> held_;
   RequestId last_ = 0;
   std::uint64_t copied_ = 0;
-  schedule::TimeNs now_ = 0;
+  TimeNs now_ = 0;
 };
 
 TEST(PartialMatch, FindsOnlyWhatABlockHoldsWhateverTheOrderOfCalls) {

@@ -36,7 +36,7 @@ class TraceMaker {
   }
   void add(std::vector<TokenId> blocks) {
     trace_.total_blocks += blocks.size();
-    trace_.requests.push_back({static_cast<schedule::TimeNs>(trace_.requests.size()) * 1'000'000, std::move(blocks)});
+    trace_.requests.push_back({static_cast<TimeNs>(trace_.requests.size()) * 1'000'000, std::move(blocks)});
   }
   Trace finish() { return std::move(trace_); }
 

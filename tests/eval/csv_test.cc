@@ -55,7 +55,7 @@ TEST(Csv, StopsWhereARowIsNotTaken) {
   int seen = 0;
   const auto done = read_csv("a\nb\nc", "f.csv", 3, [&](const CsvRow& row) -> Result<void> {
     ++seen;
-    if (row.fields[0] == "b") return Error{"no", "no b", ""};
+    if (row.fields[0] == "b") return Error{ErrorCode::invalid_csv, "no b", ""};
     return {};
   });
   EXPECT_FALSE(done.ok());

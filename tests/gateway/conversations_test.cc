@@ -14,7 +14,7 @@ const Name kChat{"alice", "chat"};
 std::vector<ChatMessage> says(const std::string& text) { return {{"user", text}}; }
 
 std::string said(const Result<std::vector<ChatMessage>>& messages) {
-  if (!messages) return messages.error().code;
+  if (!messages) return std::string(name_of(messages.error().code));
   std::string text;
   for (const ChatMessage& message : *messages) text += message.role.substr(0, 1) + ":" + message.content + " ";
   return text;
@@ -54,7 +54,7 @@ TEST(Conversations, TakeOneTurnAtATime) {
   ASSERT_TRUE(conversations.begin(kChat, says("one"), {}, kStart).ok());
   const auto second = conversations.begin(kChat, says("two"), {}, kStart);
   ASSERT_FALSE(second.ok());
-  EXPECT_EQ(second.error().code, "session_busy");
+  EXPECT_EQ(second.error().code, ErrorCode::session_busy);
   EXPECT_EQ(second.error().param, "session");
 }
 
@@ -108,7 +108,7 @@ TEST(Conversations, ForgetsOneThatIsEnded) {
   const Conversations::Time now{};
   EXPECT_TRUE(conversations.end({"alice", "chat"}, now).ok()) << "there is none";
   ASSERT_TRUE(conversations.begin({"alice", "chat"}, {{"user", "one"}}, std::nullopt, now).ok());
-  EXPECT_EQ(conversations.end({"alice", "chat"}, now).error().code, "session_busy");
+  EXPECT_EQ(conversations.end({"alice", "chat"}, now).error().code, ErrorCode::session_busy);
   conversations.finish({"alice", "chat"}, "two", now);
   EXPECT_TRUE(conversations.end({"bob", "chat"}, now).ok());
   EXPECT_EQ(conversations.size(), 1U);

@@ -101,7 +101,8 @@ class FakeRuntime : public Runtime {
   Result<std::string> detokenize(std::span<const TokenId> ids) const override {
     std::string text;
     for (const TokenId id : ids) {
-      if (id < 0 || id > 255) return Error{"invalid_request", "there is no token " + std::to_string(id), "tokens"};
+      if (id < 0 || id > 255)
+        return Error{ErrorCode::invalid_request, "there is no token " + std::to_string(id), "tokens"};
       text += static_cast<char>(id);
     }
     return text;
@@ -228,8 +229,8 @@ class FakeRuntime : public Runtime {
         return Result<Client::Ticket>(std::move(error));
       };
       if (refusal_) return refuse(*refusal_);
-      if (draining_) return refuse({"draining", "shutting down", ""});
-      if (live_.size() >= limit_) return refuse({"overloaded", "no credit left", ""});
+      if (draining_) return refuse({ErrorCode::draining, "shutting down", ""});
+      if (live_.size() >= limit_) return refuse({ErrorCode::overloaded, "no credit left", ""});
       ticket.position = static_cast<std::uint32_t>(live_.size());
       ticket.id = next_id_++;
       ++stats_.accepted;
@@ -303,9 +304,9 @@ class FakeRuntime : public Runtime {
       return;
     }
     if (prompt.find("TOO LONG") != std::string::npos)
-      return fail(id, live, {"context_length_exceeded", "too long", "prompt"}, events);
+      return fail(id, live, {ErrorCode::context_length_exceeded, "too long", "prompt"}, events);
     if (prompt.find("BREAK") != std::string::npos && live.words == 2) {
-      return fail(id, live, {"stage_failed", "the stage broke", ""}, events);
+      return fail(id, live, {ErrorCode::stage_failed, "the stage broke", ""}, events);
     }
     if (live.words == 0 && params.prompt_logprobs && live.seq == 0) {
       TokenEvent scores = event(id, live, Kind::prompt);

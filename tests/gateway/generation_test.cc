@@ -100,7 +100,7 @@ TEST(Generation, GivesEachErrorItsStatus) {
     EXPECT_EQ(too_long.status, 400U);
     EXPECT_EQ(too_long.code(), "context_length_exceeded");
   }
-  live.runtime.refuse_with(Error{"overloaded", "no credit", ""});
+  live.runtime.refuse_with(Error{ErrorCode::overloaded, "no credit", ""});
   const Answer overloaded = client.post("/v1/chat/completions", chat());
   EXPECT_EQ(overloaded.status, 429U);
   EXPECT_NE(overloaded.header("Retry-After"), "");

@@ -61,7 +61,7 @@ TEST(JsonFields, RefusesNumbersOutOfRangeHoweverTheyAreWritten) {
                            R"({"u": "5"})", R"({"u": true})", R"({"u": [5]})"}) {
     EXPECT_EQ(error_of(text, read).param, "params.u") << text;
   }
-  EXPECT_EQ(error_of(R"({"u": 1000})", read).code, "");
+  EXPECT_EQ(error_of(R"({"u": 1000})", read).code, ErrorCode::none);
 }
 
 TEST(JsonFields, ChecksBothEndsOfARange) {
@@ -72,7 +72,7 @@ TEST(JsonFields, ChecksBothEndsOfARange) {
   for (const char* text : {R"({"f": 0})", R"({"f": 1e-300})", R"({"f": 1.0001})", R"({"f": 1e300})", R"({"f": -1})"}) {
     EXPECT_EQ(error_of(text, read).param, "params.f") << text;
   }
-  EXPECT_EQ(error_of(R"({"f": 1})", read).code, "");
+  EXPECT_EQ(error_of(R"({"f": 1})", read).code, ErrorCode::none);
 }
 
 TEST(JsonFields, KeepsAll64BitsOfASeed) {
@@ -103,7 +103,7 @@ TEST(JsonFields, RefusesListsOfIdsThatAreTooLongOrNoIds) {
 TEST(JsonFields, NamesAnUnknownFieldAndTheOneThatWasMeant) {
   const auto read = [](Fields& fields) { fields.accept({"temperature", "top_p"}); };
   const Error error = error_of(R"({"temprature": 1})", read);
-  EXPECT_EQ(error.code, "unknown_parameter");
+  EXPECT_EQ(error.code, ErrorCode::unknown_parameter);
   EXPECT_EQ(error.param, "params.temprature");
   EXPECT_EQ(error.message, "unknown field \"params.temprature\" (did you mean \"params.temperature\"?)");
   EXPECT_EQ(error_of(R"({"zzz": 1})", read).message, "unknown field \"params.zzz\"");
@@ -111,12 +111,12 @@ TEST(JsonFields, NamesAnUnknownFieldAndTheOneThatWasMeant) {
 
 TEST(JsonFields, RefusesByNameWhatWouldChangeTheAnswer) {
   const auto read = [](Fields& fields) { fields.refuse({"tools"}); };
-  EXPECT_EQ(error_of(R"({"tools": [{"type": "function"}]})", read).code, "unsupported_parameter");
+  EXPECT_EQ(error_of(R"({"tools": [{"type": "function"}]})", read).code, ErrorCode::unsupported_parameter);
   EXPECT_EQ(error_of(R"({"tools": [{"type": "function"}]})", read).param, "params.tools");
-  EXPECT_EQ(error_of(R"({"tools": null})", read).code, "");
-  EXPECT_EQ(error_of(R"({"tools": []})", read).code, "");
-  EXPECT_EQ(error_of(R"({"tools": ""})", read).code, "");
-  EXPECT_EQ(error_of(R"({"tools": 0})", read).code, "unsupported_parameter");
+  EXPECT_EQ(error_of(R"({"tools": null})", read).code, ErrorCode::none);
+  EXPECT_EQ(error_of(R"({"tools": []})", read).code, ErrorCode::none);
+  EXPECT_EQ(error_of(R"({"tools": ""})", read).code, ErrorCode::none);
+  EXPECT_EQ(error_of(R"({"tools": 0})", read).code, ErrorCode::unsupported_parameter);
 }
 
 TEST(JsonFields, KeepsTheFirstMistake) {

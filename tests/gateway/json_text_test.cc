@@ -5,9 +5,9 @@
 namespace headwater::gateway {
 namespace {
 
-std::string code_of(std::string_view text) {
+ErrorCode code_of(std::string_view text) {
   const auto parsed = parse_json(text);
-  return parsed ? "" : parsed.error().code;
+  return parsed ? ErrorCode::none : parsed.error().code;
 }
 
 TEST(JsonText, ReadsJson) {
@@ -19,29 +19,29 @@ TEST(JsonText, ReadsJson) {
 TEST(JsonText, RefusesWhatIsNotJson) {
   for (const char* text :
        {"", "{", "{'a': 1}", "[1,]", "nul", "{} {}", "NaN", "Infinity", "-Infinity", "01", "\"\\ud800\""}) {
-    EXPECT_EQ(code_of(text), "invalid_json") << text;
+    EXPECT_EQ(code_of(text), ErrorCode::invalid_json) << text;
   }
 }
 
 TEST(JsonText, RefusesBytesThatAreNotUtf8) {
-  EXPECT_EQ(code_of("\"\xff\""), "invalid_json");
-  EXPECT_EQ(code_of("\"\xc0\xaf\""), "invalid_json");
-  EXPECT_EQ(code_of("\"\xed\xa0\x80\""), "invalid_json");
-  EXPECT_EQ(code_of("\"\xe4\xb8\""), "invalid_json");
+  EXPECT_EQ(code_of("\"\xff\""), ErrorCode::invalid_json);
+  EXPECT_EQ(code_of("\"\xc0\xaf\""), ErrorCode::invalid_json);
+  EXPECT_EQ(code_of("\"\xed\xa0\x80\""), ErrorCode::invalid_json);
+  EXPECT_EQ(code_of("\"\xe4\xb8\""), ErrorCode::invalid_json);
 }
 
 TEST(JsonText, RefusesANumberBeyondADouble) {
-  EXPECT_EQ(code_of("1e400"), "invalid_json");
-  EXPECT_EQ(code_of("-1e999999999"), "invalid_json");
-  EXPECT_EQ(code_of("1e-400"), "");
+  EXPECT_EQ(code_of("1e400"), ErrorCode::invalid_json);
+  EXPECT_EQ(code_of("-1e999999999"), ErrorCode::invalid_json);
+  EXPECT_EQ(code_of("1e-400"), ErrorCode::none);
 }
 
 TEST(JsonText, CapsTheDepthButNotBracketsInStrings) {
   const std::string at_limit = std::string(kMaxJsonDepth, '[') + std::string(kMaxJsonDepth, ']');
-  EXPECT_EQ(code_of(at_limit), "");
-  EXPECT_EQ(code_of("[" + at_limit + "]"), "invalid_json");
-  EXPECT_EQ(code_of(std::string(1'000'000, '[')), "invalid_json");
-  EXPECT_EQ(code_of("\"" + std::string(1000, '[') + "\\\"[\""), "");
+  EXPECT_EQ(code_of(at_limit), ErrorCode::none);
+  EXPECT_EQ(code_of("[" + at_limit + "]"), ErrorCode::invalid_json);
+  EXPECT_EQ(code_of(std::string(1'000'000, '[')), ErrorCode::invalid_json);
+  EXPECT_EQ(code_of("\"" + std::string(1000, '[') + "\\\"[\""), ErrorCode::none);
 }
 
 TEST(JsonText, TakesTheLastOfADuplicatedKey) {

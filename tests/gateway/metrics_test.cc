@@ -17,7 +17,7 @@ TEST(Metrics, TellsWhatBecameOfRequests) {
   client.post("/v1/completions", {{"prompt", "x"}, {"max_tokens", 2}});
   client.post("/v1/completions", {{"prompt", "TOO LONG"}});
   client.post("/v1/completions", {{"prompt", 7}});
-  live.runtime.refuse_with(Error{"overloaded", "no credit", ""});
+  live.runtime.refuse_with(Error{ErrorCode::overloaded, "no credit", ""});
   client.post("/v1/completions", {{"prompt", "x"}});
   const Answer answer = client.get("/metrics");
   EXPECT_EQ(answer.header("Content-Type"), "text/plain; version=0.0.4; charset=utf-8");

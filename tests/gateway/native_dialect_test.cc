@@ -53,8 +53,8 @@ TEST(NativeDialect, ReadsACancel) {
 }
 
 TEST(NativeDialect, NamesTheFieldAtFaultAndTheIdWhereItIsKnown) {
-  EXPECT_EQ(bad("nonsense").error.code, "invalid_json");
-  EXPECT_EQ(bad("[1]").error.code, "invalid_request");
+  EXPECT_EQ(bad("nonsense").error.code, ErrorCode::invalid_json);
+  EXPECT_EQ(bad("[1]").error.code, ErrorCode::invalid_request);
   for (const char* text : {R"({"type": "generate", "prompt": "x"})", R"({"type": "cancel", "id": 7})",
                            R"({"type": "cancel", "id": ""})"}) {
     const BadFrame frame = bad(text);
@@ -101,7 +101,7 @@ TEST(NativeDialect, WritesEveryKindOfEvent) {
                           "miss": {"reason": "evicted", "tokens": 2}}},
       "timings": {"queue_ms": 1.5, "ttft_ms": 2.0, "total_ms": 3.0}})"));
   end.kind = TokenEvent::Kind::failed;
-  end.error = {"stage_failed", "gone", ""};
+  end.error = {ErrorCode::stage_failed, "gone", ""};
   const Json failed = event_frame("a", end);
   EXPECT_EQ(failed["type"], "failed");
   EXPECT_EQ(failed["error"]["code"], "stage_failed");

@@ -130,7 +130,7 @@ TEST(OpenAiChat, ChecksTheRangeOfEveryNumber) {
                              R"({"cache_salt": 7})",
                              R"({"logit_bias": [1]})"}) {
     const Error got = error(fields);
-    EXPECT_EQ(got.code, "invalid_request") << fields;
+    EXPECT_EQ(got.code, ErrorCode::invalid_request) << fields;
     EXPECT_TRUE(Json::parse(fields).contains(got.param.substr(0, got.param.find('[')))) << fields << " " << got.param;
   }
 }
@@ -156,7 +156,7 @@ TEST(OpenAiChat, AcceptsWhatHasNoEffectAndRefusesWhatWouldHaveOne) {
         R"({"response_format": {"type": "json_object"}})", R"({"modalities": ["audio"]})", R"({"tool_choice": "auto"})",
         R"({"best_of": 2})", R"({"reasoning_effort": "high"})"}) {
     const Error got = error(fields);
-    EXPECT_EQ(got.code, "unsupported_parameter") << fields;
+    EXPECT_EQ(got.code, ErrorCode::unsupported_parameter) << fields;
     EXPECT_EQ(got.param, Json::parse(fields).begin().key());
   }
   EXPECT_EQ(error(R"({"max_token": 5})").message, "unknown field \"max_token\" (did you mean \"max_tokens\"?)");
@@ -164,7 +164,7 @@ TEST(OpenAiChat, AcceptsWhatHasNoEffectAndRefusesWhatWouldHaveOne) {
 
 TEST(OpenAiChat, KnowsOnlyItsOwnModel) {
   const Error got = error(R"({"model": "gpt-4"})");
-  EXPECT_EQ(got.code, "model_not_found");
+  EXPECT_EQ(got.code, ErrorCode::model_not_found);
   EXPECT_EQ(got.param, "model");
 }
 

@@ -51,7 +51,7 @@ TEST(OpenAiCompletions, RefusesPromptsThatAreNone) {
   EXPECT_EQ(error(R"({"prompt": [1, "a"]})").param, "prompt[1]");
   EXPECT_EQ(error(R"({"prompt": ["a", 7]})").param, "prompt[1]");
   EXPECT_EQ(error(R"({"prompt": [[1], [-2]]})").param, "prompt[1][0]");
-  EXPECT_EQ(error(R"({"prompt": [1, 2, 3, 4, 5, 6]})").code, "context_length_exceeded");
+  EXPECT_EQ(error(R"({"prompt": [1, 2, 3, 4, 5, 6]})").code, ErrorCode::context_length_exceeded);
   Json many = {{"prompt", Json::array()}};
   for (int i = 0; i < 65; ++i) many["prompt"].push_back("x");
   EXPECT_EQ(error(many.dump().c_str()).param, "prompt");
@@ -77,7 +77,7 @@ TEST(OpenAiCompletions, RefusesWhatItCannotDo) {
   EXPECT_EQ(error(R"({"prompt": "a", "suffix": "b"})").param, "suffix");
   EXPECT_EQ(error(R"({"prompt": "a", "best_of": 3})").param, "best_of");
   EXPECT_EQ(error(R"({"prompt": "a", "logprobs": 21})").param, "logprobs");
-  EXPECT_EQ(error(R"({"prompt": "a", "top_logprobs": 2})").code, "unknown_parameter");
+  EXPECT_EQ(error(R"({"prompt": "a", "top_logprobs": 2})").code, ErrorCode::unknown_parameter);
   EXPECT_TRUE(parse(R"({"prompt": "a", "n": 3, "best_of": 3, "suffix": null})").ok());
 }
 

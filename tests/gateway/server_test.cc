@@ -17,10 +17,10 @@ TEST(Server, SaysWhyItCannotListen) {
   options.port = live.server->port();
   const auto second = Server::start(runtime, options);
   ASSERT_FALSE(second.ok());
-  EXPECT_EQ(second.error().code, "listen_failed");
+  EXPECT_EQ(second.error().code, ErrorCode::listen_failed);
   EXPECT_NE(second.error().message.find("127.0.0.1:" + std::to_string(options.port)), std::string::npos);
   options.host = "256.1.2.3";
-  EXPECT_EQ(Server::start(runtime, options).error().code, "listen_failed");
+  EXPECT_EQ(Server::start(runtime, options).error().code, ErrorCode::listen_failed);
 }
 
 TEST(Server, RefusesOptionsThatMakeNoSense) {
@@ -28,17 +28,17 @@ TEST(Server, RefusesOptionsThatMakeNoSense) {
   const auto code = [&](ServerOptions options) {
     options.port = 0;
     const auto started = Server::start(runtime, options);
-    return started ? "" : started.error().code;
+    return started ? ErrorCode::none : started.error().code;
   };
   ServerOptions options;
   options.threads = 0;
-  EXPECT_EQ(code(options), "invalid_options");
+  EXPECT_EQ(code(options), ErrorCode::invalid_options);
   options = {};
   options.api_keys = {""};
-  EXPECT_EQ(code(options), "invalid_options");
+  EXPECT_EQ(code(options), ErrorCode::invalid_options);
   options = {};
   options.max_connections = 0;
-  EXPECT_EQ(code(options), "invalid_options");
+  EXPECT_EQ(code(options), ErrorCode::invalid_options);
 }
 
 TEST(Server, TurnsConnectionsAwayOverTheLimitAndTakesThemAgainLater) {

@@ -119,7 +119,7 @@ TEST(WebSocketSession, PassesOnRefusalsAndFailures) {
   const Json failed = client.receive("failed");
   EXPECT_EQ(failed["seq"], 2);
   EXPECT_EQ(failed["error"]["code"], "stage_failed");
-  live.runtime.refuse_with(Error{"overloaded", "come later", ""});
+  live.runtime.refuse_with(Error{ErrorCode::overloaded, "come later", ""});
   client.send(generate("h"));
   EXPECT_EQ(client.receive("error")["error"]["code"], "overloaded");
 }

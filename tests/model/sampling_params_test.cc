@@ -63,7 +63,7 @@ TEST(CheckParams, TellsTheValueAndTheRange) {
   params.top_p = 1.5F;
   const auto checked = check_params(params, 10);
   ASSERT_FALSE(checked.ok());
-  EXPECT_EQ(checked.error().code, "invalid_request");
+  EXPECT_EQ(checked.error().code, ErrorCode::invalid_request);
   EXPECT_EQ(checked.error().message, "top_p is 1.5; it must be greater than 0 and at most 1");
 }
 

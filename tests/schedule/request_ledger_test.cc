@@ -66,10 +66,10 @@ TEST(RequestLedger, EndsARequestFromOutsideWithWhatItHasUsed) {
   ledger.on_tokenized(1, 12);
   auto token = event(1, Kind::tokens);
   ledger.apply(token, 1'000'000);
-  const auto ended = ledger.end(1, Kind::failed, {"stage_failed", "why", ""}, 5'000'000);
+  const auto ended = ledger.end(1, Kind::failed, {ErrorCode::stage_failed, "why", ""}, 5'000'000);
   ASSERT_TRUE(ended.has_value());
   EXPECT_EQ(ended->kind, Kind::failed);
-  EXPECT_EQ(ended->error.code, "stage_failed");
+  EXPECT_EQ(ended->error.code, ErrorCode::stage_failed);
   EXPECT_EQ(ended->usage.prompt_tokens, 12U);
   EXPECT_EQ(ended->usage.completion_tokens, 1U);
   EXPECT_EQ(ended->seq, 1U);

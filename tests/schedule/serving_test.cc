@@ -72,7 +72,7 @@ TEST(Serving, EndsEveryRequestThatThePinsLeaveRoomFor) {
   for (std::uint64_t seed = 1; seed <= 500 && !::testing::Test::HasFailure(); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     SimulationOptions options = tiny(seed);
-    options.retention = {.ttl = static_cast<schedule::TimeNs>(1 + seed % 5 * 100), .max_pinned = 4};
+    options.retention = {.ttl = static_cast<TimeNs>(1 + seed % 5 * 100), .max_pinned = 4};
     options.keep.pin = seed % 2 == 0 ? cache::kNever : 200;
     if (seed % 3 == 0) options.keep.session = "chat";
     ServingSimulation simulation(options);

@@ -281,7 +281,7 @@ class ServingSimulation {
   std::vector<schedule::StepPlan> plans_;
   std::map<cache::Key, cache::BlockBytes> tier_;
   RequestId next_id_ = 1;
-  schedule::TimeNs now_ = 1;
+  TimeNs now_ = 1;
 };
 
 /// Whatever a simulation that has come to rest must have reached.

@@ -16,8 +16,6 @@
 
 namespace headwater::test {
 
-using schedule::BlockId;
-
 inline std::uint64_t mix(std::uint64_t digest, std::uint64_t value) {
   digest = (digest ^ value) * 0x9E3779B97F4A7C15ULL;
   return digest ^ (digest >> 29);
@@ -50,7 +48,7 @@ struct Ending {
   std::vector<TokenId> generated;
   std::uint32_t cached_tokens = 0;
   CacheDetails details;
-  schedule::TimeNs scheduled_at = 0;
+  TimeNs scheduled_at = 0;
 };
 
 /// What should not have happened.

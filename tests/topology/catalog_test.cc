@@ -31,7 +31,7 @@ TEST(Catalog, RefusesASecondOfTheSameName) {
   info.impl = "default";
   const auto added = catalog.add(info);
   ASSERT_FALSE(added.ok());
-  EXPECT_EQ(added.error().code, "duplicate_stage_kind");
+  EXPECT_EQ(added.error().code, ErrorCode::duplicate_stage_kind);
   info.impl = "mine";
   EXPECT_TRUE(catalog.add(info).ok());
   EXPECT_THAT(catalog.impls("scheduler"), ElementsAre("default", "mine"));

@@ -6,9 +6,6 @@
 namespace headwater::cachesim {
 namespace {
 
-using cache::BlockId;
-using schedule::TimeNs;
-
 constexpr std::uint64_t kRequestsPerReport = 256;
 
 /// For every block of every request, the number of the next request that wants it too.

@@ -45,7 +45,7 @@ class Builder {
   Trace trace_;
   std::unordered_map<std::int64_t, TokenId> numbers_;
   std::int64_t last_ = 0;
-  schedule::TimeNs now_ = 0;
+  TimeNs now_ = 0;
 };
 
 }  // namespace
@@ -55,7 +55,7 @@ Result<Trace> parse_trace(std::string_view text, const std::string& name) {
   const auto read = eval::read_jsonl(text, name, [&](eval::Record& record) { return builder.add(record); });
   if (!read) return read.error();
   Trace trace = builder.finish();
-  if (trace.total_blocks == 0) return Error{"empty_trace", name + ": no request with \"hash_ids\"", ""};
+  if (trace.total_blocks == 0) return Error{ErrorCode::empty_trace, name + ": no request with \"hash_ids\"", ""};
   return trace;
 }
 

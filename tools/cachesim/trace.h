@@ -15,7 +15,7 @@
 namespace headwater::cachesim {
 
 struct TraceRequest {
-  schedule::TimeNs at = 0;      ///< later than the request before, be it by a nanosecond
+  TimeNs at = 0;                ///< later than the request before, be it by a nanosecond
   std::vector<TokenId> blocks;  ///< numbers from 0 to Trace::distinct_blocks
 };
 

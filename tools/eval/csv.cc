@@ -61,7 +61,7 @@ class Reader {
     return true;
   }
   static Error wrong(const CsvRow& row, const std::string& message) {
-    return {"invalid_csv", row.place + ": " + message, ""};
+    return {ErrorCode::invalid_csv, row.place + ": " + message, ""};
   }
 
   std::string_view text_;

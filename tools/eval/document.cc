@@ -64,8 +64,9 @@ void read_reference(Record& record, const model::Tokenizer& tokenizer, Document&
 Result<Document> text_document(std::string_view text, const std::string& name, const model::Tokenizer& tokenizer) {
   Document document = make_document(name, encode(tokenizer, text), tokenizer);
   const std::size_t n = document.tokens.size();
-  if (n < 2) return Error{"too_short", name + ": a text of at least 2 tokens is needed, and this has fewer", ""};
-  if (n > kMostTokens) return Error{"too_large", name + ": the text has more than 2^30 tokens", ""};
+  if (n < 2)
+    return Error{ErrorCode::too_short, name + ": a text of at least 2 tokens is needed, and this has fewer", ""};
+  if (n > kMostTokens) return Error{ErrorCode::too_large, name + ": the text has more than 2^30 tokens", ""};
   return document;
 }
 
@@ -81,7 +82,7 @@ Result<std::vector<Document>> record_documents(std::string_view jsonl, const std
     return {};
   });
   if (!read) return read.error();
-  if (documents.empty()) return Error{"no_records", name + ": there are no records", ""};
+  if (documents.empty()) return Error{ErrorCode::no_records, name + ": there are no records", ""};
   return documents;
 }
 

@@ -29,7 +29,7 @@ std::string element(const char* name, std::size_t index) {
 }  // namespace
 
 void Record::fail(const std::string& message) {
-  if (!error_) error_ = Error{"invalid_record", place_ + ": " + message, ""};
+  if (!error_) error_ = Error{ErrorCode::invalid_record, place_ + ": " + message, ""};
 }
 
 void Record::expected(const std::string& field, const char* what) {
@@ -128,8 +128,8 @@ Result<void> read_jsonl(std::string_view text, const std::string& name,
     if (json.find_first_not_of(" \t\r") == std::string_view::npos) continue;
     const std::string place = name + ":" + std::to_string(line);
     auto object = nlohmann::json::parse(json, nullptr, false);
-    if (object.is_discarded()) return Error{"invalid_record", place + ": this line is not JSON", ""};
-    if (!object.is_object()) return Error{"invalid_record", place + ": this line is not a JSON object", ""};
+    if (object.is_discarded()) return Error{ErrorCode::invalid_record, place + ": this line is not JSON", ""};
+    if (!object.is_object()) return Error{ErrorCode::invalid_record, place + ": this line is not a JSON object", ""};
     Record record(std::move(object), place);
     if (auto taken = take(record); !taken) return taken;
   }

@@ -19,8 +19,8 @@ Result<McAsker> McAsker::make(const model::Tokenizer& tokenizer) {
   for (std::size_t i = 0; i < kChoices; ++i) {
     asker.choices_[i] = tokenizer.encode(kChoiceTexts[i], {});
     if (asker.choices_[i].empty()) {
-      return Error{"invalid_model", "the model's tokenizer makes no token of \"" + std::string(kChoiceTexts[i]) + "\"",
-                   ""};
+      return Error{ErrorCode::invalid_model,
+                   "the model's tokenizer makes no token of \"" + std::string(kChoiceTexts[i]) + "\"", ""};
     }
   }
   return asker;
@@ -30,7 +30,7 @@ Result<McPrompt> McAsker::cut(const Subject& subject, const McQuestion& question
   McPrompt prompt{&question, tokenizer_.encode(subject.preamble + question.text, {.add_special = true})};
   const auto& reference = question.reference;
   if (reference && reference->prompt_tokens.value_or(prompt.tokens.size()) != prompt.tokens.size()) {
-    return Error{"invalid_record",
+    return Error{ErrorCode::invalid_record,
                  reference->place + ": \"prompt_tokens\" is " + std::to_string(*reference->prompt_tokens) +
                      ", and the prompt of " + question.place + " has " + std::to_string(prompt.tokens.size()) +
                      " tokens; is this a record of another model or of other solved questions?",
@@ -62,7 +62,8 @@ Result<std::array<double, kChoices>> McAsker::ask(Scorer& scorer, const McPrompt
     for (const double part : rest) sums[i] += part;
   }
   if (std::ranges::any_of(sums, [](double sum) { return std::isnan(sum); })) {
-    return Error{"bad_logits", prompt.question->place + ": the model gave no usable logits (NaN or infinity)", ""};
+    return Error{ErrorCode::bad_logits, prompt.question->place + ": the model gave no usable logits (NaN or infinity)",
+                 ""};
   }
   return sums;
 }

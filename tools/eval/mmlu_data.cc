@@ -30,14 +30,14 @@ std::string trimmed(const std::string& text) {
 
 Result<McQuestion> parse_row(const CsvRow& row) {
   if (row.fields.size() != kFields) {
-    return Error{"invalid_csv",
+    return Error{ErrorCode::invalid_csv,
                  row.place + ": expected question,A,B,C,D,answer; found " + std::to_string(row.fields.size()) +
                      (row.fields.size() == 1 ? " field" : " fields"),
                  ""};
   }
   const auto answer = parse_answer(row.fields.back());
   if (!answer) {
-    return Error{"invalid_csv",
+    return Error{ErrorCode::invalid_csv,
                  row.place + ": the answer is \"" + row.fields.back().substr(0, 64) + "\", expected 0 … 3 or A … D",
                  ""};
   }
@@ -112,8 +112,8 @@ Result<Subject> read_subject(const std::string& name, const CsvText& shots, cons
   auto solved = parse_rows(shots);
   if (!solved) return solved.error();
   if (solved->size() < kShots) {
-    return Error{"invalid_csv", shots.name + ": " + std::to_string(solved->size()) + " questions, expected at least 5",
-                 ""};
+    return Error{ErrorCode::invalid_csv,
+                 shots.name + ": " + std::to_string(solved->size()) + " questions, expected at least 5", ""};
   }
   Subject subject;
   subject.name = name;
@@ -151,7 +151,7 @@ Result<std::vector<Subject>> read_prompts(std::string_view jsonl, const std::str
     return {};
   });
   if (!read) return read.error();
-  if (all.questions.empty()) return Error{"no_records", name + ": there are no records", ""};
+  if (all.questions.empty()) return Error{ErrorCode::no_records, name + ": there are no records", ""};
   return std::vector<Subject>{std::move(all)};
 }
 
@@ -162,7 +162,7 @@ Result<void> add_reference(std::vector<Subject>& subjects, std::string_view json
     return record.error() ? Result<void>(*record.error()) : Result<void>();
   });
   if (!read) return read;
-  if (attached.empty()) return Error{"no_records", name + ": there are no records", ""};
+  if (attached.empty()) return Error{ErrorCode::no_records, name + ": there are no records", ""};
   for (Subject& subject : subjects) subject.questions.resize(attached[subject.name]);
   std::erase_if(subjects, [](const Subject& subject) { return subject.questions.empty(); });
   return {};

@@ -12,7 +12,7 @@ std::optional<double> mean(double sum, std::uint64_t n) {
 
 Error unusable(const Document& document, std::size_t token) {
   return {
-      "bad_logits",
+      ErrorCode::bad_logits,
       document.place + ": the model gave no usable logits for token " + std::to_string(token) + " (NaN or infinity)",
       ""};
 }

@@ -6,7 +6,7 @@
 namespace headwater::eval {
 namespace {
 
-Error wrong(const std::string& message) { return {"invalid_quant_policy", message, "quant_policy"}; }
+Error wrong(const std::string& message) { return {ErrorCode::invalid_quant_policy, message, "quant_policy"}; }
 
 Result<QuantPolicy> parse_one(std::string_view text) {
   const auto format = kernels::parse_quant_policy(text);

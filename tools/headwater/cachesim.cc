@@ -135,7 +135,7 @@ Result<void> write_plot(const std::string& path, const std::vector<Row>& rows,
   for (const Row& row : rows) chart.lines.push_back({row.policy, row.rates});
   std::ofstream file(path, std::ios::binary);
   file << cachesim::png_of(chart) << std::flush;
-  if (!file) return Error{"write_failed", "cannot write " + path + ": " + std::strerror(errno), ""};
+  if (!file) return Error{ErrorCode::write_failed, "cannot write " + path + ": " + std::strerror(errno), ""};
   return {};
 }
 

@@ -22,7 +22,8 @@ Result<std::string> read_all(std::FILE* file, const std::string& name, std::size
     text.append(buffer, got);
     if (got < wanted) break;
   }
-  if (std::ferror(file) != 0) return Error{"read_failed", "cannot read " + name + ": " + std::strerror(errno), ""};
+  if (std::ferror(file) != 0)
+    return Error{ErrorCode::read_failed, "cannot read " + name + ": " + std::strerror(errno), ""};
   return text;
 }
 
@@ -51,14 +52,14 @@ const std::string& trace_file() { return trace_option(); }
 
 Result<std::string> read_file(const std::string& path, std::size_t max_bytes) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
-  if (file == nullptr) return Error{"open_failed", "cannot open " + path + ": " + std::strerror(errno), ""};
+  if (file == nullptr) return Error{ErrorCode::open_failed, "cannot open " + path + ": " + std::strerror(errno), ""};
   return read_all(file.get(), path, max_bytes);
 }
 
 Result<std::string> read_stdin(std::size_t max_bytes) {
   auto text = read_all(stdin, "standard input", max_bytes);
   if (text && text->size() > max_bytes) {
-    return Error{"too_large", "standard input has more than " + std::to_string(max_bytes) + " bytes", ""};
+    return Error{ErrorCode::too_large, "standard input has more than " + std::to_string(max_bytes) + " bytes", ""};
   }
   return text;
 }

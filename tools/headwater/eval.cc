@@ -52,12 +52,13 @@ Result<EvalModel> load_eval_model(const EvalOptions& options) {
   auto file = model::GgufFile::open(options.model);
   if (!file) return file.error();
   auto tokenizer = model::Tokenizer::load(**file);
-  if (!tokenizer) return Error{"invalid_model", options.model + ": " + tokenizer.error().message, ""};
+  if (!tokenizer) return Error{ErrorCode::invalid_model, options.model + ": " + tokenizer.error().message, ""};
   const auto precision = precision_named(options.precision);
   auto loaded = model::Architecture::load(*file, kernels::make_cpu_backend(options.threads, precision));
   if (!loaded) return loaded.error();
   if ((*tokenizer)->vocab_size() != (*loaded)->shape().vocab_size) {
-    return Error{"invalid_model", options.model + ": the tokenizer has another vocabulary than the weights", ""};
+    return Error{ErrorCode::invalid_model, options.model + ": the tokenizer has another vocabulary than the weights",
+                 ""};
   }
   return EvalModel{std::move(*tokenizer), std::move(*loaded)};
 }
@@ -65,7 +66,8 @@ Result<EvalModel> load_eval_model(const EvalOptions& options) {
 Result<std::string> read_eval_file(const std::string& path) {
   auto text = read_file(path, kMaxFileBytes);
   if (text && text->size() > kMaxFileBytes) {
-    return Error{"too_large", path + " has more than " + std::to_string(kMaxFileBytes) + " bytes; split it", ""};
+    return Error{ErrorCode::too_large, path + " has more than " + std::to_string(kMaxFileBytes) + " bytes; split it",
+                 ""};
   }
   return text;
 }

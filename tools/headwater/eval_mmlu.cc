@@ -34,12 +34,13 @@ Result<std::vector<std::string>> list(const fs::path& folder, const std::string&
     name.resize(name.size() - ending.size());
     names.push_back(std::move(name));
     if (names.size() > kMostSubjects) {
-      return Error{"too_many", folder.string() + ": more than " + std::to_string(kMostSubjects) + " subjects", ""};
+      return Error{ErrorCode::too_many, folder.string() + ": more than " + std::to_string(kMostSubjects) + " subjects",
+                   ""};
     }
   }
-  if (failed) return Error{"open_failed", "cannot read " + folder.string() + ": " + failed.message(), ""};
+  if (failed) return Error{ErrorCode::open_failed, "cannot read " + folder.string() + ": " + failed.message(), ""};
   if (names.empty()) {
-    return Error{"no_questions", folder.string() + ": no files that end in " + ending, ""};
+    return Error{ErrorCode::no_questions, folder.string() + ": no files that end in " + ending, ""};
   }
   std::ranges::sort(names);
   return names;
@@ -86,12 +87,12 @@ Result<std::vector<eval::Subject>> read_data(const Options& options) {
   const auto text = read_eval_file(options.data);
   if (!text) return text.error();
   if (!options.data.ends_with(".jsonl")) {
-    return Error{"unknown_format", options.data + ": expected a folder of CSV files, or a file that ends in .jsonl",
-                 ""};
+    return Error{ErrorCode::unknown_format,
+                 options.data + ": expected a folder of CSV files, or a file that ends in .jsonl", ""};
   }
   if (!options.reference.empty()) {
-    return Error{"unknown_format", "--reference goes with a folder; records of " + options.data + " bring their own",
-                 ""};
+    return Error{ErrorCode::unknown_format,
+                 "--reference goes with a folder; records of " + options.data + " bring their own", ""};
   }
   return eval::read_prompts(*text, options.data);
 }
@@ -120,7 +121,8 @@ Result<Asked> cut_all(const std::vector<eval::Subject>& subjects, const eval::Mc
       asked.prompts.push_back(std::move(*prompt));
     }
   }
-  if (asked.prompts.empty()) return Error{"no_questions", "there are no questions that fit the model's context", ""};
+  if (asked.prompts.empty())
+    return Error{ErrorCode::no_questions, "there are no questions that fit the model's context", ""};
   return asked;
 }
 

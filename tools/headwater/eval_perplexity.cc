@@ -44,13 +44,13 @@ Result<std::vector<eval::Document>> read_documents(const std::string& path, cons
 
 Result<eval::WindowSizes> window_sizes(const Options& options, std::uint32_t context) {
   if (options.window > context) {
-    return Error{"invalid_window",
+    return Error{ErrorCode::invalid_window,
                  "--window " + std::to_string(options.window) + " is beyond the model's " + std::to_string(context),
                  ""};
   }
   const std::uint32_t length = options.window > 0 ? options.window : context;
   if (options.stride > length) {
-    return Error{"invalid_stride",
+    return Error{ErrorCode::invalid_stride,
                  "--stride " + std::to_string(options.stride) + " is beyond the window's " + std::to_string(length),
                  ""};
   }

@@ -3,7 +3,7 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
-#include "kernels/trace.h"
+#include "base/trace.h"
 #include "tools/headwater/command.h"
 
 namespace headwater::tools {

@@ -146,7 +146,7 @@ Result<std::string> read_admin_key(const std::string& path) {
   if (!text) return text;
   const std::string key = text->substr(0, text->find_last_not_of(" \t\r\n") + 1);
   if (key.empty() || key.find_first_of("\r\n") != std::string::npos) {
-    return Error{"invalid_admin_key", path + " holds no admin key: one line that is not empty", ""};
+    return Error{ErrorCode::invalid_admin_key, path + " holds no admin key: one line that is not empty", ""};
   }
   return key;
 }

@@ -4,28 +4,28 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "schedule/step.h"
+#include "base/time.h"
 
 namespace headwater::cache {
 
 class Backoff {
  public:
-  static constexpr schedule::TimeNs kLongest = 60'000'000'000;
+  static constexpr TimeNs kLongest = 60'000'000'000;
 
-  explicit Backoff(schedule::TimeNs first) : first_(first) {}
+  explicit Backoff(TimeNs first) : first_(first) {}
 
-  void fail(schedule::TimeNs now) {
+  void fail(TimeNs now) {
     pause_ = pause_ == 0 ? first_ : std::min(2 * pause_, kLongest);
     until_ = now + pause_;
   }
   void succeed() { pause_ = until_ = 0; }
 
   /// Failed, and not yet to be tried again.
-  bool pausing(schedule::TimeNs now) const { return now < until_; }
+  bool pausing(TimeNs now) const { return now < until_; }
   bool failing() const { return pause_ > 0; }  ///< since the last success
 
  private:
-  schedule::TimeNs first_, pause_ = 0, until_ = 0;
+  TimeNs first_, pause_ = 0, until_ = 0;
 };
 
 }  // namespace headwater::cache

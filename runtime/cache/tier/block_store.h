@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "cache/tier/tier_block.h"
+#include "cache/tier_block.h"
 #include "headwater/result.h"
 
 namespace headwater::cache {

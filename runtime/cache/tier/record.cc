@@ -31,7 +31,9 @@ std::uint64_t checksum(std::span<const std::byte> head, std::span<const std::byt
   return xxh64(bytes, xxh64(head.subspan(kSummedFrom)));
 }
 
-Error mismatch(const char* what) { return {"record_mismatch", std::string("the record has another ") + what, ""}; }
+Error mismatch(const char* what) {
+  return {ErrorCode::record_mismatch, std::string("the record has another ") + what, ""};
+}
 
 }  // namespace
 

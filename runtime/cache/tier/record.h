@@ -11,7 +11,7 @@
 #include <span>
 #include <vector>
 
-#include "cache/tier/tier_block.h"
+#include "cache/tier_block.h"
 #include "headwater/result.h"
 
 namespace headwater::cache {

@@ -34,7 +34,7 @@ std::uint64_t buffer_bytes(std::uint64_t limit) {
 std::uint64_t table_bytes(std::uint64_t limit) { return limit - 6 * buffer_bytes(limit); }
 
 Error failure(const rocksdb::Status& status) {
-  return {status.IsCorruption() ? "corrupt" : "store_failed", status.ToString(), ""};
+  return {status.IsCorruption() ? ErrorCode::corrupt : ErrorCode::store_failed, status.ToString(), ""};
 }
 
 /// A number as RocksDB orders it.
@@ -158,7 +158,7 @@ Result<void> RocksDbStore::open_database() {
   } else if (!known.ok()) {
     return failure(known);
   } else if (format != kFormat) {
-    return Error{"corrupt", "written by another version", ""};
+    return Error{ErrorCode::corrupt, "written by another version", ""};
   }
   database_ = std::move(database);
   return {};
@@ -169,10 +169,10 @@ Result<void> RocksDbStore::read_keys() {
   for (at->SeekToFirst(); at->Valid(); at->Next()) {
     if (at->key().size() != 8) continue;  // the format
     Note note;
-    if (at->value().size() != sizeof note) return Error{"corrupt", "a note of another size", ""};
+    if (at->value().size() != sizeof note) return Error{ErrorCode::corrupt, "a note of another size", ""};
     std::memcpy(&note, at->value().data(), sizeof note);
     const std::uint64_t number = number_of(at->key());
-    if (note.bytes > options_.size_limit) return Error{"corrupt", "a note of a record that has no room", ""};
+    if (note.bytes > options_.size_limit) return Error{ErrorCode::corrupt, "a note of a record that has no room", ""};
     slots_.push_back({number, {note.key, {note.tenant, note.expires}}, note.bytes});
     numbers_[note.key] = number;
     bytes_ += note.bytes;
@@ -188,7 +188,7 @@ Result<void> RocksDbStore::open_all() {
   bytes_ = next_number_ = 0;
   std::error_code failed;
   std::filesystem::create_directories(path(), failed);
-  if (failed) return Error{"store_failed", "cannot make the folder " + path() + ": " + failed.message(), ""};
+  if (failed) return Error{ErrorCode::store_failed, "cannot make the folder " + path() + ": " + failed.message(), ""};
   std::filesystem::permissions(path(), std::filesystem::perms::owner_all, failed);  // prompts are private
   if (auto opened = open_database(); !opened) return opened;
   return read_keys();
@@ -202,13 +202,13 @@ Result<void> RocksDbStore::destroy() {
 
 Result<std::vector<TierEntry>> RocksDbStore::open() {
   Result<void> opened = open_all();
-  if (!opened && opened.error().code == "corrupt") {
+  if (!opened && opened.error().code == ErrorCode::corrupt) {
     if (const auto emptied = destroy(); !emptied) return emptied.error();
     opened = open_all();
   }
   if (!opened) {
     database_.reset();
-    return Error{"store_failed", opened.error().message, ""};
+    return Error{ErrorCode::store_failed, opened.error().message, ""};
   }
   rocksdb::WriteBatch batch;  // a smaller limit than last time
   for (const Slot& slot : make_room(0)) batch.Delete(database_->notes(), NumberKey(slot.number));
@@ -240,10 +240,10 @@ std::vector<RocksDbStore::Slot> RocksDbStore::make_room(std::uint64_t more) {
 
 Result<std::vector<Key>> RocksDbStore::put(const TierEntry& entry, std::span<const std::byte> head,
                                            std::span<const std::byte> body) {
-  if (database_ == nullptr) return Error{"store_failed", "the store is not open", ""};
+  if (database_ == nullptr) return Error{ErrorCode::store_failed, "the store is not open", ""};
   const std::uint64_t size = head.size() + body.size();
   if (size > buffer_bytes(options_.size_limit) || size * kLeastRecords > capacity()) {
-    return Error{"store_failed",
+    return Error{ErrorCode::store_failed,
                  "a record of " + std::to_string(size) + " bytes is too large a part of the limit of " +
                      std::to_string(options_.size_limit) + " bytes; raise it",
                  ""};
@@ -273,7 +273,7 @@ Result<std::vector<Key>> RocksDbStore::put(const TierEntry& entry, std::span<con
 }
 
 Result<bool> RocksDbStore::get(const Key& key, const Read& read) {
-  if (database_ == nullptr) return Error{"store_failed", "the store is not open", ""};
+  if (database_ == nullptr) return Error{ErrorCode::store_failed, "the store is not open", ""};
   const auto found = numbers_.find(key);
   if (found == numbers_.end()) return false;
   rocksdb::PinnableSlice record;
@@ -288,7 +288,7 @@ Result<bool> RocksDbStore::get(const Key& key, const Read& read) {
 }
 
 Result<void> RocksDbStore::erase(std::span<const Key> keys) {
-  if (database_ == nullptr) return Error{"store_failed", "the store is not open", ""};
+  if (database_ == nullptr) return Error{ErrorCode::store_failed, "the store is not open", ""};
   rocksdb::WriteBatch batch;
   for (const Key& key : keys) {
     const auto found = numbers_.find(key);

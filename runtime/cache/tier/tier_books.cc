@@ -12,12 +12,12 @@ namespace {
 constexpr std::uint32_t kCostlyTokens = 256;
 constexpr double kAssumedPrefill = 2000;  ///< tokens a second, until one is measured
 constexpr double kAssumedBytesPerSecond = 1e9;
-constexpr double kWeight = 0.3;                           ///< of the latest load, in the mean
-constexpr schedule::TimeNs kProbeEvery = 10'000'000'000;  ///< a tier that seems too slow
-constexpr double kReadShare = 0.8;                        ///< of the time that a request waits, the rest is for the way
+constexpr double kWeight = 0.3;                 ///< of the latest load, in the mean
+constexpr TimeNs kProbeEvery = 10'000'000'000;  ///< a tier that seems too slow
+constexpr double kReadShare = 0.8;              ///< of the time that a request waits, the rest is for the way
 constexpr std::size_t kMostWanted = 1 << 16;
 
-double seconds(schedule::TimeNs time) { return static_cast<double>(time) * 1e-9; }
+double seconds(TimeNs time) { return static_cast<double>(time) * 1e-9; }
 
 }  // namespace
 

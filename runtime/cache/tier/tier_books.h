@@ -13,12 +13,12 @@
 #include <unordered_set>
 #include <vector>
 
+#include "base/histogram.h"
 #include "cache/prefix_cache.h"
 #include "cache/tier/backoff.h"
 #include "cache/tier/tier_index.h"
 #include "cache/tier/tier_worker.h"
 #include "headwater/runtime.h"
-#include "schedule/histogram.h"
 
 namespace headwater::cache {
 
@@ -34,15 +34,13 @@ struct TierBooksOptions {
 /// A load that is under way.
 struct TierLoad {
   std::uint64_t number = 0;
-  std::uint32_t blocks = 0;       ///< of the chain; 0: do not load
-  schedule::TimeNs read_until{};  ///< the tier reads no more then
-  schedule::TimeNs wait_until{};  ///< nor does the request wait: by then it would have been computed
+  std::uint32_t blocks = 0;  ///< of the chain; 0: do not load
+  TimeNs read_until{};       ///< the tier reads no more then
+  TimeNs wait_until{};       ///< nor does the request wait: by then it would have been computed
 };
 
 class TierBooks {
  public:
-  using TimeNs = schedule::TimeNs;
-
   explicit TierBooks(TierBooksOptions options);
 
   /// Forgets what is under way and what the tier holds, until on_open(): it opens by itself. Counters stay, and what is
@@ -127,7 +125,7 @@ class TierBooks {
   double prefill_speed_;
   double seconds_per_block_;  ///< of a load
   TimeNs probe_at_ = 0;
-  schedule::Histogram load_seconds_{kTierSecondsBounds}, save_seconds_{kTierSecondsBounds};
+  Histogram load_seconds_{kTierSecondsBounds}, save_seconds_{kTierSecondsBounds};
   TierStats stats_;  ///< without what stats() adds
 };
 

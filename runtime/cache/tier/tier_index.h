@@ -8,14 +8,12 @@
 #include <vector>
 
 #include "cache/expiry_queue.h"
-#include "cache/tier/tier_block.h"
+#include "cache/tier_block.h"
 
 namespace headwater::cache {
 
 class TierIndex {
  public:
-  using TimeNs = schedule::TimeNs;
-
   /// The latest of all now.
   void put(const TierEntry& entry);
   void erase(const Key& key);

@@ -16,7 +16,7 @@ auto guarded(const Work& work) -> decltype(work()) {
   try {
     return work();
   } catch (const std::exception& error) {
-    return Error{"store_failed", error.what(), ""};
+    return Error{ErrorCode::store_failed, error.what(), ""};
   }
 }
 
@@ -28,17 +28,17 @@ TierWorker::TierWorker(std::unique_ptr<BlockStore> store, std::uint64_t block_by
       clock_(std::move(clock)),
       wall_clock_(std::move(wall_clock)) {}
 
-schedule::TimeNs TierWorker::translate(schedule::TimeNs time, const Clock& from, const Clock& to) {
+TimeNs TierWorker::translate(TimeNs time, const Clock& from, const Clock& to) {
   if (time == kNever) return kNever;
-  const schedule::TimeNs left = time - from(), now = to();
-  return left >= kNever - std::max<schedule::TimeNs>(now, 0) ? kNever : now + left;
+  const TimeNs left = time - from(), now = to();
+  return left >= kNever - std::max<TimeNs>(now, 0) ? kNever : now + left;
 }
 
 OpenOutcome TierWorker::open() {
   OpenOutcome outcome;
   auto entries = guarded([&] { return store_->open(); });
   if (entries) {
-    const schedule::TimeNs today = wall_clock_();
+    const TimeNs today = wall_clock_();
     Erasure expired;
     for (TierEntry& entry : *entries) {
       if (entry.terms.expires <= today) {
@@ -65,7 +65,7 @@ EraseOutcome TierWorker::erase(const Erasure& what) {
 }
 
 SaveOutcome TierWorker::save(const TierBlock& block) {
-  const schedule::TimeNs began = clock_();
+  const TimeNs began = clock_();
   SaveOutcome outcome;
   outcome.key = block.name.key;
   const auto head = record_head(block.name, block.bytes->bytes());
@@ -82,8 +82,8 @@ SaveOutcome TierWorker::save(const TierBlock& block) {
   return outcome;
 }
 
-LoadOutcome TierWorker::load(std::span<const BlockName> chain, schedule::TimeNs deadline) {
-  const schedule::TimeNs began = clock_();
+LoadOutcome TierWorker::load(std::span<const BlockName> chain, TimeNs deadline) {
+  const TimeNs began = clock_();
   LoadOutcome outcome;
   for (const BlockName& name : chain) {
     outcome.late = clock_() >= deadline;
@@ -106,7 +106,7 @@ bool TierWorker::load_one(const BlockName& name, LoadOutcome& outcome) {
       outcome.blocks.push_back(std::move(block));
     });
   });
-  if (!found && found.error().code != "corrupt") {
+  if (!found && found.error().code != ErrorCode::corrupt) {
     outcome.error = found.error().message;
     return false;
   }

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "base/time.h"
 #include "cache/tier/block_store.h"
-#include "cache/tier/tier_block.h"
-#include "schedule/step.h"
+#include "cache/tier_block.h"
 
 namespace headwater::cache {
 
@@ -23,7 +23,7 @@ struct SaveOutcome {
   Key key{};
   std::vector<Key> dropped;  ///< given up for it
   StoreState store;
-  schedule::TimeNs duration = 0;
+  TimeNs duration = 0;
   std::string error;  ///< not empty: it is not saved, and the store is in trouble
 };
 
@@ -33,7 +33,7 @@ struct LoadOutcome {
   std::uint32_t mismatches = 0;    ///< of these, how many were there and did not agree
   bool late = false;               ///< the rest was not read, for want of time
   StoreState store;
-  schedule::TimeNs duration = 0;
+  TimeNs duration = 0;
   std::string error;  ///< not empty: the store is in trouble
 };
 
@@ -52,7 +52,7 @@ struct EraseOutcome {
 /// Threading: one caller. Nothing throws.
 class TierWorker {
  public:
-  using Clock = std::function<schedule::TimeNs()>;
+  using Clock = std::function<TimeNs()>;
 
   /// `clock`: nanoseconds, as deadlines are given. `wall_clock`: nanoseconds since 1970, which outlive the process.
   TierWorker(std::unique_ptr<BlockStore> store, std::uint64_t block_bytes, Clock clock, Clock wall_clock);
@@ -61,7 +61,7 @@ class TierWorker {
   OpenOutcome open();
   SaveOutcome save(const TierBlock& block);
   /// A chain of blocks, up to the first that cannot be had or the deadline.
-  LoadOutcome load(std::span<const BlockName> chain, schedule::TimeNs deadline);
+  LoadOutcome load(std::span<const BlockName> chain, TimeNs deadline);
 
   EraseOutcome erase(const Erasure& what);
 
@@ -70,7 +70,7 @@ class TierWorker {
  private:
   bool load_one(const BlockName& name, LoadOutcome& outcome);
   /// A time of one clock by the other.
-  static schedule::TimeNs translate(schedule::TimeNs time, const Clock& from, const Clock& to);
+  static TimeNs translate(TimeNs time, const Clock& from, const Clock& to);
 
   std::unique_ptr<BlockStore> store_;
   std::uint64_t block_bytes_;

@@ -4,7 +4,7 @@
 #include <random>
 
 #include "cache/tier/record.h"
-#include "cache/tier/tier_block.h"
+#include "cache/tier_block.h"
 
 namespace headwater::cache {
 

@@ -39,7 +39,7 @@ class FakeStore : public BlockStore {
 
   Result<std::vector<TierEntry>> open() override {
     ++faults_->opens;
-    if (faults_->open_fails) return Error{"store_failed", "no such device", ""};
+    if (faults_->open_fails) return Error{ErrorCode::store_failed, "no such device", ""};
     order_.clear();
     std::vector<TierEntry> entries;
     for (const auto& [key, record] : *records_) {
@@ -51,7 +51,7 @@ class FakeStore : public BlockStore {
   Result<std::vector<Key>> put(const TierEntry& entry, std::span<const std::byte> head,
                                std::span<const std::byte> body) override {
     ++faults_->puts;
-    if (faults_->put_fails) return Error{"store_failed", "no space left on device", ""};
+    if (faults_->put_fails) return Error{ErrorCode::store_failed, "no space left on device", ""};
     Record& record = (*records_)[entry.key];
     record.terms = entry.terms;
     record.bytes.assign(head.begin(), head.end());
@@ -69,7 +69,7 @@ class FakeStore : public BlockStore {
     ++faults_->gets;
     faults_->before_get();
     if (faults_->get_throws) throw std::runtime_error("the store is broken");
-    if (faults_->get_fails) return Error{"store_failed", "input/output error", ""};
+    if (faults_->get_fails) return Error{ErrorCode::store_failed, "input/output error", ""};
     const auto found = records_->find(key);
     if (found == records_->end()) return false;
     auto record = found->second.bytes;
@@ -79,7 +79,7 @@ class FakeStore : public BlockStore {
   }
   Result<void> erase(std::span<const Key> keys) override {
     ++faults_->erases;
-    if (faults_->erase_fails) return Error{"store_failed", "read-only file system", ""};
+    if (faults_->erase_fails) return Error{ErrorCode::store_failed, "read-only file system", ""};
     for (const Key& key : keys) {
       records_->erase(key);
       std::erase(order_, key);

@@ -230,7 +230,7 @@ TEST_F(RocksDbStoreTest, GoesOnWithWhateverIsLeftOfDamagedFiles) {
       const auto got = store_->get(block.name.key, [&](std::span<const std::byte> record) {
         EXPECT_TRUE(check_record(record, block.name, 300'000).ok());
       });
-      EXPECT_TRUE(got.ok() || got.error().code == "corrupt") << got.error().message;
+      EXPECT_TRUE(got.ok() || got.error().code == ErrorCode::corrupt) << got.error().message;
     }
     EXPECT_TRUE(put(block_of(200)).ok());
     EXPECT_EQ(get(block_of(200)), record_of(block_of(200)));

@@ -10,7 +10,6 @@ namespace headwater::cache {
 
 class TierBooksTest : public testing::Test {
  protected:
-  using TimeNs = schedule::TimeNs;
   static constexpr TimeNs kSecond = 1'000'000'000;
   static constexpr std::uint32_t kDeep = 40;  ///< blocks of 8 tokens: costly
 

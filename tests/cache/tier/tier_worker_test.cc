@@ -27,10 +27,10 @@ class TierWorkerTest : public testing::Test {
             [this] { return now_ + kStart; }};
   }
 
-  static constexpr schedule::TimeNs kStart = 1'000'000'000;  ///< since 1970
+  static constexpr TimeNs kStart = 1'000'000'000;  ///< since 1970
   std::shared_ptr<Faults> faults_ = std::make_shared<Faults>();
   std::shared_ptr<FakeStore::Records> records_ = std::make_shared<FakeStore::Records>();
-  schedule::TimeNs now_ = 0;
+  TimeNs now_ = 0;
   std::vector<TierBlock> chain_ = chain_of(1, 4);
   TierWorker worker_;
 };
@@ -111,7 +111,7 @@ TEST_F(TierWorkerTest, KeepsTheTermsOfABlockOverARestartAndErasesWhatHasExpired)
   EXPECT_EQ(worker_.save(lasting).error + worker_.save(brief).error, "");
   EXPECT_NEAR(static_cast<double>(records_->at(brief.name.key).terms.expires - kStart - brief.terms.expires), 0, 20);
   now_ += 2000;
-  const schedule::TimeNs lag = 500'000;  // this process began later
+  const TimeNs lag = 500'000;  // this process began later
   TierWorker next(
       std::make_unique<FakeStore>(faults_, records_, 5), 1000, [&] { return now_ - lag; },
       [this] { return now_ + kStart; });

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-namespace headwater::schedule {
+namespace headwater {
 
 class Histogram {
  public:
@@ -28,4 +28,4 @@ class Histogram {
   double sum_ = 0;
 };
 
-}  // namespace headwater::schedule
+}  // namespace headwater

@@ -1,4 +1,4 @@
-#include "kernels/trace.h"
+#include "base/trace.h"
 
 #include <sys/syscall.h>
 #include <unistd.h>
