@@ -118,7 +118,9 @@ TEST(ChatTemplate, LeavesSpecialTextOfAClientText) {
 }
 
 TEST(ChatTemplate, RepeatsNoMoreOfAWrongRoleThanALineTakes) {
-  const auto text = render("<|im_start|>", {{std::string(1 << 20, 'x') + "\x1b", "a"}});
+  std::string role(1 << 20, 'x');
+  role += '\x1b';
+  const auto text = render("<|im_start|>", {{role, "a"}});
   EXPECT_LT(text.size(), 300U);
 }
 
