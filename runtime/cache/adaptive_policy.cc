@@ -21,6 +21,8 @@ constexpr std::uint64_t kUsesPerChunk = 11;  // so all are told of in about half
 constexpr double kHalfLife = 16;             // of what is learnt, in uses of as many blocks as there are
 constexpr double kLeastHalfLife = 20000;     // in uses
 constexpr double kBlocksOfEqualCost = 4096;  // the depth at which attention over what lies before doubles the cost
+constexpr double kLeastUses = 2.5;           // of as many blocks as there are, before anything is known
+constexpr double kMostWorth = 1e6;           // above any: hits a reference, times the cost
 
 }  // namespace
 
@@ -44,8 +46,17 @@ EvictionPolicy::Place AdaptivePolicy::place(BlockId block) const {
 
 double AdaptivePolicy::worth(BlockId block) const {
   const Known& known = at(block);
-  if (guard_.prefers_lru(clock_)) return static_cast<double>(known.last_used);
   return model_.worth(known.kind, age(known.last_used)) * (1 + known.depth / kBlocksOfEqualCost);
+}
+
+std::uint32_t AdaptivePolicy::liberties() const {
+  const bool learnt_enough = static_cast<double>(clock_) >= kLeastUses * static_cast<double>(known_.size());
+  return learnt_enough ? guard_.liberties() : 0;
+}
+
+/// What LRU does not hold comes first, in the policy's own order; then the rest in LRU's.
+double AdaptivePolicy::safe_worth(BlockId block) const {
+  return is_liberty(block) ? kMostWorth + static_cast<double>(at(block).last_used) : worth(block);
 }
 
 std::uint8_t AdaptivePolicy::kind_of(const Known& known, std::uint32_t wait) const {
@@ -66,6 +77,7 @@ void AdaptivePolicy::on_published(const Touch& touch, TimeNs) {
   known.parent = touch.parent;
   recognise(known);
   at(touch.block) = known;
+  guard_.missed(known.key, touch.block);
   BlockId above = touch.parent;  // taller from now on, which takes effect when they are idle again
   for (std::uint8_t height = 1; height <= kMostHeight && above >= 0; ++height, above = at(above).parent) {
     at(above).height = std::max<std::uint8_t>(at(above).height, height);
@@ -91,20 +103,22 @@ void AdaptivePolicy::recognise(Known& known) {
   } else {
     return;
   }
-  count_use(known, false);
+  model_.reused(known.kind, age(known.last_used));
 }
 
 void AdaptivePolicy::on_busy(BlockId block, TimeNs) {
   Known& known = at(block);
   tell_now(static_cast<std::size_t>(block), known.kind, known.last_used, known.after);
-  count_use(known, true);
+  model_.reused(known.kind, age(known.last_used));
+  guard_.hit(known.in_lru);
   known.idle = 0;
 }
 
 void AdaptivePolicy::on_idle(BlockId block, TimeNs) {
   Known& known = at(block);
   ++clock_;
-  guard_.used(known.last_used, clock_);
+  if (const auto older = guard_.used(known.key, block)) at(*older).in_lru = 0;
+  known.in_lru = 1;
   std::uint32_t wait = known.kind % kTraits;
   if (known.last_used == 0 || age(known.last_used) > burst_) {
     if (known.last_used > 0) wait = wait_of(age(known.last_used));
@@ -124,6 +138,7 @@ void AdaptivePolicy::on_idle(BlockId block, TimeNs) {
 void AdaptivePolicy::on_forgotten(BlockId block) {
   const Known known = at(block);
   at(block) = {};
+  guard_.gave_up(known.key, block);
   if (!known.idle) return;
   const auto slot = static_cast<std::size_t>(block);
   if (Known* parent = same_past(known)) {
@@ -185,11 +200,6 @@ std::uint64_t AdaptivePolicy::last_used_of(const Ghost& ghost) const {
   return clock_ - (static_cast<std::uint32_t>(clock_) - ghost.last_used);
 }
 
-void AdaptivePolicy::count_use(const Known& known, bool cached) {
-  model_.reused(known.kind, age(known.last_used));
-  guard_.wanted(known.last_used, cached);
-}
-
 std::uint64_t AdaptivePolicy::told_until(std::size_t slot, std::uint64_t last_used) const {
   return std::max(last_used, told_[slot / kChunk]);
 }
@@ -225,7 +235,6 @@ void AdaptivePolicy::learn() {
   model_.learn(std::exp2(-static_cast<double>(passed) / half_life));
   learnt_ = clock_;
   learn_at_ = clock_ + std::max<std::uint64_t>(known_.size() / 8, 16);
-  guard_.decide(clock_);
 }
 
 void AdaptivePolicy::reset() { *this = AdaptivePolicy(static_cast<std::uint32_t>(known_.size())); }

@@ -11,7 +11,8 @@
 // that one has another past. A ghost is most of a request then, not a block. Of ghosts that make room for others, a
 // sample stays far longer: what is given up at once would never be seen to return late.
 //
-// Where LRU would do better, the policy does as LRU does for a while (LruGuard).
+// Whatever is asked for, it never hits much less than LRU would (LruGuard): blocks that LRU holds are given up only on
+// hits that were gained before.
 
 #include <cstddef>
 #include <cstdint>
@@ -38,9 +39,12 @@ class AdaptivePolicy : public EvictionPolicy {
   std::uint32_t queues() const override;
   Place place(BlockId block) const override;
   double worth(BlockId block) const override;
+  std::uint32_t liberties() const override;
+  bool is_liberty(BlockId block) const override { return at(block).in_lru; }
+  double safe_worth(BlockId block) const override;
 
  private:
-  /// What is known of an indexed block. 24 bytes; with 5/3 ghosts of 24, a block's state is 64.
+  /// What is known of an indexed block. 24 bytes; with 5/3 ghosts of 24 and LRU's 24, a block's state is 88.
   struct Known {
     std::uint64_t last_used : 48 = 0;  ///< by clock_; 0: not yet
     std::uint64_t depth : 16 = 0;      ///< saturates
@@ -51,6 +55,7 @@ class AdaptivePolicy : public EvictionPolicy {
     std::uint8_t uses : 4 = 0;    ///< saturates
     std::uint8_t height : 2 = 0;  ///< blocks that ever hung below it, one below the other, up to kMostHeight
     std::uint8_t idle : 1 = 0;
+    std::uint8_t in_lru : 1 = 0;  ///< LRU would hold it, too
   };
 
   Known& at(BlockId block) { return known_[static_cast<std::size_t>(block)]; }
@@ -60,7 +65,6 @@ class AdaptivePolicy : public EvictionPolicy {
   std::uint32_t wait_of(std::uint64_t age) const;
 
   void recognise(Known& known);
-  void count_use(const Known& known, bool cached);
   Known* same_past(const Known& known);
   void leave_ghost(const Known& known, std::size_t slot);
   std::optional<std::size_t> find_ghost(std::uint64_t key) const;

@@ -127,7 +127,8 @@ struct Evictor::Impl {
 /// The blocks that are chosen to be given up.
 class Evictor::Choice {
  public:
-  explicit Choice(const Impl& evictor) : evictor_(evictor), all_(evictor.leaves, *evictor.policy) {}
+  explicit Choice(const Impl& evictor)
+      : evictor_(evictor), liberties_(evictor.policy->liberties()), all_(evictor.leaves, *evictor.policy, liberties_) {}
 
   std::vector<BlockId> choose(std::uint32_t n) && {
     auto over = evictor_.over;
@@ -149,7 +150,7 @@ class Evictor::Choice {
 
  private:
   LeafWalk& walk_of(TenantId tenant) {
-    return tenants_.try_emplace(tenant, evictor_.tenants.at(tenant).leaves, *evictor_.policy).first->second;
+    return tenants_.try_emplace(tenant, evictor_.tenants.at(tenant).leaves, *evictor_.policy, liberties_).first->second;
   }
 
   void take(BlockId block) {
@@ -165,6 +166,7 @@ class Evictor::Choice {
   }
 
   const Impl& evictor_;
+  std::uint32_t liberties_;  ///< that the policy has left
   std::vector<BlockId> blocks_;
   std::unordered_set<BlockId> taken_;
   std::unordered_map<BlockId, std::uint32_t> taken_children_;

@@ -39,6 +39,12 @@ class EvictionPolicy {
   /// Of the first and the last block of every queue, the one of lowest worth goes next; of equals, the first one of the
   /// lowest queue.
   virtual double worth(BlockId) const { return 0; }
+
+  /// A policy that may only do as it likes so often says when that is a liberty, and how many it has now; after those,
+  /// safe_worth() takes the place of worth(). One that never says so has no need of them.
+  virtual std::uint32_t liberties() const { return 0; }
+  virtual bool is_liberty(BlockId) const { return false; }
+  virtual double safe_worth(BlockId block) const { return worth(block); }
 };
 
 /// The names that make_policy() knows; the first is the default.

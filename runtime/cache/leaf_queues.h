@@ -48,7 +48,8 @@ class LeafQueues {
 /// Takes blocks in that order without changing the queues. REQUIRES: they stay as they are, and so does the policy.
 class LeafWalk {
  public:
-  LeafWalk(const LeafQueues& leaves, const EvictionPolicy& policy);
+  /// `liberties`: that the policy has left, shared with other walks.
+  LeafWalk(const LeafQueues& leaves, const EvictionPolicy& policy, std::uint32_t& liberties);
   LeafWalk(const LeafWalk&) = delete;
   LeafWalk& operator=(const LeafWalk&) = delete;
 
@@ -86,14 +87,16 @@ class LeafWalk {
   struct LevelWalk {
     std::vector<QueueWalk> queues;
     std::vector<std::optional<End>> ends;
+    bool safe = false;  ///< no liberty is left
   };
 
   LevelWalk& level(std::uint8_t priority);
-  std::optional<End> cheaper_end(const QueueWalk& queue) const;
-  std::optional<BlockId> next(LevelWalk& level) const;
+  std::optional<End> cheaper_end(const QueueWalk& queue, bool safe) const;
+  std::optional<BlockId> next(LevelWalk& level, const std::unordered_set<BlockId>& taken);
 
   const LeafQueues& leaves_;
   const EvictionPolicy& policy_;
+  std::uint32_t& liberties_;
   std::set<std::uint8_t> open_;  ///< priorities of which blocks may be left
   std::map<std::uint8_t, LevelWalk> levels_;
   Queue none_;  ///< of a priority of which blocks are only uncovered

@@ -1,38 +1,20 @@
 #include "cache/lru_guard.h"
 
-#include <cmath>
-#include <utility>
+#include <algorithm>
 
 namespace headwater::cache {
-namespace {
 
-constexpr double kDoubt = 1.25;  // standard deviations
-constexpr double kFade = 1 - 1.0 / 256;
+LruGuard::LruGuard(std::uint32_t capacity) : shadow_(capacity), capacity_(capacity), savings_(kAdvance * capacity) {}
 
-}  // namespace
-
-LruGuard::LruGuard(std::uint32_t capacity)
-    : shadow_(capacity), lru_until_(5 * std::uint64_t{capacity} / 2), stay_(4 * std::uint64_t{capacity}) {}
-
-void LruGuard::wanted(std::uint64_t last_used, bool cached) {
-  if (shadow_.holds(last_used)) ahead_ += 1;
-  if (cached) ahead_ -= 1;
+void LruGuard::missed(std::uint32_t key, BlockId block) {
+  if (shadow_.regain(key, block)) save(kShare - 1);
 }
 
-// The lead between decisions is taken for the step of a random walk, whose spread shows in the steps themselves: blocks
-// of a chain are hit together, so their number would not tell it.
-void LruGuard::decide(std::uint64_t now) {
-  const double step = std::exchange(ahead_, 0);
-  if (prefers_lru(now)) {
-    sum_ = squares_ = 0;
-    return;
-  }
-  sum_ = sum_ * kFade + step;
-  squares_ = squares_ * kFade + step * step;
-  if (sum_ > kDoubt * std::sqrt(squares_)) {
-    lru_until_ = now + stay_;
-    stay_ *= 2;
-  }
+void LruGuard::save(double hits) { savings_ = std::min(savings_ + hits, capacity_); }
+
+std::uint32_t LruGuard::liberties() const {
+  const double credit = std::min(kCreditPerHit * savings_, kCredit * capacity_);
+  return static_cast<std::uint32_t>(std::max(savings_ + credit - shadow_.lacking(), 0.0));
 }
 
 }  // namespace headwater::cache

@@ -2,57 +2,56 @@
 
 #include <gtest/gtest.h>
 
-#include <vector>
-
 namespace headwater::cache {
 namespace {
 
-constexpr std::uint32_t kCapacity = 40;
+constexpr std::uint32_t kCapacity = 800;
+constexpr std::uint32_t kAtFirst = 100;  // an advance of 10, and nine times as much credit
 
-/// Uses of 20 keys in turn, which LRU always holds. `cached`: whether the policy held them as well.
-std::uint64_t use_in_turn(LruGuard& guard, std::uint64_t from, int uses, bool cached) {
-  static std::vector<std::uint64_t> last_used(20);
-  if (from == 1) last_used.assign(20, 0);
-  std::uint64_t now = from;
-  for (int i = 0; i < uses; ++i, ++now) {
-    std::uint64_t& last = last_used[now % 20];
-    if (last > 0) guard.wanted(last, cached);
-    guard.used(last, now);
-    last = now;
-    if (now % 10 == 0) guard.decide(now);
-  }
-  return now;
-}
-
-TEST(LruGuard, PrefersLruUntilThereIsSomethingToLearnFrom) {
-  const LruGuard guard(kCapacity);
-  EXPECT_TRUE(guard.prefers_lru(1));
-  EXPECT_TRUE(guard.prefers_lru(99));
-  EXPECT_FALSE(guard.prefers_lru(100));
-}
-
-TEST(LruGuard, LeavesAPolicyAloneThatHitsAsMuch) {
+/// A full cache that holds what LRU holds.
+LruGuard full() {
   LruGuard guard(kCapacity);
-  const std::uint64_t now = use_in_turn(guard, 1, 5000, true);
-  EXPECT_FALSE(guard.prefers_lru(now));
+  for (std::uint32_t key = 0; key < kCapacity; ++key) {
+    guard.missed(key, static_cast<BlockId>(key));
+    guard.used(key, static_cast<BlockId>(key));
+  }
+  return guard;
 }
 
-TEST(LruGuard, PrefersLruForLongerEachTimeItIsAhead) {
-  LruGuard guard(kCapacity);
-  std::uint64_t now = use_in_turn(guard, 1, 200, true);
-  ASSERT_FALSE(guard.prefers_lru(now));
-  std::vector<int> stays;
-  for (int time = 0; time < 2; ++time) {
-    while (!guard.prefers_lru(now)) now = use_in_turn(guard, now, 1, false);
-    int stay = 0;
-    while (guard.prefers_lru(now)) {
-      now = use_in_turn(guard, now, 1, true);
-      ++stay;
-    }
-    stays.push_back(stay);
+TEST(LruGuard, AllowsAShareOfTheCacheAtFirst) { EXPECT_EQ(full().liberties(), kAtFirst); }
+
+TEST(LruGuard, CountsWhatTheCacheLacks) {
+  LruGuard guard = full();
+  for (std::uint32_t key = 0; key < 60; ++key) guard.gave_up(key, static_cast<BlockId>(key));
+  EXPECT_EQ(guard.liberties(), kAtFirst - 60);
+  for (std::uint32_t key = 60; key < 120; ++key) guard.gave_up(key, static_cast<BlockId>(key));
+  EXPECT_EQ(guard.liberties(), 0U);
+}
+
+TEST(LruGuard, ForgetsWhatLruGivesUpItself) {
+  LruGuard guard = full();
+  for (std::uint32_t key = 0; key < 60; ++key) guard.gave_up(key, static_cast<BlockId>(key));
+  for (std::uint32_t key = 0; key < 60; ++key) EXPECT_FALSE(guard.used(1000 + key, static_cast<BlockId>(key)));
+  EXPECT_EQ(guard.liberties(), kAtFirst);
+}
+
+TEST(LruGuard, GivesCreditForWhatLruWouldHaveMissed) {
+  LruGuard guard = full();
+  guard.hit(false);
+  EXPECT_EQ(guard.liberties(), kAtFirst + 1) << "credit is at its most";
+  for (int i = 0; i < 2000; ++i) guard.hit(false);
+  EXPECT_EQ(guard.liberties(), kCapacity + kCapacity / 8) << "more than there are blocks, and no more than that";
+}
+
+TEST(LruGuard, TakesItBackForWhatOnlyLruWouldHaveHit) {
+  LruGuard guard = full();
+  for (std::uint32_t key = 0; key < 12; ++key) {
+    guard.gave_up(key, static_cast<BlockId>(key));
+    guard.missed(key, static_cast<BlockId>(key));
   }
-  EXPECT_NEAR(stays[0], 4 * kCapacity, 1);
-  EXPECT_NEAR(stays[1], 8 * kCapacity, 1);
+  EXPECT_EQ(guard.liberties(), 0U) << "the advance is spent, and credit with it";
+  for (std::uint32_t key = 100; key < 600; ++key) guard.hit(true);
+  EXPECT_EQ(guard.liberties(), 5U) << "a share of LRU's hits: 2.5 less the two overspent, with credit";
 }
 
 }  // namespace

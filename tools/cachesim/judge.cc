@@ -1,0 +1,39 @@
+#include "tools/cachesim/judge.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "cache/eviction_policy.h"
+#include "cache/miniature_cache.h"
+
+namespace headwater::cachesim {
+namespace {
+
+/// Spread over all 64 bits, as keys of blocks are.
+std::uint64_t key_of(TokenId block) {
+  std::uint64_t key = (static_cast<std::uint64_t>(block) + 1) * 0x9E3779B97F4A7C15ULL;
+  key = (key ^ key >> 29U) * 0xBF58476D1CE4E5B9ULL;
+  return key ^ key >> 32U;
+}
+
+}  // namespace
+
+double hit_rate(const Trace& trace, std::string_view policy, std::uint32_t capacity) {
+  cache::MiniatureCache cache(cache::make_policy(policy, capacity).value(), capacity);
+  std::uint64_t hits = 0;
+  std::vector<std::uint64_t> keys;
+  for (const TraceRequest& request : trace.requests) {
+    keys.clear();
+    for (const TokenId block : request.blocks) keys.push_back(key_of(block));
+    hits += cache.serve(keys);
+  }
+  return static_cast<double>(hits) / static_cast<double>(trace.total_blocks);
+}
+
+Verdict judge(const Trace& trace, double size) {
+  const auto capacity = std::max(static_cast<std::uint32_t>(size * trace.distinct_blocks), 1U);
+  return {capacity, hit_rate(trace, "lru", capacity), hit_rate(trace, "fifo", capacity),
+          hit_rate(trace, "lfu", capacity), hit_rate(trace, "adaptive", capacity)};
+}
+
+}  // namespace headwater::cachesim
