@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "actors/failure.h"
 #include "actors/messages.h"
 #include "schedule/request_ledger.h"
 
@@ -14,6 +15,8 @@ void ClientState::deliver(std::span<const TokenEvent> events) {
     handler_(events);
   } catch (const std::exception& error) {
     spdlog::error("a client's event handler threw: {}", error.what());
+  } catch (...) {
+    spdlog::error("a client's event handler threw");
   }
 }
 
@@ -38,10 +41,15 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(headwater::actors::DeadlineTick)
 namespace headwater::actors {
 namespace {
 
+/// An exception in a handler costs the requests that it concerns, not the frontend. One that comes while these are told
+/// ends it, and the supervisor then the process.
 class Frontend : public caf::event_based_actor {
  public:
   Frontend(caf::actor_config& config, std::shared_ptr<const Assets> assets, std::shared_ptr<Admission> admission)
-      : caf::event_based_actor(config), assets_(std::move(assets)), admission_(std::move(admission)) {}
+      : caf::event_based_actor(config), assets_(std::move(assets)), admission_(std::move(admission)) {
+    set_exception_handler(error_of);
+    set_down_handler([this](const caf::down_msg& down) { on_supervisor_lost(down.reason); });
+  }
 
   const char* name() const override { return "frontend"; }
 
@@ -49,39 +57,82 @@ class Frontend : public caf::event_based_actor {
   caf::behavior make_behavior() override {
     return {
         [this](Wire& wire) { wire_ = std::move(wire); },
-        [this](SubmitRequest& message) { open(message); },
+        [this](const WatchSupervisor& watch) { monitor(watch.supervisor); },
+        [this](SubmitRequest& message) {
+          guard([&] { open(message); }, [&](const Error& why) { refuse(message, why); });
+        },
+        [this](TokenBatch& batch) {
+          guard([&] { deliver(batch); }, [&](const Error& why) { fail(requests_of(batch.connection), why); });
+        },
         [this](const CancelRequest& message) {
-          const auto* entry = ledger_.find(message.id);
-          if (entry != nullptr && entry->request->connection == message.connection) cancel({message.id});
+          guard([&] {
+            const auto* entry = ledger_.find(message.id);
+            if (entry != nullptr && entry->request->connection == message.connection) cancel({message.id});
+          });
         },
         [this](const CancelConnection& message) {
-          cancel(ledger_.select([&](const RequestLedger::Entry& entry) {
-            return message.connection == 0 || entry.request->connection == message.connection;
-          }));
+          guard([&] { cancel(message.connection == 0 ? all_requests() : requests_of(message.connection)); });
         },
         [this](EndSession& message) { send(wire_.by_kind.at("prefix_matcher"), std::move(message)); },
         [this](const RequestTokenized& message) {
           ledger_.on_tokenized(message.id, message.prompt_tokens);
           admission_->count_tokens(message.prompt_tokens, 0);
         },
-        [this](TokenBatch& batch) { deliver(batch); },
-        [this](const StageLost& lost) { on_stage_lost(lost); },
-        [this](const DeadlineTick&) { on_tick(); },
+        [this](const StageLost& lost) { guard([&] { on_stage_lost(lost); }); },
+        [this](const DeadlineTick&) {
+          ticking_ = false;
+          guard([&] { on_tick(); });
+        },
     };
+  }
+
+  /// `salvage` is told why `work` threw.
+  template <class Work, class Salvage>
+  void guard(const Work& work, const Salvage& salvage) {
+    try {
+      work();
+    } catch (...) {
+      const Error why = failure_of(std::current_exception(), "the frontend");
+      spdlog::error("{}", why.message);
+      salvage(why);
+    }
+  }
+  template <class Work>
+  void guard(const Work& work) {
+    guard(work, [this](const Error& why) { fail(all_requests(), why); });
+  }
+
+  std::vector<RequestId> all_requests() const {
+    return ledger_.select([](const auto&) { return true; });
+  }
+  std::vector<RequestId> requests_of(ConnectionId connection) const {
+    return ledger_.select([&](const auto& entry) { return entry.request->connection == connection; });
   }
 
   void on_exit() override { wire_ = {}; }
 
-  void open(SubmitRequest& message) {
-    schedule::RequestPtr& request = message.request;
-    const caf::actor& tokenizer = wire_.to[request->id % wire_.to.size()];
+  void open(const SubmitRequest& message) {
+    const schedule::RequestPtr& request = message.request;
+    const caf::actor& tokenizer = wire_.to.at(request->id % wire_.to.size());
     clients_[request->connection] = message.client;
     ledger_.open(request);
     if (request->request.timeout_ms > 0 && !ticking_) {
       ticking_ = true;
       delayed_send(this, kTick, DeadlineTick{});
     }
-    send(tokenizer, GenerateRequest{epoch_, std::move(request)});
+    send(tokenizer, GenerateRequest{epoch_, request});
+  }
+
+  /// Ends a request that could not be opened, or not whole.
+  void refuse(const SubmitRequest& message, const Error& why) {
+    const RequestId id = message.request->id;
+    if (ledger_.find(id) != nullptr) return fail({id}, why);
+    TokenEvent event;
+    event.id = id;
+    event.kind = TokenEvent::Kind::failed;
+    event.error = why;
+    admission_->leave(event.kind, false);
+    hand_over(message.client, {&event, 1}, 1);
   }
 
   void deliver(TokenBatch& batch) {
@@ -90,6 +141,9 @@ class Frontend : public caf::event_based_actor {
     const TimeNs now = assets_->clock();
     std::vector<RequestId> stopped;  // ended here by a stop string; the scheduler does not know
     std::vector<TokenEvent> events;
+    // Nothing throws between what the ledger is told of an event and its client.
+    stopped.reserve(batch.events.size());
+    events.reserve(batch.events.size());
     std::uint64_t generated = 0;
     std::uint32_t ended = 0;
     for (TokenEvent& event : batch.events) {
@@ -107,8 +161,8 @@ class Frontend : public caf::event_based_actor {
       events.push_back(std::move(event));
     }
     admission_->count_tokens(0, generated);
-    cancel_downstream(stopped);
     hand_over(client->second, events, ended);
+    cancel_downstream(stopped);
   }
 
   /// Gives events to a client; `ended` of them are terminal.
@@ -134,6 +188,11 @@ class Frontend : public caf::event_based_actor {
     }
   }
 
+  void fail(const std::vector<RequestId>& ids, const Error& why) {
+    cancel_downstream(ids);
+    end(ids, TokenEvent::Kind::failed, why);
+  }
+
   void cancel(const std::vector<RequestId>& ids) {
     cancel_downstream(ids);
     end(ids, TokenEvent::Kind::cancelled, {});
@@ -150,18 +209,26 @@ class Frontend : public caf::event_based_actor {
     std::vector<RequestId> concerned;
     if (lost.epoch != epoch_) {
       epoch_ = lost.epoch;
-      concerned = ledger_.select([](const auto&) { return true; });
-    } else if (lost.kind == "tokenizer") {
+      concerned = all_requests();
+    } else if (lost.loss == topology::Loss::waiting_requests) {
       concerned = ledger_.select([](const RequestLedger::Entry& entry) { return !entry.tokenized; });
       std::erase_if(concerned, [&](RequestId id) { return !routed_to(lost, id); });
     } else {
-      concerned = ledger_.select([](const auto&) { return true; });
+      concerned = all_requests();
       std::erase_if(concerned, [&](RequestId id) { return id % lost.replicas != lost.replica; });
       cancel_downstream(concerned);
     }
     end(concerned, TokenEvent::Kind::failed,
         {ErrorCode::stage_failed,
          "the stage \"" + lost.id + "\" (" + lost.kind + ") failed and was started anew; send the request again", ""});
+  }
+
+  /// Nobody would make a stage anew that dies from now on, and a request that waits for it would wait for ever.
+  void on_supervisor_lost(const caf::error& reason) {
+    const std::string why = "the supervisor failed: " + to_string(reason) + "; the server must be restarted";
+    spdlog::critical("{}", why);
+    admission_->break_down(why);
+    end(all_requests(), TokenEvent::Kind::failed, {ErrorCode::stage_failed, why, ""});
   }
 
   bool routed_to(const StageLost& lost, RequestId id) const {

@@ -10,6 +10,7 @@
 #include "actors/admission.h"
 #include "actors/assets.h"
 #include "headwater/runtime.h"
+#include "topology/topology.h"
 
 namespace headwater::actors {
 
@@ -46,9 +47,14 @@ struct CancelRequest {
 struct CancelConnection {
   ConnectionId connection = 0;
 };
+/// → frontend: the supervisor, whose death it is to notice.
+struct WatchSupervisor {
+  caf::actor_addr supervisor;
+};
 /// supervisor → frontend, after the stage runs again and everybody is wired to it.
 struct StageLost {
-  std::string id, kind, reason;
+  std::string id, kind;
+  topology::Loss loss = topology::Loss::cache_state;
   std::uint32_t replica = 0, replicas = 1;
   std::uint64_t epoch = 0;  ///< the one that counts from now on
 };
@@ -61,4 +67,5 @@ caf::actor spawn_frontend(caf::actor_system& system, std::shared_ptr<const Asset
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(headwater::actors::SubmitRequest)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(headwater::actors::CancelRequest)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(headwater::actors::CancelConnection)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(headwater::actors::WatchSupervisor)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(headwater::actors::StageLost)

@@ -146,6 +146,7 @@ Result<std::unique_ptr<GraphRuntime>> GraphRuntime::start(const topology::Topolo
 GraphRuntime::~GraphRuntime() {
   admission_->drain();
   caf::anon_send(supervisor_, StopStages{});
+  caf::anon_send_exit(frontend_, caf::exit_reason::user_shutdown);  // also where the supervisor has died
   supervisor_ = nullptr;
   frontend_ = nullptr;
 }

@@ -2,19 +2,13 @@
 
 #include <tuple>
 
+#include "actors/failure.h"
+
 namespace headwater::actors {
 
 StageActor::StageActor(caf::actor_config& config, StageContext context)
     : caf::event_based_actor(config), context_(std::move(context)) {
-  set_exception_handler([](const std::exception_ptr& thrown) -> caf::error {
-    try {
-      std::rethrow_exception(thrown);
-    } catch (const std::exception& error) {
-      return caf::make_error(caf::sec::runtime_error, std::string(error.what()));
-    } catch (...) {
-      return caf::make_error(caf::sec::runtime_error);
-    }
-  });
+  set_exception_handler(error_of);
 }
 
 caf::behavior StageActor::make_behavior() {

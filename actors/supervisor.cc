@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <deque>
 
+#include "actors/failure.h"
 #include "actors/frontend.h"
 
 namespace headwater::actors {
@@ -24,7 +25,9 @@ class Supervisor : public caf::event_based_actor {
         assets_(std::move(assets)),
         admission_(std::move(admission)),
         frontend_(std::move(frontend)) {
+    set_exception_handler(error_of);
     set_down_handler([this](const caf::down_msg& down) { on_down(down); });
+    monitor(frontend_);
   }
 
   const char* name() const override { return "supervisor"; }
@@ -45,7 +48,9 @@ class Supervisor : public caf::event_based_actor {
     };
   }
 
+  /// Stages that nobody would make anew do not go on.
   void on_exit() override {
+    for (const StageHandle& stage : stages_) send_exit(stage.actor, caf::exit_reason::kill);
     stages_.clear();
     frontend_ = nullptr;
   }
@@ -60,10 +65,14 @@ class Supervisor : public caf::event_based_actor {
     begin_epoch();
   }
 
-  caf::actor spawn_stage(const topology::Stage& stage, std::uint32_t replica) {
+  const StageKind& kind_of(const topology::Stage& stage) const {
     const StageKind* kind = registry_.find(stage.kind, stage.impl);
     if (kind == nullptr) throw std::logic_error("no stage kind " + stage.kind + "/" + stage.impl);
-    caf::actor actor = kind->spawn(system(), StageContext{stage, replica, topology_.cache, assets_});
+    return *kind;
+  }
+
+  caf::actor spawn_stage(const topology::Stage& stage, std::uint32_t replica) {
+    caf::actor actor = kind_of(stage).spawn(system(), StageContext{stage, replica, topology_.cache, assets_});
     monitor(actor);
     return actor;
   }
@@ -101,6 +110,7 @@ class Supervisor : public caf::event_based_actor {
 
   void on_down(const caf::down_msg& down) {
     if (stopping_) return;
+    if (down.source == frontend_.address()) end_process("the frontend failed: " + to_string(down.reason));
     const auto lost = std::find_if(stages_.begin(), stages_.end(),
                                    [&](const StageHandle& stage) { return stage.actor.address() == down.source; });
     if (lost == stages_.end()) return;
@@ -109,9 +119,9 @@ class Supervisor : public caf::event_based_actor {
     spdlog::error("stage \"{}\" ({}, replica {}) failed: {}; starting it anew", lost->id, lost->kind, lost->replica,
                   reason);
     admission_->count_restart();
-    const bool tier = stage.kind == "cache_tier";  // holds nothing that cannot be computed
+    const topology::Loss loss = kind_of(stage).info.loss;
     if (!may_restart()) {
-      if (!tier) give_up(stage);
+      if (loss != topology::Loss::nothing) give_up(stage);
       return;
     }
     try {
@@ -125,13 +135,13 @@ class Supervisor : public caf::event_based_actor {
     // Everything sent to the dead stage is lost. Messages are queued in this order everywhere: the new stage's own
     // wiring and epoch, before anybody can send to it; the new wiring of the others; the new epoch; then the frontend's
     // word on which requests have failed. So no request falls between.
-    const bool holds_cache_state = stage.kind != "tokenizer" && stage.kind != "detokenizer" && !tier;
+    const bool new_epoch = loss == topology::Loss::cache_state;
     wire(*lost);
-    send(lost->actor, ResetStage{holds_cache_state ? epoch_ + 1 : epoch_});
+    send(lost->actor, ResetStage{new_epoch ? epoch_ + 1 : epoch_});
     wire_all();
-    if (holds_cache_state) begin_epoch();
-    if (tier) return;
-    send(frontend_, StageLost{stage.id, stage.kind, reason, lost->replica, stage.replicas, epoch_});
+    if (new_epoch) begin_epoch();
+    if (loss == topology::Loss::nothing) return;
+    send(frontend_, StageLost{stage.id, stage.kind, loss, lost->replica, stage.replicas, epoch_});
   }
 
   bool may_restart() {
@@ -144,7 +154,7 @@ class Supervisor : public caf::event_based_actor {
   void give_up(const topology::Stage& stage) {
     spdlog::critical("stage \"{}\" keeps failing; nothing more is accepted, restart the server", stage.id);
     admission_->break_down("stage \"" + stage.id + "\" keeps failing; the server must be restarted");
-    send(frontend_, StageLost{stage.id, stage.kind, "", 0, 1, ++epoch_});
+    send(frontend_, StageLost{stage.id, stage.kind, topology::Loss::cache_state, 0, 1, ++epoch_});
   }
 
   void stop_all() {
@@ -171,7 +181,10 @@ class Supervisor : public caf::event_based_actor {
 caf::actor spawn_supervisor(caf::actor_system& system, const topology::Topology& topology,
                             const StageRegistry& registry, std::shared_ptr<const Assets> assets,
                             std::shared_ptr<Admission> admission, caf::actor frontend) {
-  return system.spawn<Supervisor>(topology, registry, std::move(assets), std::move(admission), std::move(frontend));
+  caf::actor supervisor =
+      system.spawn<Supervisor>(topology, registry, std::move(assets), std::move(admission), frontend);
+  caf::anon_send(frontend, WatchSupervisor{supervisor.address()});
+  return supervisor;
 }
 
 }  // namespace headwater::actors

@@ -1,10 +1,12 @@
 #pragma once
 // Makes the stages of a topology, wires them, and makes a stage anew that has died.
 //
-// A tokenizer or detokenizer holds nothing but its requests: those fail, everything else goes on; a cache_tier does not
-// even hold any. Any other
-// stage holds part of the cache's state; losing one begins a new epoch: all requests under way fail, and every
-// stage starts from an empty cache.
+// What a death costs, the stage's kind says (topology::Loss). Where that is a part of the cache's state, a new epoch
+// begins: all requests under way fail, and every stage starts from an empty cache.
+//
+// Who watches whom: the supervisor the stages and the frontend, the frontend the supervisor. Without its supervisor a
+// frontend fails all requests and takes no more; without its frontend nobody can tell clients anything, so the process
+// ends with a line that says so.
 
 #include <caf/all.hpp>
 #include <memory>
@@ -33,6 +35,7 @@ struct StageList {
   std::vector<StageHandle> stages;
 };
 
+/// The two watch each other from then on.
 caf::actor spawn_supervisor(caf::actor_system& system, const topology::Topology& topology,
                             const StageRegistry& registry, std::shared_ptr<const Assets> assets,
                             std::shared_ptr<Admission> admission, caf::actor frontend);

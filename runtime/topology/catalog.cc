@@ -38,6 +38,7 @@ StageInfo required(std::string kind, std::string consumes, std::string produces)
 StageInfo tokenizer() {
   StageInfo info = required("tokenizer", "generate_request", "tokenized_request");
   info.replicable = true;
+  info.loss = Loss::waiting_requests;
   ArgSpec limit = integer("max_prompt_bytes", 4 << 20, 1, 64 << 20, "longest prompt text that is tokenized");
   limit.type = ArgType::size;
   info.args = {limit};
@@ -78,6 +79,7 @@ StageInfo rocksdb_tier() {
   info.kind = "cache_tier";
   info.impl = "rocksdb";
   info.single = true;
+  info.loss = Loss::nothing;
   info.feedback_to = {"prefix_matcher"};
   ArgSpec path{.name = "path",
                .type = ArgType::text,
@@ -95,6 +97,7 @@ StageInfo rocksdb_tier() {
 StageInfo detokenizer() {
   StageInfo info = required("detokenizer", "step_result", "token_events");
   info.replicable = true;
+  info.loss = Loss::passing_requests;
   return info;
 }
 

@@ -45,7 +45,15 @@ struct ArgSpec {
   std::string help{};
 };
 
-/// What the checker needs to know of a stage kind and implementation.
+/// What is lost with a stage that dies, and so how its death is met: the supervisor makes it anew in any case.
+enum class Loss : std::uint8_t {
+  nothing,           ///< it holds nothing that cannot be had again: no request fails
+  waiting_requests,  ///< those that it has not handed on: they fail, everything else goes on
+  passing_requests,  ///< all that pass its replica, until they end: they fail, everything else goes on
+  cache_state,       ///< a part of the cache's state: all requests fail, and every stage forgets (a new epoch)
+};
+
+/// What the checker and the supervisor need to know of a stage kind and implementation.
 struct StageInfo {
   std::string kind;
   std::string impl;                      ///< "default" where the file names none
@@ -55,6 +63,7 @@ struct StageInfo {
   bool required = false;                 ///< every topology has exactly one stage of this kind
   bool single = false;                   ///< no topology has more than one stage of this kind; required ones are
   std::vector<std::string> feedback_to;  ///< kinds that its `feedback` must name, all of them
+  Loss loss = Loss::cache_state;
   std::vector<ArgSpec> args;
 };
 

@@ -3,8 +3,12 @@
 #include "actors/supervisor.h"
 
 #include <gtest/gtest.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
 
+#include "actors/frontend.h"
 #include "tests/actors/graph_fixture.h"
+#include "tests/actors/manual_system.h"
 
 namespace headwater::test {
 namespace {
@@ -89,6 +93,79 @@ TEST(Supervisor, GivesUpOnAStageThatKeepsFailing) {
   ASSERT_FALSE(ticket.ok());
   EXPECT_EQ(ticket.error().code, ErrorCode::unavailable);
   EXPECT_TRUE(graph.runtime().draining());
+}
+
+/// A supervisor of stages that do nothing, by a clock that can be made to throw.
+class WatchedSupervisor : public testing::Test {
+ protected:
+  WatchedSupervisor() {
+    actors::StageRegistry registry;
+    const topology::StageCatalog catalog = topology::builtin_catalog();
+    for (const topology::StageInfo& info : catalog.all()) {
+      EXPECT_TRUE(registry
+                      .add({info,
+                            [](caf::actor_system& system, const actors::StageContext&) {
+                              return system.spawn([]() -> caf::behavior {
+                                return {[](const actors::Wire&) {}, [](const actors::ResetStage&) {}};
+                              });
+                            }})
+                      .ok());
+    }
+    const auto parsed = topology::parse(graph_yaml({}), "test.yaml", registry.catalog());
+    auto assets = std::make_shared<actors::Assets>();
+    assets->clock = [this]() -> TimeNs {
+      if (broken_clock_) throw std::runtime_error("the clock is broken");
+      return 0;
+    };
+    frontend_ = actors::spawn_frontend(*system_, assets, admission_);
+    supervisor_ = actors::spawn_supervisor(*system_, *parsed.topology, registry, assets, admission_, frontend_);
+    caf::anon_send(supervisor_, actors::StartStages{});
+    system_.run();
+  }
+
+  ~WatchedSupervisor() override {
+    caf::anon_send(supervisor_, actors::StopStages{});
+    caf::anon_send_exit(frontend_, caf::exit_reason::user_shutdown);
+    system_.run();
+  }
+
+  std::vector<actors::StageHandle> stages() {
+    std::vector<actors::StageHandle> stages;
+    auto asks = (*system_).spawn([&](caf::event_based_actor* self) {
+      self->request(supervisor_, caf::infinite, actors::ListStages{}).then([&](const actors::StageList& list) {
+        stages = list.stages;
+      });
+    });
+    system_.run();
+    return stages;
+  }
+
+  ManualSystem system_;
+  bool broken_clock_ = false;
+  std::shared_ptr<actors::Admission> admission_ = std::make_shared<actors::Admission>(8);
+  caf::actor frontend_, supervisor_;
+};
+
+TEST_F(WatchedSupervisor, WhoseHandlerThrowsTakesTheStagesAlongAndTheFrontendSaysSo) {
+  const auto before = stages();
+  ASSERT_EQ(before.size(), 6U);
+  broken_clock_ = true;
+  caf::anon_send_exit(before.front().actor, caf::exit_reason::kill);
+  system_.run();
+  EXPECT_EQ(admission_->enter().error().code, ErrorCode::unavailable);
+  EXPECT_NE(admission_->enter().error().message.find("the clock is broken"), std::string::npos);
+  EXPECT_TRUE(stages().empty());  // nobody answers
+}
+
+TEST_F(WatchedSupervisor, WithoutAFrontendEndsTheProcessWithALineThatSaysSo) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        spdlog::set_default_logger(spdlog::stderr_color_mt("test"));
+        caf::anon_send_exit(frontend_, caf::exit_reason::kill);
+        system_.run();
+      },
+      testing::ExitedWithCode(1), "the frontend failed");
 }
 
 }  // namespace
