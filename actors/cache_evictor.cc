@@ -25,16 +25,14 @@ class CacheEvictor : public StageActor {
  private:
   caf::message_handler handlers() override {
     return {
-        [this](const CacheTouches& message) {
-          if (!current(message.epoch)) return;
+        on<const CacheTouches>([this](const CacheTouches& message) {
           evictor_.on_touches(message.touches, now());
           ages_.on_touches(message.touches, now());
-        },
-        [this](const BlockDemand& demand) {
-          if (!current(demand.epoch)) return;
-          send(single("prefix_matcher"),
+        }),
+        on<const BlockDemand>([this](const BlockDemand& demand) {
+          send(peers().prefix_matcher,
                ReclaimBlocks{epoch(), demand.blocks, evictor_.victims(demand.blocks), demand.again});
-        },
+        }),
     };
   }
 

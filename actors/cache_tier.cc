@@ -42,14 +42,11 @@ class CacheTier : public StageActor {
  private:
   caf::message_handler handlers() override {
     return {
-        [this](const OpenTier& open) {
-          if (current(open.epoch)) this->open(false);
-        },
-        [this](StoreBlocks& store) {
-          if (!current(store.epoch)) return;
+        on<const OpenTier>([this](const OpenTier&) { open(false); }),
+        on<StoreBlocks>([this](StoreBlocks& store) {
           for (cache::TierBlock& block : store.blocks) waiting_.push_back(std::move(block));
           go_on();
-        },
+        }),
         [this](const SaveNext&) {
           saving_ = false;
           save_next();
@@ -61,14 +58,13 @@ class CacheTier : public StageActor {
           report("erase", outcome.error);
           return outcome;
         },
-        [this](const LoadBlocks& load) {
-          if (!current(load.epoch)) return;
+        on<const LoadBlocks>([this](const LoadBlocks& load) {
           const trace::Span span("load blocks", load.chain.size());
           cache::LoadOutcome outcome = worker_->load(load.chain, load.read_until);
           report("load", outcome.error);
           if (outcome.mismatches > 0) spdlog::warn("{}: deleted a block that is damaged", worker_->store().name());
-          send(single("prefix_matcher"), TierLoaded{epoch(), load.number, std::move(outcome)});
-        },
+          send(peers().prefix_matcher, TierLoaded{epoch(), load.number, std::move(outcome)});
+        }),
     };
   }
 
@@ -79,7 +75,7 @@ class CacheTier : public StageActor {
       spdlog::info("disk tier {}: {} blocks, {} MiB", worker_->store().name(), outcome.entries.size(),
                    outcome.store.bytes >> 20U);
     }
-    send(single("prefix_matcher"), TierOpened{epoch(), fresh, std::move(outcome)});
+    send(peers().prefix_matcher, TierOpened{epoch(), fresh, std::move(outcome)});
   }
 
   /// A message for each save, so that loads that have come meanwhile take their turn in between.
@@ -95,7 +91,7 @@ class CacheTier : public StageActor {
     cache::SaveOutcome outcome = worker_->save(waiting_.front());
     waiting_.pop_front();
     report("save", outcome.error);
-    send(single("prefix_matcher"), TierSaved{epoch(), std::move(outcome)});
+    send(peers().prefix_matcher, TierSaved{epoch(), std::move(outcome)});
   }
 
   /// One line for a trouble, however often it shows.

@@ -17,13 +17,12 @@ class Detokenizer : public StageActor {
  private:
   caf::message_handler handlers() override {
     return {
-        [this](const StepDone& done) {
-          if (!current(done.result.epoch)) return;
+        on<const StepDone>([this](const StepDone& done) {
           const trace::Span span("detokenize", done.result.entries.size());
           for (auto& batch : answers_.on_result(done.result)) {
             send(frontend(), TokenBatch{epoch(), batch.connection, std::move(batch.events)});
           }
-        },
+        }),
     };
   }
 

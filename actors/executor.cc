@@ -17,22 +17,20 @@ class Executor : public StageActor {
  private:
   caf::message_handler handlers() override {
     return {
-        [this](RunStep& step) {
-          if (!current(step.plan.epoch)) return;
+        on<RunStep>([this](RunStep& step) {
           save(step.plan.saves);
           // One message, shared by all who get it.
           const caf::message done = caf::make_message(StepDone{runner_.run(std::move(step.plan))});
           for (const caf::actor& detokenizer : successors()) send(detokenizer, done);
-          send(single("scheduler"), done);
-        },
+          send(peers().scheduler, done);
+        }),
     };
   }
 
   /// What the plan is about to write over, or what is idle and wanted elsewhere.
   void save(std::vector<schedule::BlockSave>& saves) {
-    const caf::actor* tier = optional("cache_tier");
-    if (saves.empty() || tier == nullptr) return;
-    send(*tier, StoreBlocks{epoch(), runner_.save(std::move(saves))});
+    if (saves.empty() || !peers().cache_tier) return;
+    send(peers().cache_tier, StoreBlocks{epoch(), runner_.save(std::move(saves))});
   }
 
   void on_reset() override { runner_.reset(); }

@@ -73,7 +73,7 @@ class Frontend : public caf::event_based_actor {
         [this](const CancelConnection& message) {
           guard([&] { cancel(message.connection == 0 ? all_requests() : requests_of(message.connection)); });
         },
-        [this](EndSession& message) { send(wire_.by_kind.at("prefix_matcher"), std::move(message)); },
+        [this](EndSession& message) { send(wire_.peers.prefix_matcher, std::move(message)); },
         [this](const RequestTokenized& message) {
           ledger_.on_tokenized(message.id, message.prompt_tokens);
           admission_->count_tokens(message.prompt_tokens, 0);

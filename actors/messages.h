@@ -8,7 +8,6 @@
 
 #include <caf/all.hpp>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -194,10 +193,15 @@ struct EndSession {
 
 // ---- the control plane -----------------------------------------------------------------------------
 
+/// The single stages that hear of others beside the path. Null: the topology has none.
+struct Peers {
+  caf::actor prefix_matcher, scheduler, cache_evictor, cache_tier;
+};
+
 /// supervisor → every stage, at the start and after each restart: whom it talks to.
 struct Wire {
-  std::vector<caf::actor> to;                 ///< successors on the path, replicas in order
-  std::map<std::string, caf::actor> by_kind;  ///< the single stages
+  std::vector<caf::actor> to;  ///< successors on the path, replicas in order
+  Peers peers;
   caf::actor frontend;
 };
 
@@ -205,6 +209,13 @@ struct Wire {
 struct ResetStage {
   std::uint64_t epoch = 0;
 };
+
+/// The epoch in which a message of the data path was made.
+template <class Message>
+requires requires(const Message& message) { message.epoch; }
+std::uint64_t epoch_of(const Message& message) { return message.epoch; }
+inline std::uint64_t epoch_of(const RunStep& message) { return message.plan.epoch; }
+inline std::uint64_t epoch_of(const StepDone& message) { return message.result.epoch; }
 
 /// Asks the prefix_matcher for a CacheAdviceReply.
 struct CacheAdviceQuery {};

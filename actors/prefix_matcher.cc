@@ -70,83 +70,53 @@ class PrefixMatcher : public StageActor {
 
   caf::message_handler handlers() override {
     return caf::message_handler{
-        [this](const TokenizedRequest& message) {
-          advance();
-          if (current(message.epoch)) take(message.request);
-          report_touches();
-        },
-        [this](const CacheUpdate& update) {
-          advance();
-          if (current(update.epoch)) apply(update);
-          report_touches();
-        },
-        [this](const ReclaimBlocks& reclaim) {
-          advance();
-          if (current(reclaim.epoch)) grant(reclaim);
-        },
+        on<const TokenizedRequest>([this](const TokenizedRequest& message) { take(message.request); }),
+        on<const CacheUpdate>([this](const CacheUpdate& update) { apply(update); }),
+        on<const ReclaimBlocks>([this](const ReclaimBlocks& reclaim) { grant(reclaim); }),
         [this](const CacheAdviceQuery&) { return CacheAdviceReply{advisor_.advise(block_bytes(context()))}; },
-        [this](const ExpiryTick&) {
-          ticking_ = false;
-          advance();
-          report_touches();
-        },
-        [this](const CacheStatusQuery&) {
-          advance();
-          report_touches();
+        on<const ExpiryTick>([this](const ExpiryTick&) { ticking_ = false; }),
+        on<const CacheStatusQuery>([this](const CacheStatusQuery&) {
           CacheStatus status = cache_.status();
-          if (tier() != nullptr) status.tier = tier_.holdings();
+          if (tier()) status.tier = tier_.holdings();
           return status;
-        },
-        [this](const FlushCache& flush) { return this->flush(flush); },
-        [this](const EndSession& end) {
-          advance();
-          cache_.end_session(end.tenant, end.session);
-          report_touches();
-        },
-        [this](const PinPrompt& pin) {
-          advance();
-          const CachePins pins =
-              pin.until ? cache_.pin(pin.tokens, pin.owner, *pin.until) : cache_.unpin(pin.tokens, pin.owner);
-          report_touches();
-          return pins;
-        },
+        }),
+        on<const FlushCache>([this](const FlushCache& flush) { return this->flush(flush); }),
+        on<const EndSession>([this](const EndSession& end) { cache_.end_session(end.tenant, end.session); }),
+        on<const PinPrompt>([this](const PinPrompt& pin) {
+          return pin.until ? cache_.pin(pin.tokens, pin.owner, *pin.until) : cache_.unpin(pin.tokens, pin.owner);
+        }),
     }
         .or_else(tier_handlers());
   }
 
   caf::message_handler tier_handlers() {
     return {
-        [this](const TierOpened& opened) {
-          if (!current(opened.epoch)) return;
+        on<const TierOpened>([this](const TierOpened& opened) {
           if (opened.fresh) tier_.reset();
           tier_.on_open(opened.outcome, now());
           erase_from_tier();
-        },
-        [this](const TierSaved& saved) {
-          if (!current(saved.epoch)) return;
+        }),
+        on<const TierSaved>([this](const TierSaved& saved) {
           tier_.on_saved(saved.outcome, now());
           erase_from_tier();
-        },
-        [this](TierLoaded& loaded) {
-          if (!current(loaded.epoch)) return;
+        }),
+        on<TierLoaded>([this](TierLoaded& loaded) {
           tier_.on_loaded(loaded.number, loaded.outcome, now());
           go_on(loaded.number, std::move(loaded.outcome.blocks));
-          report_touches();
-        },
-        [this](const LoadLate& late) {
-          if (!current(late.epoch) || !loading_.contains(late.number)) return;
+        }),
+        on<const LoadLate>([this](const LoadLate& late) {
+          if (!loading_.contains(late.number)) return;
           tier_.give_up(late.number, true, now());
           go_on(late.number, {});
-          report_touches();
-        },
+        }),
     };
   }
 
   /// Everything here happens at the time that it is told by.
-  void advance() {
+  void before_message() override {
     const TimeNs time = now();
     cache_.advance(time);
-    if (tier() == nullptr) return;
+    if (!tier()) return;
     tier_.advance(time);
     erase_from_tier();
   }
@@ -154,14 +124,14 @@ class PrefixMatcher : public StageActor {
   void grant(const ReclaimBlocks& reclaim) {
     std::vector<schedule::BlockSave> saves;
     std::vector<BlockId> blocks = cache_.reclaim(reclaim.blocks, reclaim.victims, [&](const cache::CachedBlock& block) {
-      if (tier() != nullptr) offer(block, saves);
+      if (tier()) offer(block, saves);
     });
-    report_touches();
+    after_message();
     // The evictor chose before it heard of the blocks that are idle now: with that word on its way, it is asked anew.
     if (blocks.empty() && !reclaim.again && cache_.counts().cached > 0) {
-      send(single("cache_evictor"), BlockDemand{epoch(), reclaim.blocks, true});
+      send(peers().cache_evictor, BlockDemand{epoch(), reclaim.blocks, true});
     } else {
-      send(single("scheduler"), BlockGrant{epoch(), reclaim.blocks, std::move(blocks), std::move(saves)});
+      send(peers().scheduler, BlockGrant{epoch(), reclaim.blocks, std::move(blocks), std::move(saves)});
     }
   }
 
@@ -178,7 +148,7 @@ class PrefixMatcher : public StageActor {
     const bool use_cache = uses_cache(request);
     cache::MatchResult found = cache_.match(request->id, tokens, request->request.cache_salt, use_cache,
                                             keep_for(request->request, context().cache));
-    if (use_cache && tier() != nullptr && load(request, tokens, found)) return;
+    if (use_cache && tier() && load(request, tokens, found)) return;
     hand_on(request, tokens, std::move(found), {});
   }
 
@@ -191,13 +161,13 @@ class PrefixMatcher : public StageActor {
 
   // ---- the tier ----
 
-  const caf::actor* tier() const { return optional("cache_tier"); }
+  const caf::actor& tier() const { return peers().cache_tier; }
 
   caf::result<CacheFlush> flush(const FlushCache& flush) {
     CacheFlush flushed;
     flushed.blocks = cache_.flush(flush.tenant);
-    report_touches();
-    if (tier() == nullptr) return flushed;
+    after_message();
+    if (!tier()) return flushed;
     flushed.tier_blocks = tier_.flush(flush.tenant);
     auto answer = make_response_promise<CacheFlush>();
     erase_from_tier([answer, flushed](bool erased) mutable {
@@ -211,7 +181,7 @@ class PrefixMatcher : public StageActor {
   void erase_from_tier(std::function<void(bool)> done = [](bool) {}) {
     cache::Erasure what = tier_.take_erasure();
     if (what.empty()) return done(tier_.open());
-    request(*tier(), caf::infinite, EraseBlocks{what})
+    request(tier(), caf::infinite, EraseBlocks{what})
         .then(
             [this, what, done](const cache::EraseOutcome& outcome) {
               tier_.on_erased(what, outcome, now());
@@ -222,14 +192,14 @@ class PrefixMatcher : public StageActor {
 
   /// Whether the request waits for what the tier has of its prompt.
   bool load(const RequestPtr& request, const std::vector<TokenId>& tokens, cache::MatchResult& found) {
-    if (tier_.takes_open(now())) send(*tier(), OpenTier{epoch()});
+    if (tier_.takes_open(now())) send(tier(), OpenTier{epoch()});
     auto chain = cache_.beyond(request->id, tokens, [this](const cache::Key& key) { return tier_.knows(key); });
     if (chain.empty()) return false;
     const auto load = tier_.takes_load(request->id, static_cast<std::uint32_t>(chain.size()), now());
     if (load.blocks == 0) return false;
     chain.resize(load.blocks);
     loading_.emplace(load.number, Loading{request, tokens, std::move(found)});
-    send(*tier(), LoadBlocks{epoch(), load.number, std::move(chain), load.read_until});
+    send(tier(), LoadBlocks{epoch(), load.number, std::move(chain), load.read_until});
     delayed_send(this, std::chrono::nanoseconds(load.wait_until - now()), LoadLate{epoch(), load.number});
     return true;
   }
@@ -270,7 +240,7 @@ class PrefixMatcher : public StageActor {
       if (touch.kind != cache::Touch::Kind::idle || !cache_.idle(touch.block)) continue;
       offer(cache_.describe(touch.block), saves);
     }
-    if (!saves.empty()) send(single("scheduler"), SaveBlocks{epoch(), std::move(saves)});
+    if (!saves.empty()) send(peers().scheduler, SaveBlocks{epoch(), std::move(saves)});
   }
 
   void apply(const CacheUpdate& update) {
@@ -290,11 +260,11 @@ class PrefixMatcher : public StageActor {
 
   /// The evictor lives on what it hears here. Sent before any grant, so that a demand that the scheduler makes in
   /// answer finds the evictor informed.
-  void report_touches() {
+  void after_message() override {
     std::vector<cache::Touch> touches = cache_.take_touches();
     advisor_.on_touches(touches);
-    if (tier() != nullptr) save_idle(touches);
-    if (!touches.empty()) send(single("cache_evictor"), CacheTouches{epoch(), std::move(touches)});
+    if (tier()) save_idle(touches);
+    if (!touches.empty()) send(peers().cache_evictor, CacheTouches{epoch(), std::move(touches)});
     if (ticking_ || std::min(cache_.next_expiry(), tier_.next_expiry()) == cache::kNever) return;
     ticking_ = true;
     delayed_send(this, kTick, ExpiryTick{});
@@ -310,7 +280,7 @@ class PrefixMatcher : public StageActor {
     StageStats stats;
     stats.blocks = cache_.counts();
     stats.evictions = cache_.evictions();
-    if (tier() != nullptr) stats.tier = tier_.stats();
+    if (tier()) stats.tier = tier_.stats();
     return stats;
   }
 

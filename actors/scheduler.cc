@@ -30,46 +30,34 @@ class SchedulerStage : public StageActor {
  private:
   caf::message_handler handlers() override {
     return {
-        [this](MatchedRequest& message) {
-          if (!current(message.epoch)) return;
-          scheduler_.add(std::move(message.sequence));
-          proceed();
-        },
-        [this](BlockGrant& grant) {
-          if (!current(grant.epoch)) return;
-          scheduler_.on_grant(grant.blocks, grant.asked, std::move(grant.saves));
-          proceed();
-        },
-        [this](SaveBlocks& message) {
-          if (!current(message.epoch)) return;
-          scheduler_.save(std::move(message.saves));
-          proceed();
-        },
-        [this](const StepDone& done) {
-          if (!current(done.result.epoch)) return;
+        on<MatchedRequest>([this](MatchedRequest& message) { scheduler_.add(std::move(message.sequence)); }),
+        on<BlockGrant>(
+            [this](BlockGrant& grant) { scheduler_.on_grant(grant.blocks, grant.asked, std::move(grant.saves)); }),
+        on<SaveBlocks>([this](SaveBlocks& message) { scheduler_.save(std::move(message.saves)); }),
+        on<const StepDone>([this](const StepDone& done) {
           steps_.add(done.result);
           prefill_speed_.add(done.result);
           scheduler_.on_result(done.result);
-          proceed();
-        },
+        }),
     };
   }
 
   void on_cancel(CancelRequests& cancel) override {
     for (RequestId id : cancel.ids) scheduler_.cancel(id);
-    proceed();
+    after_message();
   }
 
-  void proceed() {
+  /// All that can be decided now.
+  void after_message() override {
     const trace::Span span("plan");
     schedule::SchedulerOutput output = scheduler_.poll(now());
     if (!output.filled.empty() || !output.released.empty() || !output.copied.empty() || !output.returned.empty() ||
         !output.rematch.empty()) {
-      send(single("prefix_matcher"),
+      send(peers().prefix_matcher,
            CacheUpdate{epoch(), std::move(output.filled), std::move(output.released), std::move(output.copied),
                        std::move(output.returned), std::move(output.rematch), prefill_speed_.tokens_per_second()});
     }
-    if (output.demand > 0) send(single("cache_evictor"), BlockDemand{epoch(), output.demand});
+    if (output.demand > 0) send(peers().cache_evictor, BlockDemand{epoch(), output.demand});
     if (output.plan) send(successors().front(), RunStep{std::move(*output.plan)});
   }
 

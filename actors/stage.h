@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -27,8 +28,9 @@ struct StageContext {
 /// A stage: a plain class that decides, wrapped in an actor that translates messages.
 ///
 /// The base handles the control plane (Wire, ResetStage, StatsQuery) and passes CancelRequests on along the path; a
-/// stage that has something to do on either overrides the virtual. An exception that leaves a handler ends the
-/// actor; the supervisor then fails the requests concerned and starts the stage anew.
+/// stage that has something to do on either overrides the virtual. Threading: CAF runs one handler at a time. An
+/// exception that leaves a handler ends the actor; the supervisor then fails the requests concerned and starts the
+/// stage anew.
 class StageActor : public caf::event_based_actor {
  public:
   StageActor(caf::actor_config& config, StageContext context);
@@ -36,8 +38,31 @@ class StageActor : public caf::event_based_actor {
   const char* name() const override { return context_.stage.id.c_str(); }
 
  protected:
-  /// The stage's own handlers.
+  /// The stage's own handlers; each made by on().
   virtual caf::message_handler handlers() = 0;
+  /// A handler of a Message, which is const where `handle` does not change it (one that is not is copied where it is
+  /// shared). A message of an earlier epoch is dropped, one of a later resets us first; before_message() and
+  /// after_message() stand around the rest.
+  template <class Message, class Handle>
+  auto on(Handle handle) {
+    return [this, handle = std::move(handle)](Message& message) mutable {
+      if constexpr (std::is_void_v<decltype(handle(message))>) {
+        if constexpr (requires { epoch_of(message); }) {
+          if (!current(epoch_of(message))) return;
+        }
+        before_message();
+        handle(message);
+        after_message();
+      } else {
+        before_message();
+        auto answer = handle(message);
+        after_message();
+        return answer;
+      }
+    };
+  }
+  virtual void before_message() {}
+  virtual void after_message() {}
   /// Forget everything; epoch() is the new one already.
   virtual void on_reset() {}
   virtual StageStats stats() { return {}; }
@@ -60,12 +85,7 @@ class StageActor : public caf::event_based_actor {
   const std::vector<caf::actor>& successors() const { return wire_.to; }
   /// The successor for a request: replicas share the requests by id.
   const caf::actor& successor(RequestId id) const { return wire_.to.at(id % wire_.to.size()); }
-  const caf::actor& single(const std::string& kind) const { return wire_.by_kind.at(kind); }
-  /// nullptr: the topology has none of that kind.
-  const caf::actor* optional(const std::string& kind) const {
-    const auto found = wire_.by_kind.find(kind);
-    return found == wire_.by_kind.end() ? nullptr : &found->second;
-  }
+  const Peers& peers() const { return wire_.peers; }
   const caf::actor& frontend() const { return wire_.frontend; }
 
  private:

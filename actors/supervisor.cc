@@ -89,18 +89,22 @@ class Supervisor : public caf::event_based_actor {
   }
 
   void wire(const StageHandle& stage) {
-    send(stage.actor, Wire{replicas_of(topology_.find(stage.id)->to), single_stages(), frontend_});
+    send(stage.actor, Wire{replicas_of(topology_.find(stage.id)->to), peers(), frontend_});
   }
 
   void wire_all() {
     for (const StageHandle& stage : stages_) wire(stage);
-    send(frontend_, Wire{replicas_of(topology_.gateway.to), single_stages(), frontend_});
+    send(frontend_, Wire{replicas_of(topology_.gateway.to), peers(), frontend_});
   }
 
-  std::map<std::string, caf::actor> single_stages() const {
-    std::map<std::string, caf::actor> by_kind;
-    for (const StageHandle& stage : stages_) by_kind[stage.kind] = stage.actor;
-    return by_kind;
+  Peers peers() const {
+    return {stage_of("prefix_matcher"), stage_of("scheduler"), stage_of("cache_evictor"), stage_of("cache_tier")};
+  }
+
+  /// Null: there is none.
+  caf::actor stage_of(std::string_view kind) const {
+    const auto found = std::ranges::find(stages_, kind, &StageHandle::kind);
+    return found == stages_.end() ? nullptr : found->actor;
   }
 
   void begin_epoch() {

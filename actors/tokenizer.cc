@@ -14,9 +14,7 @@ class TokenizerStage : public StageActor {
  private:
   caf::message_handler handlers() override {
     return {
-        [this](const GenerateRequest& message) {
-          if (current(message.epoch)) admit(*message.request);
-        },
+        on<const GenerateRequest>([this](const GenerateRequest& message) { admit(*message.request); }),
     };
   }
 
