@@ -73,14 +73,10 @@ struct RequestTokenized {
 
 // ---- the cache plane -------------------------------------------------------------------------------
 
-/// scheduler → prefix_matcher: apply in the order of the fields.
+/// scheduler → prefix_matcher.
 struct CacheUpdate {
   std::uint64_t epoch = 0;
-  std::vector<schedule::FilledBlocks> filled;
-  std::vector<schedule::ReleasedBlocks> released;
-  std::vector<BlockId> copied;
-  std::vector<BlockId> returned;
-  std::vector<schedule::Rematch> rematch;
+  schedule::CacheChanges changes;
   double prefill_speed = 0;  ///< tokens a second; 0: not known
 };
 

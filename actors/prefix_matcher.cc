@@ -1,16 +1,11 @@
-// Looks up what of a prompt is cached, and keeps the books of every KV block (cache::PrefixCache). Where there is a
-// slower tier, it decides what goes there and has prompts wait for what comes from there (cache::TierBooks).
+// Looks up what of a prompt is cached, and keeps the books of every KV block (match::MatchDesk).
 
 #include <functional>
-#include <optional>
-#include <unordered_map>
 
 #include "actors/cache_controls.h"
 #include "actors/cache_tier.h"
 #include "actors/stage.h"
-#include "cache/prefix_cache.h"
-#include "cache/size_advisor.h"
-#include "cache/tier/tier_books.h"
+#include "match/match_desk.h"
 
 namespace headwater::actors {
 namespace {
@@ -52,111 +47,78 @@ cache::TierBooksOptions tier_options_for(const StageContext& context) {
   return options;
 }
 
+match::MatchDeskOptions desk_options_for(const StageContext& context) {
+  return {.cache = options_for(context),
+          .tier = tier_options_for(context),
+          .keep = [spec = context.cache](const Request& request) { return keep_for(request, spec); }};
+}
+
 class PrefixMatcher : public StageActor {
  public:
   PrefixMatcher(caf::actor_config& config, const StageContext& context)
-      : StageActor(config, context),
-        cache_(options_for(context)),
-        tier_(tier_options_for(context)),
-        advisor_(context.assets->total_blocks, context.assets->block_tokens) {}
+      : StageActor(config, context), desk_(desk_options_for(context)) {}
 
  private:
-  /// A request that waits for the tier. It holds what memory has of its prompt.
-  struct Loading {
-    RequestPtr request;
-    std::vector<TokenId> tokens;
-    cache::MatchResult found;
-  };
-
   caf::message_handler handlers() override {
     return caf::message_handler{
-        on<const TokenizedRequest>([this](const TokenizedRequest& message) { take(message.request); }),
-        on<const CacheUpdate>([this](const CacheUpdate& update) { apply(update); }),
-        on<const ReclaimBlocks>([this](const ReclaimBlocks& reclaim) { grant(reclaim); }),
-        [this](const CacheAdviceQuery&) { return CacheAdviceReply{advisor_.advise(block_bytes(context()))}; },
+        on<const TokenizedRequest>([this](const TokenizedRequest& message) { desk_.admit(message.request); }),
+        on<const CacheUpdate>([this](const CacheUpdate& update) { desk_.apply(update.changes, update.prefill_speed); }),
+        on<const ReclaimBlocks>(
+            [this](const ReclaimBlocks& reclaim) { desk_.reclaim(reclaim.blocks, reclaim.victims, reclaim.again); }),
         on<const ExpiryTick>([this](const ExpiryTick&) { ticking_ = false; }),
-        on<const CacheStatusQuery>([this](const CacheStatusQuery&) {
-          CacheStatus status = cache_.status();
-          if (tier()) status.tier = tier_.holdings();
-          return status;
-        }),
+        on<const CacheAdviceQuery>([this](const CacheAdviceQuery&) { return CacheAdviceReply{desk_.advise()}; }),
+        on<const CacheStatusQuery>([this](const CacheStatusQuery&) { return desk_.status(); }),
         on<const FlushCache>([this](const FlushCache& flush) { return this->flush(flush); }),
-        on<const EndSession>([this](const EndSession& end) { cache_.end_session(end.tenant, end.session); }),
-        on<const PinPrompt>([this](const PinPrompt& pin) {
-          return pin.until ? cache_.pin(pin.tokens, pin.owner, *pin.until) : cache_.unpin(pin.tokens, pin.owner);
-        }),
+        on<const EndSession>([this](const EndSession& end) { desk_.end_session(end.tenant, end.session); }),
+        on<const PinPrompt>([this](const PinPrompt& pin) { return desk_.pin(pin.tokens, pin.owner, pin.until); }),
     }
         .or_else(tier_handlers());
   }
 
   caf::message_handler tier_handlers() {
     return {
-        on<const TierOpened>([this](const TierOpened& opened) {
-          if (opened.fresh) tier_.reset();
-          tier_.on_open(opened.outcome, now());
-          erase_from_tier();
-        }),
-        on<const TierSaved>([this](const TierSaved& saved) {
-          tier_.on_saved(saved.outcome, now());
-          erase_from_tier();
-        }),
-        on<TierLoaded>([this](TierLoaded& loaded) {
-          tier_.on_loaded(loaded.number, loaded.outcome, now());
-          go_on(loaded.number, std::move(loaded.outcome.blocks));
-        }),
-        on<const LoadLate>([this](const LoadLate& late) {
-          if (!loading_.contains(late.number)) return;
-          tier_.give_up(late.number, true, now());
-          go_on(late.number, {});
-        }),
+        on<const TierOpened>([this](const TierOpened& opened) { desk_.on_opened(opened.outcome, opened.fresh); }),
+        on<const TierSaved>([this](const TierSaved& saved) { desk_.on_saved(saved.outcome); }),
+        on<TierLoaded>([this](TierLoaded& loaded) { desk_.on_loaded(loaded.number, std::move(loaded.outcome)); }),
+        on<const LoadLate>([this](const LoadLate& late) { desk_.on_late(late.number); }),
     };
   }
 
-  /// Everything here happens at the time that it is told by.
-  void before_message() override {
-    const TimeNs time = now();
-    cache_.advance(time);
-    if (!tier()) return;
-    tier_.advance(time);
-    erase_from_tier();
+  void before_message() override { desk_.advance(now(), static_cast<bool>(tier())); }
+
+  void after_message() override {
+    tell(desk_.poll());
+    if (tier()) erase_from_tier();
+    if (ticking_ || !desk_.expects_expiry()) return;
+    ticking_ = true;
+    delayed_send(this, kTick, ExpiryTick{});
   }
 
-  void grant(const ReclaimBlocks& reclaim) {
-    std::vector<schedule::BlockSave> saves;
-    std::vector<BlockId> blocks = cache_.reclaim(reclaim.blocks, reclaim.victims, [&](const cache::CachedBlock& block) {
-      if (tier()) offer(block, saves);
-    });
-    after_message();
-    // The evictor chose before it heard of the blocks that are idle now: with that word on its way, it is asked anew.
-    if (blocks.empty() && !reclaim.again && cache_.counts().cached > 0) {
-      send(peers().cache_evictor, BlockDemand{epoch(), reclaim.blocks, true});
-    } else {
-      send(peers().scheduler, BlockGrant{epoch(), reclaim.blocks, std::move(blocks), std::move(saves)});
+  void tell(match::MatchOutput output) {
+    if (output.open_tier) send(tier(), OpenTier{epoch()});
+    for (match::Load& load : output.loads) {
+      send(tier(), LoadBlocks{epoch(), load.number, std::move(load.chain), load.read_until});
+      delayed_send(this, std::chrono::nanoseconds(load.wait_until - now()), LoadLate{epoch(), load.number});
     }
+    for (schedule::MatchedSequence& sequence : output.matched) {
+      const caf::actor& next = successor(sequence.request->id);
+      send(next, MatchedRequest{epoch(), std::move(sequence)});
+    }
+    if (!output.touches.empty()) send(peers().cache_evictor, CacheTouches{epoch(), std::move(output.touches)});
+    if (!output.saves.empty()) send(peers().scheduler, SaveBlocks{epoch(), std::move(output.saves)});
+    if (output.grant) {
+      match::Grant& grant = *output.grant;
+      send(peers().scheduler, BlockGrant{epoch(), grant.asked, std::move(grant.blocks), std::move(grant.saves)});
+    }
+    if (output.demand > 0) send(peers().cache_evictor, BlockDemand{epoch(), output.demand, true});
   }
 
-  /// A request that wants its prompt scored needs every prompt row computed.
-  static bool uses_cache(const RequestPtr& request) { return !request->request.params.prompt_logprobs.has_value(); }
-
-  void take(const RequestPtr& request) {
-    match(request, request->prompt);
-    if (!context().cache.enable_prefix_caching || !uses_cache(request)) return;
-    advisor_.look_up(cache_.root(request->request.tenant, request->request.cache_salt), request->prompt);
-  }
-
-  void match(const RequestPtr& request, const std::vector<TokenId>& tokens) {
-    const bool use_cache = uses_cache(request);
-    cache::MatchResult found = cache_.match(request->id, tokens, request->request.cache_salt, use_cache,
-                                            keep_for(request->request, context().cache));
-    if (use_cache && tier() && load(request, tokens, found)) return;
-    hand_on(request, tokens, std::move(found), {});
-  }
-
-  void hand_on(const RequestPtr& request, std::vector<TokenId> tokens, cache::MatchResult found,
-               std::vector<cache::BlockBytes> restored) {
-    send(successor(request->id), MatchedRequest{epoch(),
-                                                {request, std::move(tokens), std::move(found.blocks),
-                                                 found.cached_tokens, found.details, std::move(restored)}});
+  /// Nothing overtakes a request on its path, and so its cancel follows it.
+  void on_cancel(CancelRequests& cancel) override {
+    before_message();
+    for (RequestId id : cancel.ids) desk_.cancel(id);
+    after_message();
+    StageActor::on_cancel(cancel);
   }
 
   // ---- the tier ----
@@ -164,11 +126,8 @@ class PrefixMatcher : public StageActor {
   const caf::actor& tier() const { return peers().cache_tier; }
 
   caf::result<CacheFlush> flush(const FlushCache& flush) {
-    CacheFlush flushed;
-    flushed.blocks = cache_.flush(flush.tenant);
-    after_message();
+    CacheFlush flushed = desk_.flush(flush.tenant);
     if (!tier()) return flushed;
-    flushed.tier_blocks = tier_.flush(flush.tenant);
     auto answer = make_response_promise<CacheFlush>();
     erase_from_tier([answer, flushed](bool erased) mutable {
       flushed.tier_pending = !erased;
@@ -178,116 +137,31 @@ class PrefixMatcher : public StageActor {
   }
 
   /// Has the tier erase what is to be, if it is open, and then calls `done`.
-  void erase_from_tier(std::function<void(bool)> done = [](bool) {}) {
-    cache::Erasure what = tier_.take_erasure();
-    if (what.empty()) return done(tier_.open());
+  void erase_from_tier(const std::function<void(bool)>& done = [](bool) {}) {
+    cache::Erasure what = desk_.take_erasure();
+    if (what.empty()) return done(desk_.tier_open());
     request(tier(), caf::infinite, EraseBlocks{what})
         .then(
             [this, what, done](const cache::EraseOutcome& outcome) {
-              tier_.on_erased(what, outcome, now());
+              before_message();
+              desk_.on_erased(what, outcome);
+              after_message();
               done(outcome.error.empty());
             },
             [done](const caf::error&) { done(false); });
   }
 
-  /// Whether the request waits for what the tier has of its prompt.
-  bool load(const RequestPtr& request, const std::vector<TokenId>& tokens, cache::MatchResult& found) {
-    if (tier_.takes_open(now())) send(tier(), OpenTier{epoch()});
-    auto chain = cache_.beyond(request->id, tokens, [this](const cache::Key& key) { return tier_.knows(key); });
-    if (chain.empty()) return false;
-    const auto load = tier_.takes_load(request->id, static_cast<std::uint32_t>(chain.size()), now());
-    if (load.blocks == 0) return false;
-    chain.resize(load.blocks);
-    loading_.emplace(load.number, Loading{request, tokens, std::move(found)});
-    send(tier(), LoadBlocks{epoch(), load.number, std::move(chain), load.read_until});
-    delayed_send(this, std::chrono::nanoseconds(load.wait_until - now()), LoadLate{epoch(), load.number});
-    return true;
-  }
-
-  /// The request goes on with what has been loaded of its prompt, if it still waits.
-  void go_on(std::uint64_t number, std::vector<cache::BlockBytes> restored) {
-    const auto node = loading_.extract(number);
-    if (node.empty()) return;
-    Loading& waiting = node.mapped();
-    if (!restored.empty()) {
-      cache_.add_restored(waiting.found, waiting.request->id, waiting.tokens,
-                          static_cast<std::uint32_t>(restored.size()));
-    }
-    hand_on(waiting.request, std::move(waiting.tokens), std::move(waiting.found), std::move(restored));
-  }
-
-  /// Nothing overtakes a request on its path, and so its cancel follows it.
-  void on_cancel(CancelRequests& cancel) override {
-    for (RequestId id : cancel.ids) {
-      const auto waiting =
-          std::ranges::find_if(loading_, [&](const auto& one) { return one.second.request->id == id; });
-      if (waiting == loading_.end()) continue;
-      const std::uint64_t number = waiting->first;
-      tier_.give_up(number, false, now());
-      go_on(number, {});
-    }
-    StageActor::on_cancel(cancel);
-  }
-
-  void offer(const cache::CachedBlock& block, std::vector<schedule::BlockSave>& saves) {
-    if (tier_.takes_save(block)) saves.push_back({block.block, block.name(), block.terms});
-  }
-
-  /// Blocks that nobody uses any more are saved before they must go, so that a restart finds them.
-  void save_idle(const std::vector<cache::Touch>& touches) {
-    std::vector<schedule::BlockSave> saves;
-    for (const cache::Touch& touch : touches) {
-      if (touch.kind != cache::Touch::Kind::idle || !cache_.idle(touch.block)) continue;
-      offer(cache_.describe(touch.block), saves);
-    }
-    if (!saves.empty()) send(peers().scheduler, SaveBlocks{epoch(), std::move(saves)});
-  }
-
-  void apply(const CacheUpdate& update) {
-    tier_.set_prefill_speed(update.prefill_speed);
-    for (const auto& filled : update.filled) {
-      tier_.on_settled(filled.id);
-      cache_.publish(filled.id, filled.blocks, filled.tokens);
-    }
-    for (const auto& released : update.released) {
-      tier_.on_settled(released.id);
-      cache_.release(released.id, released.blocks, released.tail);
-    }
-    cache_.release_copied(update.copied);
-    cache_.give_back(update.returned);
-    for (const auto& rematch : update.rematch) match(rematch.request, rematch.tokens);
-  }
-
-  /// The evictor lives on what it hears here. Sent before any grant, so that a demand that the scheduler makes in
-  /// answer finds the evictor informed.
-  void after_message() override {
-    std::vector<cache::Touch> touches = cache_.take_touches();
-    advisor_.on_touches(touches);
-    if (tier()) save_idle(touches);
-    if (!touches.empty()) send(peers().cache_evictor, CacheTouches{epoch(), std::move(touches)});
-    if (ticking_ || std::min(cache_.next_expiry(), tier_.next_expiry()) == cache::kNever) return;
-    ticking_ = true;
-    delayed_send(this, kTick, ExpiryTick{});
-  }
-
-  void on_reset() override {
-    cache_.reset();
-    tier_.reset();
-    loading_.clear();
-  }
+  void on_reset() override { desk_.reset(); }
 
   StageStats stats() override {
     StageStats stats;
-    stats.blocks = cache_.counts();
-    stats.evictions = cache_.evictions();
-    if (tier()) stats.tier = tier_.stats();
+    stats.blocks = desk_.counts();
+    stats.evictions = desk_.evictions();
+    if (tier()) stats.tier = desk_.tier_stats();
     return stats;
   }
 
-  cache::PrefixCache cache_;
-  cache::TierBooks tier_;
-  std::unordered_map<std::uint64_t, Loading> loading_;  ///< by the load's number
-  cache::SizeAdvisor advisor_;
+  match::MatchDesk desk_;
   bool ticking_ = false;
 };
 

@@ -51,11 +51,8 @@ class SchedulerStage : public StageActor {
   void after_message() override {
     const trace::Span span("plan");
     schedule::SchedulerOutput output = scheduler_.poll(now());
-    if (!output.filled.empty() || !output.released.empty() || !output.copied.empty() || !output.returned.empty() ||
-        !output.rematch.empty()) {
-      send(peers().prefix_matcher,
-           CacheUpdate{epoch(), std::move(output.filled), std::move(output.released), std::move(output.copied),
-                       std::move(output.returned), std::move(output.rematch), prefill_speed_.tokens_per_second()});
+    if (schedule::CacheChanges& changes = output; !changes.empty()) {
+      send(peers().prefix_matcher, CacheUpdate{epoch(), std::move(changes), prefill_speed_.tokens_per_second()});
     }
     if (output.demand > 0) send(peers().cache_evictor, BlockDemand{epoch(), output.demand});
     if (output.plan) send(successors().front(), RunStep{std::move(*output.plan)});

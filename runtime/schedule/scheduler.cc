@@ -8,11 +8,6 @@
 
 namespace headwater::schedule {
 
-bool SchedulerOutput::empty() const {
-  return filled.empty() && released.empty() && copied.empty() && returned.empty() && rematch.empty() && demand == 0 &&
-         !plan;
-}
-
 // ---- what happens to a sequence ----
 
 void Scheduler::Impl::publish(Sequence& sequence) {

@@ -61,18 +61,23 @@ struct Rematch {
   std::vector<TokenId> tokens;
 };
 
-/// All that the scheduler wants done now. Apply in this order: filled, released, copied, returned,
-/// rematch, demand, plan.
-struct SchedulerOutput {
+/// What the prefix cache is to hear. Apply in the order of the fields.
+struct CacheChanges {
   std::vector<FilledBlocks> filled;
   std::vector<ReleasedBlocks> released;
   std::vector<BlockId> copied;    ///< matched in part: the copy is made, or not wanted
   std::vector<BlockId> returned;  ///< granted and not needed
   std::vector<Rematch> rematch;
+
+  bool empty() const {
+    return filled.empty() && released.empty() && copied.empty() && returned.empty() && rematch.empty();
+  }
+};
+
+/// All that the scheduler wants done now: changes, then demand, then plan.
+struct SchedulerOutput : CacheChanges {
   std::uint32_t demand = 0;  ///< blocks wanted; answered by exactly one on_grant
   std::optional<StepPlan> plan;
-
-  bool empty() const;
 };
 
 struct SchedulerCounters {
