@@ -88,6 +88,7 @@ Result<void> size_cache(const topology::Topology& topology, std::uint64_t block_
                  "cache_size_limit"};
   }
   assets.block_tokens = topology.cache.block_tokens;
+  assets.block_bytes = block_bytes;
   assets.total_blocks = static_cast<std::uint32_t>(blocks);
   // What is pinned is there for nobody else.
   const std::uint64_t free_to_serve = blocks - blocks_of(topology.cache.max_pinned, assets.total_blocks);

@@ -25,6 +25,7 @@ struct Assets {
   std::array<std::uint8_t, 32> model_digest{};
   std::string compute;  ///< kernels::Backend::numerics()
   std::uint32_t block_tokens = 32;
+  std::uint64_t block_bytes = 0;  ///< of the cache: keys and values of block_tokens tokens in all layers
   std::uint32_t total_blocks = 0;
   std::uint32_t max_sequence_tokens = 0;  ///< prompt and answer: of model, session_len and pool the least
   /// The model with its KV arena. Only the one live executor touches it; it outlives an executor that

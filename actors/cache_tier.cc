@@ -36,8 +36,8 @@ class CacheTier : public StageActor {
  public:
   CacheTier(caf::actor_config& config, const StageContext& context, const MakeStore& make_store)
       : StageActor(config, context),
-        worker_(std::make_unique<cache::TierWorker>(make_store(context), block_bytes(context), context.assets->clock,
-                                                    wall_clock)) {}
+        worker_(std::make_unique<cache::TierWorker>(make_store(context), context.assets->block_bytes,
+                                                    context.assets->clock, wall_clock)) {}
 
  private:
   caf::message_handler handlers() override {
@@ -125,10 +125,6 @@ std::unique_ptr<cache::BlockStore> make_rocksdb(const StageContext& context) {
 }
 
 }  // namespace
-
-std::uint64_t block_bytes(const StageContext& context) {
-  return context.assets->architecture->kv_block_bytes(context.assets->block_tokens, context.cache.format);
-}
 
 caf::actor spawn_cache_tier(caf::actor_system& system, const StageContext& context, const MakeStore& make_store) {
   return system.spawn<CacheTier, caf::detached>(context, make_store);

@@ -14,7 +14,4 @@ using MakeStore = std::function<std::unique_ptr<cache::BlockStore>(const StageCo
 /// Detached: it has a thread of its own, which alone waits for the store.
 caf::actor spawn_cache_tier(caf::actor_system& system, const StageContext& context, const MakeStore& make_store);
 
-/// Bytes of a block of the KV cache.
-std::uint64_t block_bytes(const StageContext& context);
-
 }  // namespace headwater::actors

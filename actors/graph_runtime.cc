@@ -2,6 +2,7 @@
 
 #include <random>
 
+#include "actors/ask_all.h"
 #include "actors/cache_controls.h"
 #include "actors/frontend.h"
 #include "actors/warm_up.h"
@@ -192,13 +193,13 @@ Stats GraphRuntime::stats() const {
   admission_->report(stats);
   stats.blocks_total = assets_->total_blocks;
   stats.block_tokens = assets_->block_tokens;
-  caf::scoped_actor self(*system_);
+  std::vector<caf::actor> asked;
   for (const StageHandle& stage : stages()) {
-    // Busy with the model or a device, and with nothing to tell that others do not.
-    if (stage.kind == "executor" || stage.kind == "cache_tier") continue;
-    self->request(stage.actor, kStatsPatience, StatsQuery{})
-        .receive([&](const StageStats& answer) { merge(answer, stats); }, [](const caf::error&) {});
+    // Those are busy with the model or a device, and have nothing to tell that others do not.
+    if (stage.kind != "executor" && stage.kind != "cache_tier") asked.push_back(stage.actor);
   }
+  ask_all<StageStats>(*system_, asked, kStatsPatience, StatsQuery{},
+                      [&](const StageStats& part) { merge(part, stats); });
   return stats;
 }
 

@@ -3,7 +3,6 @@
 #include <functional>
 
 #include "actors/cache_controls.h"
-#include "actors/cache_tier.h"
 #include "actors/stage.h"
 #include "match/match_desk.h"
 
@@ -38,7 +37,7 @@ cache::PrefixCacheOptions options_for(const StageContext& context) {
 cache::TierBooksOptions tier_options_for(const StageContext& context) {
   cache::TierBooksOptions options;
   options.block_tokens = context.assets->block_tokens;
-  options.block_bytes = block_bytes(context);
+  options.block_bytes = context.assets->block_bytes;
   constexpr std::uint64_t kMostSaveBytes = 256 << 20;
   options.max_saves =
       static_cast<std::uint32_t>(std::clamp<std::uint64_t>(kMostSaveBytes / options.block_bytes, 16, 4096));

@@ -33,7 +33,6 @@ class Generation {
   bool ended() const { return ended_ == choices_.size() || failure_.has_value(); }
   /// A choice that failed fails the call.
   const std::optional<Error>& failure() const { return failure_; }
-  bool has_output() const { return !output_.empty(); }
 
   /// REQUIRES: ended() without failure(), and the call does not stream.
   Json whole() { return dialect_.whole(call_, choices_); }

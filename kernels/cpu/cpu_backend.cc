@@ -14,7 +14,7 @@
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/cpu_features.h"
 #include "kernels/cpu/kv_arena.h"
-#include "kernels/cpu/matmul.h"
+#include "kernels/cpu/float_product.h"
 #include "kernels/cpu/ops.h"
 #include "kernels/cpu/page_warmer.h"
 #include "kernels/cpu/quantized_matrix.h"

@@ -166,7 +166,7 @@ class Runtime {
   /// Ids to bytes (UTF-8 where the ids are whole text). Errors: an id outside the vocabulary.
   virtual Result<std::string> detokenize(std::span<const TokenId> ids) const = 0;
 
-  /// Asks every stage; waits for at most a second for those that are busy.
+  /// Asks all stages at once; waits for at most a second for those that are busy.
   virtual Stats stats() const = 0;
 
   /// What more or less memory for the cache would bring, judged by what was asked for lately. Errors: "unavailable",

@@ -16,13 +16,14 @@
 
 namespace headwater::schedule {
 
+/// All above 0; what is usual stands in topology/catalog.cc.
 struct SchedulerOptions {
-  std::uint32_t max_batch_size = 48;    ///< sequences in one step; no more than max_step_tokens take part
-  std::uint32_t max_step_tokens = 512;  ///< rows in one step
-  std::uint32_t prefill_chunk = 256;    ///< prompt tokens of one sequence in one step
+  std::uint32_t max_batch_size = 0;   ///< sequences in one step; no more than max_step_tokens take part
+  std::uint32_t max_step_tokens = 0;  ///< rows in one step
+  std::uint32_t prefill_chunk = 0;    ///< prompt tokens of one sequence in one step
   /// Prompt tokens in a step in which sequences decode: they wait for it, and who has just come for the one before.
-  std::uint32_t mixed_prefill_tokens = 208;
-  std::uint32_t block_tokens = 32;
+  std::uint32_t mixed_prefill_tokens = 0;
+  std::uint32_t block_tokens = 0;
   std::uint32_t total_blocks = 0;  ///< of the pool
   /// Whether the prefix cache is on: then a sequence waits while another computes what it begins with.
   bool share_prefixes = true;

@@ -109,13 +109,6 @@ TEST(CacheControls, ForgetsWhatIsNotUsedForItsTime) {
   EXPECT_EQ(served.serve(1, 20), 16U);
   served.graph.let_pass(std::chrono::minutes(61));
   EXPECT_EQ(served.serve(1, 20), 0U);
-  // And also where nothing happens.
-  served.graph.let_pass(std::chrono::minutes(61));
-  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-  while (served.graph.runtime().stats().blocks_cached > 0 && std::chrono::steady_clock::now() < give_up) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  EXPECT_EQ(served.graph.runtime().stats().blocks_free, 16U);
   EXPECT_GT(served.graph.runtime().stats().evictions.at(static_cast<std::size_t>(EvictionReason::expired)), 0U);
 }
 

@@ -9,7 +9,8 @@ namespace {
 
 SimulationOptions tiny(std::uint64_t seed) {
   SimulationOptions options;
-  options.scheduler = {.max_batch_size = 4, .max_step_tokens = 24, .prefill_chunk = 10, .block_tokens = 4};
+  options.scheduler = {
+      .max_batch_size = 4, .max_step_tokens = 24, .prefill_chunk = 10, .mixed_prefill_tokens = 208, .block_tokens = 4};
   options.scheduler.total_blocks = 12;
   options.end_token = 0;
   options.seed = seed;
@@ -179,7 +180,11 @@ TEST(Serving, ComputesOfALongChatOnlyWhatIsNew) {
   for (std::uint64_t seed = 1; seed <= 40; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     SimulationOptions options = tiny(seed);
-    options.scheduler = {.max_batch_size = 4, .max_step_tokens = 512, .prefill_chunk = 256, .block_tokens = 32};
+    options.scheduler = {.max_batch_size = 4,
+                         .max_step_tokens = 512,
+                         .prefill_chunk = 256,
+                         .mixed_prefill_tokens = 208,
+                         .block_tokens = 32};
     options.scheduler.total_blocks = 200;
     options.end_token = -1;
     ServingSimulation simulation(options);

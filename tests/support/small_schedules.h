@@ -11,7 +11,8 @@ namespace headwater::test {
 /// Steps and blocks of a few tokens, in a pool with room for all.
 inline SimulationOptions roomy() {
   SimulationOptions options;
-  options.scheduler = {.max_batch_size = 4, .max_step_tokens = 32, .prefill_chunk = 12, .block_tokens = 4};
+  options.scheduler = {
+      .max_batch_size = 4, .max_step_tokens = 32, .prefill_chunk = 12, .mixed_prefill_tokens = 208, .block_tokens = 4};
   options.scheduler.total_blocks = 64;
   return options;
 }

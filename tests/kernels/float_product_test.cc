@@ -1,4 +1,4 @@
-#include "kernels/cpu/matmul.h"
+#include "kernels/cpu/float_product.h"
 
 #include <gtest/gtest.h>
 
@@ -58,7 +58,7 @@ std::vector<float> multiply(const PackedMatrix& matrix, const Inputs& x, std::ui
   return out;
 }
 
-class Matmul : public testing::TestWithParam<Shape> {
+class FloatProduct : public testing::TestWithParam<Shape> {
  protected:
   Shape shape() const { return GetParam(); }
   Inputs inputs(unsigned seed = 2) const {
@@ -67,7 +67,7 @@ class Matmul : public testing::TestWithParam<Shape> {
   std::vector<float> weights() const { return random_values(std::size_t{shape().rows} * shape().cols, 1); }
 };
 
-TEST_P(Matmul, AgreesWithSumsInDoublePrecision) {
+TEST_P(FloatProduct, AgreesWithSumsInDoublePrecision) {
   const auto values = weights();
   const Inputs rounded(values);
   const Inputs x = inputs();
@@ -92,7 +92,7 @@ TEST_P(Matmul, AgreesWithSumsInDoublePrecision) {
   }
 }
 
-TEST_P(Matmul, ARowIsBitIdenticalInAnyCompanyAndOnAnyThreads) {
+TEST_P(FloatProduct, ARowIsBitIdenticalInAnyCompanyAndOnAnyThreads) {
   const auto values = weights();
   const HostTensor part = tensor(values, shape());
   const Inputs x = inputs();
@@ -115,7 +115,7 @@ TEST_P(Matmul, ARowIsBitIdenticalInAnyCompanyAndOnAnyThreads) {
   }
 }
 
-TEST_P(Matmul, AStackOfPartsIsTheMatrixOfAllTheirRows) {
+TEST_P(FloatProduct, AStackOfPartsIsTheMatrixOfAllTheirRows) {
   if (shape().rows < 2) return;
   const auto values = weights();
   const HostTensor whole = tensor(values, shape());
@@ -126,7 +126,7 @@ TEST_P(Matmul, AStackOfPartsIsTheMatrixOfAllTheirRows) {
   EXPECT_EQ(multiply(*products.pack(parts), x, 0, 5), multiply(*products.pack({&whole, 1}), x, 0, 5));
 }
 
-TEST_P(Matmul, ANanInOneRowStaysThere) {
+TEST_P(FloatProduct, ANanInOneRowStaysThere) {
   const auto values = weights();
   const HostTensor part = tensor(values, shape());
   auto x = random_values(std::size_t{16} * shape().cols, 3);
@@ -144,7 +144,7 @@ TEST_P(Matmul, ANanInOneRowStaysThere) {
   }
 }
 
-TEST_P(Matmul, AlwaysHasAKernelForTheTile) {
+TEST_P(FloatProduct, AlwaysHasAKernelForTheTile) {
   const auto values = weights();
   const HostTensor part = tensor(values, shape());
   Products products(2);
@@ -153,7 +153,7 @@ TEST_P(Matmul, AlwaysHasAKernelForTheTile) {
   EXPECT_NE(std::ranges::find(tiles, 16U), tiles.end());
 }
 
-INSTANTIATE_TEST_SUITE_P(Shapes, Matmul, testing::ValuesIn(kShapes), [](const auto& test) {
+INSTANTIATE_TEST_SUITE_P(Shapes, FloatProduct, testing::ValuesIn(kShapes), [](const auto& test) {
   return std::to_string(test.param.rows) + "x" + std::to_string(test.param.cols);
 });
 

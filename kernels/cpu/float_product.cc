@@ -1,4 +1,4 @@
-#include "kernels/cpu/matmul.h"
+#include "kernels/cpu/float_product.h"
 
 #include <omp.h>
 #include <sys/mman.h>
