@@ -1,6 +1,6 @@
 #pragma once
-// Products with weights that are not quantised, by oneDNN: weights reordered once into the library's own layout, and for
-// each shape the few row counts whose kernels have been seen to give the same bits.
+// Products with weights that are not quantised, by oneDNN: weights reordered once into the library's own layout, and
+// for each shape the few row counts whose kernels have been seen to give the same bits.
 //
 // The library chooses how it splits the sum over cols by the number of rows and threads, and then a row's last bits
 // depend on its company. So each shape is tried when it first appears: kernels for 1, 2, 4 … 256 rows are held, on

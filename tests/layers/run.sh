@@ -11,11 +11,11 @@ IFS=$old
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 
-# included HEADER: whether the compiler finds it from a source of that folder.
+# included HEADER: whether the compiler finds it, and all that it includes, from a source of that folder.
 included() {
   printf '#include "%s"\n' "$1" > "$dir/$folder.cc"
   # shellcheck disable=SC2086
-  "$cxx" $flags -fsyntax-only "$dir/$folder.cc" 2> "$dir/errors"
+  "$cxx" $flags -E -o /dev/null "$dir/$folder.cc" 2> "$dir/errors"
 }
 
 for header in $may; do
