@@ -3,6 +3,7 @@
 #include "model/tokenizer.h"
 
 #include "actors/stage.h"
+#include "schedule/context_limit.h"
 
 namespace headwater::actors {
 namespace {
@@ -72,20 +73,22 @@ class TokenizerStage : public StageActor {
   Result<void> check_bytes(std::size_t bytes, const char* param) const {
     const auto limit = static_cast<std::size_t>(context().stage.integer("max_prompt_bytes"));
     if (bytes <= limit) return {};
-    return Error{ErrorCode::context_length_exceeded,
-                 "the prompt has " + std::to_string(bytes) + " bytes; the limit is " + std::to_string(limit) +
-                     " (max_prompt_bytes of the tokenizer)",
-                 param};
+    return schedule::context_exceeded(assets().max_sequence_tokens,
+                                      "the prompt has " + std::to_string(bytes) + " bytes; the limit is " +
+                                          std::to_string(limit) + " (max_prompt_bytes of the tokenizer)",
+                                      param);
   }
 
   Result<void> check_length(std::size_t tokens, const SamplingParams& params) const {
     const std::size_t answer = params.max_tokens == 0U ? 0 : 1;
     const std::size_t limit = assets().max_sequence_tokens;
     if (tokens + answer <= limit) return {};
-    return Error{ErrorCode::context_length_exceeded,
-                 "the prompt has " + std::to_string(tokens) + " tokens; at most " + std::to_string(limit) +
-                     " tokens of prompt and answer fit, set by the model's context, session_len and cache_size_limit",
-                 "prompt"};
+    return schedule::context_exceeded(
+        limit,
+        "the prompt has " + std::to_string(tokens) +
+            " tokens, and prompt and answer must fit; the limit follows from the model's context, session_len and "
+            "cache_size_limit",
+        "prompt");
   }
 
   void reject(const schedule::AdmittedRequest& request, const Error& error) {

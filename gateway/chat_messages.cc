@@ -7,11 +7,11 @@ namespace {
 
 constexpr std::size_t kMaxMessages = 4096;
 
-void read_part(Fields& message, const Json& part, const std::string& place, std::string& out) {
+void read_part(Fields& message, const Json& part, const std::string& place, std::vector<std::string>& out) {
   const std::string name = message.path(place);
   if (!part.is_object()) return message.fail(place, in_quotes(name) + " must be an object with \"type\" and \"text\"");
   std::string type;
-  Fields fields(part, name + ".");
+  Fields fields = message.nested(place, part);
   fields.read("type", type);
   if (!fields.failed() && type != "text") {
     return message.fail(
@@ -20,40 +20,57 @@ void read_part(Fields& message, const Json& part, const std::string& place, std:
         ErrorCode::unsupported_parameter);
   }
   if (fields.value("text") == nullptr) fields.fail("text", in_quotes(name + ".text") + " is missing");
-  std::string text;
-  fields.read("text", text);
+  fields.read("text", out.emplace_back());
   fields.accept({"cache_control"});
   if (const auto read = fields.finish(); !read) return message.fail(read.error());
-  out += text;
+}
+
+/// Parts stand on lines of their own, as other servers have it.
+void read_parts(Fields& fields, const Json& parts, std::string& content) {
+  std::vector<std::string> texts;
+  for (std::size_t i = 0; i < parts.size() && !fields.failed(); ++i) {
+    read_part(fields, parts[i], "content[" + std::to_string(i) + "]", texts);
+  }
+  for (const std::string& text : texts) {
+    if (&text != texts.data()) content += "\n";
+    content += text;
+  }
 }
 
 void read_content(Fields& fields, ChatMessage& message) {
   const Json* content = fields.value("content");
   if (content == nullptr) {
+    if (message.role == "assistant") return;  // it may have said nothing
     return fields.fail("content", in_quotes(fields.path("content")) + " is missing; it is the text of the message");
   }
-  if (!content->is_array()) return fields.read("content", message.content);
-  for (std::size_t i = 0; i < content->size() && !fields.failed(); ++i) {
-    read_part(fields, (*content)[i], "content[" + std::to_string(i) + "]", message.content);
-  }
+  content->is_array() ? read_parts(fields, *content, message.content) : fields.read("content", message.content);
 }
 
-Result<ChatMessage> read_message(const Json& value, const std::string& path) {
-  if (!value.is_object()) {
-    return Error{ErrorCode::invalid_request, in_quotes(path) + " must be an object with \"role\" and \"content\"",
-                 path};
+void read_role(Fields& fields, std::string& role) {
+  fields.read("role", role);
+  if (role == "developer") role = "system";  // OpenAI's newer name for it
+  if (role == "system" || role == "user" || role == "assistant") return;
+  if (role == "tool" || role == "function") {
+    return fields.fail("role",
+                       in_quotes(fields.path("role")) + " is " + in_quotes(role) +
+                           "; tools are not supported by this server. Put what the tool said into a \"user\" message",
+                       ErrorCode::unsupported_parameter);
   }
+  fields.fail("role", in_quotes(fields.path("role")) + " must be \"system\", \"user\" or \"assistant\"");
+}
+
+ChatMessage read_message(Fields& parent, const Json& value, const std::string& place) {
   ChatMessage message;
-  Fields fields(value, path + ".");
-  fields.read("role", message.role);
-  if (message.role == "developer") message.role = "system";  // OpenAI's newer name for it
-  if (message.role != "system" && message.role != "user" && message.role != "assistant") {
-    fields.fail("role", in_quotes(path + ".role") + " must be \"system\", \"user\" or \"assistant\"");
+  if (!value.is_object()) {
+    parent.fail(place, in_quotes(parent.path(place)) + " must be an object with \"role\" and \"content\"");
+    return message;
   }
+  Fields fields = parent.nested(place, value);
+  read_role(fields, message.role);
   read_content(fields, message);
   fields.accept({"name", "refusal", "annotations", "reasoning_content"});
   fields.refuse({"tool_calls", "tool_call_id", "function_call", "audio", "prefix"});
-  if (const auto read = fields.finish(); !read) return read.error();
+  if (const auto read = fields.finish(); !read) parent.fail(read.error());
   return message;
 }
 
@@ -65,10 +82,8 @@ void read_messages(Fields& fields, std::vector<ChatMessage>& out) {
   if (!messages->is_array() || messages->empty() || messages->size() > kMaxMessages) {
     return fields.fail("messages", "\"messages\" must be a list of 1 to " + std::to_string(kMaxMessages) + " messages");
   }
-  for (std::size_t i = 0; i < messages->size(); ++i) {
-    auto message = read_message((*messages)[i], "messages[" + std::to_string(i) + "]");
-    if (!message) return fields.fail(message.error());
-    out.push_back(std::move(*message));
+  for (std::size_t i = 0; i < messages->size() && !fields.failed(); ++i) {
+    out.push_back(read_message(fields, (*messages)[i], "messages[" + std::to_string(i) + "]"));
   }
 }
 

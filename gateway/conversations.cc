@@ -50,12 +50,27 @@ void Conversations::abandon(const Name& name, Time now) {
   conversation.messages.empty() ? forget(entry) : rest(entry, now);
 }
 
+void Conversations::note(const Name& name, std::optional<std::chrono::milliseconds> ttl, Time now) {
+  const std::scoped_lock lock(mutex_);
+  drop_expired(now);
+  forget_noted(name);
+  if (noted_.size() >= limits_.conversations) forget_noted(Name(noted_ends_.begin()->second));
+  const Time ends = now + ttl.value_or(limits_.ttl);
+  noted_.emplace(name, ends);
+  noted_ends_.emplace(ends, name);
+}
+
 Result<void> Conversations::end(const Name& name, Time now) {
   const std::scoped_lock lock(mutex_);
   drop_expired(now);
   const auto entry = conversations_.find(name);
-  if (entry == conversations_.end()) return {};
-  if (entry->second.busy) return busy();
+  if (entry != conversations_.end() && entry->second.busy) return busy();
+  const bool noted = forget_noted(name);
+  if (entry == conversations_.end()) {
+    if (noted) return {};
+    return Error{ErrorCode::not_found, "there is no session of this name; it may have expired, or be another API key's",
+                 "session"};
+  }
   ends_.erase({entry->second.ends, name});
   forget(entry);
   return {};
@@ -101,6 +116,16 @@ void Conversations::drop_expired(Time now) {
     ends_.erase(ends_.begin());
     forget(conversations_.find(name));
   }
+  while (!noted_ends_.empty() && noted_ends_.begin()->first <= now) forget_noted(Name(noted_ends_.begin()->second));
+}
+
+/// Whether there was one.
+bool Conversations::forget_noted(const Name& name) {
+  const auto found = noted_.find(name);
+  if (found == noted_.end()) return false;
+  noted_ends_.erase({found->second, name});
+  noted_.erase(found);
+  return true;
 }
 
 /// No turn is under way any more.

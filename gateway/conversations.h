@@ -41,7 +41,10 @@ class Conversations {
                                          std::optional<std::chrono::milliseconds> ttl, Time now);
   /// The turn has been answered. REQUIRES: it was begun.
   void finish(const Name& name, std::string answer, Time now);
-  /// Forgets a conversation; one that is not known is forgotten already. Error: "session_busy".
+  /// A session whose messages its client keeps has been named: end() knows it for `ttl`. Of as many as there may be
+  /// conversations; then the one is forgotten whose time is over first.
+  void note(const Name& name, std::optional<std::chrono::milliseconds> ttl, Time now);
+  /// Forgets a conversation. Errors: "session_busy"; "not_found".
   Result<void> end(const Name& name, Time now);
   /// The turn has failed: the conversation is as it was before. REQUIRES: it was begun.
   void abandon(const Name& name, Time now);
@@ -61,6 +64,7 @@ class Conversations {
   using Entry = std::map<Name, Conversation>::iterator;
 
   void drop_expired(Time now);
+  bool forget_noted(const Name& name);
   void rest(Entry entry, Time now);
   void forget(Entry entry);
   void add(Conversation& conversation, ChatMessage message);
@@ -72,6 +76,8 @@ class Conversations {
   std::map<std::string, std::uint32_t> per_tenant_;
   std::set<std::pair<Time, Name>> ends_;  ///< of those without a turn under way
   std::uint64_t bytes_ = 0;
+  std::map<Name, Time> noted_;  ///< until when
+  std::set<std::pair<Time, Name>> noted_ends_;
 };
 
 /// A turn under way: unless it is finished, its end abandons it.

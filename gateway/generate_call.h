@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "gateway/json_text.h"
+#include "gateway/token_text.h"
 #include "headwater/request.h"
 #include "headwater/runtime.h"
 
@@ -24,8 +25,9 @@ struct GenerateCall {
   Request base;         ///< all but the prompt
   bool stream = false;
   bool include_usage = false;           ///< streaming: a last chunk with the usage
+  bool continuous_usage = false;        ///< streaming: usage so far in every chunk
   bool echo = false;                    ///< completions: the prompt in front of the answer
-  bool tokens_by_id = false;            ///< completions: tokens named "token_id:N" in logprobs
+  bool tokens_by_id = false;            ///< tokens named "token_id:N" in logprobs
   std::vector<std::string> echo_texts;  ///< echo: the text of each prompt
 
   // What the answer says of itself.
@@ -34,11 +36,14 @@ struct GenerateCall {
   std::int64_t created = 0;  ///< seconds since 1970
 
   std::size_t choices() const { return prompts.size() * n; }
+  /// A prompt is scored for the first of its choices; the others wait for that and have the same scores.
+  std::size_t first_of(std::size_t choice) const { return choice - choice % n; }
 
   /// The request of one choice; choices of one prompt stand together and draw from different seeds.
   Request request(std::size_t choice) const {
     Request request = base;
     request.prompt = prompts[choice / n];
+    if (choice % n != 0) request.params.prompt_logprobs.reset();
     if (request.params.seed) *request.params.seed += choice % n;
     return request;
   }
@@ -50,15 +55,20 @@ struct Choice {
   RequestId id = 0;
   bool ended = false;
   std::string text;
-  std::vector<PositionLogprobs> prompt_logprobs;
+  std::vector<PositionLogprobs> prompt_logprobs;  ///< of the first choice of a prompt
   std::vector<PositionLogprobs> logprobs;
   FinishReason finish_reason = FinishReason::none;
   std::string stop_match;
-  Usage usage;
-  std::size_t characters = 0;  ///< sent so far, for text_offset
+  Usage usage;  ///< as far as it is known
+
+  // Streaming.
+  bool opened = false;
+  TextOffsets offsets;
+  std::vector<PositionLogprobs> held_logprobs;  ///< of tokens whose text is held back: it may be cut off
 };
 
-/// How one API puts answers into JSON. Stateless but for Choice::characters; all members are pure otherwise.
+/// How one API puts answers into JSON. Stateless but for what is said of streaming in Choice; all members are pure
+/// otherwise.
 class Dialect {
  public:
   virtual ~Dialect() = default;

@@ -29,10 +29,14 @@ GenerateCall named(GenerateCall call, const Dialect& dialect) {
 Generation::Generation(Hub& hub, const Executor& strand, GenerateCall call, const Dialect& dialect)
     : hub_(hub),
       call_(named(std::move(call), dialect)),
+      scores_once_(call_.n > 1 && call_.base.params.prompt_logprobs),
       dialect_(dialect),
       changed_(strand),
       choices_(call_.choices()) {
-  for (std::size_t i = 0; i < choices_.size(); ++i) choices_[i].index = i;
+  for (std::size_t i = 0; i < choices_.size(); ++i) {
+    choices_[i].index = i;
+    if (!scores_once_ || call_.first_of(i) == i) waiting_.push_back(i);
+  }
   bridge_.emplace(hub.runtime, hub.metrics, strand,
                   [this](std::vector<TokenEvent> events) { on_events(std::move(events)); });
 }
@@ -40,6 +44,12 @@ Generation::Generation(Hub& hub, const Executor& strand, GenerateCall call, cons
 Result<void> Generation::start() {
   auto submitted = submit_more();
   if (!submitted) bridge_.reset();
+  const Request& request = call_.base;
+  if (submitted && !request.session.empty()) {
+    const auto ttl =
+        request.cache.ttl_ms ? std::optional(std::chrono::milliseconds(*request.cache.ttl_ms)) : std::nullopt;
+    hub_.conversations.note({request.tenant, request.session}, ttl, std::chrono::steady_clock::now());
+  }
   return submitted;
 }
 
@@ -49,16 +59,17 @@ void Generation::abandon() {
 }
 
 Result<void> Generation::submit_more() {
-  while (submitted_ < choices_.size()) {
-    const auto ticket = bridge_->submit(call_.request(submitted_));
+  while (!waiting_.empty()) {
+    Choice& choice = choices_[waiting_.front()];
+    const auto ticket = bridge_->submit(call_.request(choice.index));
     if (!ticket) {
       const bool comes_later = ticket.error().code == ErrorCode::overloaded && !choice_of_.empty();
       return comes_later ? Result<void>{} : Result<void>{ticket.error()};
     }
-    Choice& choice = choices_[submitted_];
+    waiting_.pop_front();
     choice.id = ticket->id;
-    choice_of_[ticket->id] = submitted_++;
-    if (call_.stream) emit(dialect_.opening(call_, choice));
+    choice_of_[ticket->id] = choice.index;
+    if (!call_.continuous_usage) open(choice, {});
   }
   return {};
 }
@@ -84,11 +95,49 @@ void Generation::on_events(std::vector<TokenEvent> events) {
   changed_.notify();
 }
 
+/// Begins a choice's stream.
+void Generation::open(Choice& choice, const Usage& usage) {
+  if (!call_.stream || std::exchange(choice.opened, true)) return;
+  choice.usage = usage;
+  choice.usage.completion_tokens = 0;
+  emit(dialect_.opening(call_, choice));
+  const Choice& first = choices_[call_.first_of(choice.index)];
+  if (&first == &choice || !scores_once_) return;
+  TokenEvent scores;
+  scores.kind = TokenEvent::Kind::prompt;
+  scores.logprobs = first.prompt_logprobs;
+  emit(dialect_.delta(call_, choice, scores));
+}
+
 void Generation::apply(Choice& choice, TokenEvent& event) {
-  if (call_.stream) return emit(dialect_.delta(call_, choice, event));
-  choice.text += event.text;
-  auto& logprobs = event.kind == TokenEvent::Kind::prompt ? choice.prompt_logprobs : choice.logprobs;
-  std::move(event.logprobs.begin(), event.logprobs.end(), std::back_inserter(logprobs));
+  open(choice, event.usage);
+  choice.usage = event.usage;
+  if (call_.stream) emit(dialect_.delta(call_, choice, event));
+  if (event.kind == TokenEvent::Kind::prompt) {
+    if (scores_once_ || !call_.stream) choice.prompt_logprobs = std::move(event.logprobs);
+    if (scores_once_) share_scores(choice);
+  } else if (!call_.stream) {
+    choice.text += event.text;
+    std::move(event.logprobs.begin(), event.logprobs.end(), std::back_inserter(choice.logprobs));
+  }
+}
+
+/// The other choices of a prompt may go on; where nothing but the scores is wanted, the first one is all of them.
+void Generation::share_scores(Choice& first) {
+  if (call_.base.params.max_tokens == 0U) return;
+  for (std::size_t i = 1; i < call_.n; ++i) waiting_.push_back(first.index + i);
+}
+
+void Generation::share_end(const Choice& first) {
+  TokenEvent end;
+  end.kind = TokenEvent::Kind::finished;
+  end.finish_reason = first.finish_reason;
+  end.usage = first.usage;
+  for (std::size_t i = 1; i < call_.n; ++i) {
+    Choice& choice = choices_[first.index + i];
+    open(choice, first.usage);
+    this->end(choice, end);
+  }
 }
 
 void Generation::end(Choice& choice, const TokenEvent& event) {
@@ -100,8 +149,11 @@ void Generation::end(Choice& choice, const TokenEvent& event) {
   choice.ended = true;
   choice.finish_reason = event.finish_reason;
   choice.stop_match = event.stop_match;
+  open(choice, event.usage);
   choice.usage = event.usage;
   if (call_.stream) emit(dialect_.closing(call_, choice));
+  const bool only_scores = scores_once_ && call_.base.params.max_tokens == 0U;
+  if (only_scores && call_.first_of(choice.index) == choice.index) share_end(choice);
 }
 
 void Generation::fail(const Error& error) {

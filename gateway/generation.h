@@ -42,18 +42,22 @@ class Generation {
  private:
   Result<void> submit_more();
   void on_events(std::vector<TokenEvent> events);
+  void open(Choice& choice, const Usage& usage);
   void apply(Choice& choice, TokenEvent& event);
+  void share_scores(Choice& first);
+  void share_end(const Choice& first);
   void end(Choice& choice, const TokenEvent& event);
   void fail(const Error& error);
   void emit(const Json& chunk);
 
   Hub& hub_;
   const GenerateCall call_;
+  const bool scores_once_;  ///< choices share the scores of their prompt
   const Dialect& dialect_;
   Signal changed_;
   std::vector<Choice> choices_;
   std::unordered_map<RequestId, std::size_t> choice_of_;
-  std::size_t submitted_ = 0;
+  std::deque<std::size_t> waiting_;  ///< choices that may be submitted; the others wait for their prompt's scores
   std::size_t ended_ = 0;
   bool heard_ = false;
   std::optional<Error> failure_;

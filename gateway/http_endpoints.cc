@@ -6,8 +6,10 @@
 namespace headwater::gateway {
 namespace {
 
-/// Most ids that are turned into text in one call.
-constexpr std::size_t kMaxDetokenized = 1'000'000;
+/// Most ids that are turned into text in one call, and most text that is turned into ids: each takes a moment, and its
+/// answer several times the memory.
+constexpr std::size_t kMaxDetokenized = 1 << 18;
+constexpr std::size_t kMaxTokenizedBytes = 1 << 20;
 
 Json model_json(const ModelInfo& model) {
   return {{"id", model.name},
@@ -23,8 +25,12 @@ Result<Json> answer_body(Hub& hub, Endpoint endpoint, std::string_view text) {
   const auto body = parse_json(text);
   if (!body) return body.error();
   if (!body->is_object()) return Error{ErrorCode::invalid_request, "the body must be a JSON object", ""};
-  return endpoint == Endpoint::tokenize ? tokenize(hub.runtime, hub.model, *body)
-                                        : detokenize(hub.runtime, hub.model, *body);
+  IgnoredFields ignored;
+  IgnoredFields* const lenient = hub.options.strict_fields ? nullptr : &ignored;
+  auto answer = endpoint == Endpoint::tokenize ? tokenize(hub.runtime, hub.model, *body, lenient)
+                                               : detokenize(hub.runtime, hub.model, *body, lenient);
+  hub.unknown_fields.tell(ignored);
+  return answer;
 }
 
 HttpResponse end_session(Hub& hub, const std::string& tenant, const std::string& session) {
@@ -39,10 +45,18 @@ HttpResponse ready(Hub& hub) {
   return json_reply({{"status", "ready"}, {"model", hub.model.name}});
 }
 
+Result<void> check_text(std::size_t bytes, const char* param) {
+  if (bytes <= kMaxTokenizedBytes) return {};
+  return Error{ErrorCode::payload_too_large,
+               in_quotes(param) + " has " + std::to_string(bytes) + " bytes; at most " +
+                   std::to_string(kMaxTokenizedBytes) + " are tokenized in one call. Send it in parts",
+               param};
+}
+
 }  // namespace
 
-Result<Json> tokenize(const Runtime& runtime, const ModelInfo& model, const Json& body) {
-  Fields fields(body);
+Result<Json> tokenize(const Runtime& runtime, const ModelInfo& model, const Json& body, IgnoredFields* ignored) {
+  Fields fields(body, "", ignored);
   std::string prompt;
   std::vector<ChatMessage> messages;
   bool add_special = true;
@@ -53,15 +67,19 @@ Result<Json> tokenize(const Runtime& runtime, const ModelInfo& model, const Json
   if (has_messages) read_messages(fields, messages);
   fields.read("prompt", prompt);
   fields.read("add_special_tokens", add_special);
-  fields.accept({"add_generation_prompt"});
+  fields.refuse_other_than("add_generation_prompt", {true});
+  fields.refuse({"continue_final_message", "chat_template", "chat_template_kwargs", "tools", "return_token_strs"});
   if (auto read = fields.finish(); !read) return read.error();
+  std::size_t bytes = prompt.size();
+  for (const ChatMessage& message : messages) bytes += message.content.size();
+  if (const auto fits = check_text(bytes, has_prompt ? "prompt" : "messages"); !fits) return fits.error();
   const auto ids = has_prompt ? runtime.tokenize(prompt, add_special, true) : runtime.tokenize(messages);
   if (!ids) return ids.error();
   return Json{{"tokens", *ids}, {"count", ids->size()}, {"max_model_len", model.context_length}};
 }
 
-Result<Json> detokenize(const Runtime& runtime, const ModelInfo& model, const Json& body) {
-  Fields fields(body);
+Result<Json> detokenize(const Runtime& runtime, const ModelInfo& model, const Json& body, IgnoredFields* ignored) {
+  Fields fields(body, "", ignored);
   std::vector<TokenId> ids;
   read_model(fields, model);
   if (fields.value("tokens") == nullptr) fields.fail("tokens", "\"tokens\" is missing; it is a list of token ids");

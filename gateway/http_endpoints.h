@@ -12,7 +12,10 @@ namespace headwater::gateway {
 HttpResponse answer_at_once(Hub& hub, const Route& route, const std::string& tenant, std::string_view body);
 
 /// POST /tokenize and /detokenize.
-Result<Json> tokenize(const Runtime& runtime, const ModelInfo& model, const Json& body);
-Result<Json> detokenize(const Runtime& runtime, const ModelInfo& model, const Json& body);
+/// `ignored`: gets the unknown fields; null: they are refused.
+Result<Json> tokenize(const Runtime& runtime, const ModelInfo& model, const Json& body,
+                      IgnoredFields* ignored = nullptr);
+Result<Json> detokenize(const Runtime& runtime, const ModelInfo& model, const Json& body,
+                        IgnoredFields* ignored = nullptr);
 
 }  // namespace headwater::gateway

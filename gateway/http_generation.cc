@@ -1,5 +1,6 @@
 // HttpSession's answers that take a while: chat and completions, whole or as a stream of events.
 
+#include "gateway/answer_size.h"
 #include "gateway/api_error.h"
 #include "gateway/http_session.h"
 #include "gateway/openai_chat.h"
@@ -29,10 +30,18 @@ Result<void> add_echo(const Runtime& runtime, GenerateCall& call) {
   return {};
 }
 
-Result<GenerateCall> parse_call(const Hub& hub, Endpoint endpoint, const std::string& body) {
+Result<GenerateCall> parse_call(Hub& hub, Endpoint endpoint, const std::string& body) {
   const auto json = parse_json(body);
   if (!json) return json.error();
-  auto call = endpoint == Endpoint::chat ? parse_chat(*json, hub.model) : parse_completion(*json, hub.model);
+  IgnoredFields ignored;
+  IgnoredFields* const lenient = hub.options.strict_fields ? nullptr : &ignored;
+  auto call =
+      endpoint == Endpoint::chat ? parse_chat(*json, hub.model, lenient) : parse_completion(*json, hub.model, lenient);
+  hub.unknown_fields.tell(ignored);
+  if (call) {
+    const auto fits = check_answer_size(*call, hub.model, hub.options.max_answer_bytes);
+    if (!fits) return fits.error();
+  }
   if (call && call->echo) {
     if (const auto added = add_echo(hub.runtime, *call); !added) return added.error();
   }

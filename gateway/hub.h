@@ -9,6 +9,7 @@
 #include "gateway/metrics.h"
 #include "gateway/server.h"
 #include "gateway/sessions.h"
+#include "gateway/unknown_fields.h"
 
 namespace headwater::gateway {
 
@@ -23,10 +24,11 @@ struct Hub {
         sessions(options.max_connections),
         conversations(limits_of(options)) {}
 
-  /// Forgets a session's messages, and unpins its blocks. Error: "session_busy".
+  /// Forgets a session's messages, and unpins its blocks. Errors: "session_busy"; "not_found".
   Result<void> end_session(const std::string& tenant, const std::string& session) {
     const auto ended = conversations.end({tenant, session}, std::chrono::steady_clock::now());
-    if (ended) runtime.end_session(tenant, session);
+    // One that is not known here any more may still have a pin.
+    if (ended || ended.error().code == ErrorCode::not_found) runtime.end_session(tenant, session);
     return ended;
   }
 
@@ -38,6 +40,7 @@ struct Hub {
   Metrics metrics;
   Sessions sessions;
   Conversations conversations;
+  UnknownFields unknown_fields;
   std::atomic<bool> accepting{true};
   net::thread_pool workers{2};   ///< for computing that would hold up sockets
   net::thread_pool scrapers{1};  ///< for waiting: the runtime's stages may take a second to tell their stats

@@ -20,6 +20,16 @@ bool fits(const Json& value, std::uint64_t low, std::uint64_t high) {
   return false;  // a negative integer: no bound here is below 0
 }
 
+/// "messages[17].name" → "messages[].name": one kind, wherever it stands.
+std::string without_places(std::string_view path) {
+  std::string kind;
+  for (std::size_t i = 0; i < path.size(); ++i) {
+    const bool digit = path[i] >= '0' && path[i] <= '9';
+    if (!digit || kind.empty() || kind.back() != '[') kind += path[i];
+  }
+  return kind;
+}
+
 }  // namespace
 
 std::string in_quotes(std::string_view name) {
@@ -158,13 +168,26 @@ void Fields::accept(std::initializer_list<std::string_view> names) {
   for (std::string_view name : names) known_.emplace_back(name);
 }
 
-void Fields::refuse(std::initializer_list<std::string_view> names) {
-  for (std::string_view name : names) {
-    const Json* field = find(name);
-    if (field == nullptr || *field == false || *field == "" || (field->is_structured() && field->empty())) continue;
-    fail(name, in_quotes(path(name)) + " is not supported by this server; leave it out",
-         ErrorCode::unsupported_parameter);
+std::string_view Fields::first_of(std::initializer_list<std::string_view> names) {
+  std::string_view first = *names.begin();
+  for (auto name = std::rbegin(names); name != std::rend(names); ++name) {
+    if (find(*name) != nullptr) first = *name;
   }
+  return first;
+}
+
+void Fields::refuse(std::initializer_list<std::string_view> names) {
+  for (std::string_view name : names) refuse_other_than(name, {});
+}
+
+void Fields::refuse_other_than(std::string_view name, std::initializer_list<Json> nothing) {
+  const Json* field = find(name);
+  if (field == nullptr || *field == "" || (field->is_structured() && field->empty())) return;
+  if (std::find(nothing.begin(), nothing.end(), *field) != nothing.end()) return;
+  const bool off_is_true = nothing.size() == 1 && *nothing.begin() == true;
+  if (*field == false && !off_is_true) return;
+  const std::string off = nothing.size() == 0 ? "" : ", or send " + nothing.begin()->dump();
+  fail(name, in_quotes(path(name)) + " is not supported by this server; leave it out" + off, ErrorCode::unsupported_parameter);
 }
 
 void Fields::fail(std::string_view name, std::string message, ErrorCode code) {
@@ -182,12 +205,18 @@ void Fields::fail_type(std::string_view name, std::string_view wanted, const Jso
 Result<void> Fields::finish() {
   if (error_) return *error_;
   for (const auto& [name, value] : object_.items()) {
+    if (ignored_ != nullptr && ignored_->fields.size() >= IgnoredFields::kMost) return {};
     if (std::find(known_.begin(), known_.end(), name) != known_.end()) continue;
-    // Unknown names may be as long as a body; an error quotes only their beginning.
-    const std::string shown = path(std::string_view(name).substr(0, 64));
+    // Unknown names may be as long as a body; only their beginning is shown.
+    const std::string shown = path(std::string_view(name).substr(0, IgnoredFields::kMostBytes));
+    std::string meant(nearest_name(name, known_));
+    if (!meant.empty()) meant = path(meant);
+    if (ignored_ != nullptr) {
+      ignored_->fields.push_back({without_places(shown).substr(0, IgnoredFields::kMostBytes), without_places(meant)});
+      continue;
+    }
     std::string message = "unknown field " + in_quotes(shown);
-    const std::string_view meant = nearest_name(name, known_);
-    if (!meant.empty()) message += " (did you mean " + in_quotes(path(meant)) + "?)";
+    if (!meant.empty()) message += " (did you mean " + in_quotes(meant) + "?)";
     return Error{ErrorCode::unknown_parameter, message, shown};
   }
   return {};

@@ -22,10 +22,26 @@ struct Range {
   bool above_low = false;  ///< `low` itself is out
 };
 
+/// Fields that nobody has asked for and that were ignored, of a body and its nested objects: their paths, without the
+/// places in lists, and what was probably meant. At most kMost, each cut to kMostBytes; never values.
+struct IgnoredFields {
+  static constexpr std::size_t kMost = 16;
+  static constexpr std::size_t kMostBytes = 64;
+  struct One {
+    std::string name;   ///< "messages[].thinking", from a stranger
+    std::string meant;  ///< the nearest known name; empty: none is near
+  };
+  std::vector<One> fields;
+};
+
 class Fields {
  public:
   /// REQUIRES: `object` is an object and outlives this. `path` stands in front of names in errors ("params.").
-  explicit Fields(const Json& object, std::string path = "") : object_(object), path_(std::move(path)) {}
+  /// `ignored`: gets the fields that no call has named; null: such a field is a mistake.
+  explicit Fields(const Json& object, std::string path = "", IgnoredFields* ignored = nullptr)
+      : object_(object), path_(std::move(path)), ignored_(ignored) {}
+  /// The fields of an object within this one, at `name`; what is unknown is met as here.
+  Fields nested(std::string_view name, const Json& object) const { return Fields(object, path(name) + ".", ignored_); }
 
   void read(std::string_view name, bool& out);
   void read(std::string_view name, std::string& out);
@@ -40,10 +56,15 @@ class Fields {
   /// The field itself, or nullptr where it is absent or null.
   const Json* value(std::string_view name);
 
+  /// The first of some names for one thing that is there and not null; the first of all where none is.
+  std::string_view first_of(std::initializer_list<std::string_view> names);
+
   /// Fields that are known and have no effect here.
   void accept(std::initializer_list<std::string_view> names);
   /// A field that would change the answer and is not supported: an error where it is set to more than nothing.
   void refuse(std::initializer_list<std::string_view> names);
+  /// The same, but for these values, which ask for nothing either.
+  void refuse_other_than(std::string_view name, std::initializer_list<Json> nothing);
 
   void fail(std::string_view name, std::string message, ErrorCode code = ErrorCode::invalid_request);
   /// `wanted`: "a string", …
@@ -53,8 +74,10 @@ class Fields {
   bool failed() const { return error_.has_value(); }
   std::string path(std::string_view name) const { return path_ + std::string(name); }
 
-  /// The first mistake; then a field that no call above has named.
+  /// The first mistake; then a field that no call above has named, unless those are ignored.
   Result<void> finish();
+  /// What the calls above have named.
+  const std::vector<std::string>& known() const { return known_; }
 
  private:
   const Json* find(std::string_view name);
@@ -62,6 +85,7 @@ class Fields {
 
   const Json& object_;
   std::string path_;
+  IgnoredFields* ignored_;
   std::vector<std::string> known_;
   std::optional<Error> error_;
 };

@@ -28,30 +28,38 @@ Result<std::string> id_of(const Json& frame) {
   return id;
 }
 
-void read_params(Fields& frame, SamplingParams& params) {
-  const Json* value = frame.value("params");
-  if (value == nullptr) return;
-  if (!value->is_object()) {
-    return frame.fail_type("params", "an object", *value);
+/// A parameter beside "params" would be passed over, and the answer be another than was asked for.
+void refuse_outside(Fields& frame, const Json& object, const Fields& params) {
+  for (const std::string& name : params.known()) {
+    const auto found = object.find(name);
+    if (found == object.end() || found->is_null()) continue;
+    return frame.fail(name, in_quotes(name) + " belongs into \"params\"");
   }
-  Fields fields(*value, "params.");
+}
+
+void read_params(Fields& frame, const Json& object, SamplingParams& params) {
+  static const Json kNone = Json::object();
+  const Json* value = frame.value("params");
+  if (value != nullptr && !value->is_object()) return frame.fail_type("params", "an object", *value);
+  Fields fields = frame.nested("params", value != nullptr ? *value : kNone);
   read_sampling(fields, params);
-  fields.read("max_tokens", params.max_tokens, 0, kMaxTokens);
+  read_max_tokens(fields, params, 0);
   fields.read("logprobs", params.logprobs, 0, kMaxLogprobs);
   fields.read("prompt_logprobs", params.prompt_logprobs, 0, kMaxLogprobs);
   if (params.max_tokens == 0U && !params.prompt_logprobs) {
     fields.fail("max_tokens", "\"params.max_tokens\" is 0, which only scores a prompt: it needs \"prompt_logprobs\"");
   }
   if (const auto read = fields.finish(); !read) frame.fail(read.error());
+  refuse_outside(frame, object, fields);
 }
 
-Result<Request> parse_generate(const Json& frame, const ModelInfo& model) {
+Result<Request> parse_generate(const Json& frame, const ModelInfo& model, IgnoredFields* ignored) {
   Request request;
-  Fields fields(frame);
+  Fields fields(frame, "", ignored);
   fields.accept({"type", "id"});
   read_model(fields, model);
   read_prompt(fields, model, request);
-  read_params(fields, request.params);
+  read_params(fields, frame, request.params);
   fields.read("cache_salt", request.cache_salt);
   read_cache_control(fields, request.cache);
   read_session(fields, request.session);
@@ -60,6 +68,8 @@ Result<Request> parse_generate(const Json& frame, const ModelInfo& model) {
   }
   fields.read("timeout_ms", request.timeout_ms, 0, kMaxTimeoutMs);
   fields.read("add_special_tokens", request.add_special_tokens);
+  fields.refuse_other_than("stream", {true});
+  fields.refuse_other_than("n", {1});
   if (auto read = fields.finish(); !read) return read.error();
   return request;
 }
@@ -115,7 +125,7 @@ void add_end(Json& frame, const TokenEvent& event) {
 
 }  // namespace
 
-ClientFrame parse_frame(std::string_view text, const ModelInfo& model) {
+ClientFrame parse_frame(std::string_view text, const ModelInfo& model, IgnoredFields* ignored) {
   const auto frame = parse_json(text);
   if (!frame) return BadFrame{std::nullopt, frame.error()};
   if (!frame->is_object())
@@ -124,7 +134,7 @@ ClientFrame parse_frame(std::string_view text, const ModelInfo& model) {
   if (!id) return BadFrame{std::nullopt, id.error()};
   const auto type = frame->find("type");
   if (type != frame->end() && *type == "generate") {
-    auto request = parse_generate(*frame, model);
+    auto request = parse_generate(*frame, model, ignored);
     if (!request) return BadFrame{*id, request.error()};
     return GenerateFrame{std::move(*id), std::move(*request)};
   }

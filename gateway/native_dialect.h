@@ -12,7 +12,7 @@
 #include <string>
 #include <variant>
 
-#include "gateway/json_text.h"
+#include "gateway/json_fields.h"
 #include "headwater/request.h"
 #include "headwater/runtime.h"
 
@@ -37,8 +37,8 @@ struct BadFrame {
 
 using ClientFrame = std::variant<GenerateFrame, CancelFrame, EndSessionFrame, BadFrame>;
 
-/// Reads one text message.
-ClientFrame parse_frame(std::string_view text, const ModelInfo& model);
+/// Reads one text message. `ignored`: gets the unknown fields; null: they are refused.
+ClientFrame parse_frame(std::string_view text, const ModelInfo& model, IgnoredFields* ignored = nullptr);
 
 /// `messages`: of the session, with the new turn; none: the request has no session.
 Json accepted_frame(const std::string& id, const Client::Ticket& ticket, std::optional<std::size_t> messages = {});

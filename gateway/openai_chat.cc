@@ -8,13 +8,6 @@
 namespace headwater::gateway {
 namespace {
 
-void read_max_tokens(Fields& fields, SamplingParams& params) {
-  std::optional<std::uint32_t> newer;
-  fields.read("max_tokens", params.max_tokens, 1, kMaxTokens);
-  fields.read("max_completion_tokens", newer, 1, kMaxTokens);
-  if (newer) params.max_tokens = newer;
-}
-
 void read_logprobs(Fields& fields, SamplingParams& params) {
   bool wanted = false;
   std::uint32_t top = 0;
@@ -24,14 +17,6 @@ void read_logprobs(Fields& fields, SamplingParams& params) {
   if (wanted) params.logprobs = top;
 }
 
-/// Only plain text can be asked for.
-void read_response_format(Fields& fields) {
-  const Json* format = fields.value("response_format");
-  if (format == nullptr || *format == Json{{"type", "text"}}) return;
-  fields.fail("response_format", "\"response_format\" other than {\"type\": \"text\"} is not supported by this server",
-              ErrorCode::unsupported_parameter);
-}
-
 void read_modalities(Fields& fields) {
   const Json* modalities = fields.value("modalities");
   if (modalities == nullptr || *modalities == Json::array({"text"})) return;
@@ -39,25 +24,18 @@ void read_modalities(Fields& fields) {
               ErrorCode::unsupported_parameter);
 }
 
-void read_tool_choice(Fields& fields) {
-  const Json* choice = fields.value("tool_choice");
-  if (choice == nullptr || *choice == "none") return;
-  fields.fail("tool_choice", "\"tool_choice\" other than \"none\" is not supported by this server",
-              ErrorCode::unsupported_parameter);
-}
-
-Json token_json(const TokenLogprob& token) {
+Json token_json(const TokenLogprob& token, bool by_id) {
   Json bytes = Json::array();
   for (const char c : token.bytes) bytes.push_back(static_cast<unsigned char>(c));
-  return {{"token", token_name(token, false)}, {"logprob", finite_logprob(token.logprob)}, {"bytes", bytes}};
+  return {{"token", token_name(token, by_id)}, {"logprob", finite_logprob(token.logprob)}, {"bytes", bytes}};
 }
 
-Json logprobs_json(std::span<const PositionLogprobs> positions) {
+Json logprobs_json(std::span<const PositionLogprobs> positions, bool by_id) {
   Json content = Json::array();
   for (const PositionLogprobs& position : positions) {
-    Json entry = token_json(position.chosen);
+    Json entry = token_json(position.chosen, by_id);
     entry["top_logprobs"] = Json::array();
-    for (const TokenLogprob& token : position.top) entry["top_logprobs"].push_back(token_json(token));
+    for (const TokenLogprob& token : position.top) entry["top_logprobs"].push_back(token_json(token, by_id));
     content.push_back(std::move(entry));
   }
   return {{"content", std::move(content)}, {"refusal", nullptr}};
@@ -74,7 +52,7 @@ class ChatDialect : public Dialect {
                     {"message", {{"role", "assistant"}, {"content", choice.text}, {"refusal", nullptr}}},
                     {"finish_reason", finish_name(choice.finish_reason)},
                     {"stop_reason", stop_reason(choice)}};
-      entry["logprobs"] = call.base.params.logprobs ? logprobs_json(choice.logprobs) : Json(nullptr);
+      entry["logprobs"] = call.base.params.logprobs ? logprobs_json(choice.logprobs, call.tokens_by_id) : Json(nullptr);
       list.push_back(std::move(entry));
     }
     Json answer = answer_json(call, "chat.completion", std::move(list));
@@ -83,21 +61,22 @@ class ChatDialect : public Dialect {
   }
 
   Json opening(const GenerateCall& call, Choice& choice) const override {
-    return chunk(call, {{"index", choice.index}, {"delta", {{"role", "assistant"}, {"content", ""}}}});
+    return chunk(call, choice, {{"index", choice.index}, {"delta", {{"role", "assistant"}, {"content", ""}}}});
   }
 
   Json delta(const GenerateCall& call, Choice& choice, const TokenEvent& event) const override {
     if (event.kind != TokenEvent::Kind::tokens || (event.text.empty() && event.logprobs.empty())) return nullptr;
     Json entry = {{"index", choice.index}, {"delta", {{"content", event.text}}}};
-    if (call.base.params.logprobs) entry["logprobs"] = logprobs_json(event.logprobs);
-    return chunk(call, std::move(entry));
+    if (call.base.params.logprobs) entry["logprobs"] = logprobs_json(event.logprobs, call.tokens_by_id);
+    return chunk(call, choice, std::move(entry));
   }
 
   Json closing(const GenerateCall& call, Choice& choice) const override {
-    return chunk(call, {{"index", choice.index},
-                        {"delta", Json::object()},
-                        {"finish_reason", finish_name(choice.finish_reason)},
-                        {"stop_reason", stop_reason(choice)}});
+    return chunk(call, choice,
+                 {{"index", choice.index},
+                  {"delta", Json::object()},
+                  {"finish_reason", finish_name(choice.finish_reason)},
+                  {"stop_reason", stop_reason(choice)}});
   }
 
   Json usage_chunk(const GenerateCall& call, std::span<const Choice> choices) const override {
@@ -111,33 +90,32 @@ class ChatDialect : public Dialect {
     return choice.stop_match.empty() ? Json(nullptr) : Json(choice.stop_match);
   }
 
-  static Json chunk(const GenerateCall& call, Json entry) {
+  static Json chunk(const GenerateCall& call, const Choice& choice, Json entry) {
     if (!entry.contains("finish_reason")) entry["finish_reason"] = nullptr;
     if (!entry.contains("logprobs")) entry["logprobs"] = nullptr;
     Json answer = answer_json(call, "chat.completion.chunk", Json::array({std::move(entry)}));
-    if (call.include_usage) answer["usage"] = nullptr;
+    add_usage(call, choice, answer);
     return answer;
   }
 };
 
 }  // namespace
 
-Result<GenerateCall> parse_chat(const Json& body, const ModelInfo& model) {
+Result<GenerateCall> parse_chat(const Json& body, const ModelInfo& model, IgnoredFields* ignored) {
   if (!body.is_object()) return Error{ErrorCode::invalid_request, "the body must be a JSON object", ""};
   GenerateCall call;
   std::vector<ChatMessage> messages;
-  Fields fields(body);
+  Fields fields(body, "", ignored);
   read_common(fields, model, call);
   read_messages(fields, messages);
   read_session(fields, call.base.session);
-  read_max_tokens(fields, call.base.params);
+  read_max_tokens(fields, call.base.params, 1);
   read_logprobs(fields, call.base.params);
-  read_response_format(fields);
   read_modalities(fields);
-  read_tool_choice(fields);
-  fields.accept({"parallel_tool_calls"});
-  fields.refuse({"tools", "functions", "function_call", "audio", "prediction", "web_search_options", "reasoning_effort",
-                 "verbosity", "moderation"});
+  fields.read("return_tokens_as_token_ids", call.tokens_by_id);
+  fields.refuse_other_than("add_generation_prompt", {true});
+  fields.refuse({"audio", "prediction", "web_search_options", "verbosity", "moderation", "echo", "prompt_logprobs",
+                 "add_special_tokens"});
   if (auto read = fields.finish(); !read) return read.error();
   call.prompts.emplace_back(std::move(messages));
   return call;

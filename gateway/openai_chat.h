@@ -6,7 +6,8 @@
 
 namespace headwater::gateway {
 
-Result<GenerateCall> parse_chat(const Json& body, const ModelInfo& model);
+/// `ignored`: gets the unknown fields; null: they are refused.
+Result<GenerateCall> parse_chat(const Json& body, const ModelInfo& model, IgnoredFields* ignored = nullptr);
 
 /// Reads the field `messages`: roles, and contents that are text or lists of text parts.
 void read_messages(Fields& fields, std::vector<ChatMessage>& out);

@@ -14,10 +14,12 @@ void read_streaming(Fields& fields, GenerateCall& call) {
   if (!options->is_object()) {
     return fields.fail_type("stream_options", "an object", *options);
   }
-  Fields inner(*options, "stream_options.");
+  Fields inner = fields.nested("stream_options", *options);
   inner.read("include_usage", call.include_usage);
+  inner.read("continuous_usage_stats", call.continuous_usage);
   inner.accept({"include_obfuscation"});
   if (const auto read = inner.finish(); !read) return fields.fail(read.error());
+  call.continuous_usage = call.continuous_usage && call.include_usage;
   if (!call.stream) fields.fail("stream_options", "\"stream_options\" is only allowed with \"stream\": true");
 }
 
@@ -61,6 +63,16 @@ Json usage_json(const GenerateCall& call, std::span<const Choice> choices) {
           {"completion_tokens", completion},
           {"total_tokens", prompt + completion},
           {"prompt_tokens_details", {{"cached_tokens", cache["matched_tokens"]}, {"cache", std::move(cache)}}}};
+}
+
+void add_usage(const GenerateCall& call, const Choice& choice, Json& chunk) {
+  if (!call.include_usage) return;
+  const std::uint64_t prompt = choice.usage.prompt_tokens;
+  const std::uint64_t completion = choice.usage.completion_tokens;
+  chunk["usage"] =
+      call.continuous_usage
+          ? Json{{"prompt_tokens", prompt}, {"completion_tokens", completion}, {"total_tokens", prompt + completion}}
+          : Json(nullptr);
 }
 
 std::string_view finish_name(FinishReason reason) { return reason == FinishReason::length ? "length" : "stop"; }

@@ -14,6 +14,10 @@ void read_common(Fields& fields, const ModelInfo& model, GenerateCall& call);
 /// however many choices it has.
 Json usage_json(const GenerateCall& call, std::span<const Choice> choices);
 
+/// The usage of a chunk before the last one, where asked for: null, or with `continuous_usage_stats` that of its choice
+/// so far.
+void add_usage(const GenerateCall& call, const Choice& choice, Json& chunk);
+
 /// "stop" or "length".
 std::string_view finish_name(FinishReason reason);
 

@@ -22,10 +22,7 @@ void read_one(Fields& fields, const Json& value, const std::string& name, const 
     return fields.fail_type(name, "a string or a list of token ids", value);
   }
   if (value.size() > model.context_length) {
-    return fields.fail(name,
-                       in_quotes(name) + " has " + std::to_string(value.size()) + " tokens; the context has room for " +
-                           std::to_string(model.context_length),
-                       ErrorCode::context_length_exceeded);
+    return fields.fail(too_many_ids(value, name, model));
   }
   auto ids = read_token_ids(value, name, value.size());
   if (!ids) return fields.fail(ids.error());
@@ -51,7 +48,7 @@ void read_prompts(Fields& fields, const ModelInfo& model, GenerateCall& call) {
 void read_scoring(Fields& fields, GenerateCall& call) {
   SamplingParams& params = call.base.params;
   params.max_tokens = kDefaultMaxTokens;
-  fields.read("max_tokens", params.max_tokens, 0, kMaxTokens);
+  read_max_tokens(fields, params, 0);
   if (const Json* logprobs = fields.value("logprobs"); logprobs != nullptr && *logprobs != false) {
     fields.read("logprobs", params.logprobs, 0, kMaxLogprobs);
   }
@@ -70,16 +67,16 @@ class LogprobLists {
  public:
   explicit LogprobLists(bool by_id) : by_id_(by_id) {}
 
-  /// `characters`: where the next token begins in the text; moved on.
-  void add(std::span<const PositionLogprobs> positions, std::size_t& characters) {
-    for (const PositionLogprobs& position : positions) {
-      tokens_.push_back(token_name(position.chosen, by_id_));
-      offsets_.push_back(characters);
-      characters += count_characters(position.chosen.bytes);
-      const bool predicted = !std::isnan(position.chosen.logprob);
-      logprobs_.push_back(predicted ? Json(finite_logprob(position.chosen.logprob)) : Json(nullptr));
-      top_.push_back(predicted ? top_of(position) : Json(nullptr));
-    }
+  void add(const PositionLogprobs& position, std::size_t offset) {
+    tokens_.push_back(token_name(position.chosen, by_id_));
+    offsets_.push_back(offset);
+    const bool predicted = !std::isnan(position.chosen.logprob);
+    logprobs_.push_back(predicted ? Json(finite_logprob(position.chosen.logprob)) : Json(nullptr));
+    top_.push_back(predicted ? top_of(position) : Json(nullptr));
+  }
+  /// Tokens whose text is there as far as it comes.
+  void add(std::span<const PositionLogprobs> positions, TextOffsets& offsets) {
+    for (const PositionLogprobs& position : positions) add(position, *offsets.next(position.chosen.bytes, true));
   }
 
   Json json() && {
@@ -113,7 +110,7 @@ class CompletionsDialect : public Dialect {
 
   Json whole(const GenerateCall& call, std::span<Choice> choices) const override {
     Json list = Json::array();
-    for (Choice& choice : choices) {
+    for (const Choice& choice : choices) {
       Json entry = {{"index", choice.index},
                     {"text", call.echo ? echo_text(call, choice) + choice.text : choice.text},
                     {"finish_reason", finish_name(choice.finish_reason)},
@@ -121,8 +118,13 @@ class CompletionsDialect : public Dialect {
                     {"logprobs", nullptr}};
       if (call.base.params.logprobs) {
         LogprobLists lists(call.tokens_by_id);
-        lists.add(choice.prompt_logprobs, choice.characters);
-        lists.add(choice.logprobs, choice.characters);
+        TextOffsets offsets;
+        if (call.echo) {
+          offsets.add_text(echo_text(call, choice));
+          lists.add(choices[call.first_of(choice.index)].prompt_logprobs, offsets);
+        }
+        offsets.add_text(choice.text);
+        lists.add(choice.logprobs, offsets);
         entry["logprobs"] = std::move(lists).json();
       }
       list.push_back(std::move(entry));
@@ -135,19 +137,26 @@ class CompletionsDialect : public Dialect {
   /// The echoed prompt, unless it comes with its log-probabilities.
   Json opening(const GenerateCall& call, Choice& choice) const override {
     if (!call.echo || call.base.params.prompt_logprobs) return nullptr;
-    return chunk(call, choice, echo_text(call, choice));
+    return echo(call, choice);
   }
 
   Json delta(const GenerateCall& call, Choice& choice, const TokenEvent& event) const override {
-    const bool prompt = event.kind == TokenEvent::Kind::prompt;
-    const std::string& text = prompt ? echo_text(call, choice) : event.text;
-    if (text.empty() && event.logprobs.empty()) return nullptr;
-    Json answer = chunk(call, choice, text);
-    if (call.base.params.logprobs) {
+    if (event.kind == TokenEvent::Kind::prompt) {
+      Json answer = echo(call, choice);
       LogprobLists lists(call.tokens_by_id);
-      lists.add(event.logprobs, choice.characters);
+      lists.add(event.logprobs, choice.offsets);
       answer["choices"][0]["logprobs"] = std::move(lists).json();
+      return answer;
     }
+    Json logprobs = nullptr;
+    if (call.base.params.logprobs) {
+      choice.offsets.add_text(event.text);
+      choice.held_logprobs.insert(choice.held_logprobs.end(), event.logprobs.begin(), event.logprobs.end());
+      logprobs = ready_logprobs(call, choice, false);
+    }
+    if (event.text.empty() && logprobs.is_null()) return nullptr;
+    Json answer = chunk(call, choice, event.text);
+    answer["choices"][0]["logprobs"] = std::move(logprobs);
     return answer;
   }
 
@@ -155,6 +164,7 @@ class CompletionsDialect : public Dialect {
     Json answer = chunk(call, choice, "");
     answer["choices"][0]["finish_reason"] = finish_name(choice.finish_reason);
     answer["choices"][0]["stop_reason"] = stop_reason(choice);
+    answer["choices"][0]["logprobs"] = ready_logprobs(call, choice, true);
     return answer;
   }
 
@@ -169,24 +179,43 @@ class CompletionsDialect : public Dialect {
     return choice.stop_match.empty() ? Json(nullptr) : Json(choice.stop_match);
   }
 
+  static Json echo(const GenerateCall& call, Choice& choice) {
+    choice.offsets.add_text(echo_text(call, choice));
+    return chunk(call, choice, echo_text(call, choice));
+  }
+
+  /// Of the tokens that are held back, as far as it is known where they begin; null: of none.
+  static Json ready_logprobs(const GenerateCall& call, Choice& choice, bool complete) {
+    LogprobLists lists(call.tokens_by_id);
+    auto position = choice.held_logprobs.begin();
+    for (; position != choice.held_logprobs.end(); ++position) {
+      const auto offset = choice.offsets.next(position->chosen.bytes, complete);
+      if (!offset) break;
+      lists.add(*position, *offset);
+    }
+    if (position == choice.held_logprobs.begin()) return nullptr;
+    choice.held_logprobs.erase(choice.held_logprobs.begin(), position);
+    return std::move(lists).json();
+  }
+
   static Json chunk(const GenerateCall& call, const Choice& choice, const std::string& text) {
     const Json entry = {{"index", choice.index}, {"text", text}, {"finish_reason", nullptr}, {"logprobs", nullptr}};
     Json answer = answer_json(call, "text_completion", Json::array({entry}));
-    if (call.include_usage) answer["usage"] = nullptr;
+    add_usage(call, choice, answer);
     return answer;
   }
 };
 
 }  // namespace
 
-Result<GenerateCall> parse_completion(const Json& body, const ModelInfo& model) {
+Result<GenerateCall> parse_completion(const Json& body, const ModelInfo& model, IgnoredFields* ignored) {
   if (!body.is_object()) return Error{ErrorCode::invalid_request, "the body must be a JSON object", ""};
   GenerateCall call;
-  Fields fields(body);
+  Fields fields(body, "", ignored);
   read_common(fields, model, call);
   read_prompts(fields, model, call);
   read_scoring(fields, call);
-  fields.refuse({"suffix"});
+  fields.refuse({"suffix", "prompt_logprobs"});
   if (auto read = fields.finish(); !read) return read.error();
   return call;
 }

@@ -6,8 +6,8 @@
 
 namespace headwater::gateway {
 
-/// `echo_texts` is left to the caller, who can turn ids into text.
-Result<GenerateCall> parse_completion(const Json& body, const ModelInfo& model);
+/// `echo_texts` is left to the caller, who can turn ids into text. `ignored`: as parse_chat() has it.
+Result<GenerateCall> parse_completion(const Json& body, const ModelInfo& model, IgnoredFields* ignored = nullptr);
 
 const Dialect& completions_dialect();
 

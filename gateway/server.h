@@ -27,6 +27,8 @@ struct ServerOptions {
   std::uint32_t max_sessions = 1024;                 ///< conversations whose messages are kept
   std::uint64_t max_session_bytes = 1 << 20;         ///< of one, all its messages
   std::chrono::milliseconds session_ttl{3'600'000};  ///< since its last turn, where a request does not say
+  bool strict_fields = false;                        ///< fields that are not known are refused, not ignored
+  std::uint64_t max_answer_bytes = 128 << 20;        ///< of one call in memory; one that may be longer is refused
   std::uint32_t threads = 1;                         ///< that serve sockets
   std::uint64_t max_unsent_bytes = 4 << 20;          ///< per connection; a reader that is further behind is cut off
   std::chrono::milliseconds header_timeout{10'000};  ///< from the first byte to the end of the header

@@ -5,7 +5,9 @@
 #include <cmath>
 #include <limits>
 
+#include "gateway/foreign_fields.h"
 #include "gateway/openai_chat.h"
+#include "schedule/context_limit.h"
 
 namespace headwater::gateway {
 namespace {
@@ -26,23 +28,38 @@ bool read_stop_string(Fields& fields, const Json& item, const std::string& name,
 }
 
 void read_stop(Fields& fields, std::vector<std::string>& out) {
-  const Json* stop = fields.value("stop");
+  const std::string name(fields.first_of({"stop", "stop_sequences", "stopping_strings"}));
+  const Json* stop = fields.value(name);
   if (stop == nullptr) return;
   if (stop->is_string()) {
     // An empty string stops nothing; some clients send it for "none".
-    if (!stop->get_ref<const std::string&>().empty()) read_stop_string(fields, *stop, "stop", out);
+    if (!stop->get_ref<const std::string&>().empty()) read_stop_string(fields, *stop, name, out);
     return;
   }
   if (!stop->is_array()) {
-    return fields.fail_type("stop", "a string or a list of strings", *stop);
+    return fields.fail_type(name, "a string or a list of strings", *stop);
   }
   if (stop->size() > kMaxStops) {
-    return fields.fail("stop", in_quotes(fields.path("stop")) + " may list at most " + std::to_string(kMaxStops) +
-                                   " strings, and lists " + std::to_string(stop->size()));
+    return fields.fail(name, in_quotes(fields.path(name)) + " may list at most " + std::to_string(kMaxStops) +
+                                 " strings, and lists " + std::to_string(stop->size()));
   }
   for (const Json& item : *stop) {
-    if (!read_stop_string(fields, item, "stop[" + std::to_string(out.size()) + "]", out)) return;
+    if (!read_stop_string(fields, item, name + "[" + std::to_string(out.size()) + "]", out)) return;
   }
+}
+
+/// The most probable token alone is what no share of the probability leaves.
+void read_top_p(Fields& fields, SamplingParams& params) {
+  fields.read("top_p", params.top_p, Range{0, 1});
+  if (params.top_p > 0) return;
+  params.top_p = 1;
+  params.top_k = 1;
+}
+
+void read_seed(Fields& fields, std::optional<std::uint64_t>& seed) {
+  const auto name = fields.first_of({"seed", "random_seed"});
+  const Json* value = fields.value(name);
+  if (value != nullptr && *value != -1) fields.read_bits(name, seed);  // -1: any, as others write it
 }
 
 std::optional<TokenId> parse_id(std::string_view text) {
@@ -73,12 +90,25 @@ void read_logit_bias(Fields& fields, std::vector<std::pair<TokenId, float>>& out
   }
 }
 
+void read_prompt_ids(Fields& fields, const ModelInfo& model, std::vector<TokenId>& out) {
+  const Json* ids = fields.value("prompt_ids");
+  if (ids->is_array() && ids->size() > model.context_length) {
+    return fields.fail(too_many_ids(*ids, fields.path("prompt_ids"), model));
+  }
+  fields.read("prompt_ids", out, model.context_length);
+}
+
 }  // namespace
 
 Error unknown_model(std::string_view wanted, const ModelInfo& model) {
   std::string message = "the model " + in_quotes(wanted.substr(0, 128)) + " does not exist; this server has ";
   message += in_quotes(model.name);
   return {ErrorCode::model_not_found, message, "model"};
+}
+
+Error too_many_ids(const Json& ids, const std::string& name, const ModelInfo& model) {
+  return schedule::context_exceeded(model.context_length,
+                                    in_quotes(name) + " has " + std::to_string(ids.size()) + " tokens", name);
 }
 
 void read_model(Fields& fields, const ModelInfo& model) {
@@ -90,20 +120,33 @@ void read_model(Fields& fields, const ModelInfo& model) {
 void read_sampling(Fields& fields, SamplingParams& params) {
   constexpr float kTop = 1.0F;
   fields.read("temperature", params.temperature, Range{0, 100});
-  fields.read("top_p", params.top_p, Range{0, kTop, true});
   fields.read("min_p", params.min_p, Range{0, kTop});
-  fields.read("repetition_penalty", params.repetition_penalty, Range{0, 10, true});
+  fields.read(fields.first_of({"repetition_penalty", "repeat_penalty"}), params.repetition_penalty, Range{0, 10, true});
   fields.read("presence_penalty", params.presence_penalty, Range{-2, 2});
   fields.read("frequency_penalty", params.frequency_penalty, Range{-2, 2});
   if (const Json* top_k = fields.value("top_k"); top_k != nullptr && *top_k != -1) {  // -1: off, as others write it
     fields.read("top_k", params.top_k, 0, std::numeric_limits<std::int32_t>::max());
   }
-  fields.read_bits("seed", params.seed);
-  fields.read("min_tokens", params.min_tokens, 0, kMaxTokens);
+  read_top_p(fields, params);
+  read_seed(fields, params.seed);
+  fields.read(fields.first_of({"min_tokens", "min_new_tokens"}), params.min_tokens, 0, kMaxTokens);
   fields.read("ignore_eos", params.ignore_eos);
   fields.read("stop_token_ids", params.stop_token_ids, kMaxStopTokens);
   read_stop(fields, params.stop);
   read_logit_bias(fields, params.logit_bias);
+  read_foreign(fields, params);
+}
+
+void read_max_tokens(Fields& fields, SamplingParams& params, std::uint32_t least) {
+  const auto name =
+      fields.first_of({"max_completion_tokens", "max_tokens", "max_new_tokens", "n_predict", "num_predict"});
+  const Json* value = fields.value(name);
+  const bool unlimited = value != nullptr && name.ends_with("_predict") && (*value == -1 || *value == -2);
+  if (unlimited) {
+    params.max_tokens.reset();
+  } else {
+    fields.read(name, params.max_tokens, least, kMaxTokens);
+  }
 }
 
 void read_prompt(Fields& fields, const ModelInfo& model, Request& request) {
@@ -114,7 +157,7 @@ void read_prompt(Fields& fields, const ModelInfo& model, Request& request) {
     return fields.fail("prompt", "exactly one of \"prompt\", \"messages\" and \"prompt_ids\" must be there");
   }
   if (text) fields.read("prompt", request.prompt.emplace<std::string>());
-  if (ids) fields.read("prompt_ids", request.prompt.emplace<std::vector<TokenId>>(), model.context_length);
+  if (ids) read_prompt_ids(fields, model, request.prompt.emplace<std::vector<TokenId>>());
   if (messages) read_messages(fields, request.prompt.emplace<std::vector<ChatMessage>>());
 }
 

@@ -20,9 +20,16 @@ Error unknown_model(std::string_view wanted, const ModelInfo& model);
 /// `model`, which need not be there; another one than ours is an error.
 void read_model(Fields& fields, const ModelInfo& model);
 
+/// A list of ids that the context has no room for. `name`: its path.
+Error too_many_ids(const Json& ids, const std::string& name, const ModelInfo& model);
+
 /// Reads temperature, top_p, top_k, min_p, the penalties, logit_bias, seed, stop, stop_token_ids, min_tokens and
-/// ignore_eos. Not max_tokens and logprobs, which the dialects define differently.
+/// ignore_eos, under their names of other servers too, and what else other servers take (see foreign_fields.h). Not
+/// max_tokens and logprobs, which the dialects define differently.
 void read_sampling(Fields& fields, SamplingParams& params);
+
+/// `max_tokens`, from `least` on, under all its names; the newer of OpenAI's counts first.
+void read_max_tokens(Fields& fields, SamplingParams& params, std::uint32_t least);
 
 /// Exactly one of `prompt`, `messages` and `prompt_ids`.
 void read_prompt(Fields& fields, const ModelInfo& model, Request& request);

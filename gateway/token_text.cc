@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "model/utf8.h"
+
 namespace headwater::gateway {
 namespace {
 
@@ -23,6 +25,20 @@ std::size_t character_length(std::string_view text) {
   return overlong || surrogate || too_high ? 0 : length;
 }
 
+/// Takes the whole characters off the front of `bytes`, as they are shown: what is no UTF-8 as U+FFFD.
+std::string whole_characters(std::string& bytes) {
+  std::string shown;
+  std::string_view rest = bytes;
+  while (!rest.empty()) {
+    const model::Utf8Step step = model::utf8_step(rest);
+    if (step.incomplete) break;
+    shown += step.valid ? rest.substr(0, step.length) : model::kReplacement;
+    rest.remove_prefix(step.length);
+  }
+  bytes.erase(0, bytes.size() - rest.size());
+  return shown;
+}
+
 }  // namespace
 
 bool is_utf8(std::string_view bytes) {
@@ -36,6 +52,24 @@ bool is_utf8(std::string_view bytes) {
 
 std::size_t count_characters(std::string_view bytes) {
   return static_cast<std::size_t>(std::count_if(bytes.begin(), bytes.end(), [](char c) { return !continues(c); }));
+}
+
+std::optional<std::size_t> TextOffsets::next(std::string_view bytes, bool complete) {
+  std::string_view left = std::string_view(text_).substr(read_);
+  std::string rest = incomplete_ + std::string(bytes);
+  std::string shown = whole_characters(rest);
+  // Some vocabularies put a space in front of a text's first word.
+  if (read_ == 0 && shown.starts_with(' ') && !left.empty() && !left.starts_with(' ')) shown.erase(0, 1);
+  const std::size_t begin = characters_;
+  const bool here = left.starts_with(shown);
+  const bool begun = shown.starts_with(left);
+  if (!here && begun && !complete) return std::nullopt;
+  if (!here && !begun) return begin;  // a token without text
+  left = left.substr(0, shown.size());
+  read_ += left.size();
+  characters_ += count_characters(left);
+  incomplete_ = std::move(rest);
+  return begin;
 }
 
 std::string token_name(const TokenLogprob& token, bool by_id) {

@@ -1,5 +1,7 @@
 #include "gateway/websocket_session.h"
 
+#include "gateway/answer_size.h"
+
 namespace headwater::gateway {
 namespace {
 
@@ -81,12 +83,15 @@ Awaitable<void> WebSocketSession::read_frames() {
     }
     const std::string_view text(static_cast<const char*>(buffer.cdata().data()), buffer.size());
     ClientFrame frame;
-    const auto work = [&] { frame = parse_frame(text, hub_.model); };
+    IgnoredFields ignored;
+    IgnoredFields* const lenient = hub_.options.strict_fields ? nullptr : &ignored;
+    const auto work = [&] { frame = parse_frame(text, hub_.model, lenient); };
     if (text.size() > kParsedInPlace) {
       co_await run_in(hub_.workers, work);
     } else {
       work();
     }
+    hub_.unknown_fields.tell(ignored);
     on_frame(std::move(frame));
   }
 }
@@ -111,6 +116,10 @@ void WebSocketSession::generate(GenerateFrame frame) {
     return send(error_frame(
         frame.id,
         {ErrorCode::duplicate_id, "a request with this id is under way on this connection; choose another", "id"}));
+  }
+  if (const auto fits = check_answer_size(frame.request, hub_.model, hub_.options.max_answer_bytes); !fits) {
+    hub_.metrics.count_refused();
+    return send(error_frame(frame.id, fits.error()));
   }
   frame.request.tenant = tenant_;
   std::unique_ptr<Turn> turn;

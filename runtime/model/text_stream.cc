@@ -29,12 +29,12 @@ TextStream::TextStream(std::vector<std::string> stop) : stop_(std::move(stop)) {
 TextStream::Delta TextStream::push(std::string_view bytes, bool may_stop) {
   incomplete_ += bytes;
   decode(incomplete_, held_, false);
-  if (!may_stop) return {std::exchange(held_, {}), false, {}};
+  if (!may_stop) passed_ = held_.size();
   Delta delta;
   std::size_t first = std::string::npos;
   std::size_t first_end = std::string::npos;
   for (const std::string& stop : stop_) {
-    const std::size_t at = held_.find(stop);
+    const std::size_t at = held_.find(stop, passed_ < stop.size() ? 0 : passed_ - stop.size() + 1);
     if (at == std::string::npos) continue;
     const std::size_t end = at + stop.size();
     if (end > first_end || (end == first_end && at >= first)) continue;
@@ -47,22 +47,26 @@ TextStream::Delta TextStream::push(std::string_view bytes, bool may_stop) {
     delta.stopped = true;
     return delta;
   }
-  const std::size_t keep = possible_stop();
-  delta.text = held_.substr(0, held_.size() - keep);
-  held_.erase(0, held_.size() - keep);
+  const std::size_t ready = held_.size() - possible_stop();
+  delta.text = held_.substr(0, ready);
+  held_.erase(0, ready);
+  passed_ -= std::min(passed_, ready);
   return delta;
 }
 
 std::size_t TextStream::possible_stop() const {
   for (std::size_t length = std::min(held_.size(), longest_stop_); length > 0; --length) {
     const std::string_view tail = std::string_view(held_).substr(held_.size() - length);
-    if (std::ranges::any_of(stop_, [&](const std::string& stop) { return stop.starts_with(tail); })) return length;
+    // A whole one that ended too early to count may still be the beginning of a longer one.
+    const auto may_become = [&](const std::string& stop) { return stop.size() > length && stop.starts_with(tail); };
+    if (std::ranges::any_of(stop_, may_become)) return length;
   }
   return 0;
 }
 
 std::string TextStream::flush() {
   decode(incomplete_, held_, true);
+  passed_ = 0;
   return std::exchange(held_, {});
 }
 

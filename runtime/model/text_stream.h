@@ -21,7 +21,8 @@ class TextStream {
     bool stopped = false;    ///< a stop string is complete; `text` ends right before it
     std::string stop_match;  ///< which
   };
-  /// Appends a token's bytes. `may_stop`: false while min_tokens forbids it. REQUIRES: not stopped.
+  /// Appends a token's bytes. `may_stop`: false while min_tokens forbids it; a stop string that begins before and ends
+  /// after that ends the text. REQUIRES: not stopped.
   Delta push(std::string_view bytes, bool may_stop);
   /// The end of the sequence: all that was held back.
   std::string flush();
@@ -32,6 +33,7 @@ class TextStream {
 
   std::string incomplete_;  ///< bytes of a character that is not complete
   std::string held_;        ///< text not sent yet
+  std::size_t passed_ = 0;  ///< bytes of held_; a stop string that ended within them came too early to count
   std::vector<std::string> stop_;
   std::size_t longest_stop_ = 0;
 };

@@ -81,6 +81,7 @@ void AnswerStreams::add_prompt(Answer& answer, const EntryResult& entry, std::ve
 
   TokenEvent event = event_of(request, TokenEvent::Kind::prompt);
   event.token_ids = request.prompt;
+  event.usage = answer.usage;
   event.logprobs = std::exchange(scored, {});
   out.push_back(std::move(event));
 }
@@ -97,6 +98,7 @@ void AnswerStreams::add_token(Answer& answer, const EntryResult& entry, std::vec
       event.logprobs.push_back(std::move(position));
     }
     ++answer.usage.completion_tokens;
+    event.usage = answer.usage;
     // A token that ends the answer is not part of its text.
     if (entry.finish != FinishReason::stop && !tokenizer_.is_control(entry.token)) {
       delta = answer.text.push(tokenizer_.token_bytes(entry.token), may_stop(answer));

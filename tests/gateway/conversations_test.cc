@@ -106,14 +106,29 @@ TEST(Conversations, AbandonATurnWhoseRequestIsGone) {
 TEST(Conversations, ForgetsOneThatIsEnded) {
   Conversations conversations({});
   const Conversations::Time now{};
-  EXPECT_TRUE(conversations.end({"alice", "chat"}, now).ok()) << "there is none";
+  EXPECT_EQ(conversations.end({"alice", "chat"}, now).error().code, ErrorCode::not_found) << "there is none";
   ASSERT_TRUE(conversations.begin({"alice", "chat"}, {{"user", "one"}}, std::nullopt, now).ok());
   EXPECT_EQ(conversations.end({"alice", "chat"}, now).error().code, ErrorCode::session_busy);
   conversations.finish({"alice", "chat"}, "two", now);
-  EXPECT_TRUE(conversations.end({"bob", "chat"}, now).ok());
+  EXPECT_EQ(conversations.end({"bob", "chat"}, now).error().code, ErrorCode::not_found);
   EXPECT_EQ(conversations.size(), 1U);
   EXPECT_TRUE(conversations.end({"alice", "chat"}, now).ok());
   EXPECT_EQ(conversations.size() + conversations.bytes(), 0U);
+}
+
+TEST(Conversations, KnowsTheSessionsWhoseMessagesItDoesNotKeep) {
+  Conversations conversations({.conversations = 2, .ttl = milliseconds(100)});
+  conversations.note({"alice", "a"}, {}, kStart);
+  EXPECT_EQ(conversations.end({"bob", "a"}, kStart).error().code, ErrorCode::not_found);
+  EXPECT_TRUE(conversations.end({"alice", "a"}, kStart).ok());
+  EXPECT_EQ(conversations.end({"alice", "a"}, kStart).error().code, ErrorCode::not_found);
+  conversations.note({"alice", "a"}, {}, kStart);
+  EXPECT_EQ(conversations.end({"alice", "a"}, kStart + milliseconds(100)).error().code, ErrorCode::not_found);
+  conversations.note({"alice", "a"}, milliseconds(300), kStart);
+  conversations.note({"alice", "b"}, milliseconds(200), kStart);
+  conversations.note({"alice", "c"}, milliseconds(400), kStart);
+  EXPECT_EQ(conversations.end({"alice", "b"}, kStart).error().code, ErrorCode::not_found) << "there was no room for it";
+  EXPECT_TRUE(conversations.end({"alice", "a"}, kStart).ok());
 }
 
 }  // namespace

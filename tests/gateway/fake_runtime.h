@@ -278,11 +278,10 @@ class FakeRuntime : public Runtime {
     event.id = id;
     event.kind = kind;
     event.seq = live.seq++;
-    if (event.terminal()) {
-      const auto size = static_cast<std::uint32_t>(live.prompt.size());
-      event.usage = {size, live.words, size / 2, {1, CacheSource::memory, CacheMiss::evicted, size - size / 2 - 1}};
-      event.timings = {1, 2, 10};
-    }
+    const auto size = static_cast<std::uint32_t>(live.prompt.size());
+    const std::uint32_t words = live.words + (kind == TokenEvent::Kind::tokens ? 1 : 0);
+    event.usage = {size, words, size / 2, {1, CacheSource::memory, CacheMiss::evicted, size - size / 2 - 1}};
+    if (event.terminal()) event.timings = {1, 2, 10};
     return event;
   }
 

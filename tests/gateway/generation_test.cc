@@ -163,6 +163,99 @@ TEST(Generation, SavesUpNothingForAReaderThatIsTooSlow) {
   EXPECT_EQ(HttpClient(live).get("/health").status, 200U);
 }
 
+TEST(Generation, ScoresAPromptOnceHoweverManyChoicesItHas) {
+  LiveServer live;
+  const Json body = {{"prompt", {"ab", "cde"}}, {"n", 3}, {"echo", true}, {"logprobs", 1}, {"max_tokens", 2}};
+  const Json answer = HttpClient(live).post("/v1/completions", body).json();
+  ASSERT_EQ(answer["choices"].size(), 6U);
+  for (std::size_t i = 0; i < 6; ++i) {
+    const Json& choice = answer["choices"][i];
+    EXPECT_EQ(choice["index"], i);
+    EXPECT_EQ(choice["text"], (i < 3 ? "ab w0 w1" : "cde w0 w1"));
+    EXPECT_EQ(choice["logprobs"], answer["choices"][i - i % 3]["logprobs"]);
+    EXPECT_EQ(choice["logprobs"]["tokens"].size(), i < 3 ? 4U : 5U);
+  }
+  EXPECT_EQ(answer["usage"]["completion_tokens"], 12);
+  int scored = 0;
+  for (const Request& request : live.runtime.requests()) scored += request.params.prompt_logprobs ? 1 : 0;
+  EXPECT_EQ(live.runtime.requests().size(), 6U);
+  EXPECT_EQ(scored, 2);
+}
+
+TEST(Generation, ComputesNothingButTheScoresWhereNothingElseIsWanted) {
+  LiveServer live;
+  const Json body = {{"prompt", "ab"}, {"n", 3}, {"echo", true}, {"logprobs", 1}, {"max_tokens", 0}};
+  const Json answer = HttpClient(live).post("/v1/completions", body).json();
+  ASSERT_EQ(answer["choices"].size(), 3U);
+  EXPECT_EQ(answer["choices"][2]["text"], "ab");
+  EXPECT_EQ(answer["choices"][2]["logprobs"], answer["choices"][0]["logprobs"]);
+  EXPECT_EQ(answer["choices"][2]["finish_reason"], "length");
+  EXPECT_EQ(live.runtime.requests().size(), 1U);
+}
+
+TEST(Generation, StreamsTheScoresOfAPromptInFrontOfEachChoice) {
+  LiveServer live;
+  for (const int most : {0, 2}) {
+    const Json body = {{"prompt", "ab"},     {"n", 2},        {"echo", true}, {"logprobs", 1},
+                       {"max_tokens", most}, {"stream", true}};
+    std::map<int, std::string> texts;
+    std::map<int, int> ends;
+    const auto events = HttpClient(live).post("/v1/completions", body).events();
+    for (const auto& event : events) {
+      if (event == "[DONE]") continue;
+      const Json choice = Json::parse(event)["choices"][0];
+      const int index = choice["index"];
+      if (texts[index].empty()) EXPECT_EQ(choice["logprobs"]["tokens"], Json::array({"a", "b"}));
+      texts[index] += choice["text"].get<std::string>();
+      ends[index] += choice["finish_reason"].is_null() ? 0 : 1;
+    }
+    const std::string whole = most == 0 ? "ab" : "ab w0 w1";
+    EXPECT_EQ(texts, (std::map<int, std::string>{{0, whole}, {1, whole}}));
+    EXPECT_EQ(ends, (std::map<int, int>{{0, 1}, {1, 1}}));
+  }
+}
+
+TEST(Generation, RefusesBeforehandWhatWouldTakeTooMuchMemory) {
+  gateway::ServerOptions options;
+  options.max_answer_bytes = 1 << 20;
+  LiveServer live(options);
+  Json body = {{"prompt", std::string(500, 'x')}, {"echo", true}, {"logprobs", 20}, {"max_tokens", 0}, {"n", 16}};
+  const Answer refused = HttpClient(live).post("/v1/completions", body);
+  EXPECT_EQ(refused.status, 400U);
+  EXPECT_EQ(refused.param(), "logprobs");
+  EXPECT_TRUE(live.runtime.requests().empty());
+  body["logprobs"] = 0;
+  body["n"] = 1;
+  EXPECT_EQ(HttpClient(live).post("/v1/completions", body).status, 200U);
+}
+
+TEST(Generation, TellsTheUsageInEveryChunkWhereAsked) {
+  LiveServer live;
+  const Json options = {{"include_usage", true}, {"continuous_usage_stats", true}};
+  const auto events =
+      HttpClient(live)
+          .post("/v1/chat/completions", chat({{"max_tokens", 2}, {"stream", true}, {"stream_options", options}}))
+          .events();
+  ASSERT_EQ(events.size(), 6U);  // role, two words, the reason, usage, the end
+  std::vector<int> completion;
+  for (int i = 0; i < 5; ++i) {
+    completion.push_back(Json::parse(events[i])["usage"]["completion_tokens"]);
+    EXPECT_EQ(Json::parse(events[i])["usage"]["prompt_tokens"], 8);
+  }
+  EXPECT_EQ(completion, (std::vector<int>{0, 1, 2, 2, 2}));
+}
+
+TEST(Generation, IgnoresUnknownFieldsUnlessItIsToldToBeStrict) {
+  LiveServer lenient;
+  EXPECT_EQ(HttpClient(lenient).post("/v1/chat/completions", chat({{"chat_id", "x"}})).status, 200U);
+  EXPECT_EQ(HttpClient(lenient).post("/v1/chat/completions", chat({{"guided_json", {{"a", 1}}}})).param(),
+            "guided_json");
+  gateway::ServerOptions options;
+  options.strict_fields = true;
+  LiveServer strict(options);
+  EXPECT_EQ(HttpClient(strict).post("/v1/chat/completions", chat({{"chat_id", "x"}})).code(), "unknown_parameter");
+}
+
 TEST(Generation, PassesOnWhatIsSaidOfTheCache) {
   LiveServer live;
   HttpClient(live).post("/v1/chat/completions", chat({{"cache_salt", "mine"}}));

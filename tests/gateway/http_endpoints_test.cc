@@ -24,10 +24,14 @@ TEST(HttpEndpoints, EndsASession) {
   LiveServer live;
   HttpClient client(live);
   client.send(http::verb::delete_, "/v1/sessions/my%20chat");
+  EXPECT_EQ(client.receive().code(), "not_found");
+  const Json message = {{"role", "user"}, {"content", "hi"}};
+  client.post("/v1/chat/completions", {{"messages", {message}}, {"session", "my chat"}});
+  client.send(http::verb::delete_, "/v1/sessions/my%20chat");
   const Answer ended = client.receive();
   EXPECT_EQ(ended.status, 200U);
   EXPECT_EQ(ended.json(), Json({{"id", "my chat"}, {"object", "session"}, {"deleted", true}}));
-  EXPECT_EQ(live.runtime.operator_asked(), std::vector<std::string>{"end /my chat"});
+  EXPECT_EQ(live.runtime.operator_asked(), (std::vector<std::string>{"end /my chat", "end /my chat"}));
   EXPECT_EQ(client.get("/v1/sessions/x").header("Allow"), "DELETE");
 }
 
@@ -43,7 +47,11 @@ TEST(HttpEndpoints, Tokenizes) {
   EXPECT_EQ(chat["count"], 7);
   EXPECT_EQ(client.post("/tokenize", Json::object()).param(), "prompt");
   EXPECT_EQ(client.post("/tokenize", {{"prompt", 7}}).param(), "prompt");
-  EXPECT_EQ(client.post("/tokenize", {{"prompt", "a"}, {"add_special", true}}).code(), "unknown_parameter");
+  EXPECT_EQ(client.post("/tokenize", {{"prompt", "a"}, {"add_generation_prompt", "no"}}).param(),
+            "add_generation_prompt");
+  const Answer long_text = client.post("/tokenize", {{"prompt", std::string((1 << 20) + 1, 'x')}});
+  EXPECT_EQ(long_text.status, 413U);
+  EXPECT_EQ(long_text.param(), "prompt");
 }
 
 TEST(HttpEndpoints, Detokenizes) {

@@ -119,6 +119,74 @@ TEST(JsonFields, RefusesByNameWhatWouldChangeTheAnswer) {
   EXPECT_EQ(error_of(R"({"tools": 0})", read).code, ErrorCode::unsupported_parameter);
 }
 
+TEST(JsonFields, IgnoresWhatIsUnknownWhereAskedToAndSaysWhat) {
+  const Json object = Json::parse(R"({"temprature": 1, "zzz": 2, "inner": [{"odd": 3}, {"odd": 4}]})");
+  IgnoredFields ignored;
+  Fields fields(object, "", &ignored);
+  float temperature = 0;
+  fields.read("temperature", temperature, Range{0, 1});
+  const Json* list = fields.value("inner");
+  for (std::size_t i = 0; i < 2; ++i) {
+    Fields inner = fields.nested("inner[" + std::to_string(i) + "]", (*list)[i]);
+    EXPECT_TRUE(inner.finish().ok());
+  }
+  EXPECT_TRUE(fields.finish().ok());
+  ASSERT_EQ(ignored.fields.size(), 4U);
+  EXPECT_EQ(ignored.fields[0].name, "inner[].odd");
+  EXPECT_EQ(ignored.fields[1].name, "inner[].odd");
+  EXPECT_EQ(ignored.fields[2].name, "temprature");
+  EXPECT_EQ(ignored.fields[2].meant, "temperature");
+  EXPECT_EQ(ignored.fields[3].meant, "");
+}
+
+TEST(JsonFields, RemembersFewAndShortNamesOfManyLongUnknownOnes) {
+  Json object = Json::object();
+  for (int i = 0; i < 1000; ++i) object[std::string(1000, 'x') + std::to_string(i)] = i;
+  IgnoredFields ignored;
+  Fields fields(object, "", &ignored);
+  EXPECT_TRUE(fields.finish().ok());
+  EXPECT_EQ(ignored.fields.size(), IgnoredFields::kMost);
+  EXPECT_EQ(ignored.fields[0].name.size(), IgnoredFields::kMostBytes);
+}
+
+TEST(JsonFields, StillRefusesMistakesWhereUnknownFieldsAreIgnored) {
+  const Json object = Json::parse(R"({"n": "x", "zzz": 2})");
+  IgnoredFields ignored;
+  Fields fields(object, "", &ignored);
+  std::uint32_t n = 0;
+  fields.read("n", n, 0, 9);
+  EXPECT_FALSE(fields.finish().ok());
+}
+
+TEST(JsonFields, TakesTheFirstOfSeveralNamesForOneThing) {
+  const auto read = [](const char* text) {
+    const Json object = Json::parse(text);
+    Fields fields(object);
+    std::uint32_t n = 0;
+    fields.read(fields.first_of({"first", "second"}), n, 0, 9);
+    const auto done = fields.finish();
+    return done ? std::to_string(n) : done.error().param;
+  };
+  EXPECT_EQ(read(R"({"second": 2})"), "2");
+  EXPECT_EQ(read(R"({"second": 2, "first": 1})"), "1");
+  EXPECT_EQ(read(R"({"second": 2, "first": null})"), "2");
+  EXPECT_EQ(read(R"({"second": 10})"), "second") << "an error names what was sent";
+  EXPECT_EQ(read("{}"), "0");
+}
+
+TEST(JsonFields, RefusesAFieldButForTheValuesThatAskForNothing) {
+  const auto read = [](Fields& fields) {
+    fields.refuse_other_than("tfs_z", {1});
+    fields.refuse_other_than("top_n_sigma", {0, -1});
+    fields.refuse_other_than("skip_special_tokens", {true});
+  };
+  EXPECT_EQ(error_of(R"({"tfs_z": 1.0, "top_n_sigma": -1, "skip_special_tokens": true})", read).code, ErrorCode::none);
+  EXPECT_EQ(error_of(R"({"tfs_z": 0.5})", read).message,
+            "\"params.tfs_z\" is not supported by this server; leave it out, or send 1");
+  EXPECT_EQ(error_of(R"({"top_n_sigma": 1})", read).code, ErrorCode::unsupported_parameter);
+  EXPECT_EQ(error_of(R"({"skip_special_tokens": false})", read).code, ErrorCode::unsupported_parameter);
+}
+
 TEST(JsonFields, KeepsTheFirstMistake) {
   const Error error = error_of(R"({"a": 1, "b": 2, "c": 3})", [](Fields& fields) {
     bool a = false, b = false;

@@ -79,6 +79,24 @@ TEST(NativeDialect, NamesTheFieldAtFaultAndTheIdWhereItIsKnown) {
   EXPECT_EQ(param(R"("type": "generate", "prompt": "x", "parms": {})"), "parms");
   EXPECT_EQ(param(R"("type": "generate", "prompt": "x", "model": "other")"), "model");
   EXPECT_EQ(param(R"("type": "cancel", "why": "x")"), "why");
+  EXPECT_EQ(param(R"("type": "generate", "prompt": "x", "temperature": 0)"), "temperature");
+  EXPECT_EQ(param(R"("type": "generate", "prompt": "x", "tools": [{}])"), "tools");
+}
+
+TEST(NativeDialect, RefusesWhatBelongsIntoParamsAlsoWhereUnknownFieldsAreIgnored) {
+  IgnoredFields ignored;
+  const ClientFrame frame =
+      parse_frame(R"({"type": "generate", "id": "a", "prompt": "x", "top_k": 1, "odd": 1})", {}, &ignored);
+  EXPECT_EQ(std::get<BadFrame>(frame).error.message, "\"top_k\" belongs into \"params\"");
+  const ClientFrame odd = parse_frame(R"({"type": "generate", "id": "a", "prompt": "x", "odd": 1})", {}, &ignored);
+  EXPECT_TRUE(std::holds_alternative<GenerateFrame>(odd));
+}
+
+TEST(NativeDialect, BeginsItsErrorOfALongPromptWithOpenAisWords) {
+  const BadFrame frame = bad(R"({"type": "generate", "id": "a", "prompt_ids": [1, 2, 3, 4, 5]})");
+  EXPECT_EQ(frame.error.code, ErrorCode::context_length_exceeded);
+  EXPECT_EQ(frame.error.message,
+            "This model's maximum context length is 4 tokens. However, \"prompt_ids\" has 5 tokens.");
 }
 
 TEST(NativeDialect, WritesEveryKindOfEvent) {

@@ -79,7 +79,7 @@ TEST(OpenAiChat, JoinsTheTextPartsOfAMessage) {
   const auto& messages = std::get<std::vector<ChatMessage>>(got.prompts.at(0));
   ASSERT_EQ(messages.size(), 2U);
   EXPECT_EQ(messages[0].role, "system");
-  EXPECT_EQ(messages[1].content, "ab");
+  EXPECT_EQ(messages[1].content, "a\nb") << "parts stand on lines of their own";
 }
 
 TEST(OpenAiChat, NamesThePlaceOfAMistakeInTheMessages) {
@@ -104,7 +104,7 @@ TEST(OpenAiChat, ChecksTheRangeOfEveryNumber) {
   for (const char* fields : {R"({"temperature": -0.1})",
                              R"({"temperature": 101})",
                              R"({"temperature": "hot"})",
-                             R"({"top_p": 0})",
+                             R"({"top_p": -0.1})",
                              R"({"top_p": 1.1})",
                              R"({"top_k": -2})",
                              R"({"top_k": 1.5})",
@@ -153,13 +153,33 @@ TEST(OpenAiChat, AcceptsWhatHasNoEffectAndRefusesWhatWouldHaveOne) {
            "top_k": -1, "logit_bias": null, "functions": null})");
   for (const char* fields :
        {R"({"tools": [{"type": "function"}]})", R"({"functions": [{"name": "f"}]})", R"({"audio": {"voice": "x"}})",
-        R"({"response_format": {"type": "json_object"}})", R"({"modalities": ["audio"]})", R"({"tool_choice": "auto"})",
-        R"({"best_of": 2})", R"({"reasoning_effort": "high"})"}) {
+        R"({"response_format": {"type": "json_object"}})", R"({"modalities": ["audio"]})",
+        R"({"tool_choice": "required"})", R"({"best_of": 2})", R"({"reasoning_effort": "high"})"}) {
     const Error got = error(fields);
     EXPECT_EQ(got.code, ErrorCode::unsupported_parameter) << fields;
     EXPECT_EQ(got.param, Json::parse(fields).begin().key());
   }
   EXPECT_EQ(error(R"({"max_token": 5})").message, "unknown field \"max_token\" (did you mean \"max_tokens\"?)");
+}
+
+TEST(OpenAiChat, TakesTheMostProbableTokenWhereTopPIsZero) {
+  EXPECT_EQ(call(R"({"top_p": 0, "top_k": 40})").base.params.top_k, 1U);
+  EXPECT_EQ(call(R"({"top_p": 0})").base.params.top_p, 1.0F);
+}
+
+TEST(OpenAiChat, TakesAnAssistantThatSaidNothing) {
+  const GenerateCall got = call(
+      R"({"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": null, "tool_calls": null},
+                       {"role": "user", "content": "y"}]})");
+  EXPECT_EQ(std::get<std::vector<ChatMessage>>(got.prompts.at(0)).at(1).content, "");
+  EXPECT_EQ(error(R"({"messages": [{"role": "user", "content": null}]})").param, "messages[0].content");
+}
+
+TEST(OpenAiChat, SaysThatToolsAreNotSupportedWhereOneSpeaks) {
+  const Error got = error(R"({"messages": [{"role": "tool", "content": "42", "tool_call_id": "x"}]})");
+  EXPECT_EQ(got.code, ErrorCode::unsupported_parameter);
+  EXPECT_EQ(got.param, "messages[0].role");
+  EXPECT_NE(got.message.find("tools are not supported by this server"), std::string::npos) << got.message;
 }
 
 TEST(OpenAiChat, KnowsOnlyItsOwnModel) {
@@ -171,6 +191,9 @@ TEST(OpenAiChat, KnowsOnlyItsOwnModel) {
 TEST(OpenAiChat, WantsStreamOptionsOnlyWithAStream) {
   EXPECT_EQ(error(R"({"stream_options": {"include_usage": true}})").param, "stream_options");
   EXPECT_EQ(error(R"({"stream": true, "stream_options": {"usage": true}})").param, "stream_options.usage");
+  EXPECT_TRUE(call(R"({"stream": true, "stream_options": {"include_usage": true, "continuous_usage_stats": true}})")
+                  .continuous_usage);
+  EXPECT_FALSE(call(R"({"stream": true, "stream_options": {"continuous_usage_stats": true}})").continuous_usage);
 }
 
 /// A choice with one token " é", of which the second byte is missing.
@@ -213,6 +236,17 @@ TEST(OpenAiChat, CountsAPromptOnceHoweverManyChoicesItHas) {
   EXPECT_EQ(usage["prompt_tokens"], 10);
   EXPECT_EQ(usage["completion_tokens"], 8);
   EXPECT_EQ(usage["prompt_tokens_details"]["cache"]["miss"]["tokens"], 1);
+}
+
+TEST(OpenAiChat, WritesTheUsageSoFarIntoEveryChunkWhereAsked) {
+  const GenerateCall got =
+      call(R"({"stream": true, "stream_options": {"include_usage": true, "continuous_usage_stats": true}})");
+  Choice choice = broken_choice();
+  TokenEvent event;
+  event.text = "he";
+  const Json usage = Json::parse(R"({"prompt_tokens": 10, "completion_tokens": 4, "total_tokens": 14})");
+  EXPECT_EQ(chat_dialect().delta(got, choice, event)["usage"], usage);
+  EXPECT_EQ(chat_dialect().closing(got, choice)["usage"], usage);
 }
 
 TEST(OpenAiChat, WritesTheChunksOfAStream) {

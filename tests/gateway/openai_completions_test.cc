@@ -143,5 +143,59 @@ TEST(OpenAiCompletions, StreamsTheEchoOnce) {
   EXPECT_EQ(delta["choices"][0]["logprobs"]["text_offset"], Json::array({2}));
 }
 
+TEST(OpenAiCompletions, BeginTheirErrorOfALongPromptWithOpenAisWords) {
+  EXPECT_EQ(error(R"({"prompt": [1, 2, 3, 4, 5, 6]})").message,
+            "This model's maximum context length is 5 tokens. However, \"prompt\" has 6 tokens.");
+}
+
+/// An answer "ab" that ended as "ENDING" began, whose last token was cut off in the middle, and then an end token.
+Choice cut_choice() {
+  Choice choice;
+  choice.text = "ab";
+  choice.finish_reason = FinishReason::stop;
+  for (const char* text : {"a", "bE", "N", "DING"}) choice.logprobs.push_back(scored(token(1, -1, text)));
+  choice.logprobs.push_back(scored(token(2, -1, "<|im_end|>")));
+  return choice;
+}
+
+TEST(OpenAiCompletions, KeepOffsetsWithinTheTextWhereAStopStringIsCutOff) {
+  GenerateCall call = *parse(R"({"prompt": "x", "logprobs": 0})");
+  std::vector<Choice> choices{cut_choice()};
+  const Json logprobs = completions_dialect().whole(call, choices)["choices"][0]["logprobs"];
+  EXPECT_EQ(logprobs["text_offset"], Json::array({0, 1, 2, 2, 2}));
+}
+
+TEST(OpenAiCompletions, HoldBackTheOffsetsOfTextThatMayBeCut) {
+  GenerateCall call = *parse(R"({"prompt": "x", "logprobs": 0, "stream": true})");
+  const Choice whole = cut_choice();
+  Choice choice;
+  Json offsets = Json::array();
+  const char* texts[] = {"a", "b", "", "", ""};  // what is sent as each token comes
+  for (std::size_t i = 0; i < 5; ++i) {
+    TokenEvent event;
+    event.text = texts[i];
+    event.logprobs = {whole.logprobs[i]};
+    const Json chunk = completions_dialect().delta(call, choice, event);
+    if (chunk.is_null()) continue;
+    for (const Json& offset : chunk["choices"][0]["logprobs"]["text_offset"]) offsets.push_back(offset);
+  }
+  EXPECT_EQ(offsets, Json::array({0})) << "of \"bE\" it is not known yet how much will be sent";
+  EXPECT_EQ(completions_dialect().closing(call, choice)["choices"][0]["logprobs"]["text_offset"],
+            Json::array({1, 2, 2, 2}));
+}
+
+TEST(OpenAiCompletions, CountNoTokenThatThePromptsTextLacks) {
+  GenerateCall call = *parse(R"({"prompt": "né<s>", "echo": true, "logprobs": 0})");
+  call.echo_texts = {"né<s>"};
+  Choice choice;
+  for (const char* text : {"<s>", "n", "\xc3", "\xa9", "<s>"})
+    choice.prompt_logprobs.push_back(scored(token(1, -1, text)));
+  choice.logprobs.push_back(scored(token(1, -1, "x")));
+  choice.text = "x";
+  std::vector<Choice> choices{choice};
+  const Json logprobs = completions_dialect().whole(call, choices)["choices"][0]["logprobs"];
+  EXPECT_EQ(logprobs["text_offset"], Json::array({0, 0, 1, 1, 2, 5}));
+}
+
 }  // namespace
 }  // namespace headwater::gateway

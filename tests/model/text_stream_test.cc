@@ -61,9 +61,30 @@ TEST(TextStream, TakesTheStopStringThatIsCompleteFirstAndOfThoseTheLongest) {
   EXPECT_EQ(delta.stop_match, "bc");
 }
 
-/// What a stream should make of a whole text: cut where the first stop string is complete.
-std::optional<std::string> cut(const std::string& text, const std::vector<std::string>& stops) {
-  for (std::size_t end = 1; end <= text.size(); ++end) {
+TEST(TextStream, StopsAtAStringThatBeginsTooEarlyAndEndsInTime) {
+  TextStream stream({"END"});
+  EXPECT_EQ(stream.push("an END E", false).text, "an END ");
+  EXPECT_EQ(stream.push("N", false).text, "");
+  const auto delta = stream.push("D more", true);
+  EXPECT_TRUE(delta.stopped);
+  EXPECT_EQ(delta.text, "");
+  EXPECT_EQ(delta.stop_match, "END");
+}
+
+TEST(TextStream, PassesOverAStringThatEndsTooEarlyThoughItsTextIsHeldBack) {
+  TextStream stream({"aba", "abac"});
+  EXPECT_EQ(stream.push("aba", false).text, "");
+  const auto delta = stream.push("x", true);
+  EXPECT_FALSE(delta.stopped);
+  EXPECT_EQ(delta.text, "abax");
+  TextStream overlapping({"aba"});
+  EXPECT_EQ(overlapping.push("aba", false).text, "ab");
+  EXPECT_TRUE(overlapping.push("ba", true).stopped);
+}
+
+/// What a stream should make of a whole text: cut where the first stop string is complete that ends after `early`.
+std::optional<std::string> cut(const std::string& text, const std::vector<std::string>& stops, std::size_t early) {
+  for (std::size_t end = early + 1; end <= text.size(); ++end) {
     std::size_t longest = 0;
     for (const std::string& stop : stops) {
       if (std::string_view(text).substr(0, end).ends_with(stop)) longest = std::max(longest, stop.size());
@@ -89,15 +110,18 @@ TEST(TextStream, GivesTheSameTextWhereverTokensEnd) {
     TextStream stream(stops);
     std::string sent;
     bool ended = false;
+    std::size_t early = round % 2 == 0 ? 0 : random() % text.size();  // too early to stop, as min_tokens has it
     for (std::size_t at = 0; at < text.size() && !ended;) {
       const std::size_t length = 1 + random() % 6;
-      const auto delta = stream.push(std::string_view(text).substr(at, length), true);
+      const bool may_stop = at >= early;
+      if (!may_stop) early = std::max(early, std::min(at + length, text.size()));
+      const auto delta = stream.push(std::string_view(text).substr(at, length), may_stop);
       sent += delta.text;
       ended = delta.stopped;
       at += length;
     }
     if (!ended) sent += stream.flush();
-    const auto expected = cut(text, stops);
+    const auto expected = cut(text, stops, early);
     ASSERT_EQ(ended, expected.has_value());
     ASSERT_EQ(sent, expected.value_or(text));
     stopped += ended ? 1 : 0;

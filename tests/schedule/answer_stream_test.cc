@@ -98,6 +98,22 @@ TEST_F(AnswerStreamsTest, StopsAtAStopStringAndSaysWhich) {
   EXPECT_EQ(events[0].text, "");
 }
 
+TEST_F(AnswerStreamsTest, StopsAtAStringThatBeganBeforeMinTokens) {
+  SamplingParams params;
+  params.stop = {"xy"};
+  params.min_tokens = 2;
+  EXPECT_EQ(step({start(1, 7, params)}, {token(1, id_of("x"))})[0].events[0].text, "");
+  EXPECT_EQ(step({}, {token(1, id_of("y"))})[0].events.back().stop_match, "xy");
+}
+
+TEST_F(AnswerStreamsTest, SaysWhatHasBeenUsedSoFar) {
+  const auto first = step({start(1, 7)}, {token(1, id_of("x"))})[0].events[0];
+  EXPECT_EQ(first.usage.prompt_tokens, 2U);
+  EXPECT_EQ(first.usage.completion_tokens, 1U);
+  const auto last = step({}, {token(1, id_of("<|im_end|>"), FinishReason::stop)})[0].events[0];
+  EXPECT_EQ(last.usage.completion_tokens, 2U);
+}
+
 TEST_F(AnswerStreamsTest, SendsWhatWasHeldBackWhenTheLengthEndsTheAnswer) {
   SamplingParams params;
   params.stop = {"xyz"};

@@ -28,6 +28,7 @@ struct Options {
   std::uint32_t drain_timeout = 30;  // seconds
   std::string log_level = "info";
   std::vector<std::string> api_keys;
+  bool strict_fields = false;
   std::string admin_key;
   std::string admin_key_file;
 };
@@ -107,6 +108,7 @@ gateway::ServerOptions server_options(const topology::GatewaySpec& spec, const O
   server.max_sessions = spec.max_sessions;
   server.max_session_bytes = spec.max_session_bytes;
   server.session_ttl = std::chrono::milliseconds(spec.session_ttl_ms);
+  server.strict_fields = options.strict_fields;
   server.api_keys = options.api_keys;
   if (!options.admin_key.empty()) server.admin_keys = {options.admin_key};
   return server;
@@ -219,6 +221,7 @@ void add_serve(CLI::App& app, Action& action) {
           ->envname("HEADWATER_ADMIN_KEY");
   command->add_option("--admin-key-file", options->admin_key_file, "a file that holds the key to /admin")
       ->excludes(admin_key);
+  command->add_flag("--strict-fields", options->strict_fields, "refuse unknown fields of requests, not ignore them");
   command->add_option("--drain-timeout", options->drain_timeout, "seconds that running requests get after SIGTERM")
       ->check(CLI::Range(0, 86400))
       ->capture_default_str();
