@@ -1,10 +1,12 @@
 #include "gateway/native_dialect.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "gateway/api_error.h"
 #include "gateway/cache_fields.h"
 #include "gateway/cache_report.h"
+#include "gateway/foreign_fields.h"
 #include "gateway/json_fields.h"
 #include "gateway/openai_chat.h"
 #include "gateway/openai_common.h"
@@ -30,9 +32,10 @@ Result<std::string> id_of(const Json& frame) {
 
 /// A parameter beside "params" would be passed over, and the answer be another than was asked for.
 void refuse_outside(Fields& frame, const Json& object, const Fields& params) {
+  read_foreign(frame, {});
   for (const std::string& name : params.known()) {
     const auto found = object.find(name);
-    if (found == object.end() || found->is_null()) continue;
+    if (found == object.end() || found->is_null() || std::ranges::count(frame.known(), name) > 0) continue;
     return frame.fail(name, in_quotes(name) + " belongs into \"params\"");
   }
 }

@@ -80,7 +80,8 @@ TEST(NativeDialect, NamesTheFieldAtFaultAndTheIdWhereItIsKnown) {
   EXPECT_EQ(param(R"("type": "generate", "prompt": "x", "model": "other")"), "model");
   EXPECT_EQ(param(R"("type": "cancel", "why": "x")"), "why");
   EXPECT_EQ(param(R"("type": "generate", "prompt": "x", "temperature": 0)"), "temperature");
-  EXPECT_EQ(param(R"("type": "generate", "prompt": "x", "tools": [{}])"), "tools");
+  EXPECT_EQ(bad(R"({"id": "a", "type": "generate", "prompt": "x", "tools": [{}]})").error.code,
+            ErrorCode::unsupported_parameter);
 }
 
 TEST(NativeDialect, RefusesWhatBelongsIntoParamsAlsoWhereUnknownFieldsAreIgnored) {
