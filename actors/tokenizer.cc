@@ -3,7 +3,7 @@
 #include "model/tokenizer.h"
 
 #include "actors/stage.h"
-#include "schedule/context_limit.h"
+#include "headwater/context_limit.h"
 
 namespace headwater::actors {
 namespace {
@@ -73,7 +73,7 @@ class TokenizerStage : public StageActor {
   Result<void> check_bytes(std::size_t bytes, const char* param) const {
     const auto limit = static_cast<std::size_t>(context().stage.integer("max_prompt_bytes"));
     if (bytes <= limit) return {};
-    return schedule::context_exceeded(assets().max_sequence_tokens,
+    return context_exceeded(assets().max_sequence_tokens,
                                       "the prompt has " + std::to_string(bytes) + " bytes; the limit is " +
                                           std::to_string(limit) + " (max_prompt_bytes of the tokenizer)",
                                       param);
@@ -83,7 +83,7 @@ class TokenizerStage : public StageActor {
     const std::size_t answer = params.max_tokens == 0U ? 0 : 1;
     const std::size_t limit = assets().max_sequence_tokens;
     if (tokens + answer <= limit) return {};
-    return schedule::context_exceeded(
+    return context_exceeded(
         limit,
         "the prompt has " + std::to_string(tokens) +
             " tokens, and prompt and answer must fit; the limit follows from the model's context, session_len and "

@@ -80,6 +80,12 @@ Result<std::vector<TokenId>> read_token_ids(const Json& list, const std::string&
   return ids;
 }
 
+Fields Fields::nested(std::string_view name, const Json& object) const {
+  std::string inner = path_;
+  inner.append(name).push_back('.');
+  return Fields(object, std::move(inner), ignored_);
+}
+
 const Json* Fields::find(std::string_view name) {
   known_.emplace_back(name);
   if (failed()) return nullptr;
@@ -187,7 +193,8 @@ void Fields::refuse_other_than(std::string_view name, std::initializer_list<Json
   const bool off_is_true = nothing.size() == 1 && *nothing.begin() == true;
   if (*field == false && !off_is_true) return;
   const std::string off = nothing.size() == 0 ? "" : ", or send " + nothing.begin()->dump();
-  fail(name, in_quotes(path(name)) + " is not supported by this server; leave it out" + off, ErrorCode::unsupported_parameter);
+  fail(name, in_quotes(path(name)) + " is not supported by this server; leave it out" + off,
+       ErrorCode::unsupported_parameter);
 }
 
 void Fields::fail(std::string_view name, std::string message, ErrorCode code) {

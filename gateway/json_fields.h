@@ -41,7 +41,7 @@ class Fields {
   explicit Fields(const Json& object, std::string path = "", IgnoredFields* ignored = nullptr)
       : object_(object), path_(std::move(path)), ignored_(ignored) {}
   /// The fields of an object within this one, at `name`; what is unknown is met as here.
-  Fields nested(std::string_view name, const Json& object) const { return Fields(object, path(name) + ".", ignored_); }
+  Fields nested(std::string_view name, const Json& object) const;
 
   void read(std::string_view name, bool& out);
   void read(std::string_view name, std::string& out);

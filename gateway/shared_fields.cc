@@ -7,7 +7,7 @@
 
 #include "gateway/foreign_fields.h"
 #include "gateway/openai_chat.h"
-#include "schedule/context_limit.h"
+#include "headwater/context_limit.h"
 
 namespace headwater::gateway {
 namespace {
@@ -107,8 +107,8 @@ Error unknown_model(std::string_view wanted, const ModelInfo& model) {
 }
 
 Error too_many_ids(const Json& ids, const std::string& name, const ModelInfo& model) {
-  return schedule::context_exceeded(model.context_length,
-                                    in_quotes(name) + " has " + std::to_string(ids.size()) + " tokens", name);
+  return context_exceeded(model.context_length, in_quotes(name) + " has " + std::to_string(ids.size()) + " tokens",
+                          name);
 }
 
 void read_model(Fields& fields, const ModelInfo& model) {

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "model/utf8.h"
-
 namespace headwater::gateway {
 namespace {
 
@@ -25,15 +23,25 @@ std::size_t character_length(std::string_view text) {
   return overlong || surrogate || too_high ? 0 : length;
 }
 
+/// Whether more bytes may make this one character.
+bool may_become_one(std::string_view text) {
+  const auto with = [&](char next) { return character_length(std::string(text) + std::string(3, next)) > text.size(); };
+  return with('\x80') || with('\x90') || with('\xa0');
+}
+
 /// Takes the whole characters off the front of `bytes`, as they are shown: what is no UTF-8 as U+FFFD.
 std::string whole_characters(std::string& bytes) {
   std::string shown;
   std::string_view rest = bytes;
   while (!rest.empty()) {
-    const model::Utf8Step step = model::utf8_step(rest);
-    if (step.incomplete) break;
-    shown += step.valid ? rest.substr(0, step.length) : model::kReplacement;
-    rest.remove_prefix(step.length);
+    std::size_t length = character_length(rest);
+    if (length == 0 && may_become_one(rest)) break;
+    shown += length > 0 ? rest.substr(0, length) : std::string_view("\xEF\xBF\xBD");
+    // Of what is malformed, all that could have begun a character is shown as one.
+    if (length == 0) {
+      for (length = 1; may_become_one(rest.substr(0, length + 1));) ++length;
+    }
+    rest.remove_prefix(length);
   }
   bytes.erase(0, bytes.size() - rest.size());
   return shown;

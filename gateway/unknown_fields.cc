@@ -2,8 +2,6 @@
 
 #include <spdlog/spdlog.h>
 
-#include "model/utf8.h"
-
 namespace headwater::gateway {
 
 std::vector<std::string> UnknownFields::news(const IgnoredFields& ignored) {
@@ -19,7 +17,8 @@ std::vector<std::string> UnknownFields::news(const IgnoredFields& ignored) {
       break;
     }
     told_.insert(field.name);
-    std::string line = "ignored an unknown field of a request, \"" + model::printable(field.name) + "\"";
+    std::string line = "ignored an unknown field of a request, " +
+                       Json(field.name).dump(-1, ' ', true, Json::error_handler_t::replace);
     if (!field.meant.empty()) line += " (did you mean \"" + field.meant + "\"?)";
     lines.push_back(line + "; this is said once. With --strict-fields such requests are refused");
   }

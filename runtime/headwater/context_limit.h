@@ -8,7 +8,7 @@
 
 #include "headwater/result.h"
 
-namespace headwater::schedule {
+namespace headwater {
 
 /// `limit`: tokens of prompt and answer that are served. `why`: goes on after "However, ", without its full stop.
 inline Error context_exceeded(std::uint64_t limit, const std::string& why, std::string param) {
@@ -17,4 +17,4 @@ inline Error context_exceeded(std::uint64_t limit, const std::string& why, std::
           std::move(param)};
 }
 
-}  // namespace headwater::schedule
+}  // namespace headwater
