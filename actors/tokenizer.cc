@@ -74,9 +74,9 @@ class TokenizerStage : public StageActor {
     const auto limit = static_cast<std::size_t>(context().stage.integer("max_prompt_bytes"));
     if (bytes <= limit) return {};
     return context_exceeded(assets().max_sequence_tokens,
-                                      "the prompt has " + std::to_string(bytes) + " bytes; the limit is " +
-                                          std::to_string(limit) + " (max_prompt_bytes of the tokenizer)",
-                                      param);
+                            "the prompt has " + std::to_string(bytes) + " bytes; the limit is " +
+                                std::to_string(limit) + " (max_prompt_bytes of the tokenizer)",
+                            param);
   }
 
   Result<void> check_length(std::size_t tokens, const SamplingParams& params) const {
