@@ -38,10 +38,10 @@ class CacheEvictor : public StageActor {
 
   void on_reset() override { evictor_.reset(); }
 
-  StageStats stats() override {
-    StageStats stats;
-    stats.eviction_age_seconds = ages_.seconds().sum();
-    stats.eviction_age_counts = ages_.seconds().counts();
+  Stats stats() override {
+    Stats stats;
+    stats.eviction_age_seconds_sum = ages_.seconds().sum();
+    stats.eviction_age_seconds_counts = ages_.seconds().counts();
     return stats;
   }
 

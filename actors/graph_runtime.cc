@@ -4,6 +4,7 @@
 
 #include "actors/ask_all.h"
 #include "actors/cache_controls.h"
+#include "actors/counters.h"
 #include "actors/frontend.h"
 #include "actors/warm_up.h"
 #include "model/sampler.h"
@@ -78,38 +79,6 @@ class GraphClient : public Client {
   std::uint32_t max_in_flight_;
   std::shared_ptr<ClientState> state_;
 };
-
-void merge(const StageStats& stage, Stats& stats) {
-  if (stage.blocks) {
-    stats.blocks_free = stage.blocks->free;
-    stats.blocks_active = stage.blocks->active;
-    stats.blocks_cached = stage.blocks->cached;
-    stats.evictions = stage.evictions;
-    stats.tier = stage.tier;
-  }
-  if (!stage.eviction_age_counts.empty()) {
-    stats.eviction_age_seconds_sum = stage.eviction_age_seconds;
-    stats.eviction_age_seconds_counts = stage.eviction_age_counts;
-  }
-  if (stage.scheduler) {
-    stats.running = stage.scheduler->running;
-    stats.queued = stage.scheduler->waiting;
-    stats.preemptions = stage.scheduler->preemptions;
-    const schedule::PrefixCounters& prefix = stage.scheduler->prefix;
-    stats.prefix_query_tokens = prefix.query_tokens;
-    stats.prefix_query_blocks = prefix.query_blocks;
-    stats.prefix_hit_tokens = prefix.hit_tokens;
-    stats.prefix_hit_blocks = prefix.hit_blocks;
-    stats.prefix_copied_tokens = prefix.copied_tokens;
-    stats.prefix_missed_tokens = prefix.missed_tokens;
-    stats.ghost_hits = prefix.ghost_hits;
-    stats.steps = stage.scheduler->steps;
-    stats.batch_size_sum = stage.batch_size_sum;
-    stats.step_seconds_sum = stage.step_seconds;
-    stats.step_seconds_counts = stage.step_seconds_counts;
-    stats.batch_size_counts = stage.batch_size_counts;
-  }
-}
 
 std::unique_ptr<caf::actor_system_config> make_config() {
   auto config = std::make_unique<caf::actor_system_config>();
@@ -198,8 +167,7 @@ Stats GraphRuntime::stats() const {
     // Those are busy with the model or a device, and have nothing to tell that others do not.
     if (stage.kind != "executor" && stage.kind != "cache_tier") asked.push_back(stage.actor);
   }
-  ask_all<StageStats>(*system_, asked, kStatsPatience, StatsQuery{},
-                      [&](const StageStats& part) { merge(part, stats); });
+  ask_all<Stats>(*system_, asked, kStatsPatience, StatsQuery{}, [&](const Stats& part) { add(stats, part); });
   return stats;
 }
 

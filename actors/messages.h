@@ -15,6 +15,7 @@
 
 #include "cache/prefix_cache.h"
 #include "cache/tier/tier_worker.h"
+#include "headwater/runtime.h"
 #include "schedule/scheduler.h"
 #include "schedule/step.h"
 
@@ -220,21 +221,8 @@ struct CacheAdviceReply {
   CacheAdvice advice;
 };
 
-/// Asks a stage for its StageStats.
+/// Asks a stage for Stats, in which it sets what it counts itself.
 struct StatsQuery {};
-
-/// A stage's counters since its start; unset where the stage has none of the kind.
-struct StageStats {
-  std::optional<cache::BlockCounts> blocks;
-  cache::EvictionCounts evictions{};
-  double eviction_age_seconds = 0;
-  std::vector<std::uint64_t> eviction_age_counts;
-  std::optional<TierStats> tier;
-  std::optional<schedule::SchedulerCounters> scheduler;
-  std::uint64_t batch_size_sum = 0;
-  double step_seconds = 0;
-  std::vector<std::uint64_t> step_seconds_counts, batch_size_counts;
-};
 
 }  // namespace headwater::actors
 
@@ -270,7 +258,7 @@ HEADWATER_LOCAL_MESSAGE(ResetStage)
 HEADWATER_LOCAL_MESSAGE(CacheAdviceQuery)
 HEADWATER_LOCAL_MESSAGE(CacheAdviceReply)
 HEADWATER_LOCAL_MESSAGE(StatsQuery)
-HEADWATER_LOCAL_MESSAGE(StageStats)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(headwater::Stats)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(headwater::CacheStatus)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(headwater::CachePins)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(headwater::CacheFlush)

@@ -152,9 +152,12 @@ class PrefixMatcher : public StageActor {
 
   void on_reset() override { desk_.reset(); }
 
-  StageStats stats() override {
-    StageStats stats;
-    stats.blocks = desk_.counts();
+  Stats stats() override {
+    Stats stats;
+    const cache::BlockCounts blocks = desk_.counts();
+    stats.blocks_free = blocks.free;
+    stats.blocks_active = blocks.active;
+    stats.blocks_cached = blocks.cached;
     stats.evictions = desk_.evictions();
     if (tier()) stats.tier = desk_.tier_stats();
     return stats;

@@ -60,9 +60,20 @@ class SchedulerStage : public StageActor {
 
   void on_reset() override { scheduler_.reset(epoch()); }
 
-  StageStats stats() override {
-    StageStats stats;
-    stats.scheduler = scheduler_.counters();
+  Stats stats() override {
+    Stats stats;
+    const schedule::SchedulerCounters counters = scheduler_.counters();
+    stats.running = counters.running;
+    stats.queued = counters.waiting;
+    stats.preemptions = counters.preemptions;
+    stats.steps = counters.steps;
+    stats.prefix_query_tokens = counters.prefix.query_tokens;
+    stats.prefix_query_blocks = counters.prefix.query_blocks;
+    stats.prefix_hit_tokens = counters.prefix.hit_tokens;
+    stats.prefix_hit_blocks = counters.prefix.hit_blocks;
+    stats.prefix_copied_tokens = counters.prefix.copied_tokens;
+    stats.prefix_missed_tokens = counters.prefix.missed_tokens;
+    stats.ghost_hits = counters.prefix.ghost_hits;
     steps_.report(stats);
     return stats;
   }

@@ -65,7 +65,8 @@ class StageActor : public caf::event_based_actor {
   virtual void after_message() {}
   /// Forget everything; epoch() is the new one already.
   virtual void on_reset() {}
-  virtual StageStats stats() { return {}; }
+  /// What it counts; the rest stays 0.
+  virtual Stats stats() { return {}; }
   /// Passes the message on to the stage of the path that has the requests.
   virtual void on_cancel(CancelRequests& cancel);
 

@@ -1,9 +1,9 @@
 #pragma once
 // Counts steps by duration and by sequences, in the buckets of headwater/runtime.h.
 
-#include "actors/messages.h"
 #include "base/histogram.h"
 #include "headwater/runtime.h"
+#include "schedule/step.h"
 
 namespace headwater::actors {
 
@@ -15,9 +15,9 @@ class StepHistogram {
     sizes_.add(static_cast<double>(result.entries.size()));
   }
 
-  void report(StageStats& stats) const {
+  void report(Stats& stats) const {
     stats.batch_size_sum = static_cast<std::uint64_t>(sizes_.sum());
-    stats.step_seconds = seconds_.sum();
+    stats.step_seconds_sum = seconds_.sum();
     stats.step_seconds_counts = seconds_.counts();
     stats.batch_size_counts = sizes_.counts();
   }
