@@ -1,32 +1,25 @@
 #include "actors/assets.h"
 
-#include <unistd.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <array>
 #include <chrono>
 #include <filesystem>
-#include <fstream>
 #include <limits>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "actors/cache_controls.h"
+#include "actors/memory_plan.h"
 #include "kernels/backend.h"
+#include "kernels/memory_limits.h"
 
 namespace headwater::actors {
 namespace {
-
-/// Bytes of memory that this process may use: of the machine's and the control group's the lesser.
-std::uint64_t usable_memory() {
-  std::uint64_t memory =
-      static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(sysconf(_SC_PAGE_SIZE));
-  std::uint64_t limit = 0;
-  if (std::ifstream file("/sys/fs/cgroup/memory.max"); file >> limit) memory = std::min(memory, limit);
-  return memory;
-}
 
 std::string served_name(const topology::ModelSpec& spec) {
   if (!spec.name.empty()) return spec.name;
@@ -46,23 +39,49 @@ Result<std::shared_ptr<const model::ChatTemplate>> find_template(const topology:
   return recognised;
 }
 
-/// An argument of the executor, if it has one of that name: another implementation may not.
+/// An argument of the stage of that kind, if it has one of that name: another implementation may not.
 template <class Value>
-std::optional<Value> executor_argument(const topology::Topology& topology, const std::string& name) {
-  const topology::Stage* executor = topology.find_kind("executor");
-  if (executor == nullptr) return std::nullopt;
-  const auto found = executor->args.find(name);
-  return found == executor->args.end() ? std::nullopt : std::optional(std::get<Value>(found->second));
+std::optional<Value> argument(const topology::Topology& topology, std::string_view kind, const std::string& name) {
+  const topology::Stage* stage = topology.find_kind(kind);
+  if (stage == nullptr) return std::nullopt;
+  const auto found = stage->args.find(name);
+  return found == stage->args.end() ? std::nullopt : std::optional(std::get<Value>(found->second));
 }
 
 kernels::Precision precision(const topology::Topology& topology) {
-  const bool exact = executor_argument<std::string>(topology, "precision") == "exact";
+  const bool exact = argument<std::string>(topology, "executor", "precision") == "exact";
   return exact ? kernels::Precision::exact : kernels::Precision::fast;
 }
 
 std::uint32_t compute_threads(const topology::Topology& topology) {
-  const std::int64_t threads = executor_argument<std::int64_t>(topology, "threads").value_or(0);
-  return threads > 0 ? static_cast<std::uint32_t>(threads) : topology.threads;
+  const std::int64_t threads = argument<std::int64_t>(topology, "executor", "threads").value_or(topology.threads);
+  if (threads > 0) return static_cast<std::uint32_t>(threads);
+  return topology.threads > 0 ? topology.threads : std::max(1U, std::thread::hardware_concurrency());
+}
+
+/// Threads that a server of this topology has, beside the first: those that compute, OpenMP's, which are as many, and
+/// of actors, sockets and disks.
+std::uint32_t n_threads(const topology::Topology& topology) {
+  constexpr std::uint32_t kOthers = 10;
+  constexpr std::uint32_t kOfTier = 8;
+  return 2 * (compute_threads(topology) - 1) + kOthers + (topology.find_kind("cache_tier") != nullptr ? kOfTier : 0);
+}
+
+/// What the system reserves for the stack of a thread by default.
+constexpr std::uint64_t kStackBytes = std::uint64_t{8} << 20U;
+/// Blocks that are saved at a time (TierBooks); those loaded are a quarter of the pool.
+constexpr std::uint64_t kMostSavedBytes = std::uint64_t{256} << 20U;
+
+/// Activations of the largest step, of which the feed-forward layer's take most, and logits; and what the process
+/// takes besides: the tokenizer, requests, sockets.
+std::uint64_t work_bytes(const topology::Topology& topology, const model::ModelShape& shape) {
+  constexpr std::uint64_t kProcess = std::uint64_t{48} << 20U;
+  constexpr std::uint64_t kWidth = 16;  ///< values of a row in all buffers, in times of the embedding's
+  const auto rows =
+      static_cast<std::uint64_t>(argument<std::int64_t>(topology, "scheduler", "max_step_tokens").value_or(512));
+  const auto sequences =
+      static_cast<std::uint64_t>(argument<std::int64_t>(topology, "scheduler", "max_batch_size").value_or(48));
+  return kProcess + sizeof(float) * (rows * kWidth * shape.embedding_dim + sequences * shape.vocab_size);
 }
 
 }  // namespace
@@ -93,6 +112,11 @@ Result<void> size_cache(const topology::Topology& topology, std::uint64_t block_
   // What is pinned is there for nobody else.
   const std::uint64_t free_to_serve = blocks - blocks_of(topology.cache.max_pinned, assets.total_blocks);
   std::uint64_t tokens = std::min<std::uint64_t>(model_context, free_to_serve * assets.block_tokens);
+  if (topology.session_len > tokens) {
+    spdlog::warn("session_len is {}, and sequences end at {} tokens: {}", topology.session_len, tokens,
+                 tokens == model_context ? "that is the model's context"
+                                         : "the cache holds no more beside what may be pinned; raise cache_size_limit");
+  }
   if (topology.session_len > 0) tokens = std::min<std::uint64_t>(tokens, topology.session_len);
   assets.max_sequence_tokens = static_cast<std::uint32_t>(tokens);
   assets.info.context_length = assets.max_sequence_tokens;
@@ -103,20 +127,32 @@ Result<void> size_cache(const topology::Topology& topology, std::uint64_t block_
 
 namespace {
 
-Result<void> size_cache_for(const topology::Topology& topology, const model::ModelShape& shape, Assets& assets) {
-  const std::uint32_t block_tokens = topology.cache.block_tokens;
+/// The sizes, held against the memory there is: nothing large is allocated before.
+Result<void> size_cache_for(const topology::Topology& topology, const model::GgufFile& file,
+                            const model::ModelShape& shape, const kernels::Backend& backend, Assets& assets) {
   const kernels::KvFormat& format = topology.cache.format;
+  kernels::KvShape kv{shape.n_layers, shape.n_kv_heads, shape.head_dim, topology.cache.block_tokens, {}};
   std::uint64_t block_bytes = 0;
   std::uint64_t plain_bytes = 0;
   try {
-    plain_bytes = assets.architecture->kv_block_bytes(block_tokens, {});
-    block_bytes = assets.architecture->kv_block_bytes(block_tokens, format);
+    plain_bytes = backend.kv_block_bytes(kv);
+    kv.format = format;
+    block_bytes = backend.kv_block_bytes(kv);
   } catch (const std::invalid_argument& error) {
     return Error{ErrorCode::invalid_model, topology.model.path + ": " + error.what(), "quant_policy"};
   }
   assets.info.quant_policy = kernels::quant_policy(format);
   assets.info.kv_factor = static_cast<double>(plain_bytes) / static_cast<double>(block_bytes);
-  return size_cache(topology, block_bytes, usable_memory(), shape.context_length, assets);
+  const std::vector<kernels::MemoryLimit> limits = kernels::memory_limits();
+  const std::uint64_t available = kernels::least_available(limits).available;
+  if (auto sized = size_cache(topology, block_bytes, available, shape.context_length, assets); !sized) return sized;
+  MemoryPlan plan;
+  plan.weights = model::Architecture::weight_bytes(file, backend);
+  plan.cache = block_bytes * assets.total_blocks;
+  if (topology.find_kind("cache_tier") != nullptr) plan.tier = std::min(plan.cache, kMostSavedBytes) + plan.cache / 4;
+  plan.work = work_bytes(topology, shape);
+  plan.stacks = kStackBytes * n_threads(topology);
+  return check_memory(plan, limits);
 }
 
 }  // namespace
@@ -141,13 +177,17 @@ Result<std::shared_ptr<const Assets>> load_assets(const topology::Topology& topo
   if (!chat_template) return chat_template.error();
   assets->chat_template = *chat_template;
 
+  if (auto enough = check_threads(n_threads(topology)); !enough) return enough.error();
   const auto backend = kernels::make_cpu_backend(compute_threads(topology), precision(topology));
   assets->compute = backend->numerics();
+  if (auto sized = size_cache_for(topology, **file, *shape, *backend, *assets); !sized) return sized.error();
   auto architecture = model::Architecture::load(*file, backend);
   if (!architecture) return architecture.error();
   assets->architecture = std::move(*architecture);
-  assets->model_digest = (*file)->digest();
-  (*file)->release_pages();  // the weights have been copied into the layout that is computed with
+  auto digest = (*file)->digest();
+  if (!digest) return digest.error();
+  assets->model_digest = *digest;
+  if (auto same = (*file)->unchanged(); !same) return same.error();
   assets->clock = [] { return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count(); };
 
   assets->info.name = served_name(topology.model);
@@ -156,7 +196,6 @@ Result<std::shared_ptr<const Assets>> load_assets(const topology::Topology& topo
   if (assets->chat_template != nullptr) assets->info.chat_template = assets->chat_template->name();
   assets->info.vocab_size = shape->vocab_size;
   assets->info.parameters = shape->parameters;
-  if (auto sized = size_cache_for(topology, *shape, *assets); !sized) return sized.error();
   return std::shared_ptr<const Assets>(std::move(assets));
 }
 

@@ -8,6 +8,8 @@
 namespace headwater::actors {
 namespace {
 
+const std::string kNoMemory = "no memory left";
+
 std::string words_of(const std::exception_ptr& thrown) {
   try {
     std::rethrow_exception(thrown);
@@ -31,8 +33,10 @@ bool no_memory(const std::exception_ptr& thrown) {
 }  // namespace
 
 caf::error error_of(const std::exception_ptr& thrown) {
-  return caf::make_error(caf::sec::runtime_error, words_of(thrown));
+  return caf::make_error(caf::sec::runtime_error, no_memory(thrown) ? kNoMemory : words_of(thrown));
 }
+
+bool lacked_memory(const caf::error& reason) { return to_string(reason).find(kNoMemory) != std::string::npos; }
 
 Error failure_of(const std::exception_ptr& thrown, const std::string& who) {
   if (no_memory(thrown))

@@ -12,6 +12,9 @@ namespace headwater::actors {
 /// As an actor's exception handler: the reason for its end, in the exception's words.
 caf::error error_of(const std::exception_ptr& thrown);
 
+/// Whether `reason` is what error_of() makes of a lack of memory.
+bool lacked_memory(const caf::error& reason);
+
 /// For a request that the exception has cost: "unavailable" for a lack of memory, else "stage_failed". `who`: "the
 /// frontend".
 Error failure_of(const std::exception_ptr& thrown, const std::string& who);

@@ -219,8 +219,10 @@ class Frontend : public caf::event_based_actor {
       cancel_downstream(concerned);
     }
     end(concerned, TokenEvent::Kind::failed,
-        {ErrorCode::stage_failed,
-         "the stage \"" + lost.id + "\" (" + lost.kind + ") failed and was started anew; send the request again", ""});
+        {lost.no_memory ? ErrorCode::unavailable : ErrorCode::stage_failed,
+         "the stage \"" + lost.id + "\" (" + lost.kind + ") " + (lost.no_memory ? "had no memory left" : "failed") +
+             " and was started anew; send the request again",
+         ""});
   }
 
   /// Nobody would make a stage anew that dies from now on, and a request that waits for it would wait for ever.

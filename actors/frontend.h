@@ -57,6 +57,7 @@ struct StageLost {
   topology::Loss loss = topology::Loss::cache_state;
   std::uint32_t replica = 0, replicas = 1;
   std::uint64_t epoch = 0;  ///< the one that counts from now on
+  bool no_memory = false;   ///< that was why
 };
 
 caf::actor spawn_frontend(caf::actor_system& system, std::shared_ptr<const Assets> assets,

@@ -6,7 +6,9 @@
 #include "actors/cache_controls.h"
 #include "actors/counters.h"
 #include "actors/frontend.h"
+#include "actors/memory_plan.h"
 #include "actors/warm_up.h"
+#include "kernels/memory_reserve.h"
 #include "model/sampler.h"
 
 namespace headwater::actors {
@@ -44,6 +46,10 @@ class GraphClient : public Client {
     if (!checked) {
       admission_->count_rejected();
       return checked.error();
+    }
+    if (!kernels::memory_reserve_whole()) {
+      admission_->count_rejected();
+      return Error{ErrorCode::unavailable, "the server is short of memory; try later", ""};
     }
     if (state_->in_flight.fetch_add(1) >= max_in_flight_) {
       state_->in_flight.fetch_sub(1);
@@ -101,6 +107,9 @@ GraphRuntime::GraphRuntime(const topology::Topology& topology, std::shared_ptr<c
 Result<std::unique_ptr<GraphRuntime>> GraphRuntime::start(const topology::Topology& topology,
                                                           const StageRegistry& registry,
                                                           std::shared_ptr<const Assets> assets) {
+  // CAF's actor_system does not survive that one of its threads cannot be started.
+  constexpr unsigned kCafThreads = 8;
+  if (auto enough = check_threads(kCafThreads); !enough) return enough.error();
   std::unique_ptr<GraphRuntime> runtime(new GraphRuntime(topology, std::move(assets)));
   runtime->frontend_ = spawn_frontend(*runtime->system_, runtime->assets_, runtime->admission_);
   runtime->supervisor_ = spawn_supervisor(*runtime->system_, topology, registry, runtime->assets_, runtime->admission_,
@@ -230,7 +239,9 @@ bool GraphRuntime::drain(std::chrono::milliseconds timeout) {
 
 namespace headwater {
 
-Result<std::unique_ptr<Runtime>> Runtime::start(std::string_view yaml, std::string_view source,
+namespace {
+
+Result<std::unique_ptr<Runtime>> start_topology(std::string_view yaml, std::string_view source,
                                                 const Overrides& overrides) {
   const actors::StageRegistry registry = actors::builtin_stages();
   const auto parsed = topology::parse(yaml, source, registry.catalog(), overrides);
@@ -244,6 +255,21 @@ Result<std::unique_ptr<Runtime>> Runtime::start(std::string_view yaml, std::stri
     if (auto warm = actors::warm_up(**runtime, cache.warmup, overrides.warmup_tenants); !warm) return warm.error();
   }
   return std::unique_ptr<Runtime>(std::move(*runtime));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Runtime>> Runtime::start(std::string_view yaml, std::string_view source,
+                                                const Overrides& overrides) {
+  try {
+    return start_topology(yaml, source, overrides);
+  } catch (const std::bad_alloc&) {
+    return Error{ErrorCode::unavailable,
+                 "there is not enough memory to start; give the process more, or pass a smaller --cache-size-limit",
+                 ""};
+  } catch (const std::exception& error) {
+    return Error{ErrorCode::start_failed, std::string("the topology could not be started: ") + error.what(), ""};
+  }
 }
 
 }  // namespace headwater

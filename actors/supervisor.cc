@@ -38,6 +38,8 @@ class Supervisor : public caf::event_based_actor {
         [this](const StartStages&) -> caf::result<StageList> {
           try {
             start_all();
+          } catch (const std::bad_alloc&) {
+            return caf::make_error(caf::sec::runtime_error, std::string("there is not enough memory"));
           } catch (const std::exception& error) {
             return caf::make_error(caf::sec::runtime_error, std::string(error.what()));
           }
@@ -124,7 +126,9 @@ class Supervisor : public caf::event_based_actor {
                   reason);
     admission_->count_restart();
     const topology::Loss loss = kind_of(stage).info.loss;
-    if (!may_restart()) {
+    // Memory comes back, and a stage fails of its lack only where a request asks for it: that never ends the service.
+    const bool no_memory = lacked_memory(down.reason);
+    if (!no_memory && !may_restart()) {
       if (loss != topology::Loss::nothing) give_up(stage);
       return;
     }
@@ -145,7 +149,7 @@ class Supervisor : public caf::event_based_actor {
     wire_all();
     if (new_epoch) begin_epoch();
     if (loss == topology::Loss::nothing) return;
-    send(frontend_, StageLost{stage.id, stage.kind, loss, lost->replica, stage.replicas, epoch_});
+    send(frontend_, StageLost{stage.id, stage.kind, loss, lost->replica, stage.replicas, epoch_, no_memory});
   }
 
   bool may_restart() {

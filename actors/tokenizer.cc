@@ -2,6 +2,7 @@
 
 #include "model/tokenizer.h"
 
+#include "actors/failure.h"
 #include "actors/stage.h"
 #include "headwater/context_limit.h"
 
@@ -15,7 +16,13 @@ class TokenizerStage : public StageActor {
  private:
   caf::message_handler handlers() override {
     return {
-        on<const GenerateRequest>([this](const GenerateRequest& message) { admit(*message.request); }),
+        on<const GenerateRequest>([this](const GenerateRequest& message) {
+          try {
+            admit(*message.request);
+          } catch (const std::bad_alloc&) {  // costs this request, not the stage and all that it has
+            reject(*message.request, failure_of(std::current_exception(), "the tokenizer"));
+          }
+        }),
     };
   }
 

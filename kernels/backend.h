@@ -78,8 +78,11 @@ class Backend {
   virtual std::unique_ptr<Matrix> load_matrix(std::span<const HostTensor> parts) = 0;
   /// The same of gate [dim, cols] above up, for gated_linear() alone.
   virtual std::unique_ptr<Matrix> load_gated_matrix(std::span<const HostTensor> parts) = 0;
-  /// A matrix whose rows are looked up. Keeps `table` as it is: the host memory must outlive the result.
-  virtual std::unique_ptr<Matrix> load_table(const HostTensor& table) = 0;
+  /// A matrix whose rows are looked up, exactly as `table` has them. same: what load_matrix() made of this very tensor,
+  /// whose memory the result may share; or null.
+  virtual std::unique_ptr<Matrix> load_table(const HostTensor& table, const Matrix* same) = 0;
+  /// Bytes that a matrix takes once loaded; `tensor` needs no data.
+  virtual std::uint64_t matrix_bytes(const HostTensor& tensor) const = 0;
   virtual std::unique_ptr<Buffer> load_vector(const HostTensor& vector) = 0;
   virtual std::unique_ptr<Buffer> allocate(std::size_t size) = 0;
   /// Rows that a product may touch where `rows` are asked for; buffers need room for as many.

@@ -15,6 +15,7 @@
 #include "kernels/cpu/cpu_features.h"
 #include "kernels/cpu/float_product.h"
 #include "kernels/cpu/kv_arena.h"
+#include "kernels/cpu/lookup_table.h"
 #include "kernels/cpu/ops.h"
 #include "kernels/cpu/page_warmer.h"
 #include "kernels/cpu/quantized_matrix.h"
@@ -37,17 +38,6 @@ class CpuBuffer : public Buffer {
 float* data(Buffer& buffer) { return static_cast<CpuBuffer&>(buffer).data(); }
 const float* data(const Buffer& buffer) { return static_cast<const CpuBuffer&>(buffer).data(); }
 
-/// Rows to look up, in the format of the file.
-class Table : public Matrix {
- public:
-  explicit Table(const HostTensor& table)
-      : Matrix(static_cast<std::uint32_t>(table.rows), static_cast<std::uint32_t>(table.cols)), table_(table) {}
-  const HostTensor& tensor() const { return table_; }
-
- private:
-  HostTensor table_;
-};
-
 class CpuBackend : public Backend {
  public:
   CpuBackend(std::uint32_t threads, Precision precision)
@@ -62,7 +52,17 @@ class CpuBackend : public Backend {
   std::unique_ptr<Matrix> load_gated_matrix(std::span<const HostTensor> parts) override {
     return load(parts, cpu::QuantizedMatrix::Use::gated);
   }
-  std::unique_ptr<Matrix> load_table(const HostTensor& table) override { return std::make_unique<Table>(table); }
+  std::uint64_t matrix_bytes(const HostTensor& tensor) const override {
+    if (precision_ != Precision::exact && cpu::QuantizedMatrix::takes({&tensor, 1})) {
+      return tensor.rows * tensor.cols / block_values(tensor.type) * block_bytes(tensor.type);
+    }
+    return tensor.rows * tensor.cols * (cpu::has_bf16_products() ? 2 : 4);
+  }
+  std::unique_ptr<Matrix> load_table(const HostTensor& table, const Matrix* same) override {
+    const auto* packed = dynamic_cast<const cpu::QuantizedMatrix*>(same);
+    if (packed == nullptr) return std::make_unique<cpu::LookupTable>(table);
+    return std::make_unique<cpu::LookupTable>(table, *packed);
+  }
   std::unique_ptr<Buffer> load_vector(const HostTensor& vector) override {
     auto buffer = std::make_unique<CpuBuffer>(vector.cols);
     dequantize_row(vector, 0, {buffer->data(), buffer->size()});
@@ -91,9 +91,10 @@ class CpuBackend : public Backend {
   void set_rope(std::span<const float> inverse_frequencies) override { rotary_.set(inverse_frequencies); }
 
   void embed(const Matrix& table, std::span<const std::int32_t> tokens, Buffer& out) override {
-    const HostTensor& tensor = static_cast<const Table&>(table).tensor();
+    const std::size_t dim = table.cols();
     for (std::size_t i = 0; i < tokens.size(); ++i) {
-      dequantize_row(tensor, static_cast<std::uint64_t>(tokens[i]), {data(out) + i * tensor.cols, tensor.cols});
+      static_cast<const cpu::LookupTable&>(table).read(static_cast<std::uint64_t>(tokens[i]),
+                                                       {data(out) + i * dim, dim});
     }
   }
 

@@ -74,6 +74,19 @@ class PackedWeights {
   memory view_;
 };
 
+/// A row of float32 for each of OpenMP's threads, allocated before they start: an exception in one ends the process.
+class OmpRows {
+ public:
+  explicit OmpRows(std::size_t cols) : cols_(cols), values_(cols * static_cast<std::size_t>(omp_get_max_threads())) {}
+  std::span<float> thread() const {
+    return {values_.data() + cols_ * static_cast<std::size_t>(omp_get_thread_num()), cols_};
+  }
+
+ private:
+  std::size_t cols_;
+  mutable std::vector<float> values_;
+};
+
 void store_input(std::span<const float> values, std::byte* out) {
   if (has_bf16_products()) {
     to_bf16(values.data(), values.size(), reinterpret_cast<std::uint16_t*>(out));
@@ -84,10 +97,10 @@ void store_input(std::span<const float> values, std::byte* out) {
 
 /// Fills rows with numbers that repeat nowhere, in [-1, 1).
 void fill_trial(PlainMatrix& matrix, std::size_t rows, std::size_t cols, std::uint32_t seed) {
+  const OmpRows values_of(cols);
 #pragma omp parallel for
   for (std::size_t r = 0; r < rows; ++r) {
-    thread_local std::vector<float> values;
-    values.resize(cols);
+    const std::span<float> values = values_of.thread();
     auto state = static_cast<std::uint32_t>(r * 2654435761U + seed);
     for (float& value : values) {
       state = state * 1664525U + 1013904223U;
@@ -100,10 +113,10 @@ void fill_trial(PlainMatrix& matrix, std::size_t rows, std::size_t cols, std::ui
 void expand(std::span<const HostTensor> parts, PlainMatrix& out) {
   std::size_t row0 = 0;
   for (const HostTensor& part : parts) {
+    const OmpRows values_of(part.cols);
 #pragma omp parallel for
     for (std::size_t r = 0; r < part.rows; ++r) {
-      thread_local std::vector<float> values;
-      values.resize(part.cols);
+      const std::span<float> values = values_of.thread();
       dequantize_row(part, r, values);
       store_input(values, out.row(row0 + r));
     }

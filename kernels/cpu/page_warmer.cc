@@ -5,9 +5,12 @@
 #include <sys/mman.h>
 
 #include <algorithm>
-#include <fstream>
+#include <cstdint>
+#include <exception>
 #include <limits>
-#include <string>
+#include <system_error>
+
+#include "kernels/memory_limits.h"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -21,37 +24,15 @@ constexpr std::size_t kPiece = std::size_t{1} << 21U;
 /// An eighth of the memory stays.
 constexpr std::size_t kLeave = 8;
 
-/// Of the machine. Source: Linux, Documentation/filesystems/proc.rst, "meminfo".
-std::size_t available_bytes() {
-  std::ifstream file("/proc/meminfo");
-  std::size_t total = 0;
-  std::size_t available = 0;
-  std::string unit;
-  for (std::string name; file >> name; std::getline(file, unit)) {
-    if (name == "MemTotal:") file >> total;
-    if (name == "MemAvailable:") file >> available;
-  }
-  return available > total / kLeave ? (available - total / kLeave) * 1024 : 0;
-}
-
-/// Of a group of processes, such as a container, whose memory is limited; more than there is for others. Source: Linux,
-/// Documentation/admin-guide/cgroup-v2.rst, "memory.max".
-std::size_t available_bytes_of_group(const std::string& folder) {
-  std::size_t limit = 0;
-  std::size_t used = 0;
-  if (!(std::ifstream(folder + "/memory.max") >> limit) || !(std::ifstream(folder + "/memory.current") >> used)) {
-    return std::numeric_limits<std::size_t>::max();
-  }
-  return limit > used + limit / kLeave ? limit - used - limit / kLeave : 0;
-}
-
 /// Bytes that can be taken so that a part is left to others.
 std::size_t bytes_to_spare() {
-  const std::string root = "/sys/fs/cgroup";
-  std::string group;  // "0::/path"
-  std::getline(std::ifstream("/proc/self/cgroup"), group);
-  const std::string path = group.starts_with("0::") ? group.substr(3) : "";
-  return std::min({available_bytes(), available_bytes_of_group(root), available_bytes_of_group(root + path)});
+  std::uint64_t least = std::numeric_limits<std::uint64_t>::max();
+  for (const MemoryLimit& limit : memory_limits()) {
+    if (limit.counts == MemoryLimit::Counts::reserved) continue;  // these pages are reserved already
+    const std::uint64_t leave = limit.limit / kLeave;
+    least = std::min(least, limit.available > leave ? limit.available - leave : 0);
+  }
+  return least;
 }
 
 }  // namespace
@@ -59,15 +40,26 @@ std::size_t bytes_to_spare() {
 void PageWarmer::start(std::byte* memory, std::size_t bytes) {
   stop();
   stopped_ = false;
-  thread_ = std::thread([this, memory, bytes] {
-    pthread_setname_np(pthread_self(), "page_warmer");
-    const sched_param none{};
-    if (pthread_setschedparam(pthread_self(), SCHED_IDLE, &none) != 0) return;
-    const std::size_t end = std::min(bytes, bytes_to_spare());
-    for (std::size_t at = 0; at < end && !stopped_; at += kPiece) {
-      if (madvise(memory + at, std::min(kPiece, end - at), MADV_POPULATE_WRITE) != 0) return;
-    }
-  });
+  try {
+    thread_ = std::thread([this, memory, bytes] { warm(memory, bytes); });
+  } catch (const std::system_error&) {
+    // No thread to be had: the pages come with their first touch.
+  }
+}
+
+void PageWarmer::warm(std::byte* memory, std::size_t bytes) const {
+  pthread_setname_np(pthread_self(), "page_warmer");
+  const sched_param none{};
+  if (pthread_setschedparam(pthread_self(), SCHED_IDLE, &none) != 0) return;
+  std::size_t end = 0;
+  try {
+    end = std::min(bytes, bytes_to_spare());
+  } catch (const std::exception&) {
+    return;  // memory is too short even to look
+  }
+  for (std::size_t at = 0; at < end && !stopped_; at += kPiece) {
+    if (madvise(memory + at, std::min(kPiece, end - at), MADV_POPULATE_WRITE) != 0) return;
+  }
 }
 
 void PageWarmer::stop() {

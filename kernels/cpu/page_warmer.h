@@ -22,6 +22,8 @@ class PageWarmer {
   PageWarmer& operator=(const PageWarmer&) = delete;
 
  private:
+  void warm(std::byte* memory, std::size_t bytes) const;
+
   std::thread thread_;
   std::atomic<bool> stopped_{false};
 };

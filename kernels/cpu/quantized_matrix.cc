@@ -116,6 +116,30 @@ std::size_t tasks_of(std::size_t n_panels, std::size_t threads) { return std::mi
 
 }  // namespace
 
+void read_codes(DType type, const std::byte* panels, std::uint64_t row, std::size_t group, std::size_t groups,
+                std::byte* block) {
+  constexpr std::size_t kHalf = kPanel * kGroup / 2;
+  const PanelFormat format = format_of(type);
+  const std::byte* codes = panels + row / kPanel * panel_bytes(format, groups) + group * code_bytes(format);
+  const std::size_t column = row % kPanel;
+  const bool flip = format == PanelFormat::nibbles && scale_of(type, block).scale < 0;
+  std::byte* nibbles = block + (type == DType::q4_1 ? 4 : 2);
+  for (std::size_t k = 0; k < kGroup; ++k) {
+    const std::size_t place = k / 4 * 4 * kPanel + column * 4 + k % 4;
+    if (type == DType::q8_0) {
+      block[2 + k] = codes[place] ^ std::byte{0x80};
+      continue;
+    }
+    std::byte code = place < kHalf ? codes[place] & std::byte{15} : codes[place - kHalf] >> 4;
+    if (flip) code = std::byte{15} ^ code;  // 15 - code
+    if (k < kGroup / 2) {
+      nibbles[k] = code;
+    } else {
+      nibbles[k - kGroup / 2] |= code << 4;
+    }
+  }
+}
+
 WeightStream::Range WeightRange::part(std::size_t first, std::size_t end) const {
   const auto begin = reinterpret_cast<std::uintptr_t>(panels.get());
   return {begin + first * panel_bytes, begin + end * panel_bytes};

@@ -33,6 +33,11 @@ struct WeightRange {
   WeightStream::Range part(std::size_t first, std::size_t end) const;
 };
 
+/// Writes the codes of group `group` of row `row` into `block`, behind the block's scale (and minimum) that stand
+/// there: the bytes that the panels of a matrix (Use::linear) were made of.
+void read_codes(DType type, const std::byte* panels, std::uint64_t row, std::size_t group, std::size_t groups,
+                std::byte* block);
+
 class QuantizedMatrix : public Matrix {
  public:
   /// Whether the parts (each [rows, cols], one above the other) can be kept: all Q4_0, all Q4_1 or all Q8_0, and of no

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 namespace headwater::kernels::cpu {
 namespace {
@@ -29,10 +30,17 @@ WeightStream& thread_weights() { return weights; }
 unsigned ThreadPool::this_thread() { return index_of_thread; }
 
 ThreadPool::ThreadPool(unsigned threads) : shares_(threads) {
-  for (unsigned i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work_until_stopped(i); });
+  try {
+    for (unsigned i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work_until_stopped(i); });
+  } catch (...) {
+    stop();  // a thread that is destroyed while it runs ends the process
+    throw;
+  }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { stop(); }
+
+void ThreadPool::stop() {
   stopped_ = true;
   ++operations_;
   operations_.notify_all();
@@ -51,7 +59,11 @@ void ThreadPool::take_tasks_of(Share& share) {
   while (share.has_tasks()) {
     const std::uint64_t ticket = share.ticket.fetch_add(1, std::memory_order_acq_rel);
     if (next(ticket) >= end(ticket)) break;
-    call_(context_, next(ticket));
+    try {
+      call_(context_, next(ticket));
+    } catch (...) {
+      if (!failed_.exchange(true)) error_ = std::current_exception();
+    }
     ++n_done;
   }
   if (n_done > 0) done_.fetch_add(n_done, std::memory_order_release);
@@ -81,6 +93,7 @@ void ThreadPool::share(std::size_t n_tasks, Call call, const void* context) {
       std::this_thread::yield();  // the core of a thread that has a task is taken; perhaps it needs this one
     }
   }
+  if (failed_.exchange(false)) std::rethrow_exception(std::exchange(error_, nullptr));
 }
 
 void ThreadPool::work_until_stopped(std::size_t thread) {

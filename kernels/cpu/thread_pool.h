@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <thread>
 #include <vector>
 
@@ -22,7 +23,7 @@ WeightStream& thread_weights();
 
 class ThreadPool {
  public:
-  /// threads: at least 1; the caller of run() is one of them.
+  /// threads: at least 1; the caller of run() is one of them. Throws std::system_error where the system starts no more.
   explicit ThreadPool(unsigned threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -33,7 +34,8 @@ class ThreadPool {
   static unsigned this_thread();
 
   /// Calls work(0) … work(n_tasks - 1), side by side in any order, and returns when all are done. What the calls wrote
-  /// is visible then. One caller at a time; work must neither throw nor call run(). n_tasks < 2^31.
+  /// is visible then. One caller at a time; work must not call run(). n_tasks < 2^31. Where calls throw, such as
+  /// std::bad_alloc, one of the exceptions leaves run(), after all others have ended.
   template <class Work>
   void run(std::size_t n_tasks, const Work& work) {
     if (workers_.empty() || n_tasks < 2) {
@@ -66,6 +68,7 @@ class ThreadPool {
     bool has_tasks() const;
   };
 
+  void stop();
   void share(std::size_t n_tasks, Call call, const void* context);
   /// Takes tasks until there are no more, from its own share first.
   void take_tasks(std::size_t thread);
@@ -80,6 +83,8 @@ class ThreadPool {
   alignas(64) std::atomic<std::uint32_t> operations_{0};  ///< counts up at each; sleepers wait for it
   std::atomic<std::uint32_t> sleepers_{0};
   std::atomic<bool> stopped_{false};
+  std::atomic<bool> failed_{false};
+  std::exception_ptr error_;  ///< of the first task that threw
   std::vector<std::thread> workers_;
 };
 

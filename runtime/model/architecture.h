@@ -45,6 +45,8 @@ class Architecture {
   /// misshapen tensors, dimensions that do not fit together.
   static Result<std::unique_ptr<Architecture>> load(std::shared_ptr<const GgufFile> file,
                                                     std::shared_ptr<kernels::Backend> backend);
+  /// Bytes that load() takes at most, from the file's list of tensors; the weights stay, a tensor or two are under way.
+  static std::uint64_t weight_bytes(const GgufFile& file, const kernels::Backend& backend);
   /// The shape alone, from metadata; checks all that can be checked without loading weights.
   static Result<ModelShape> shape_of(const GgufFile& file);
 

@@ -1,11 +1,14 @@
 #pragma once
-// Reads GGUF v2 and v3 files (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md) over mmap.
+// Reads GGUF v2 and v3 files (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md).
 //
+// Nothing points into the file: what is read is copied, so that a file that is cut off or written over later changes
+// nothing and ends nobody. One that changes while it is read is an error (see unchanged()).
 // Every count, length, offset and alignment in the file is hostile until held against the file's size;
 // nothing is allocated before that. Errors read `file: offset N: what, expected what`.
 // Threading: immutable after open(); any number of threads may read.
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -31,6 +34,17 @@ struct GgufTensor {
   std::vector<std::uint64_t> dims;  ///< 1 to 4, innermost first as in the file
   std::uint64_t offset = 0;         ///< bytes from the start of the file
   std::uint64_t bytes = 0;
+};
+
+/// Room for the bytes of a tensor, to be used for one after the other. It grows to the largest.
+class TensorRoom {
+ public:
+  /// At least `bytes`; what was in it is gone. Throws std::bad_alloc.
+  std::span<std::byte> take(std::size_t bytes);
+
+ private:
+  std::unique_ptr<std::byte[]> memory_;
+  std::size_t size_ = 0;
 };
 
 class GgufFile {
@@ -59,32 +73,33 @@ class GgufFile {
 
   const std::vector<GgufTensor>& tensors() const { return tensors_; }
   const GgufTensor* find_tensor(std::string_view name) const;
-  std::span<const std::byte> data(const GgufTensor& tensor) const;
 
-  /// A tensor of exactly these dims (innermost first), as a matrix view [rows = dims[1] or 1, cols = dims[0]].
-  /// Error: missing, or other dims, with both shapes.
-  Result<kernels::HostTensor> tensor(std::string_view name, std::span<const std::uint64_t> dims) const;
+  /// Reads a tensor of exactly these dims (innermost first) into `room`, as a matrix [rows = dims[1] or 1,
+  /// cols = dims[0]]. Error: missing, other dims, with both shapes, or the file cannot be read that far.
+  Result<kernels::HostTensor> tensor(std::string_view name, std::span<const std::uint64_t> dims,
+                                     TensorRoom& room) const;
 
-  /// SHA-256 of the whole file; computed once, on first use.
-  const std::array<std::uint8_t, 32>& digest() const;
+  /// SHA-256 of the whole file; reads all of it. Error: it cannot be read.
+  Result<std::array<std::uint8_t, 32>> digest() const;
 
-  /// Takes the file out of this process's memory; what is read again comes from the system's page cache.
-  void release_pages() const;
+  /// Error: the file has another size or was written since open(), so what was read may be of two files.
+  Result<void> unchanged() const;
 
  private:
   GgufFile();
-  void parse();
-  struct Digest;
+  Result<void> parse();
+  /// Fills `out` with what begins at `offset`.
+  Result<void> read(std::uint64_t offset, std::span<std::byte> out) const;
   struct Index;
 
   std::string path_;
   std::uint32_t version_ = 0;
-  const std::byte* map_ = nullptr;
+  int descriptor_ = -1;
   std::uint64_t size_ = 0;
+  std::chrono::nanoseconds written_{};  ///< when the file was written last, as open() found it
   std::vector<std::pair<std::string, GgufValue>> metadata_;
   std::vector<GgufTensor> tensors_;
   std::unique_ptr<Index> index_;
-  std::unique_ptr<Digest> digest_;
 };
 
 }  // namespace headwater::model

@@ -64,7 +64,8 @@ std::optional<std::uint64_t> product(std::uint64_t a, std::uint64_t b) {
 /// Reads forward through the file; every read is held against its end.
 class Cursor {
  public:
-  Cursor(const std::byte* data, std::uint64_t size) : data_(data), size_(size) {}
+  Cursor(std::span<const std::byte> beginning, std::uint64_t size)
+      : data_(beginning.data()), there_(beginning.size()), size_(size) {}
 
   std::uint64_t offset() const { return offset_; }
   std::uint64_t left() const { return size_ - offset_; }
@@ -76,6 +77,7 @@ class Cursor {
       fail(what + " takes " + std::to_string(bytes) + " bytes, expected at most the " + std::to_string(left()) +
            " that are left of the file");
     }
+    if (offset_ + bytes > there_) throw MoreOfGguf{offset_ + bytes};
   }
 
   template <class T>
@@ -115,7 +117,8 @@ class Cursor {
 
  private:
   const std::byte* data_;
-  std::uint64_t size_;
+  std::uint64_t there_;  ///< bytes at data_
+  std::uint64_t size_;   ///< of the file
   std::uint64_t offset_ = 0;
   std::uint64_t elements_left_ = kMaxElements;
 };
@@ -170,6 +173,7 @@ GgufValue read_array(Cursor& in, const std::string& what) {
             std::to_string(in.left()) + " bytes that are left of the file");
   }
   in.take_elements(count, what);
+  in.need(*bytes, what);
   switch (type) {
     case u8:
     case u16:
@@ -337,8 +341,8 @@ std::uint64_t alignment_of(const Cursor& in, const GgufHeader& header) {
 
 }  // namespace
 
-GgufHeader parse_gguf(std::span<const std::byte> file) {
-  Cursor in(file.data(), file.size());
+GgufHeader parse_gguf(std::span<const std::byte> beginning, std::uint64_t size) {
+  Cursor in(beginning, size);
   GgufHeader header;
   read_magic_and_version(in, header);
   const auto n_tensors = in.read<std::uint64_t>("the number of tensors");
@@ -351,7 +355,7 @@ GgufHeader parse_gguf(std::span<const std::byte> file) {
 
   const std::uint64_t alignment = alignment_of(in, header);
   const std::uint64_t data_start = (in.offset() + alignment - 1) / alignment * alignment;
-  place_tensors(header.tensors, data_start, alignment, file.size());
+  place_tensors(header.tensors, data_start, alignment, size);
   return header;
 }
 

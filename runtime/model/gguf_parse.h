@@ -18,14 +18,20 @@ struct MalformedGguf {
   std::string message;   ///< what is there, expected what
 };
 
+/// The header goes on beyond what was read of the file. Thrown within the parser.
+struct MoreOfGguf {
+  std::uint64_t bytes;  ///< from the start of the file: as many are needed at least
+};
+
 struct GgufHeader {
   std::uint32_t version = 0;
   std::vector<std::pair<std::string, GgufValue>> metadata;
   std::vector<GgufTensor> tensors;
 };
 
-/// Reads the header and holds every tensor's place against the file's size. Throws MalformedGguf.
+/// Reads the header from the beginning of a file of `size` bytes and holds every tensor's place against that.
+/// Throws MalformedGguf; MoreOfGguf where the header does not end within `beginning`.
 /// Memory: at most the bytes of the header and 512 MiB for the elements of its arrays.
-GgufHeader parse_gguf(std::span<const std::byte> file);
+GgufHeader parse_gguf(std::span<const std::byte> beginning, std::uint64_t size);
 
 }  // namespace headwater::model

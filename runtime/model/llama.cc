@@ -1,6 +1,7 @@
 #include "model/llama.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
 #include <optional>
@@ -180,7 +181,8 @@ class Llama : public Architecture {
   /// residual += delta; normed = the norm of that.
   void add_and_norm(const Buffer& norm, std::uint32_t rows);
 
-  std::shared_ptr<const GgufFile> file_;
+  std::shared_ptr<const GgufFile> file_;     ///< while it is loaded
+  mutable std::array<TensorRoom, 3> rooms_;  ///< likewise, for the parts of a matrix
   std::shared_ptr<kernels::Backend> backend_;
   Hyperparameters hyper_;
   std::unique_ptr<Matrix> embedding_;  ///< for lookup
@@ -192,7 +194,6 @@ class Llama : public Architecture {
   // Activations, for `room_` rows.
   std::uint32_t room_ = 0;
   std::unique_ptr<Buffer> residual_, normed_, qkv_, attended_, delta_, hidden_, picked_, logits_;
-  std::size_t logits_room_ = 0;
 };
 
 Result<std::unique_ptr<Matrix>> Llama::matrix(std::initializer_list<std::pair<std::string, std::uint64_t>> parts,
@@ -200,7 +201,7 @@ Result<std::unique_ptr<Matrix>> Llama::matrix(std::initializer_list<std::pair<st
   std::vector<HostTensor> tensors;
   for (const auto& [name, rows] : parts) {
     const std::uint64_t dims[] = {cols, rows};
-    auto tensor = file_->tensor(name, dims);
+    auto tensor = file_->tensor(name, dims, rooms_.at(tensors.size()));
     if (!tensor) return tensor.error();
     tensors.push_back(*tensor);
   }
@@ -209,7 +210,7 @@ Result<std::unique_ptr<Matrix>> Llama::matrix(std::initializer_list<std::pair<st
 
 Result<std::unique_ptr<Buffer>> Llama::vector(const std::string& name, std::uint64_t size) const {
   const std::uint64_t dims[] = {size};
-  const auto tensor = file_->tensor(name, dims);
+  const auto tensor = file_->tensor(name, dims, rooms_[0]);
   if (!tensor) return tensor.error();
   return backend_->load_vector(*tensor);
 }
@@ -253,7 +254,7 @@ Result<void> Llama::load_rope() {
   std::vector<float> factors(frequencies.size(), 1.0F);
   if (file_->find_tensor("rope_freqs.weight") != nullptr) {  // Llama 3.1 scales each frequency by itself
     const std::uint64_t dims[] = {frequencies.size()};
-    const auto tensor = file_->tensor("rope_freqs.weight", dims);
+    const auto tensor = file_->tensor("rope_freqs.weight", dims, rooms_[0]);
     if (!tensor) return tensor.error();
     kernels::dequantize_row(*tensor, 0, factors);
   }
@@ -268,20 +269,23 @@ Result<void> Llama::load_rope() {
 Result<void> Llama::load() {
   const std::uint64_t dim = shape().embedding_dim;
   const std::uint64_t dims[] = {dim, shape().vocab_size};
-  const auto table = file_->tensor("token_embd.weight", dims);
-  if (!table) return table.error();
-  embedding_ = backend_->load_table(*table);
   const bool tied = file_->find_tensor("output.weight") == nullptr;
   auto output = matrix({{tied ? "token_embd.weight" : "output.weight", shape().vocab_size}}, dim);
   if (!output) return output.error();
   output_ = std::move(*output);
+  const auto table = file_->tensor("token_embd.weight", dims, rooms_[0]);
+  if (!table) return table.error();
+  embedding_ = backend_->load_table(*table, tied ? output_.get() : nullptr);
   auto norm = vector("output_norm.weight", dim);
   if (!norm) return norm.error();
   output_norm_ = std::move(*norm);
   for (std::uint32_t i = 0; i < shape().n_layers; ++i) {
     if (auto loaded = load_layer(i); !loaded) return loaded;
   }
-  return load_rope();
+  if (auto loaded = load_rope(); !loaded) return loaded;
+  rooms_ = {};
+  file_.reset();
+  return {};
 }
 
 void Llama::allocate_kv(std::uint32_t n_blocks, std::uint32_t block_tokens, const kernels::KvFormat& format) {
@@ -368,10 +372,7 @@ std::span<float> Llama::forward(const Batch& batch) {
   if (batch.logit_rows.empty()) return {};
   const auto n_logits = static_cast<std::uint32_t>(batch.logit_rows.size());
   const std::size_t wanted = std::size_t{backend_->padded_rows(n_logits)} * shape().vocab_size;
-  if (wanted > logits_room_) {
-    logits_ = backend_->allocate(wanted);
-    logits_room_ = wanted;
-  }
+  if (logits_ == nullptr || logits_->size() < wanted) logits_ = backend_->allocate(wanted);
   const trace::Span logits_span("logits", n_logits);
   backend_->gather(*normed_, batch.logit_rows, shape().embedding_dim, *picked_);
   backend_->linear(*output_, *picked_, n_logits, *logits_);

@@ -5,6 +5,7 @@
 #include <yaml-cpp/eventhandler.h>
 
 #include <algorithm>
+#include <optional>
 #include <sstream>
 
 namespace headwater::topology {
@@ -152,6 +153,17 @@ bool check_bytes(std::string_view yaml, Problems& problems) {
   return true;
 }
 
+/// Where the first tab stands that indents one of the first `lines` lines: yaml-cpp says something else of it.
+std::optional<Location> indenting_tab(std::string_view yaml, int lines) {
+  for (int line = 1; line <= lines && !yaml.empty(); ++line) {
+    const std::string_view text = yaml.substr(0, yaml.find('\n'));
+    const std::size_t tab = text.find('\t');
+    if (tab < text.find_first_not_of(" \t")) return Location{line, static_cast<int>(tab) + 1};
+    yaml.remove_prefix(std::min(yaml.size(), text.size() + 1));
+  }
+  return std::nullopt;
+}
+
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
   for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
@@ -205,7 +217,11 @@ Node read_document(std::string_view yaml, Problems& problems) {
     if (parser.HandleNextDocument(builder)) parser.HandleNextDocument(builder);
   } catch (const YAML::Exception& error) {
     const Location where = error.mark.is_null() ? Location{1, 1} : location(error.mark);
-    problems.at(where, "not valid YAML: " + error.msg);
+    if (const auto tab = indenting_tab(yaml, where.line)) {
+      problems.at(*tab, "a tab indents this line; YAML takes spaces alone, so replace it");
+    } else {
+      problems.at(where, "not valid YAML: " + error.msg);
+    }
     return {.kind = Node::Kind::broken};
   }
   Node root = builder.take();

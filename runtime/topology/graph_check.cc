@@ -36,7 +36,9 @@ class GraphChecker {
 
   std::vector<std::string> ids(bool with_gateway) const {
     std::vector<std::string> ids;
-    for (const StageDraft& draft : graph_.stages) ids.push_back(draft.stage.id);
+    for (const StageDraft& draft : graph_.stages) {
+      if (!draft.stage.id.empty()) ids.push_back(draft.stage.id);  // a stage without an id is reported already
+    }
     if (with_gateway) ids.emplace_back(kGateway);
     return ids;
   }

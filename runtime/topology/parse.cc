@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "model/chat_template.h"
 #include "topology/graph_check.h"
 #include "topology/overrides.h"
 #include "topology/topology.h"
@@ -52,6 +53,11 @@ class Parser {
     model.path = section.text("path");
     model.name = section.text("name");
     model.chat_template = section.text("chat_template");
+    if (!model.chat_template.empty()) {
+      if (const auto known = model::ChatTemplate::by_name(model.chat_template); !known) {
+        problems_.at(*section.find("chat_template"), known.error().message);
+      }
+    }
     if (node == nullptr) {
       problems_.at(Location{1, 1}, "no model; add model: { path: models/default.gguf }, or pass --model");
     } else if (node->is_map() && node->find("path") == nullptr) {

@@ -47,14 +47,6 @@ std::optional<double> parse_with_unit(std::string_view text) {
   return *number * found->factor;
 }
 
-std::string number_text(double value) {
-  std::array<char, 64> buffer{};
-  const auto [end, failed] =
-      std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, std::chars_format::general);
-  if (value == std::floor(value) && std::abs(value) < 1e15) return std::to_string(static_cast<std::int64_t>(value));
-  return {buffer.data(), failed == std::errc() ? end : buffer.data()};
-}
-
 /// What a value should have been, for "… is 3; expected …".
 struct Expected {
   std::string what;
@@ -94,8 +86,8 @@ Read read_choice(const Node& node, const ArgSpec& spec) {
 Read read_duration(const Node& node, const ArgSpec& spec) {
   const auto ms = node.text == "0" ? std::optional(0.0) : parse_duration_ms(node.text);
   if (ms && *ms >= spec.min && *ms <= spec.max) return ArgValue(static_cast<std::int64_t>(std::llround(*ms)));
-  return Expected{"a time with its unit (ms, s, m or h) such as 300s, from " + number_text(spec.min) + "ms to " +
-                  number_text(spec.max) + "ms"};
+  return Expected{"a time with its unit (ms, s, m or h) such as 300s, from " + duration_text(spec.min) + " to " +
+                  duration_text(spec.max)};
 }
 
 Read read_size(const Node& node, const ArgSpec& spec) {
@@ -174,6 +166,22 @@ std::string size_text(std::uint64_t bytes) {
     if (bytes != 0 && bytes % (std::uint64_t{1} << shift) == 0) return std::to_string(bytes >> shift) + name;
   }
   return std::to_string(bytes) + (bytes == 1 ? " byte" : " bytes");
+}
+
+std::string number_text(double value) {
+  std::array<char, 64> buffer{};
+  const auto [end, failed] =
+      std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, std::chars_format::general);
+  if (value == std::floor(value) && std::abs(value) < 1e15) return std::to_string(static_cast<std::int64_t>(value));
+  return {buffer.data(), failed == std::errc() ? end : buffer.data()};
+}
+
+std::string duration_text(double ms) {
+  constexpr std::array<std::pair<const char*, double>, 3> kUnits{{{"h", 3.6e6}, {"m", 6e4}, {"s", 1e3}}};
+  for (const auto& [name, factor] : kUnits) {
+    if (ms > 0 && std::fmod(ms, factor) == 0) return number_text(ms / factor) + name;
+  }
+  return ms == 0 ? "0" : number_text(ms) + "ms";
 }
 
 Result<std::pair<std::string, std::uint16_t>> parse_listen(std::string_view text) {

@@ -20,6 +20,12 @@ Result<std::uint64_t> parse_size(std::string_view text);
 /// "1048576" as "1MiB", where it is round.
 std::string size_text(std::uint64_t bytes);
 
+/// Milliseconds as a topology writes them, with the largest unit in which they are round: "720h", "300s".
+std::string duration_text(double ms);
+
+/// "0.8", "48"; whole numbers without a point.
+std::string number_text(double value);
+
 /// A map of known keys, whose values it reads one by one.
 class Section {
  public:

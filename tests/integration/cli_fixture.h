@@ -41,9 +41,9 @@ class Cli : public testing::Test {
     return path(name);
   }
 
-  /// `arguments` are shell words.
-  Ran run(const std::string& arguments, const std::string& input = "") const {
-    const std::string command = std::string(HEADWATER_BINARY) + " " + arguments + " < " + write("in", input) + " > " +
+  /// `arguments` are shell words; `before`, too, and stands before the command.
+  Ran run(const std::string& arguments, const std::string& input = "", const std::string& before = "") const {
+    const std::string command = before + " " + HEADWATER_BINARY + " " + arguments + " < " + write("in", input) + " > " +
                                 path("out") + " 2> " + path("err");
     const int status = std::system(command.c_str());
     return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, slurp(path("out")), slurp(path("err"))};

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
+#include <new>
 #include <numeric>
 #include <thread>
 #include <vector>
@@ -18,6 +20,23 @@ TEST(ThreadPool, EveryTaskRunsOnceAndIsDoneOnReturn) {
       pool.run(n, [&](std::size_t i) { ++runs[i]; });
       EXPECT_EQ(runs, std::vector<int>(n, 1)) << threads << " threads";
     }
+  }
+}
+
+TEST(ThreadPool, AnExceptionOfATaskReachesTheCallerWhenAllOthersAreDone) {
+  for (const unsigned threads : {1U, 2U, 5U}) {
+    ThreadPool pool(threads);
+    std::atomic<int> runs{0};
+    const auto throw_at = [&](std::size_t bad) {
+      pool.run(100, [&](std::size_t i) {
+        ++runs;
+        if (i >= bad) throw std::bad_alloc();
+      });
+    };
+    for (const std::size_t bad : {0U, 50U, 99U}) EXPECT_THROW(throw_at(bad), std::bad_alloc) << threads;
+    runs = 0;
+    throw_at(100);
+    EXPECT_EQ(runs, 100) << "and the pool goes on";
   }
 }
 

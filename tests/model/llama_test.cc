@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <vector>
 
@@ -27,6 +29,7 @@ class Tiny {
   }
 
   const ModelShape& shape() const { return model_->shape(); }
+  const std::string& path() const { return file_.path(); }
 
   /// Logits after `tokens`, in chunks.
   std::vector<float> after(const std::vector<TokenId>& tokens, std::size_t chunk = 1000) {
@@ -83,6 +86,19 @@ std::string refusal_of(const std::string& key, std::uint32_t value) {
     const std::vector<float> embedding(8 * 4);
     writer.add_tensor("token_embd.weight", {8, 4}, kernels::DType::f32, embedding);
   });
+}
+
+TEST(Llama, AnswersTheSameAfterItsFileWasCutOffOrWrittenOver) {
+  for (const kernels::DType type : {kernels::DType::f32, kernels::DType::q8_0, kernels::DType::q4_1}) {
+    for (const bool tied : {true, false}) {
+      Tiny model({.tied = tied, .type = type});
+      const std::vector<float> expected = model.after(tokens(20));
+      std::ofstream(model.path(), std::ios::in | std::ios::out) << std::string(1 << 20, 'x');
+      EXPECT_EQ(model.after(tokens(20)), expected);
+      std::filesystem::resize_file(model.path(), 0);
+      EXPECT_EQ(model.after(tokens(20)), expected);
+    }
+  }
 }
 
 TEST(Llama, TakesItsShapeFromTheFile) {

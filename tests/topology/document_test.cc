@@ -108,5 +108,11 @@ TEST(Names, TheNearestIsGivenOnlyWhereOneIsNear) {
   EXPECT_EQ(suggest("zzz", {"a", "bb"}), " (known: a, bb)");
 }
 
+TEST(Document, SaysThatATabIndents) {
+  EXPECT_THAT(report(with("  - { id: match,", "\t- { id: match,")),
+              testing::StartsWith("t.yaml:6:1: a tab indents this line; YAML takes spaces alone"));
+  EXPECT_EQ(report(with("{ id: match,", "{ id:\tmatch,")), "") << "between words it may stand";
+}
+
 }  // namespace
 }  // namespace headwater::topology

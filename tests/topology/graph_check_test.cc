@@ -135,5 +135,9 @@ TEST(GraphCheck, CyclesThatFitByTypeAreFound) {
             "t.yaml:12:33: this closes a cycle: f → g → f; only `feedback` may lead back\n");
 }
 
+TEST(GraphCheck, StagesWithoutAnIdAreNotAmongTheKnown) {
+  EXPECT_THAT(report(with("id: exec", "id: 1x")), HasSubstr("known: tok, match, sched, evict, detok, gateway)"));
+}
+
 }  // namespace
 }  // namespace headwater::topology

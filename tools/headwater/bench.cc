@@ -140,7 +140,8 @@ int bench(const Options& options) {
   for (const std::string& policy : options.policies) {
     const auto format = kernels::parse_quant_policy(policy);
     if (!format) {
-      return fail("--quant-policy " + policy + " is none; supported are " + std::string(kernels::kQuantPolicies));
+      fail("--quant-policy " + policy + " is none; supported are " + std::string(kernels::kQuantPolicies));
+      return kWrongUsage;
     }
     formats.push_back(*format);
   }

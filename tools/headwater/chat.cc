@@ -91,7 +91,7 @@ class Chat {
 
 int chat(const SessionOptions& options) {
   const auto session = Session::open(options);
-  if (!session) return fail(session.error().message);
+  if (!session) return fail(session.error());
   return Chat(**session, options).talk();
 }
 

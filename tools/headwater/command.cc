@@ -36,6 +36,13 @@ int fail(const std::string& message) {
   return kFailed;
 }
 
+int fail(const Error& error) {
+  // What Runtime::start() says of flags alone; the topology's own mistakes have the place in the file before them.
+  const bool usage = error.code == ErrorCode::invalid_topology && error.message.starts_with("command line: ");
+  fail(error.message);
+  return usage ? kWrongUsage : kFailed;
+}
+
 namespace {
 std::string& trace_option() {
   static std::string file;

@@ -62,6 +62,9 @@ const std::string& trace_file();
 /// Prints "headwater: message" on stderr. Gives kFailed.
 int fail(const std::string& message);
 
+/// The same with the status that the error calls for: kWrongUsage where flags of the command line are at fault.
+int fail(const Error& error);
+
 /// The file's text, at most `max_bytes` + 1 of it. Error: a sentence with the file's name.
 Result<std::string> read_file(const std::string& path, std::size_t max_bytes);
 

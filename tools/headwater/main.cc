@@ -3,8 +3,15 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+
 #include "base/trace.h"
 #include "tools/headwater/command.h"
+#include "tools/headwater/keys.h"
+#include "tools/headwater/slips.h"
 
 namespace headwater::tools {
 namespace {
@@ -30,12 +37,18 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    const std::string unknown = error.get_exit_code() == 0 ? "" : unknown_word(app, {argv + 1, argv + argc});
+    if (!unknown.empty()) std::cerr << "headwater: " << unknown << "\n";
     return app.exit(error) == 0 ? 0 : kWrongUsage;  // --help is an "error", too
   }
+  hide_keys(argc, argv);
   spdlog::set_default_logger(spdlog::stderr_color_mt("headwater"));
   spdlog::set_level(spdlog::level::warn);
   try {
     if (trace_file().empty()) return action();
+    if (!std::ofstream(trace_file(), std::ios::app)) {
+      return fail("--trace: cannot write " + trace_file() + ": " + std::strerror(errno));
+    }
     trace::start();
     const int status = action();
     if (!trace::write(trace_file())) return fail("cannot write the trace to " + trace_file());

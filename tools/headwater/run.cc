@@ -45,7 +45,7 @@ int run(const Options& options) {
   auto prompt = text_or_stdin(options.prompt);
   if (!prompt) return fail(prompt.error().message);
   auto session = Session::open(options.session);
-  if (!session) return fail(session.error().message);
+  if (!session) return fail(session.error());
   std::string text;
   const auto end = (*session)->ask(make_request(options, std::move(*prompt)), [&](const std::string& piece) {
     text += piece;

@@ -10,11 +10,15 @@
 #include <csignal>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "gateway/api_keys.h"
 #include "gateway/server.h"
 #include "headwater/runtime.h"
+#include "kernels/memory_reserve.h"
 #include "tools/headwater/command.h"
+#include "tools/headwater/keys.h"
+#include "tools/headwater/topology_file.h"
 #include "topology/document.h"
 #include "topology/topology.h"
 
@@ -29,11 +33,13 @@ struct Options {
   std::string log_level = "info";
   std::vector<std::string> api_keys;
   bool strict_fields = false;
+  std::vector<std::string> api_key_files;
   std::string admin_key;
   std::string admin_key_file;
 };
 
-/// The first SIGINT or SIGTERM wakes wait(); one before that, or a second one, ends the process at once.
+/// The first SIGINT or SIGTERM wakes wait(); one before that, or a second one, ends the process at once. SIGHUP, which
+/// a terminal sends as it closes, ends nothing.
 class StopSignal {
  public:
   StopSignal() {
@@ -43,13 +49,17 @@ class StopSignal {
     action.sa_flags = SA_RESTART;
     sigaction(SIGINT, &action, nullptr);
     sigaction(SIGTERM, &action, nullptr);
+    action.sa_handler = on_hangup;
+    sigaction(SIGHUP, &action, nullptr);
     std::signal(SIGPIPE, SIG_IGN);
   }
 
   void wait() {
     armed_ = 1;
-    std::uint64_t count = 0;
-    while (read(event_, &count, sizeof count) < 0 && errno == EINTR) {
+    while (armed_ != 0) {
+      std::uint64_t count = 0;
+      if (read(event_, &count, sizeof count) < 0 && errno != EINTR) return;
+      if (std::exchange(hung_up_, 0) != 0) spdlog::warn("SIGHUP: nothing is read anew; SIGTERM ends the server");
     }
   }
 
@@ -57,13 +67,24 @@ class StopSignal {
   static void on_signal(int signal) {
     if (armed_ == 0) _exit(128 + signal);
     armed_ = 0;
+    wake();
+  }
+  static void on_hangup(int) {
+    hung_up_ = 1;
+    wake();
+  }
+  static void wake() {
     const std::uint64_t one = 1;
     [[maybe_unused]] const auto written = write(event_, &one, sizeof one);
   }
 
   static inline int event_ = -1;
   static inline volatile std::sig_atomic_t armed_ = 0;
+  static inline volatile std::sig_atomic_t hung_up_ = 0;
 };
+
+/// For what goes on while memory is short.
+constexpr std::size_t kReserve = std::size_t{16} << 20U;
 
 /// Where a client on this machine reaches the server.
 std::string url(const std::string& host, std::uint16_t port) {
@@ -156,15 +177,24 @@ Result<std::string> read_admin_key(const std::string& path) {
 int serve(Options& options) {
   spdlog::set_level(spdlog::level::from_str(options.log_level));
   StopSignal signal;
+  kernels::keep_memory_reserve(kReserve);
   if (!options.admin_key_file.empty()) {
     const auto key = read_admin_key(options.admin_key_file);
     if (!key) return fail("--admin-key-file: " + key.error().message);
     options.admin_key = *key;
   }
+  for (const std::string& path : options.api_key_files) {
+    const auto keys = read_keys(path);
+    if (!keys) return fail("--api-key-file: " + keys.error().message);
+    options.api_keys.insert(options.api_keys.end(), keys->begin(), keys->end());
+  }
+  const auto found = find_topology(options.topology);
+  if (!found) return fail(found.error().message + "; name a topology file: headwater serve FILE");
+  options.topology = *found;
   const auto yaml = read_file(options.topology, topology::kMaxFileBytes);
   if (!yaml) return fail(yaml.error().message + "; name a topology file: headwater serve FILE");
   const auto checked = topology::parse(*yaml, options.topology, topology::builtin_catalog(), options.overrides);
-  if (!checked.topology) return fail("the topology has mistakes\n" + checked.report(options.topology));
+  if (!checked.topology) return refuse(checked, options.topology, "the topology has mistakes\n");
   const topology::GatewaySpec& spec = checked.topology->gateway;
   if (!spec.present) {
     return fail(options.topology +
@@ -210,12 +240,19 @@ void add_overrides(CLI::App& command, Options& options) {
 void add_serve(CLI::App& app, Action& action) {
   auto* command = app.add_subcommand("serve", "Serve a model over HTTP and WebSocket");
   auto options = std::make_shared<Options>();
-  command->add_option("TOPOLOGY", options->topology, "topology file")->capture_default_str();
+  command->add_option("TOPOLOGY", options->topology, "topology file, or the name of one that ships")
+      ->capture_default_str();
   add_overrides(*command, *options);
   command->add_option("--api-key", options->api_keys, "a key that clients must send; may be given several times")
       ->take_all()
       ->allow_extra_args(false)
       ->envname("HEADWATER_API_KEY");
+  command
+      ->add_option("--api-key-file", options->api_key_files,
+                   "a file of such keys, one a line, that the process list does not show")
+      ->take_all()
+      ->allow_extra_args(false)
+      ->envname("HEADWATER_API_KEY_FILE");
   auto* admin_key =
       command->add_option("--admin-key", options->admin_key, "the key to /admin, which is not there without one")
           ->envname("HEADWATER_ADMIN_KEY");

@@ -1,18 +1,28 @@
-// headwater topology check | graph
+// headwater topology check | graph | options
 
 #include "topology/topology.h"
 
 #include <cstdio>
 #include <memory>
 
+#include "model/architecture.h"
+#include "model/gguf.h"
 #include "tools/headwater/command.h"
+#include "tools/headwater/options.h"
+#include "tools/headwater/topology_file.h"
 #include "topology/document.h"
 
 namespace headwater::tools {
 namespace {
 
-/// The checked topology in `path`; its mistakes go to stderr.
-std::optional<topology::Topology> load(const std::string& path) {
+/// The checked topology in the file `name`, or of the ones that ship; its mistakes go to stderr.
+std::optional<topology::Topology> load(const std::string& name) {
+  const auto found = find_topology(name);
+  if (!found) {
+    fail(found.error().message);
+    return std::nullopt;
+  }
+  const std::string& path = *found;
   const auto yaml = read_file(path, topology::kMaxFileBytes);
   if (!yaml) {
     fail(yaml.error().message);
@@ -23,10 +33,25 @@ std::optional<topology::Topology> load(const std::string& path) {
   return std::move(outcome.topology);
 }
 
-int check(const std::vector<std::string>& files) {
+/// Whether the model is there and can be read; what is wrong goes to stderr.
+bool check_model(const std::string& topology_file, const std::string& path) {
+  const auto model = model::GgufFile::open(path);
+  if (!model) {
+    fail(topology_file + ": model: " + model.error().message + "; --no-model leaves the model out");
+    return false;
+  }
+  if (const auto shape = model::Architecture::shape_of(**model); !shape) {
+    fail(topology_file + ": model: " + shape.error().message);
+    return false;
+  }
+  return true;
+}
+
+int check(const std::vector<std::string>& files, bool with_model) {
   int status = 0;
   for (const std::string& file : files) {
-    if (const auto topology = load(file)) {
+    const auto topology = load(file);
+    if (topology && (!with_model || check_model(file, topology->model.path))) {
       print(file + ": ok, " + std::to_string(topology->stages.size()) + " stages\n");
     } else {
       status = kFailed;
@@ -46,10 +71,12 @@ void add_check(CLI::App& parent, Action& action) {
   auto* command = parent.add_subcommand("check", "Look for mistakes in topology files; start nothing");
   auto files = std::make_shared<std::vector<std::string>>();
   command->add_option("FILE", *files, "topology files")->required();
+  auto no_model = std::make_shared<bool>(false);
+  command->add_flag("--no-model", *no_model, "do not look at the model file: it is on another machine");
   command->footer(
       "Every mistake is printed as file:line:column: what is wrong, and what would be right.\n"
       "Example: headwater topology check topologies/*.yaml");
-  command->callback([files, &action] { action = [files] { return check(*files); }; });
+  command->callback([files, no_model, &action] { action = [files, no_model] { return check(*files, !*no_model); }; });
 }
 
 void add_graph(CLI::App& parent, Action& action) {
@@ -66,14 +93,26 @@ void add_graph(CLI::App& parent, Action& action) {
   command->callback([options, &action] { action = [options] { return graph(options->file, options->format); }; });
 }
 
+void add_options(CLI::App& parent, CLI::App& root, Action& action) {
+  auto* command = parent.add_subcommand("options", "Print every flag and every key of a topology file, as Markdown");
+  command->footer("Example: headwater topology options > docs/OPTIONS.md");
+  command->callback([&root, &action] {
+    action = [&root] {
+      print(options_markdown(root));
+      return 0;
+    };
+  });
+}
+
 }  // namespace
 
 void add_topology(CLI::App& app, Action& action) {
-  auto* command = app.add_subcommand("topology", "Check and draw topology files");
+  auto* command = app.add_subcommand("topology", "Check, draw and explain topology files");
   command->require_subcommand(1);
   command->footer("Example: headwater topology check topologies/single.yaml");
   add_check(*command, action);
   add_graph(*command, action);
+  add_options(*command, app, action);
 }
 
 }  // namespace headwater::tools
