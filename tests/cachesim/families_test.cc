@@ -69,7 +69,7 @@ TEST(Families, AdaptiveIsNeverMuchBelowLruAndBetterOnAverageThanTheBestThatIsSim
       EXPECT_GE(verdict.adaptive * blocks,
                 0.99 * verdict.lru * blocks - 1 - cache::LruGuard::kAdvance * verdict.capacity)
           << family.name << " at " << kJudgedSizes[s] << ", lru " << verdict.lru;
-      advantage += verdict.adaptive - std::max({verdict.lru, verdict.fifo, verdict.lfu});
+      advantage += verdict.advantage();
       ++judged;
     }
   }

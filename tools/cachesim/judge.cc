@@ -30,10 +30,27 @@ double hit_rate(const Trace& trace, std::string_view policy, std::uint32_t capac
   return static_cast<double>(hits) / static_cast<double>(trace.total_blocks);
 }
 
+void Verdict::add(const Verdict& other) {
+  lru += other.lru;
+  fifo += other.fifo;
+  lfu += other.lfu;
+  adaptive += other.adaptive;
+  best_simple += other.best_simple;
+}
+
+void Verdict::divide(double by) {
+  for (double* rate : {&lru, &fifo, &lfu, &adaptive, &best_simple}) *rate /= by;
+}
+
 Verdict judge(const Trace& trace, double size) {
-  const auto capacity = std::max(static_cast<std::uint32_t>(size * trace.distinct_blocks), 1U);
-  return {capacity, hit_rate(trace, "lru", capacity), hit_rate(trace, "fifo", capacity),
-          hit_rate(trace, "lfu", capacity), hit_rate(trace, "adaptive", capacity)};
+  Verdict verdict;
+  verdict.capacity = std::max(static_cast<std::uint32_t>(size * trace.distinct_blocks), 1U);
+  verdict.lru = hit_rate(trace, "lru", verdict.capacity);
+  verdict.fifo = hit_rate(trace, "fifo", verdict.capacity);
+  verdict.lfu = hit_rate(trace, "lfu", verdict.capacity);
+  verdict.adaptive = hit_rate(trace, "adaptive", verdict.capacity);
+  verdict.best_simple = std::max({verdict.lru, verdict.fifo, verdict.lfu});
+  return verdict;
 }
 
 }  // namespace headwater::cachesim

@@ -17,6 +17,11 @@ inline constexpr double kJudgedSizes[] = {0.01, 0.03, 0.1, 0.3};  ///< of the tr
 struct Verdict {
   std::uint32_t capacity = 0;
   double lru = 0, fifo = 0, lfu = 0, adaptive = 0;
+  double best_simple = 0;  ///< of lru, fifo and lfu
+
+  double advantage() const { return adaptive - best_simple; }
+  void add(const Verdict& other);
+  void divide(double by);
 };
 
 Verdict judge(const Trace& trace, double size);

@@ -10,6 +10,8 @@
 
 #include "model/model_info.h"
 #include "tools/cachesim/chart.h"
+#include "tools/cachesim/families.h"
+#include "tools/cachesim/judge.h"
 #include "tools/cachesim/replay.h"
 #include "tools/headwater/eval.h"
 
@@ -33,6 +35,8 @@ struct Capacity {
 
 struct Options {
   std::string trace;
+  bool families = false;
+  unsigned seed = cachesim::kJudgeSeed;
   std::vector<std::string> policies;
   std::vector<std::string> capacities = {"1%", "3%", "10%", "30%"};
   bool json = false;
@@ -159,6 +163,35 @@ int cachesim(const Options& options) {
   return written ? 0 : fail(written.error().message);
 }
 
+std::string family_line(const std::string& name, const std::string& size, const cachesim::Verdict& rates) {
+  char cell[64];
+  std::snprintf(cell, sizeof cell, "%-20s %5s", name.c_str(), size.c_str());
+  std::string line = cell;
+  for (const double rate : {rates.lru, rates.fifo, rates.lfu, rates.adaptive, rates.advantage()}) {
+    line += column(rate, 4, 9);
+  }
+  return line + "\n";
+}
+
+int judge_families(unsigned seed) {
+  print("hit rate by kind of work and the cache's size, seed " + std::to_string(seed) + "\n");
+  print("family                size       lru      fifo       lfu  adaptive  over best\n");
+  cachesim::Verdict sum;
+  std::size_t judged = 0;
+  for (const cachesim::Family& family : cachesim::families()) {
+    const cachesim::Trace trace = family.make(seed);
+    for (const double size : cachesim::kJudgedSizes) {
+      const cachesim::Verdict rates = cachesim::judge(trace, size);
+      print(family_line(family.name, std::to_string(std::lround(100 * size)) + "%", rates));
+      sum.add(rates);
+      ++judged;
+    }
+  }
+  sum.divide(static_cast<double>(judged));
+  print(family_line("mean", "", sum));
+  return 0;
+}
+
 void refuse_repetitions(const std::string& name, const std::vector<std::string>& values) {
   for (const std::string& value : values) {
     if (std::ranges::count(values, value) > 1) throw CLI::ValidationError(name, "\"" + value + "\" stands twice");
@@ -172,12 +205,17 @@ void add_cachesim(CLI::App& app, Action& action) {
   options->policies = cache::policy_names();
   CLI::App* command =
       app.add_subcommand("cachesim", "Replay a trace of requests through the cache's eviction policies");
+  auto* trace = command->add_option(
+      "--trace", options->trace,
+      "JSON Lines in Mooncake's format: timestamp (ms), input_length, output_length and hash_ids, an id for "
+      "each block of the prompt; equal ids mean an equal prompt up to there");
   command
-      ->add_option(
-          "--trace", options->trace,
-          "JSON Lines in Mooncake's format: timestamp (ms), input_length, output_length and hash_ids, an id for "
-          "each block of the prompt; equal ids mean an equal prompt up to there")
-      ->required();
+      ->add_flag("--families", options->families,
+                 "instead of a trace, " + std::to_string(cachesim::families().size()) +
+                     " kinds of work made from a seed, at 1, 3, 10 and 30%; takes some minutes")
+      ->excludes(trace);
+  command->add_option("--seed", options->seed, "of --families; policies are tuned on odd ones, judged on even ones")
+      ->capture_default_str();
   command
       ->add_option(
           "--policy", options->policies,
@@ -199,7 +237,9 @@ void add_cachesim(CLI::App& app, Action& action) {
   command->callback([options, &action] {
     refuse_repetitions("--policy", options->policies);
     refuse_repetitions("--capacity", options->capacities);
-    action = [options] { return cachesim(*options); };
+    if (!options->families && options->trace.empty())
+      throw CLI::ValidationError("cachesim", "give --trace or --families");
+    action = [options] { return options->families ? judge_families(options->seed) : cachesim(*options); };
   });
 }
 
