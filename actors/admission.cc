@@ -1,21 +1,80 @@
 #include "actors/admission.h"
 
-namespace headwater::actors {
+#include <algorithm>
+#include <cmath>
 
-Result<std::uint32_t> Admission::enter() {
+namespace headwater::actors {
+namespace {
+
+using End = schedule::WaitEstimate::End;
+
+std::string seconds_text(double seconds) {
+  const auto tenths = static_cast<std::int64_t>(std::llround(seconds * 10));
+  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " s";
+}
+
+End end_of(const TokenEvent& event) {
+  if (event.kind == TokenEvent::Kind::finished) return End::finished;
+  return event.error.code == ErrorCode::deadline_exceeded ? End::late : End::other;
+}
+
+}  // namespace
+
+Error Admission::refuse(std::uint64_t& counter, const std::string& why, double retry_after) {
+  ++counters_.rejected;
+  ++counter;
+  const auto seconds = static_cast<std::int64_t>(std::ceil(std::clamp(retry_after, 1.0, 3600.0)));
+  return {ErrorCode::overloaded, why + "; try again in about " + std::to_string(seconds) + " s", ""};
+}
+
+Result<std::uint32_t> Admission::enter(const schedule::RequestPtr& request) {
+  using Credit = schedule::TenantCredit::Answer;
   const std::scoped_lock lock(mutex_);
   if (!broken_.empty()) return Error{ErrorCode::unavailable, broken_, ""};
   if (draining_) return Error{ErrorCode::draining, "the server is shutting down and accepts nothing more", ""};
-  if (in_flight_ >= max_in_flight_) {
-    ++counters_.rejected;
-    return Error{
-        ErrorCode::overloaded,
-        "the server has " + std::to_string(in_flight_) + " requests under way, as many as it may; try again later", ""};
+  const auto decision = estimate_.judge(request->request, max_wait_);
+  if (const auto& late = decision.refusal; late && late->deadline) {
+    return refuse(counters_.rejected_deadline,
+                  "the answer would take about " + seconds_text(late->finish) +
+                      ", longer than the request's timeout of " + seconds_text(request->request.timeout_ms * 1e-3) + "",
+                  late->retry);
+  } else if (late) {
+    return refuse(counters_.rejected_wait,
+                  "the request would wait for about " + seconds_text(late->wait) +
+                      ", longer than this server lets one wait (" + seconds_text(max_wait_) + ", max_wait)",
+                  late->retry);
   }
-  ++in_flight_;
+  const Credit credit = credit_.take(request->request.tenant, request->accepted_at);
+  if (credit == Credit::none_left) {
+    return refuse(counters_.rejected_credit,
+                  "the server has " + std::to_string(credit_.taken()) + " requests under way, as many as it may", 1);
+  }
+  if (credit == Credit::share_used) {
+    return refuse(counters_.rejected_credit,
+                  "this client has its share of the requests that may be under way, and others need theirs", 1);
+  }
+  estimate_.enter(request, decision.predicted);
   ++undelivered_;
   ++counters_.accepted;
   return without_token_++;
+}
+
+void Admission::tokenized(RequestId id, std::uint32_t prompt_tokens) {
+  const std::scoped_lock lock(mutex_);
+  estimate_.tokenized(id, prompt_tokens);
+  counters_.prompt_tokens += prompt_tokens;
+}
+
+void Admission::on_step(const schedule::StepResult& step) {
+  const std::scoped_lock lock(mutex_);
+  estimate_.on_step(step);
+}
+
+std::vector<RequestId> Admission::hopeless(TimeNs now) {
+  const std::scoped_lock lock(mutex_);
+  auto ids = estimate_.hopeless(now);
+  counters_.ended_hopeless += ids.size();
+  return ids;
 }
 
 void Admission::first_token() {
@@ -23,13 +82,14 @@ void Admission::first_token() {
   --without_token_;
 }
 
-void Admission::leave(TokenEvent::Kind outcome, bool had_token) {
+void Admission::leave(const schedule::AdmittedRequest& request, const TokenEvent& event, bool had_token, TimeNs now) {
   const std::scoped_lock lock(mutex_);
-  --in_flight_;
+  credit_.give_back(request.request.tenant);
+  estimate_.leave(request.id, end_of(event), now);
   if (!had_token) --without_token_;
-  if (outcome == TokenEvent::Kind::finished) ++counters_.finished;
-  if (outcome == TokenEvent::Kind::failed) ++counters_.failed;
-  if (outcome == TokenEvent::Kind::cancelled) ++counters_.cancelled;
+  if (event.kind == TokenEvent::Kind::finished) ++counters_.finished;
+  if (event.kind == TokenEvent::Kind::failed) ++counters_.failed;
+  if (event.kind == TokenEvent::Kind::cancelled) ++counters_.cancelled;
 }
 
 void Admission::delivered() {
@@ -37,10 +97,9 @@ void Admission::delivered() {
   if (--undelivered_ == 0) idle_.notify_all();
 }
 
-void Admission::count_tokens(std::uint64_t prompt, std::uint64_t generated) {
+void Admission::count_generated(std::uint64_t tokens) {
   const std::scoped_lock lock(mutex_);
-  counters_.prompt_tokens += prompt;
-  counters_.generation_tokens += generated;
+  counters_.generation_tokens += tokens;
 }
 
 void Admission::count_restart() {
@@ -76,7 +135,8 @@ bool Admission::wait_idle(std::chrono::milliseconds timeout) {
 void Admission::report(Stats& stats) const {
   const std::scoped_lock lock(mutex_);
   stats = counters_;
-  stats.in_flight = in_flight_;
+  stats.in_flight = credit_.taken();
+  stats.backlog_seconds = estimate_.backlog();
 }
 
 }  // namespace headwater::actors

@@ -23,6 +23,7 @@ class Executor : public StageActor {
           const caf::message done = caf::make_message(StepDone{runner_.run(std::move(step.plan))});
           for (const caf::actor& detokenizer : successors()) send(detokenizer, done);
           send(peers().scheduler, done);
+          send(frontend(), done);  // the door goes by what steps take
         }),
     };
   }

@@ -76,8 +76,9 @@ class Frontend : public caf::event_based_actor {
         [this](EndSession& message) { send(wire_.peers.prefix_matcher, std::move(message)); },
         [this](const RequestTokenized& message) {
           ledger_.on_tokenized(message.id, message.prompt_tokens);
-          admission_->count_tokens(message.prompt_tokens, 0);
+          admission_->tokenized(message.id, message.prompt_tokens);
         },
+        [this](const StepDone& done) { admission_->on_step(done.result); },
         [this](const StageLost& lost) { guard([&] { on_stage_lost(lost); }); },
         [this](const DeadlineTick&) {
           ticking_ = false;
@@ -131,7 +132,7 @@ class Frontend : public caf::event_based_actor {
     event.id = id;
     event.kind = TokenEvent::Kind::failed;
     event.error = why;
-    admission_->leave(event.kind, false);
+    admission_->leave(*message.request, event, false, assets_->clock());
     hand_over(message.client, {&event, 1}, 1);
   }
 
@@ -149,18 +150,19 @@ class Frontend : public caf::event_based_actor {
     for (TokenEvent& event : batch.events) {
       const auto* entry = ledger_.find(event.id);
       const bool had_token = entry != nullptr && entry->has_token;
+      const schedule::RequestPtr request = entry != nullptr ? entry->request : nullptr;
       const auto verdict = ledger_.apply(event, now);
       if (verdict == RequestLedger::Verdict::drop) continue;
       if (verdict == RequestLedger::Verdict::first_token) admission_->first_token();
       if (verdict == RequestLedger::Verdict::ended) {
         ++ended;
-        admission_->leave(event.kind, had_token);
+        admission_->leave(*request, event, had_token, now);
         if (!event.stop_match.empty()) stopped.push_back(event.id);
       }
       if (event.kind == TokenEvent::Kind::tokens) generated += event.token_ids.size();
       events.push_back(std::move(event));
     }
-    admission_->count_tokens(0, generated);
+    admission_->count_generated(generated);
     hand_over(client->second, events, ended);
     cancel_downstream(stopped);
   }
@@ -181,9 +183,10 @@ class Frontend : public caf::event_based_actor {
       const auto* entry = ledger_.find(id);
       if (entry == nullptr) continue;
       const bool had_token = entry->has_token;
-      const std::shared_ptr<ClientState> client = clients_.at(entry->request->connection);
+      const schedule::RequestPtr request = entry->request;
+      const std::shared_ptr<ClientState> client = clients_.at(request->connection);
       const auto event = ledger_.end(id, kind, error, now);
-      admission_->leave(kind, had_token);
+      admission_->leave(*request, *event, had_token, now);
       hand_over(client, {&*event, 1}, 1);
     }
   }
@@ -241,9 +244,12 @@ class Frontend : public caf::event_based_actor {
   void on_tick() {
     const TimeNs now = assets_->clock();
     const auto late = ledger_.select([&](const auto& entry) { return entry.deadline != 0 && entry.deadline <= now; });
-    cancel_downstream(late);
-    end(late, TokenEvent::Kind::failed,
-        {ErrorCode::deadline_exceeded, "the request's timeout passed before its answer was complete", "timeout"});
+    fail(late,
+         {ErrorCode::deadline_exceeded, "the request's timeout passed before its answer was complete", "timeout"});
+    fail(admission_->hopeless(now),
+         {ErrorCode::deadline_exceeded,
+          "the request had not begun when too little of its timeout was left for its answer; nothing was computed",
+          "timeout"});
     ticking_ = !ledger_.select([](const auto& entry) { return entry.deadline != 0; }).empty();
     if (ticking_) delayed_send(this, kTick, DeadlineTick{});
   }

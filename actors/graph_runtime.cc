@@ -1,5 +1,6 @@
 #include "actors/graph_runtime.h"
 
+#include <limits>
 #include <random>
 
 #include "actors/ask_all.h"
@@ -8,6 +9,7 @@
 #include "actors/frontend.h"
 #include "actors/memory_plan.h"
 #include "actors/warm_up.h"
+#include "headwater/context_limit.h"
 #include "kernels/memory_reserve.h"
 #include "model/sampler.h"
 
@@ -59,11 +61,6 @@ class GraphClient : public Client {
                        " requests under way, as many as one may have; wait for some to end",
                    ""};
     }
-    const auto position = admission_->enter();
-    if (!position) {
-      state_->in_flight.fetch_sub(1);
-      return position.error();
-    }
     auto admitted = std::make_shared<schedule::AdmittedRequest>();
     admitted->id = next_request++;
     admitted->connection = state_->id();
@@ -71,6 +68,11 @@ class GraphClient : public Client {
     admitted->seed = request.params.seed.value_or(random_seed());
     admitted->request = std::move(request);
     const RequestId id = admitted->id;
+    const auto position = admission_->enter(admitted);
+    if (!position) {
+      state_->in_flight.fetch_sub(1);
+      return position.error();
+    }
     caf::anon_send(frontend_, SubmitRequest{std::move(admitted), state_});
     return Ticket{id, *position};
   }
@@ -86,6 +88,24 @@ class GraphClient : public Client {
   std::shared_ptr<ClientState> state_;
 };
 
+AdmissionOptions admission_options(const topology::Topology& topology, const Assets& assets) {
+  AdmissionOptions options;
+  options.max_in_flight = topology.gateway.max_queued;
+  options.max_wait = static_cast<double>(topology.gateway.max_wait_ms) * 1e-3;
+  options.limits.kv_tokens = std::uint64_t{assets.total_blocks} * assets.block_tokens;
+  if (const topology::Stage* scheduler = topology.find_kind("scheduler"); scheduler != nullptr) {
+    // A scheduler of a host program may have other arguments.
+    const auto read = [&](const char* name, std::uint32_t& limit) {
+      if (scheduler->args.contains(name)) limit = static_cast<std::uint32_t>(scheduler->integer(name));
+    };
+    read("max_batch_size", options.limits.max_batch_size);
+    read("max_step_tokens", options.limits.max_step_tokens);
+    read("prefill_chunk", options.limits.prefill_chunk);
+    read("mixed_prefill_tokens", options.limits.mixed_prefill_tokens);
+  }
+  return options;
+}
+
 std::unique_ptr<caf::actor_system_config> make_config() {
   auto config = std::make_unique<caf::actor_system_config>();
   config->set("scheduler.policy", caf::atom("sharing"));  // idles at no cost, and wakes fast for the detached executor
@@ -98,7 +118,7 @@ std::unique_ptr<caf::actor_system_config> make_config() {
 
 GraphRuntime::GraphRuntime(const topology::Topology& topology, std::shared_ptr<const Assets> assets)
     : assets_(std::move(assets)),
-      admission_(std::make_shared<Admission>(topology.gateway.max_queued)),
+      admission_(std::make_shared<Admission>(admission_options(topology, *assets_))),
       max_per_connection_(topology.gateway.max_per_connection),
       cache_(topology.cache),
       config_(make_config()),
@@ -136,14 +156,30 @@ std::unique_ptr<Client> GraphRuntime::connect(EventHandler on_events) {
 }
 
 Result<std::vector<TokenId>> GraphRuntime::tokenize(std::string_view text, bool add_special, bool parse_special) const {
-  return assets_->tokenizer->encode(text, {.add_special = add_special, .parse_special = parse_special});
+  model::EncodeOptions options{.add_special = add_special, .parse_special = parse_special};
+  return encode({{-1, std::string(text), options}});
 }
 
 Result<std::vector<TokenId>> GraphRuntime::tokenize(std::span<const ChatMessage> messages) const {
   if (assets_->chat_template == nullptr) {
     return Error{ErrorCode::invalid_request, "the model has no chat template; send text", "messages"};
   }
-  return assets_->chat_template->encode(*assets_->tokenizer, messages);
+  auto parts = assets_->chat_template->parts(*assets_->tokenizer, messages);
+  if (!parts) return parts.error();
+  return encode(std::move(*parts));
+}
+
+Result<std::vector<TokenId>> GraphRuntime::encode(std::vector<model::PromptPart> parts) const {
+  constexpr std::size_t kAny = std::numeric_limits<std::size_t>::max();
+  model::PromptEncoder encoder(*assets_->tokenizer, std::move(parts));
+  if (!encoder.may_fit(assets_->max_sequence_tokens)) {
+    return context_exceeded(
+        assets_->max_sequence_tokens,
+        "the text has " + std::to_string(encoder.bytes()) + " bytes, more than so many tokens can have", "prompt");
+  }
+  while (!encoder.advance(kAny, kAny)) {
+  }
+  return std::move(encoder).take();
 }
 
 Result<std::string> GraphRuntime::detokenize(std::span<const TokenId> ids) const {

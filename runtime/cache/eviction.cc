@@ -1,11 +1,17 @@
 #include "cache/eviction.h"
 
+#include <algorithm>
+#include <limits>
+#include <set>
 #include <unordered_map>
 
 #include "cache/leaf_queues.h"
 
 namespace headwater::cache {
 namespace {
+
+/// A tenant that has used no block for longer has no share to keep from others.
+constexpr TimeNs kActive = 300'000'000'000;
 
 /// What the evictor knows of an indexed block.
 struct Known {
@@ -33,9 +39,12 @@ struct Evictor::Impl {
   std::vector<Known> known;
   LeafQueues leaves;  ///< idle blocks without indexed children that are not pinned
   std::uint64_t idle = 0;
-  // Where there is a quota:
-  std::unordered_map<TenantId, Holding> tenants;      ///< those that hold idle blocks
-  std::set<std::pair<std::uint32_t, TenantId>> over;  ///< idle blocks of those that are over their quota
+  // Where there is a quota, or more than one tenant:
+  bool by_tenant = has_quota();
+  std::unordered_map<TenantId, Holding> tenants;         ///< those that hold idle blocks
+  std::set<std::pair<std::uint32_t, TenantId>> by_idle;  ///< the same, by how many
+  std::unordered_map<TenantId, TimeNs> used;             ///< when each last used a block
+  TimeNs latest = 0;
 
   Impl(std::unique_ptr<EvictionPolicy> given, std::uint32_t total_blocks, std::uint32_t quota)
       : policy(std::move(given)), tenant_quota(quota), known(total_blocks), leaves(policy->queues()) {}
@@ -43,6 +52,13 @@ struct Evictor::Impl {
   Known& at(BlockId block) { return known.at(static_cast<std::size_t>(block)); }
   const Known& at(BlockId block) const { return known.at(static_cast<std::size_t>(block)); }
   bool has_quota() const { return tenant_quota < known.size(); }
+  /// Idle blocks that a tenant may hold before its own go first: an equal share where several are active.
+  std::uint64_t most_idle() const {
+    std::uint64_t active = 0;
+    for (const auto& [tenant, last] : used) active += latest - last <= kActive ? 1 : 0;
+    const std::uint64_t share = active > 1 ? known.size() / active : std::numeric_limits<std::uint64_t>::max();
+    return std::min<std::uint64_t>(tenant_quota, share);
+  }
 
   LeafQueues::Place place(BlockId block) const {
     const auto place = policy->place(block);
@@ -56,30 +72,47 @@ struct Evictor::Impl {
   void add_if_leaf(BlockId block) {
     if (block < 0 || !is_leaf(block)) return;
     leaves.insert(place(block));
-    if (has_quota()) tenants.at(at(block).tenant).leaves.insert(place(block));
+    if (by_tenant) tenants.at(at(block).tenant).leaves.insert(place(block));
   }
   void remove(BlockId block) {
     if (block < 0 || !is_leaf(block)) return;
     leaves.erase(place(block));
-    if (has_quota()) tenants.at(at(block).tenant).leaves.erase(place(block));
+    if (by_tenant) tenants.at(at(block).tenant).leaves.erase(place(block));
   }
 
   void set_idle(BlockId block, bool now_idle) {
     if (at(block).idle == now_idle) return;
     at(block).idle = now_idle;
     now_idle ? ++idle : --idle;
-    if (has_quota()) count_idle(at(block).tenant, now_idle);
+    if (by_tenant) count_idle(at(block).tenant, now_idle);
   }
   void count_idle(TenantId id, bool more) {
     Holding& tenant = tenants.try_emplace(id, Holding{LeafQueues(policy->queues())}).first->second;
-    over.erase({tenant.idle, id});
+    by_idle.erase({tenant.idle, id});
     more ? ++tenant.idle : --tenant.idle;
-    if (tenant.idle > tenant_quota) over.insert({tenant.idle, id});
-    if (tenant.idle == 0) tenants.erase(id);
+    if (tenant.idle > 0) {
+      by_idle.insert({tenant.idle, id});
+    } else {
+      tenants.erase(id);
+    }
+  }
+
+  void note_use(TenantId tenant, TimeNs now) {
+    latest = std::max(latest, now);
+    used[tenant] = now;
+    if (by_tenant || used.size() < 2) return;
+    by_tenant = true;
+    for (std::size_t i = 0; i < known.size(); ++i) {
+      const auto block = static_cast<BlockId>(i);
+      if (known[i].idle) count_idle(known[i].tenant, true);
+      if (is_leaf(block)) tenants.at(known[i].tenant).leaves.insert(place(block));
+    }
   }
 
   void on_touch(const Touch& touch, TimeNs now) {
     const BlockId block = touch.block;
+    if (touch.kind == Touch::Kind::published) note_use(touch.tenant, now);
+    if (touch.kind == Touch::Kind::busy) note_use(at(block).tenant, now);
     remove(block);  // its place is about to change
     switch (touch.kind) {
       case Touch::Kind::published:
@@ -131,14 +164,17 @@ class Evictor::Choice {
       : evictor_(evictor), liberties_(evictor.policy->liberties()), all_(evictor.leaves, *evictor.policy, liberties_) {}
 
   std::vector<BlockId> choose(std::uint32_t n) && {
-    auto over = evictor_.over;
+    const std::uint64_t most = evictor_.most_idle();
+    std::set<std::pair<std::uint32_t, TenantId>> over(
+        evictor_.by_idle.upper_bound({std::min<std::uint64_t>(most, kAny), std::numeric_limits<TenantId>::max()}),
+        evictor_.by_idle.end());
     while (blocks_.size() < n && !over.empty()) {
       const auto [idle, tenant] = *over.rbegin();
       over.erase(std::prev(over.end()));
       const auto block = walk_of(tenant).next(taken_);
       if (!block) continue;  // all that is left is pinned, or before a block in use
       take(*block);
-      if (idle - 1 > evictor_.tenant_quota) over.insert({idle - 1, tenant});
+      if (idle - 1 > most) over.insert({idle - 1, tenant});
     }
     while (blocks_.size() < n) {
       const auto block = all_.next(taken_);
@@ -149,6 +185,8 @@ class Evictor::Choice {
   }
 
  private:
+  static constexpr std::uint32_t kAny = std::numeric_limits<std::uint32_t>::max();
+
   LeafWalk& walk_of(TenantId tenant) {
     return tenants_.try_emplace(tenant, evictor_.tenants.at(tenant).leaves, *evictor_.policy, liberties_).first->second;
   }
@@ -194,7 +232,10 @@ void Evictor::reset() {
   impl_->policy->reset();
   impl_->leaves.clear();
   impl_->tenants.clear();
-  impl_->over.clear();
+  impl_->by_idle.clear();
+  impl_->used.clear();
+  impl_->by_tenant = impl_->has_quota();
+  impl_->latest = 0;
   impl_->idle = 0;
 }
 

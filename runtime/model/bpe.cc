@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <optional>
-#include <queue>
 #include <unordered_set>
 #include <utility>
 
+#include "model/bpe_encoding.h"
 #include "model/utf8.h"
 
 namespace headwater::model {
@@ -68,10 +69,6 @@ std::optional<std::string> decode_token(std::string_view text) {
   return bytes;
 }
 
-std::uint64_t pair_key(TokenId left, TokenId right) {
-  return static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32U | static_cast<std::uint32_t>(right);
-}
-
 }  // namespace
 
 Result<std::shared_ptr<const Tokenizer>> BytePairTokenizer::load(const GgufFile& file) {
@@ -120,6 +117,10 @@ Result<void> BytePairTokenizer::load_tokens(const GgufFile& file) {
     const auto found = by_bytes_.find({&symbol, 1});
     byte_tokens_[byte] = found == by_bytes_.end() ? -1 : found->second;
   }
+  const auto has_token = [&](char byte) { return byte_tokens_[static_cast<unsigned char>(byte)] >= 0; };
+  drops_bytes_ = std::ranges::any_of(byte_tokens_, [](TokenId id) { return id < 0; }) &&
+                 std::ranges::none_of(kReplacement, has_token);
+  for (const Token& token : tokens_) longest_ = std::max(longest_, token.bytes.size());
   return {};
 }
 
@@ -159,7 +160,7 @@ Result<void> BytePairTokenizer::load_merges(const GgufFile& file) {
     const TokenId right_id = right ? find(*right) : -1;
     const TokenId merged_id = left && right ? find(*left + *right) : -1;
     if (left_id < 0 || right_id < 0 || merged_id < 0) return problem("names a token that is not in the vocabulary");
-    if (!merges_.try_emplace(pair_key(left_id, right_id), Merge{static_cast<std::uint32_t>(rank), merged_id}).second) {
+    if (!merges_.add(left_id, right_id, {static_cast<std::uint32_t>(rank), merged_id})) {
       return problem("is in the list twice");
     }
   }
@@ -192,87 +193,13 @@ Result<void> BytePairTokenizer::load_special(const GgufFile& file) {
   return {};
 }
 
-std::vector<TokenId> BytePairTokenizer::encode(std::string_view text, EncodeOptions options) const {
-  std::vector<TokenId> ids;
-  if (options.add_special && add_bos_) ids.push_back(bos_);
-  std::size_t begin = 0;
-  for (std::size_t at = 0; at < text.size();) {
-    const auto [special, length] = specials_.longest_at(text.substr(at), options.parse_special);
-    if (special < 0) {
-      ++at;
-      continue;
-    }
-    encode_text(text.substr(begin, at - begin), ids);
-    ids.push_back(special);
-    at += length;
-    begin = at;
-  }
-  encode_text(text.substr(begin), ids);
-  return ids;
+std::unique_ptr<Encoding> BytePairTokenizer::begin(std::string_view text, EncodeOptions options) const {
+  return std::make_unique<BytePairEncoding>(*this, text, options);
 }
 
-void BytePairTokenizer::encode_text(std::string_view text, std::vector<TokenId>& out) const {
-  pretokenizer_->split(text, [&](std::string_view word) { encode_word(word, out); });
-}
-
-void BytePairTokenizer::encode_word(std::string_view word, std::vector<TokenId>& out) const {
-  if (pretokenizer_->whole_words_first()) {
-    if (const auto whole = by_bytes_.find(word); whole != by_bytes_.end()) {
-      out.push_back(whole->second);
-      return;
-    }
-  }
-  // A doubly linked list of symbols, and a queue of the merges that are possible between neighbours.
-  struct Symbol {
-    TokenId id;
-    std::int32_t previous, next;
-  };
-  struct Candidate {
-    std::uint32_t rank;
-    std::int32_t left;
-    TokenId left_id, right_id, merged;
-    bool operator>(const Candidate& other) const { return rank != other.rank ? rank > other.rank : left > other.left; }
-  };
-  std::vector<Symbol> symbols;
-  symbols.reserve(word.size());
-  const auto add = [&](char byte) {
-    const TokenId id = byte_tokens_[static_cast<unsigned char>(byte)];
-    const auto at = static_cast<std::int32_t>(symbols.size());
-    if (id >= 0) symbols.push_back({id, at - 1, at + 1});
-    return id >= 0;
-  };
-  for (const char byte : word) {
-    if (!add(byte)) std::ranges::for_each(kReplacement, add);
-  }
-  if (symbols.empty()) return;
-  symbols.back().next = -1;
-
-  std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> queue;
-  const auto offer = [&](std::int32_t left) {
-    if (left < 0 || symbols[static_cast<std::size_t>(left)].next < 0) return;
-    const TokenId a = symbols[static_cast<std::size_t>(left)].id;
-    const TokenId b = symbols[static_cast<std::size_t>(symbols[static_cast<std::size_t>(left)].next)].id;
-    const auto merge = merges_.find(pair_key(a, b));
-    if (merge != merges_.end()) queue.push({merge->second.rank, left, a, b, merge->second.merged});
-  };
-  for (std::size_t i = 0; i + 1 < symbols.size(); ++i) offer(static_cast<std::int32_t>(i));
-  while (!queue.empty()) {
-    const Candidate best = queue.top();
-    queue.pop();
-    Symbol& left = symbols[static_cast<std::size_t>(best.left)];
-    if (left.id != best.left_id || left.next < 0) continue;  // one of the two has been merged since
-    Symbol& right = symbols[static_cast<std::size_t>(left.next)];
-    if (right.id != best.right_id) continue;
-    left.id = best.merged;
-    right.id = -1;
-    left.next = right.next;
-    if (left.next >= 0) symbols[static_cast<std::size_t>(left.next)].previous = best.left;
-    offer(left.previous);
-    offer(best.left);
-  }
-  for (std::int32_t at = 0; at >= 0; at = symbols[static_cast<std::size_t>(at)].next) {
-    out.push_back(symbols[static_cast<std::size_t>(at)].id);
-  }
+std::size_t BytePairTokenizer::max_bytes_for(std::size_t tokens) const {
+  constexpr std::size_t kAny = std::numeric_limits<std::size_t>::max();
+  return drops_bytes_ || tokens > kAny / longest_ ? kAny : tokens * longest_;
 }
 
 }  // namespace headwater::model

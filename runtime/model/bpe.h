@@ -11,6 +11,7 @@
 #include "model/pretokenizer.h"
 #include "model/special_tokens.h"
 #include "model/tokenizer.h"
+#include "model/word_merger.h"
 
 namespace headwater::model {
 
@@ -18,7 +19,8 @@ class BytePairTokenizer : public Tokenizer {
  public:
   static Result<std::shared_ptr<const Tokenizer>> load(const GgufFile& file);
 
-  std::vector<TokenId> encode(std::string_view text, EncodeOptions options) const override;
+  std::unique_ptr<Encoding> begin(std::string_view text, EncodeOptions options) const override;
+  std::size_t max_bytes_for(std::size_t tokens) const override;
   std::string_view token_bytes(TokenId id) const override { return tokens_[static_cast<std::size_t>(id)].bytes; }
   std::uint32_t vocab_size() const override { return static_cast<std::uint32_t>(tokens_.size()); }
   bool is_control(TokenId id) const override { return tokens_[static_cast<std::size_t>(id)].control; }
@@ -27,14 +29,12 @@ class BytePairTokenizer : public Tokenizer {
   TokenId find_special(std::string_view text) const override { return specials_.find(text); }
 
  private:
+  friend class BytePairEncoding;
+
   struct Token {
     std::string bytes;
     bool control = false;
     bool end = false;
-  };
-  struct Merge {
-    std::uint32_t rank = 0;
-    TokenId merged = 0;
   };
   Result<void> load_tokens(const GgufFile& file);
   void add_token(TokenId id, const std::string& text, std::int64_t kind);
@@ -42,13 +42,12 @@ class BytePairTokenizer : public Tokenizer {
   Result<void> load_special(const GgufFile& file);
   Result<TokenId> optional_id(const GgufFile& file, const char* key) const;
 
-  void encode_text(std::string_view text, std::vector<TokenId>& out) const;
-  void encode_word(std::string_view word, std::vector<TokenId>& out) const;
-
   std::vector<Token> tokens_;
   std::unordered_map<std::string_view, TokenId> by_bytes_;  ///< ordinary tokens
-  std::unordered_map<std::uint64_t, Merge> merges_;         ///< by both ids
+  MergeTable merges_;
   TokenId byte_tokens_[256] = {};
+  std::size_t longest_ = 1;   ///< bytes of a token
+  bool drops_bytes_ = false;  ///< some bytes have no token, and U+FFFD has none either
   SpecialTokens specials_;
   std::shared_ptr<const Pretokenizer> pretokenizer_;
   TokenId bos_ = -1;

@@ -4,6 +4,7 @@
 #include <pcre2.h>
 
 #include <stdexcept>
+#include <utility>
 
 #include "model/utf8.h"
 
@@ -89,47 +90,83 @@ Result<std::shared_ptr<const Pretokenizer>> Pretokenizer::by_name(std::string_vi
 }
 
 void Pretokenizer::split(std::string_view text, const std::function<void(std::string_view)>& word) const {
-  while (!text.empty()) {
-    std::size_t valid = 0;
-    std::size_t invalid = 0;
-    while (valid < text.size()) {
-      const Utf8Step step = utf8_step(text.substr(valid));
-      if (!step.valid) {
-        invalid = step.length;
-        break;
-      }
-      valid += step.length;
-    }
-    if (valid > 0) split_valid(text.substr(0, valid), 0, word);
-    if (invalid > 0) word(text.substr(valid, invalid));
-    text.remove_prefix(valid + invalid);
-  }
+  Cursor cursor(*this, text);
+  for (std::string_view piece = cursor.next(); !piece.empty(); piece = cursor.next()) word(piece);
 }
 
-void Pretokenizer::split_valid(std::string_view text, std::size_t stage,
-                               const std::function<void(std::string_view)>& word) const {
-  if (text.empty()) return;
-  if (stage == stages_.size()) {
-    word(text);
-    return;
+/// What a stage is cutting.
+struct Pretokenizer::Cursor::Level {
+  template <class T>
+  using Freed = std::unique_ptr<T, void (*)(T*)>;
+
+  std::string_view text;
+  std::size_t at = 0;
+  std::string_view found;  ///< a match that comes after the piece before it
+  Freed<pcre2_match_data> match{pcre2_match_data_create(1, nullptr), pcre2_match_data_free};
+  Freed<pcre2_match_context> limits{pcre2_match_context_create(nullptr), pcre2_match_context_free};
+
+  Level() { pcre2_set_match_limit(limits.get(), kMatchLimit); }
+
+  void open(std::string_view piece) {
+    text = piece;
+    at = 0;
+    found = {};
   }
-  const auto freed = [](auto* data, auto free) {
-    return std::unique_ptr<std::remove_pointer_t<decltype(data)>, decltype(free)>(data, free);
-  };
-  const auto match = freed(pcre2_match_data_create(1, nullptr), pcre2_match_data_free);
-  const auto limits = freed(pcre2_match_context_create(nullptr), pcre2_match_context_free);
-  pcre2_set_match_limit(limits.get(), kMatchLimit);
-  const PCRE2_SIZE* range = pcre2_get_ovector_pointer(match.get());
-  for (std::size_t at = 0; at < text.size();) {
-    const int found = pcre2_match(stages_[stage]->code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), at,
-                                  PCRE2_NO_UTF_CHECK, match.get(), limits.get());
+  /// The next piece; empty: there is no more.
+  std::string_view next(const pcre2_code* code) {
+    if (!found.empty()) return std::exchange(found, {});
+    if (at == text.size()) return {};
+    const int matches = pcre2_match(code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), at,
+                                    PCRE2_NO_UTF_CHECK, match.get(), limits.get());
+    const PCRE2_SIZE* range = pcre2_get_ovector_pointer(match.get());
     // No match, or one given up: the rest is one piece. An empty match would not move on.
-    const bool matched = found >= 0 && range[1] > range[0];
+    const bool matched = matches >= 0 && range[1] > range[0];
     const std::size_t begin = matched ? range[0] : text.size();
     const std::size_t end = matched ? range[1] : text.size();
-    if (begin > at) split_valid(text.substr(at, begin - at), stage + 1, word);
-    if (end > begin) split_valid(text.substr(begin, end - begin), stage + 1, word);
+    const std::string_view before = text.substr(at, begin - at);
+    found = text.substr(begin, end - begin);
     at = end;
+    return before.empty() ? std::exchange(found, {}) : before;
+  }
+};
+
+Pretokenizer::Cursor::Cursor(const Pretokenizer& rules, std::string_view text)
+    : rules_(&rules), rest_(text), levels_(rules.stages_.size()) {}
+Pretokenizer::Cursor::~Cursor() = default;
+Pretokenizer::Cursor::Cursor(Cursor&&) noexcept = default;
+
+/// Gives the first stage the next run of valid UTF-8. False: there is none.
+bool Pretokenizer::Cursor::open_run() {
+  if (rest_.empty()) return false;
+  std::size_t valid = 0;
+  std::size_t invalid = 0;
+  while (valid < rest_.size()) {
+    const Utf8Step step = utf8_step(rest_.substr(valid));
+    if (!step.valid) {
+      invalid = step.length;
+      break;
+    }
+    valid += step.length;
+  }
+  levels_.front().open(rest_.substr(0, valid));
+  invalid_ = rest_.substr(valid, invalid);
+  rest_.remove_prefix(valid + invalid);
+  return true;
+}
+
+std::string_view Pretokenizer::Cursor::next() {
+  for (std::size_t stage = levels_.size() - 1;;) {
+    const std::string_view piece = levels_[stage].next(rules_->stages_[stage]->code);
+    if (!piece.empty()) {
+      if (stage + 1 == levels_.size()) return piece;
+      levels_[++stage].open(piece);
+    } else if (stage > 0) {
+      --stage;
+    } else if (!invalid_.empty()) {
+      return std::exchange(invalid_, {});
+    } else if (!open_run()) {
+      return {};
+    }
   }
 }
 

@@ -23,6 +23,27 @@ class Pretokenizer {
   /// their own.
   void split(std::string_view text, const std::function<void(std::string_view)>& word) const;
 
+  /// The same pieces one after the other, as they are asked for.
+  class Cursor {
+   public:
+    /// `rules` and `text` outlive it.
+    Cursor(const Pretokenizer& rules, std::string_view text);
+    ~Cursor();
+    Cursor(Cursor&&) noexcept;
+    /// The next piece; empty: there is no more.
+    std::string_view next();
+
+   private:
+    struct Level;
+
+    bool open_run();
+
+    const Pretokenizer* rules_;
+    std::string_view rest_;      ///< no run of valid UTF-8 has been opened in it yet
+    std::string_view invalid_;   ///< what comes after the run that is open
+    std::vector<Level> levels_;  ///< the pieces that are being cut, one a stage
+  };
+
   /// A word that is a token as a whole is taken without merging.
   bool whole_words_first() const { return whole_words_first_; }
   /// BOS goes in front unless the file says otherwise.
@@ -31,7 +52,6 @@ class Pretokenizer {
  private:
   struct Pattern;
   Pretokenizer() = default;
-  void split_valid(std::string_view text, std::size_t stage, const std::function<void(std::string_view)>& word) const;
 
   std::vector<std::unique_ptr<const Pattern>> stages_;  ///< each cuts the pieces of the one before
   bool whole_words_first_ = false;

@@ -12,17 +12,28 @@ std::uint32_t Scheduler::Impl::lacking(const Sequence& sequence, std::uint32_t c
   return needed > has ? needed - has : 0;
 }
 
+std::uint32_t StepRoom::take(const Sequence& sequence, std::uint32_t chunk) {
+  std::uint32_t count = std::min({sequence.uncomputed(), chunk, rows});
+  if (sequence.scores()) {
+    count = std::min(count, scored);
+    scored -= count;
+  }
+  rows -= count;
+  return count;
+}
+
 /// Rows for all that run: a token for each that decodes, then prompt chunks, oldest first.
-std::vector<Share> Scheduler::Impl::share_rows(std::uint32_t& rows) const {
+std::vector<Share> Scheduler::Impl::share_rows(StepRoom& room) const {
   std::vector<Share> shares;
   for (const bool decoding : {true, false}) {
     for (Sequence* sequence : running) {
       if (sequence->decoding() != decoding) continue;
-      const std::uint32_t count = std::min({sequence->uncomputed(), options.prefill_chunk, rows});
+      const std::uint32_t count = room.take(*sequence, options.prefill_chunk);
       if (count > 0) shares.push_back({sequence, count});
-      rows -= count;
     }
-    if (decoding && !shares.empty()) rows = std::min(rows, options.mixed_prefill_tokens);
+    if (decoding && !shares.empty()) {
+      room = {std::min(room.rows, options.mixed_prefill_tokens), std::min(room.scored, options.mixed_scored_rows)};
+    }
   }
   return shares;
 }
@@ -80,22 +91,22 @@ void Scheduler::Impl::schedule(Sequence& sequence, std::uint32_t count, StepPlan
 
 /// Lets waiting sequences in while there is room in batch, step and pool. Returns how many blocks the one whose turn
 /// it is lacks.
-std::uint32_t Scheduler::Impl::admit(std::uint32_t rows, StepPlan& plan, TimeNs now) {
+std::uint32_t Scheduler::Impl::admit(StepRoom room, StepPlan& plan, TimeNs now) {
   for (Sequence* next : waiting.first(options.max_batch_size - running.size())) {
-    if (rows == 0 || !may_admit()) return 0;
+    if (room.rows == 0 || !may_admit()) return 0;
     if (awaits_prefix(*next)) continue;
     if (!next->matched || next->stale) {
       rematch(*next);
       continue;
     }
-    const std::uint32_t count = std::min({next->uncomputed(), options.prefill_chunk, rows});
+    const std::uint32_t count = room.take(*next, options.prefill_chunk);
+    if (count == 0) continue;  // no more is scored in this step; others may go on
     const std::uint32_t lacks = lacking(*next, count);
     if (lacks > spare.size()) return lacks - static_cast<std::uint32_t>(spare.size());
     waiting.take(next);
     next->state = Sequence::State::running;
     running.insert(std::ranges::upper_bound(running, next->age, {}, &Sequence::age), next);
     schedule(*next, count, plan, now);
-    rows -= count;
   }
   return 0;
 }
@@ -126,19 +137,19 @@ std::vector<BlockSave> Scheduler::Impl::take_saves() {
 }
 
 void Scheduler::Impl::make_plan(TimeNs now) {
-  std::uint32_t rows = options.max_step_tokens;
-  std::vector<Share> shares = share_rows(rows);
+  StepRoom room = whole_step();
+  std::vector<Share> shares = share_rows(room);
   std::uint32_t missing = shortage(shares);
   if (missing > 0 && exhausted) {
     make_room(nullptr, missing);
-    rows = options.max_step_tokens;
-    shares = share_rows(rows);
+    room = whole_step();
+    shares = share_rows(room);
     missing = shortage(shares);
   }
   StepPlan plan;
   for (const Share& share : shares) schedule(*share.sequence, share.count, plan, now);
   if (missing == 0) {
-    missing = admit(rows, plan, now);
+    missing = admit(room, plan, now);
     if (missing > 0 && exhausted) {
       running.empty() ? make_room(waiting.first(1).front(), missing) : static_cast<void>(starved = true);
     }

@@ -95,6 +95,7 @@ void Scheduler::Impl::on_entry(Sequence& sequence, const EntryResult& entry) {
   if (sequence.copied >= 0) release_copied(std::exchange(sequence.copied, -1));
   sequence.computed += entry.computed;
   if (entry.sampled) sequence.tokens.push_back(entry.token);
+  if (entry.sampled) waiting.charge(sequence.request->request.tenant, 1);
   if (entry.error.empty()) {
     publish(sequence);
   } else {
@@ -111,6 +112,8 @@ Scheduler::Scheduler(SchedulerOptions options) : impl_(std::make_unique<Impl>())
   options.max_step_tokens = std::max(options.max_step_tokens, 1U);
   options.prefill_chunk = std::clamp(options.prefill_chunk, 1U, options.max_step_tokens);
   options.mixed_prefill_tokens = std::max(options.mixed_prefill_tokens, 1U);
+  options.scored_rows = std::max(options.scored_rows, 1U);
+  options.mixed_scored_rows = std::max(options.mixed_scored_rows, 1U);
   // Each sequence that decodes has a row in every step.
   options.max_batch_size = std::clamp(options.max_batch_size, 1U, options.max_step_tokens);
   impl_->options = options;

@@ -16,6 +16,15 @@ struct Share {
   std::uint32_t count;
 };
 
+/// What is left of a step while it is planned.
+struct StepRoom {
+  std::uint32_t rows = 0;
+  std::uint32_t scored = 0;  ///< of them, those of prompts whose tokens are scored
+
+  /// Rows for the sequence, no more than `chunk`; takes them off.
+  std::uint32_t take(const Sequence& sequence, std::uint32_t chunk);
+};
+
 struct Scheduler::Impl {
   SchedulerOptions options;
   std::uint64_t epoch = 0;
@@ -73,11 +82,12 @@ struct Scheduler::Impl {
 
   /// Blocks that the sequence lacks to compute `count` more tokens.
   std::uint32_t lacking(const Sequence& sequence, std::uint32_t count) const;
-  std::vector<Share> share_rows(std::uint32_t& rows) const;
+  StepRoom whole_step() const { return {options.max_step_tokens, options.scored_rows}; }
+  std::vector<Share> share_rows(StepRoom& room) const;
   std::uint32_t shortage(const std::vector<Share>& shares) const;
   void schedule(Sequence& sequence, std::uint32_t count, StepPlan& plan, TimeNs now);
   bool may_admit() const { return !starved || (running.empty() && rematching == 0); }
-  std::uint32_t admit(std::uint32_t rows, StepPlan& plan, TimeNs now);
+  std::uint32_t admit(StepRoom room, StepPlan& plan, TimeNs now);
   void make_room(Sequence* beneficiary, std::uint32_t missing);
   std::uint32_t foreseen() const;
 };

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <deque>
 #include <list>
+#include <map>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -52,6 +54,10 @@ struct Sequence {
   }
   /// Whether it may read what others have computed; scoring a prompt needs every row.
   bool uses_cache() const { return !request->request.params.prompt_logprobs.has_value(); }
+  /// Whether the rows that it computes next are scored, each of which costs a row of logits.
+  bool scores() const {
+    return request->request.params.prompt_logprobs.has_value() && computed + 1 < request->prompt.size();
+  }
   /// Blocks that it may fill.
   std::uint32_t own_blocks() const { return static_cast<std::uint32_t>(blocks.size()) - (borrows_last ? 1 : 0); }
   /// Tokens that will be known, and not computed, after the step in flight, if it does not end there.
@@ -62,25 +68,41 @@ struct Sequence {
 /// them: same tenant, cache allowed. 0 otherwise.
 std::uint32_t shared_prefix(const Sequence& reader, const Sequence& writer, std::uint32_t block_tokens);
 
-/// Who is next: preempted sequences first, then connections in turns, first come first served in each.
+/// Who is next: preempted sequences first; then tenants, the one that was served least since it began to wait; then its
+/// connections in turns, first come first served in each. Where one tenant waits alone, connections decide.
+/// Source: Sheng et al., "Fairness in serving large language models", 2024 (virtual token counters).
 class WaitingQueue {
  public:
   void push_back(Sequence* sequence);
   void push_front(Sequence* sequence);  ///< before everybody
   /// The first `n` in the order of their turns.
   std::vector<Sequence*> first(std::size_t n) const;
-  /// Takes a sequence out whose turn it is; its connection moves to the end.
+  /// Takes a sequence out whose turn it is, and charges its tenant for what is left to compute of its prompt; its
+  /// connection moves to the end.
   void take(Sequence* sequence);
   /// Takes a sequence out that leaves; its connection keeps its place.
   void remove(Sequence* sequence);
+  /// Tokens were generated for the tenant.
+  void charge(const std::string& tenant, std::uint32_t tokens);
 
  private:
   struct Turn {
     ConnectionId connection;
     std::deque<Sequence*> sequences;
   };
+  struct Tenant {
+    std::uint64_t served = 0;  ///< tokens
+    std::list<Turn> turns;
+  };
+
+  /// Raised to what others that wait were served: nobody saves service up.
+  Tenant& tenant(const std::string& name);
+  static std::vector<Sequence*> order(const Tenant& tenant, std::size_t n);
+  void forget_idle();
+
   std::deque<Sequence*> urgent_;
-  std::list<Turn> turns_;
+  std::map<std::string, Tenant> tenants_;
+  std::uint64_t floor_ = 0;  ///< what a tenant was served whose turn it was last
 };
 
 }  // namespace headwater::schedule

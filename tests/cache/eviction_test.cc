@@ -114,6 +114,69 @@ TEST(Eviction, TakesFromTheTenantThatIsFurthestOverItsQuota) {
   EXPECT_EQ(evictor.victims(6), (std::vector<BlockId>{3, 4, 5, 0, 6, 1})) << "5 of 3, then in turns";
 }
 
+TEST(Eviction, TakesFromATenantOverAnEqualShareWhileAnotherIsActive) {
+  Evictor evictor = lru(8);
+  // The light tenant's are the oldest: alone, LRU would give them up first.
+  feed(evictor, 1, {published_by(1, 0, 0), published_by(1, 0, 1)});
+  for (BlockId block = 2; block < 8; ++block) feed(evictor, 2, {published_by(2, 0, block)});
+  idle_in_turn(evictor, 0, 7);
+  EXPECT_EQ(evictor.victims(3), (std::vector<BlockId>{2, 3, 0})) << "six of eight are two more than an equal share";
+}
+
+TEST(Eviction, GivesATenantThatIsAloneEverything) {
+  Evictor evictor = lru(8);
+  for (BlockId block = 0; block < 8; ++block) feed(evictor, 1, {published_by(3, 0, block)});
+  idle_in_turn(evictor, 0, 7);
+  EXPECT_EQ(evictor.victims(9), (std::vector<BlockId>{0, 1, 2, 3, 4, 5, 6, 7}));
+}
+
+TEST(Eviction, KeepsNoShareForATenantThatHasGone) {
+  constexpr TimeNs kLater = 1'000'000'000'000;
+  Evictor evictor = lru(8);
+  feed(evictor, 1, {published_by(1, 0, 0), published_by(1, 0, 1)});
+  feed(evictor, 1, {published_by(2, 0, 2), published_by(2, 0, 3), published_by(2, 0, 4), published_by(2, 0, 5)});
+  idle_in_turn(evictor, 0, 5);
+  for (BlockId block = 6; block < 8; ++block) {
+    feed(evictor, kLater, {published_by(2, 0, block)});
+    feed(evictor, kLater + block, {touch(Kind::idle, block)});
+  }
+  EXPECT_EQ(evictor.victims(3), (std::vector<BlockId>{0, 1, 2}));
+}
+
+/// A tenant that scans new prompts beside one that asks for the same few again and again.
+TEST(Eviction, KeepsWhatALightTenantUsesBesideOneThatFloods) {
+  constexpr std::uint32_t kPool = 64;
+  Evictor evictor = lru(kPool);
+  std::vector<int> owner(kPool, -1);  // the light tenant's prompts are 0 … 9, the flood's 100 …
+  std::uint32_t asked = 0, hits = 0;
+  TimeNs now = 1;
+  const auto use = [&](TenantId tenant, int prompt) {
+    ++now;
+    const auto found = std::ranges::find(owner, prompt);
+    auto block = static_cast<BlockId>(found - owner.begin());
+    if (found != owner.end()) {
+      feed(evictor, now, {touch(Kind::busy, block), touch(Kind::idle, block)});
+      return true;
+    }
+    const auto free = std::ranges::find(owner, -1);
+    block = static_cast<BlockId>(free - owner.begin());
+    if (free == owner.end()) {
+      block = evictor.victims(1).at(0);
+      feed(evictor, now, {touch(Kind::forgotten, block)});
+    }
+    owner[static_cast<std::size_t>(block)] = prompt;
+    feed(evictor, now, {published_by(tenant, 0, block), touch(Kind::idle, block)});
+    return false;
+  };
+  for (int i = 0; i < 5000; ++i) {
+    use(2, 100 + i);
+    if (i % 20 != 0) continue;
+    ++asked;
+    hits += use(1, i / 20 % 10) ? 1 : 0;
+  }
+  EXPECT_EQ(asked - hits, 10U) << "each of its prompts is computed once, as if it were alone";
+}
+
 TEST(Eviction, GoesOnToOthersWhereAllThatIsOverAQuotaIsPinned) {
   Evictor evictor(make_policy("lru", 8).value(), 8, 1);
   feed(evictor, 1, {published_by(0, 50, 0), published_by(0, 50, 1, 0, 1), published_by(0, 50, 2, 1, 2)});

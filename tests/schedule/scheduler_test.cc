@@ -107,6 +107,30 @@ TEST(Scheduler, KeepsPromptsShortInStepsInWhichSequencesDecode) {
   expect_all_ended(simulation);
 }
 
+TEST(Scheduler, ScoresInSmallSlicesWhileOthersDecode) {
+  test::SimulationOptions options = roomy();
+  options.slow_executor = true;
+  options.scheduler.scored_rows = 10;
+  options.scheduler.mixed_scored_rows = 3;
+  ServingSimulation simulation(options);
+  const auto decoding = simulation.submit(1, prompt_of(1, 3), 30);
+  deliver_until_tokens(simulation, decoding, 2);
+  const auto scored = simulation.submit(2, prompt_of(2, 60), 0, "", true);
+  const auto also = simulation.submit(3, prompt_of(3, 60), 0, "", true);
+  simulation.run();
+  std::uint32_t alone = 0, mixed = 0;
+  for (const StepPlan& plan : simulation.plans()) {
+    std::uint32_t rows = 0;
+    for (const StepEntry& entry : plan.entries) rows += entry.id == scored || entry.id == also ? entry.count : 0;
+    std::uint32_t& most = has(plan, decoding) ? mixed : alone;
+    most = std::max(most, rows);
+  }
+  EXPECT_EQ(mixed, 3U);
+  EXPECT_EQ(alone, 10U) << "as much as fits where nobody waits";
+  EXPECT_EQ(simulation.ending(scored).times, 1U);
+  expect_all_ended(simulation);
+}
+
 TEST(Scheduler, LetsConnectionsTakeTurnsAndKeepsTheOrderWithinEach) {
   test::SimulationOptions options = roomy();
   options.scheduler.max_batch_size = 1;

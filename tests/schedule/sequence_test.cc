@@ -57,6 +57,40 @@ TEST(WaitingQueue, PutsThoseThatComeBackInFrontOldestFirst) {
   EXPECT_EQ(ids(queue.first(9)), (std::vector<RequestId>{1, 3}));
 }
 
+Sequence of_tenant(const std::string& tenant, RequestId id, std::size_t tokens) {
+  Sequence one = sequence(id, id, std::vector<TokenId>(tokens, 1));
+  auto request = std::make_shared<AdmittedRequest>(*one.request);
+  request->request.tenant = tenant;
+  one.request = request;
+  return one;
+}
+
+TEST(WaitingQueue, LetsTenantsTakeTurnsByWhatTheyWereServed) {
+  Sequence a1 = of_tenant("a", 1, 100), a2 = of_tenant("a", 2, 100), a3 = of_tenant("a", 3, 100);
+  Sequence b4 = of_tenant("b", 4, 40), b5 = of_tenant("b", 5, 40), b6 = of_tenant("b", 6, 40);
+  WaitingQueue queue;
+  for (Sequence* one : {&a1, &a2, &a3, &b4, &b5, &b6}) queue.push_back(one);
+  // 100 tokens of a's are as much as two and a half of b's.
+  EXPECT_EQ(ids(queue.first(9)), (std::vector<RequestId>{1, 4, 5, 6, 2, 3}));
+  queue.take(&a1);
+  EXPECT_EQ(ids(queue.first(2)), (std::vector<RequestId>{4, 5}));
+  queue.charge("b", 500);  // its answers are long
+  EXPECT_EQ(ids(queue.first(9)), (std::vector<RequestId>{2, 3, 4, 5, 6}));
+}
+
+TEST(WaitingQueue, LetsNoTenantSaveServiceUp) {
+  Sequence a1 = of_tenant("a", 1, 1000), a2 = of_tenant("a", 2, 1000), a3 = of_tenant("a", 3, 1000);
+  Sequence b4 = of_tenant("b", 4, 1000), b5 = of_tenant("b", 5, 1000);
+  WaitingQueue queue;
+  for (Sequence* one : {&a1, &a2, &a3}) queue.push_back(one);
+  queue.take(&a1);
+  queue.take(&a2);
+  // b comes late, and is served next, but not until it has had all that a had.
+  queue.push_back(&b4);
+  queue.push_back(&b5);
+  EXPECT_EQ(ids(queue.first(9)), (std::vector<RequestId>{4, 3, 5}));
+}
+
 TEST(SharedPrefix, CountsWholeBlocksShortOfTheLastTokenOfTheReader) {
   const Sequence eight = sequence(1, 1, {1, 2, 3, 4, 5, 6, 7, 8}), nine = sequence(2, 1, {1, 2, 3, 4, 5, 6, 7, 8, 9});
   EXPECT_EQ(shared_prefix(eight, nine, 4), 4U);

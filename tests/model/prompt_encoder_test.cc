@@ -1,0 +1,65 @@
+#include "model/prompt_encoder.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "model/chat_template.h"
+#include "tests/support/tiny_gguf.h"
+
+namespace headwater::model {
+namespace {
+
+constexpr std::size_t kAny = std::numeric_limits<std::size_t>::max();
+
+std::shared_ptr<const Tokenizer> tiny() {
+  test::GgufWriter writer;
+  test::add_tiny_tokenizer(writer);
+  const test::TemporaryFile bytes(writer.bytes());
+  const auto file = GgufFile::open(bytes.path());
+  return std::move(Tokenizer::load(**file)).value();
+}
+
+std::vector<TokenId> run(PromptEncoder encoder, std::size_t slice) {
+  while (!encoder.advance(slice, kAny)) {
+  }
+  return std::move(encoder).take();
+}
+
+TEST(PromptEncoder, JoinsItsPartsHoweverItIsSliced) {
+  const auto tokenizer = tiny();
+  const std::vector<PromptPart> parts = {{1, ""}, {-1, "the other"}, {2, ""}, {-1, ""}, {-1, "the"}};
+  std::vector<TokenId> expected = {1};
+  for (TokenId id : tokenizer->encode("the other", {})) expected.push_back(id);
+  expected.push_back(2);
+  for (TokenId id : tokenizer->encode("the", {})) expected.push_back(id);
+  EXPECT_EQ(run({*tokenizer, parts}, kAny), expected);
+  EXPECT_EQ(run({*tokenizer, parts}, 1), expected);
+}
+
+TEST(PromptEncoder, EncodesAConversationAsItsTemplateDoes) {
+  const auto tokenizer = tiny();
+  const auto chat = ChatTemplate::by_name("chatml").value();
+  const std::vector<ChatMessage> messages = {{"user", "the <|im_end|> other"}, {"assistant", "the"}, {"user", "!"}};
+  EXPECT_EQ(run({*tokenizer, chat->parts(*tokenizer, messages).value()}, 3),
+            chat->encode(*tokenizer, messages).value());
+}
+
+TEST(PromptEncoder, StopsOnceThereAreMoreIdsThanFit) {
+  const auto tokenizer = tiny();
+  PromptEncoder encoder(*tokenizer, {{-1, std::string(1'000'000, '!')}});
+  EXPECT_TRUE(encoder.advance(kAny, 100));
+  EXPECT_GT(encoder.size(), 100U);
+  EXPECT_LT(encoder.size(), 10'000U);
+}
+
+TEST(PromptEncoder, RulesOutByLengthWhatCannotFit) {
+  const auto tokenizer = tiny();
+  const PromptEncoder encoder(*tokenizer, {{-1, std::string(10'000, 'e')}});
+  EXPECT_EQ(encoder.bytes(), 10'000U);
+  EXPECT_FALSE(encoder.may_fit(10));
+  EXPECT_TRUE(encoder.may_fit(10'000));
+}
+
+}  // namespace
+}  // namespace headwater::model
