@@ -1,6 +1,9 @@
 #include "gateway/bridge.h"
 
+#include <chrono>
 #include <mutex>
+#include <unordered_map>
+#include <utility>
 
 namespace headwater::gateway {
 
@@ -29,10 +32,22 @@ struct Bridge::Inbox : std::enable_shared_from_this<Inbox> {
       if (closed) return;
       batch.swap(events);
     }
-    for (const TokenEvent& event : batch) {
-      if (event.terminal()) metrics.observe(event);
-    }
+    observe(batch);
     consume(std::move(batch));
+  }
+
+  /// The strand. Of several tokens that arrive together, the later ones are 0 apart.
+  void observe(const std::vector<TokenEvent>& batch) {
+    const auto now = std::chrono::steady_clock::now();
+    for (const TokenEvent& event : batch) {
+      if (event.terminal()) {
+        metrics.observe(event);
+        last_token.erase(event.id);
+      } else if (event.kind == TokenEvent::Kind::tokens) {
+        const auto [last, first] = last_token.try_emplace(event.id, now);
+        if (!first) metrics.observe_gap(now - std::exchange(last->second, now));
+      }
+    }
   }
 
   void close() {
@@ -48,6 +63,7 @@ struct Bridge::Inbox : std::enable_shared_from_this<Inbox> {
   std::vector<TokenEvent> events;
   bool posted = false;
   bool closed = false;
+  std::unordered_map<RequestId, std::chrono::steady_clock::time_point> last_token;  ///< the strand's; of live requests
 };
 
 Bridge::Bridge(Runtime& runtime, Metrics& metrics, Executor strand, Consumer consume)

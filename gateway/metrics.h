@@ -3,6 +3,7 @@
 //
 // Threading: every member may be called from any thread. text() asks the runtime, which may take a second.
 
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -15,8 +16,10 @@ class Metrics {
   explicit Metrics(const Runtime& runtime);
   ~Metrics();
 
-  /// A terminal event: queue time, time to first token and time per output token of a finished request.
+  /// A terminal event: times and lengths of a finished request.
   void observe(const TokenEvent& event);
+  /// The time between two tokens of a request.
+  void observe_gap(std::chrono::nanoseconds gap);
   /// A request for tokens that was refused before the runtime saw it.
   void count_refused();
   void count_response(unsigned status);

@@ -203,4 +203,4 @@ class OpenAiTest(unittest.TestCase):
         self.assertGreater(SERVER.metric('headwater_requests_total{outcome="finished"}'), 0)
         self.assertGreater(SERVER.metric("headwater_step_seconds_count"), 0)
         total = sum(SERVER.metric(f'headwater_kv_blocks{{state="{s}"}}') for s in ("free", "active", "cached"))
-        self.assertEqual(total, SERVER.metric("headwater_kv_blocks_total"))
+        self.assertEqual(total, SERVER.metric("headwater_kv_blocks_capacity"))

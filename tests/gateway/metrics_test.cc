@@ -21,13 +21,26 @@ TEST(Metrics, TellsWhatBecameOfRequests) {
   client.post("/v1/completions", {{"prompt", "x"}});
   const Answer answer = client.get("/metrics");
   EXPECT_EQ(answer.header("Content-Type"), "text/plain; version=0.0.4; charset=utf-8");
-  for (const char* line :
-       {"headwater_requests_total{outcome=\"finished\"} 1", "headwater_requests_total{outcome=\"failed\"} 1",
-        "headwater_requests_total{outcome=\"cancelled\"} 0", "headwater_requests_total{outcome=\"rejected\"} 2",
-        "headwater_generation_tokens_total 2", "headwater_time_to_first_token_seconds_count 1",
-        "headwater_queue_time_seconds_count 1", "headwater_time_per_output_token_seconds_sum 0.008",
-        "headwater_http_responses_total{status=\"400\"} 2", "headwater_http_responses_total{status=\"429\"} 1",
-        "headwater_connections 1"}) {
+  for (const char* line : {"headwater_requests_total{outcome=\"finished\"} 1",
+                           "headwater_requests_total{outcome=\"failed\"} 1",
+                           "headwater_requests_total{outcome=\"cancelled\"} 0",
+                           "headwater_requests_total{outcome=\"rejected\"} 2",
+                           "headwater_generation_tokens_total 2",
+                           "headwater_time_to_first_token_seconds_count 1",
+                           "headwater_request_queue_time_seconds_count 1",
+                           "headwater_request_time_per_output_token_seconds_sum 0.008",
+                           "headwater_http_responses_total{status=\"400\"} 2",
+                           "headwater_http_responses_total{status=\"429\"} 1",
+                           "headwater_request_success_total{finished_reason=\"length\"} 1",
+                           "headwater_request_success_total{finished_reason=\"stop\"} 0",
+                           "headwater_e2e_request_latency_seconds_sum 0.01",
+                           "headwater_request_prefill_time_seconds_sum 0.001",
+                           "headwater_request_decode_time_seconds_sum 0.008",
+                           "headwater_inter_token_latency_seconds_count 1",
+                           "headwater_request_prompt_tokens_bucket{le=\"2\"} 1",
+                           "headwater_request_generation_tokens_bucket{le=\"1\"} 0",
+                           "headwater_request_generation_tokens_bucket{le=\"2\"} 1",
+                           "headwater_connections 1"}) {
     EXPECT_TRUE(has_line(answer.body, line)) << line << "\n" << answer.body;
   }
 }
@@ -38,8 +51,8 @@ TEST(Metrics, TellsTheStateOfTheCacheAndTheSteps) {
   for (const char* line : {"headwater_kv_blocks{state=\"free\"} 60",
                            "headwater_kv_blocks{state=\"active\"} 30",
                            "headwater_kv_blocks{state=\"cached\"} 10",
-                           "headwater_prefix_cache_query_tokens_total 500",
-                           "headwater_prefix_cache_hit_tokens_total 320",
+                           "headwater_prefix_cache_queries_total 500",
+                           "headwater_prefix_cache_hits_total 320",
                            "headwater_prefix_cache_copied_tokens_total 25",
                            "headwater_prefix_cache_query_blocks_total 14",
                            "headwater_prefix_cache_hit_blocks_total 9",
@@ -65,6 +78,10 @@ TEST(Metrics, TellsTheStateOfTheCacheAndTheSteps) {
                            "# TYPE headwater_kv_blocks gauge",
                            "headwater_kv_bytes_per_token 12240",
                            "headwater_kv_capacity_tokens 3200",
+                           "headwater_kv_blocks_capacity 100",
+                           "headwater_kv_cache_usage_perc 0.3",
+                           "headwater_model_info{model_name=\"fake\",architecture=\"\",quant_policy=\"\",context_"
+                           "length=\"1024\"} 1",
                            "headwater_kv_factor_over_16_bits 1.875"}) {
     EXPECT_TRUE(has_line(text, line)) << line << "\n" << text;
   }

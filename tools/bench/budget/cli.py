@@ -125,10 +125,10 @@ def measure(engine: engines.Headwater, policy: str, budget_kib: int, plan: Plan,
     with serving.Server(engine.server(port, "--quant-policy", policy, "--cache-size-limit", f"{budget_kib}KiB",
                                       "--max-batch-size", plan.clients, "--threads", threads), port) as server:
         server.wait_until_ready()
-        held = server.metric("headwater_kv_blocks_total") * server.metric("headwater_kv_block_tokens")
-        before = server.metric("headwater_preemptions_total")
+        held = server.metric("headwater_kv_blocks_capacity") * server.metric("headwater_kv_block_tokens")
+        before = server.metric("headwater_num_preemptions_total")
         summary = serving.serve_load(port, plan.arguments(turn))
-        preemptions = server.metric("headwater_preemptions_total") - before
+        preemptions = server.metric("headwater_num_preemptions_total") - before
     return report.Sample(int(held), summary["output_tokens_per_second"], summary["ttft_ms"]["p50"], int(preemptions)), summary
 
 
