@@ -1,21 +1,13 @@
 #include "gateway/generation.h"
 
 #include <chrono>
-#include <random>
 
 #include "gateway/api_error.h"
+#include "gateway/request_id.h"
 #include "gateway/sse.h"
 
 namespace headwater::gateway {
 namespace {
-
-std::string random_id(std::string_view prefix) {
-  thread_local std::mt19937_64 generator{std::random_device{}()};
-  constexpr char kDigits[] = "0123456789abcdef";
-  std::string id(prefix);
-  for (int i = 0; i < 24; ++i) id += kDigits[generator() & 15U];
-  return id;
-}
 
 GenerateCall named(GenerateCall call, const Dialect& dialect) {
   call.id = random_id(dialect.id_prefix());
@@ -83,6 +75,7 @@ void Generation::on_events(std::vector<TokenEvent> events) {
     if (found == choice_of_.end() || ended()) continue;
     Choice& choice = choices_[found->second];
     if (event.terminal()) {
+      generated_.add(event);
       choice_of_.erase(found);
       end(choice, event);
     } else {
@@ -109,7 +102,16 @@ void Generation::open(Choice& choice, const Usage& usage) {
   emit(dialect_.delta(call_, choice, scores));
 }
 
+Generated Generation::generated() const {
+  Generated all = generated_;
+  if (!abandoned()) return all;
+  all.completion_tokens = tokens_;
+  all.outcome = "disconnected";
+  return all;
+}
+
 void Generation::apply(Choice& choice, TokenEvent& event) {
+  if (event.kind == TokenEvent::Kind::tokens) tokens_ += event.token_ids.size();
   open(choice, event.usage);
   choice.usage = event.usage;
   if (call_.stream) emit(dialect_.delta(call_, choice, event));

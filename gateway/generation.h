@@ -9,6 +9,7 @@
 #include "gateway/bridge.h"
 #include "gateway/generate_call.h"
 #include "gateway/hub.h"
+#include "gateway/request_log.h"
 #include "gateway/signal.h"
 
 namespace headwater::gateway {
@@ -33,6 +34,8 @@ class Generation {
   bool ended() const { return ended_ == choices_.size() || failure_.has_value(); }
   /// A choice that failed fails the call.
   const std::optional<Error>& failure() const { return failure_; }
+  /// For the log: of what has ended, or, where nobody reads any more, of what has come.
+  Generated generated() const;
 
   /// REQUIRES: ended() without failure(), and the call does not stream.
   Json whole() { return dialect_.whole(call_, choices_); }
@@ -61,6 +64,8 @@ class Generation {
   std::size_t ended_ = 0;
   bool heard_ = false;
   std::optional<Error> failure_;
+  Generated generated_;
+  std::uint64_t tokens_ = 0;  ///< that have come
   std::string output_;
   std::optional<Bridge> bridge_;  // last: its events use all the others
 };

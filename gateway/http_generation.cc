@@ -77,6 +77,7 @@ Awaitable<bool> HttpSession::generate(Endpoint endpoint, const std::string& tena
       strand_, [self = shared_from_this(), &generation] { return self->watch(generation); }, log_failure);
   const bool go_on = co_await await_answer(generation, request, stream);
   co_await stop_watching();
+  record_->generated = generation.generated();
   generation_ = nullptr;
   co_return go_on && !peer_gone_;
 }
@@ -108,7 +109,7 @@ Awaitable<bool> HttpSession::stream_answer(Generation& generation, const HttpReq
   head.set("X-Accel-Buffering", "no");
   head.chunked(chunked);
   head.keep_alive(chunked && request.keep_alive() && !ending_ && hub_.accepting);
-  hub_.metrics.count_response(200);
+  answer_with(head);
 
   IoError error;
   http::response_serializer<http::empty_body> serializer(head);

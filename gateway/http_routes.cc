@@ -67,6 +67,16 @@ Route find_route(std::string_view target) {
   return {};
 }
 
+std::string_view path_of(Endpoint endpoint) {
+  for (const Entry& entry : kRoutes) {
+    if (entry.endpoint == endpoint) return entry.path;
+  }
+  for (const Entry& entry : kNamed) {
+    if (entry.endpoint == endpoint) return entry.path;
+  }
+  return "unknown";
+}
+
 std::string_view allowed_methods(const Route& route) {
   if (route.takes_body()) return "POST";
   if (route.method == Method::delete_) return "DELETE";

@@ -51,6 +51,9 @@ struct Route {
 /// `target` as it stands in the request line; a query is ignored.
 Route find_route(std::string_view target);
 
+/// The path of an endpoint, without a name at its end; "unknown" for none.
+std::string_view path_of(Endpoint endpoint);
+
 /// The value of `Allow` for a route.
 std::string_view allowed_methods(const Route& route);
 

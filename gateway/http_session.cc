@@ -105,7 +105,9 @@ void HttpSession::end(bool at_once) {
 }
 
 Awaitable<void> HttpSession::run() {
-  while (!ending_ && co_await serve_one()) {
+  for (bool go_on = true; go_on && !ending_;) {
+    go_on = co_await serve_one();
+    end_record();
   }
   if (upgraded_) co_return;
   IoError ignored;
@@ -122,11 +124,14 @@ Awaitable<bool> HttpSession::serve_one() {
   HttpRequest& request = parser.get();
   const Route route = find_route(view(request.target()));
   const auto tenant = hub_.keys.tenant(view(request[http::field::authorization]));
+  begin_record(request, route);
+  record_->client = client_name(tenant.value_or(""));
   const auto wrong = check_head(hub_, route, request);
   const bool whole = parser.is_done();
   if (wrong && !whole) co_return co_await refuse(*wrong, route);
   if (wrong) {
     HttpResponse response = error_reply(*wrong);
+    record_->error = name_of(wrong->code);
     if (response.result_int() == 405) response.set(http::field::allow, std::string(allowed_methods(route)));
     co_return co_await reply(response, request);
   }
@@ -134,8 +139,10 @@ Awaitable<bool> HttpSession::serve_one() {
   if (route.endpoint == Endpoint::stream && websocket::is_upgrade(request)) {
     upgraded_ = true;
     hub_.sessions.remove(this);
-    WebSocketSession::start(std::make_shared<WebSocketSession>(hub_, std::move(stream_), std::move(slot_), *tenant),
-                            parser.release());
+    record_->status = 101;
+    WebSocketSession::start(
+        std::make_shared<WebSocketSession>(hub_, std::move(stream_), std::move(slot_), *tenant, record_->id),
+        parser.release());
     co_return false;
   }
   co_return co_await dispatch(route, tenant.value_or(""), request);
@@ -203,6 +210,7 @@ Awaitable<bool> HttpSession::dispatch(const Route& route, const std::string& ten
 
 Awaitable<bool> HttpSession::reply_error(const Error& error, const HttpRequest& request) {
   HttpResponse response = error_reply(error);
+  if (record_) record_->error = name_of(error.code);
   co_return co_await reply(response, request);
 }
 
@@ -212,7 +220,7 @@ Awaitable<bool> HttpSession::reply(HttpResponse& response, const HttpRequest& re
   response.keep_alive(request.keep_alive() && !ending_ && hub_.accepting);
   response.prepare_payload();
   if (request.method() == http::verb::head) response.body().clear();  // Content-Length stays
-  hub_.metrics.count_response(response.result_int());
+  answer_with(response);
   stream_.expires_after(hub_.options.write_timeout);
   co_await http::async_write(stream_, response, into(error));
   co_return !error && response.keep_alive();
@@ -224,7 +232,8 @@ Awaitable<bool> HttpSession::refuse(const Error& error, const Route& route) {
   if (response.result_int() == 405) response.set(http::field::allow, std::string(allowed_methods(route)));
   response.keep_alive(false);
   response.prepare_payload();
-  hub_.metrics.count_response(response.result_int());
+  answer_with(response);
+  record_->error = name_of(error.code);
   stream_.expires_after(hub_.options.write_timeout);
   co_await http::async_write(stream_, response, into(failed));
   if (!failed) co_await linger();
@@ -240,6 +249,21 @@ Awaitable<void> HttpSession::linger() {
     buffer_.clear();
     read += co_await stream_.async_read_some(buffer_.prepare(16384), into(error));
   }
+}
+
+void HttpSession::begin_record(const HttpRequest& request, const Route& route) {
+  record_.emplace();
+  record_->id = request_id(view(request[beast::string_view(kRequestIdHeader.data(), kRequestIdHeader.size())]));
+  record_->method = std::string(view(http::to_string(request.method())));
+  record_->route = path_of(route.endpoint);
+  record_->probe = route.access == Access::everybody || route.endpoint == Endpoint::metrics;
+  record_->begun = std::chrono::steady_clock::now();
+}
+
+void HttpSession::end_record() {
+  if (!record_) return;
+  hub_.log.ended(*record_);
+  record_.reset();
 }
 
 }  // namespace headwater::gateway

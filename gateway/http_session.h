@@ -7,6 +7,7 @@
 #include "gateway/http_reply.h"
 #include "gateway/http_routes.h"
 #include "gateway/hub.h"
+#include "gateway/request_id.h"
 
 namespace headwater::gateway {
 
@@ -45,13 +46,26 @@ class HttpSession : public Session, public std::enable_shared_from_this<HttpSess
   Awaitable<bool> refuse(const Error& error, const Route& route);
   Awaitable<void> linger();
 
+  /// The record of a request whose head has been read, or could not be.
+  void begin_record(const HttpRequest& request, const Route& route);
+  /// Notes an answer's status, and gives it the request's id.
+  template <class Response>
+  void answer_with(Response& response) {
+    if (!record_) begin_record({}, {});
+    record_->status = response.result_int();
+    response.set(beast::string_view(kRequestIdHeader.data(), kRequestIdHeader.size()), record_->id);
+    hub_.metrics.count_response(record_->status);
+  }
+  void end_record();
+
   Hub& hub_;
   const Executor strand_;
   beast::tcp_stream stream_;
   SessionSlot slot_;
   Signal watch_ended_;
   beast::flat_buffer buffer_;
-  Generation* generation_ = nullptr;  ///< being answered
+  Generation* generation_ = nullptr;     ///< being answered
+  std::optional<RequestRecord> record_;  ///< of the request being read or answered
   bool watching_ = false;
   bool watch_wanted_ = false;  ///< off: the answer is there, maybe before the watch has begun
   bool peer_gone_ = false;     ///< Asio would wait forever for a second end of file

@@ -7,6 +7,7 @@
 #include "gateway/asio.h"
 #include "gateway/conversations.h"
 #include "gateway/metrics.h"
+#include "gateway/request_log.h"
 #include "gateway/server.h"
 #include "gateway/sessions.h"
 #include "gateway/unknown_fields.h"
@@ -38,6 +39,7 @@ struct Hub {
   const ApiKeys keys;
   const ApiKeys admin;  ///< required() false: there are no admin endpoints
   Metrics metrics;
+  RequestLog log;
   Sessions sessions;
   Conversations conversations;
   UnknownFields unknown_fields;

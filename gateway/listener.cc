@@ -4,6 +4,7 @@
 
 #include "gateway/api_error.h"
 #include "gateway/http_session.h"
+#include "gateway/request_id.h"
 
 namespace headwater::gateway {
 namespace {
@@ -20,6 +21,7 @@ Awaitable<void> turn_away(beast::tcp_stream stream, [[maybe_unused]] SessionSlot
   IoError error;
   HttpResponse response =
       error_reply({ErrorCode::too_many_connections, "the server has as many connections as it takes", ""});
+  response.set(std::string(kRequestIdHeader), random_id("req-"));
   response.keep_alive(false);
   response.prepare_payload();
   stream.expires_after(kRefusalPatience);

@@ -2,10 +2,12 @@
 
 #include <spdlog/spdlog.h>
 
+#include <optional>
 #include <thread>
 
 #include "gateway/hub.h"
 #include "gateway/listener.h"
+#include "gateway/throughput_log.h"
 
 namespace headwater::gateway {
 namespace {
@@ -42,6 +44,7 @@ class Server::Impl {
     listener_->start();
     for (std::uint32_t i = 0; i < hub_.options.threads; ++i) threads_.emplace_back([this] { context_.run(); });
     spdlog::info("listening on {}:{}", hub_.options.host, listener_->port());
+    throughput_.emplace(hub_.runtime, [this] { hub_.log.tell_untold(); });
     return {};
   }
 
@@ -62,6 +65,7 @@ class Server::Impl {
     for (std::thread& thread : threads_) thread.join();
     hub_.workers.join();
     hub_.scrapers.join();
+    throughput_.reset();
   }
 
  private:
@@ -71,6 +75,7 @@ class Server::Impl {
   std::shared_ptr<Listener> listener_;
   std::vector<std::thread> threads_;
   std::atomic<bool> stopped_{false};
+  std::optional<ThroughputLog> throughput_;
 };
 
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -1,6 +1,8 @@
 #include "gateway/websocket_session.h"
 
 #include "gateway/answer_size.h"
+#include "gateway/http_routes.h"
+#include "gateway/request_id.h"
 
 namespace headwater::gateway {
 namespace {
@@ -14,12 +16,14 @@ beast::string_view view(std::string_view text) { return {text.data(), text.size(
 
 }  // namespace
 
-WebSocketSession::WebSocketSession(Hub& hub, beast::tcp_stream stream, SessionSlot slot, std::string tenant)
+WebSocketSession::WebSocketSession(Hub& hub, beast::tcp_stream stream, SessionSlot slot, std::string tenant,
+                                   std::string id)
     : hub_(hub),
       strand_(stream.get_executor()),
       socket_(std::move(stream)),
       slot_(std::move(slot)),
       tenant_(std::move(tenant)),
+      id_(std::move(id)),
       queue_changed_(strand_),
       cut_off_timer_(strand_) {
   hub_.metrics.connection_opened();
@@ -53,8 +57,10 @@ Awaitable<void> WebSocketSession::run(HttpRequest upgrade) {
   timeouts.keep_alive_pings = true;
   socket_.set_option(timeouts);
   socket_.read_message_max(hub_.options.max_body_bytes);
-  socket_.set_option(websocket::stream_base::decorator(
-      [](websocket::response_type& response) { response.set(http::field::server, "headwater"); }));
+  socket_.set_option(websocket::stream_base::decorator([id = id_](websocket::response_type& response) {
+    response.set(http::field::server, "headwater");
+    response.set(view(kRequestIdHeader), id);
+  }));
 
   IoError error;
   co_await socket_.async_accept(upgrade, into(error));
@@ -77,8 +83,7 @@ Awaitable<void> WebSocketSession::read_frames() {
     if (error) co_return;
     if (!bridge_) continue;  // being cut off: only the peer's close frame is waited for
     if (!socket_.got_text()) {
-      send(error_frame(std::nullopt,
-                       {ErrorCode::invalid_request, "binary frames are not understood; send JSON as text", ""}));
+      refuse(std::nullopt, {ErrorCode::invalid_request, "binary frames are not understood; send JSON as text", ""});
       continue;
     }
     const std::string_view text(static_cast<const char*>(buffer.cdata().data()), buffer.size());
@@ -100,7 +105,7 @@ void WebSocketSession::on_frame(ClientFrame frame) {
   if (!bridge_) return;
   if (auto* bad = std::get_if<BadFrame>(&frame)) {
     hub_.metrics.count_refused();
-    send(error_frame(bad->id, bad->error));
+    refuse(bad->id, bad->error);
   } else if (auto* wanted = std::get_if<GenerateFrame>(&frame)) {
     generate(std::move(*wanted));
   } else if (const auto* ended = std::get_if<EndSessionFrame>(&frame)) {
@@ -113,13 +118,12 @@ void WebSocketSession::on_frame(ClientFrame frame) {
 void WebSocketSession::generate(GenerateFrame frame) {
   if (request_of_.contains(frame.id)) {
     hub_.metrics.count_refused();
-    return send(error_frame(
-        frame.id,
-        {ErrorCode::duplicate_id, "a request with this id is under way on this connection; choose another", "id"}));
+    return refuse(frame.id, {ErrorCode::duplicate_id,
+                             "a request with this id is under way on this connection; choose another", "id"});
   }
   if (const auto fits = check_answer_size(frame.request, hub_.model, hub_.options.max_answer_bytes); !fits) {
     hub_.metrics.count_refused();
-    return send(error_frame(frame.id, fits.error()));
+    return refuse(frame.id, fits.error());
   }
   frame.request.tenant = tenant_;
   std::unique_ptr<Turn> turn;
@@ -128,15 +132,15 @@ void WebSocketSession::generate(GenerateFrame frame) {
     auto begun = begin_turn(frame.request);
     if (!begun) {
       hub_.metrics.count_refused();
-      return send(error_frame(frame.id, begun.error()));
+      return refuse(frame.id, begun.error());
     }
     turn = std::move(*begun);
     messages = std::get<std::vector<ChatMessage>>(frame.request.prompt).size();
   }
   const auto ticket = bridge_->submit(std::move(frame.request));
-  if (!ticket) return send(error_frame(frame.id, ticket.error()));
+  if (!ticket) return refuse(frame.id, ticket.error());
   request_of_[frame.id] = ticket->id;
-  live_[ticket->id] = {frame.id, std::move(turn)};
+  live_[ticket->id] = {frame.id, std::move(turn), record_of(frame.id)};
   send(accepted_frame(frame.id, *ticket, messages));
 }
 
@@ -175,13 +179,33 @@ void WebSocketSession::on_events(const std::vector<TokenEvent>& events) {
       if (event.kind == TokenEvent::Kind::tokens) found->second.turn->add(event.text);
       if (event.kind == TokenEvent::Kind::finished) found->second.turn->finish();
     }
+    if (event.kind == TokenEvent::Kind::tokens) found->second.tokens += event.token_ids.size();
     if (event.terminal()) {
+      found->second.record.generated.emplace().add(event);
+      hub_.log.ended(found->second.record);
       live_.erase(found);
       request_of_.erase(name);
     }
     send(event_frame(name, event));
     if (!bridge_) return;
   }
+}
+
+RequestRecord WebSocketSession::record_of(std::string_view name) const {
+  RequestRecord record;
+  record.id = id_ + "/" + loggable_id(name);
+  record.method = "WS";
+  record.route = path_of(Endpoint::stream);
+  record.client = client_name(tenant_);
+  record.begun = std::chrono::steady_clock::now();
+  return record;
+}
+
+void WebSocketSession::refuse(const std::optional<std::string>& name, const Error& error) {
+  RequestRecord record = record_of(name.value_or(""));
+  record.error = name_of(error.code);
+  hub_.log.ended(record);
+  send(error_frame(name, error));
 }
 
 void WebSocketSession::send(const Json& frame) {
@@ -229,6 +253,12 @@ Awaitable<void> WebSocketSession::write_frames() {
 void WebSocketSession::drop_requests() {
   bridge_.reset();
   request_of_.clear();
+  for (auto& [id, live] : live_) {
+    Generated& made = live.record.generated.emplace();
+    made.completion_tokens = live.tokens;
+    made.outcome = "disconnected";
+    hub_.log.ended(live.record);
+  }
   live_.clear();
 }
 

@@ -15,14 +15,15 @@
 #include "gateway/http_reply.h"
 #include "gateway/hub.h"
 #include "gateway/native_dialect.h"
+#include "gateway/request_log.h"
 #include "gateway/signal.h"
 
 namespace headwater::gateway {
 
 class WebSocketSession : public Session, public std::enable_shared_from_this<WebSocketSession> {
  public:
-  /// `tenant`: see ApiKeys.
-  WebSocketSession(Hub& hub, beast::tcp_stream stream, SessionSlot slot, std::string tenant);
+  /// `tenant`: see ApiKeys. `id`: of the upgrade, and the beginning of those of all requests.
+  WebSocketSession(Hub& hub, beast::tcp_stream stream, SessionSlot slot, std::string tenant, std::string id);
   ~WebSocketSession() override;
 
   /// Answers the upgrade and serves until the connection ends.
@@ -43,6 +44,10 @@ class WebSocketSession : public Session, public std::enable_shared_from_this<Web
   void end_session(const EndSessionFrame& frame);
   void on_events(const std::vector<TokenEvent>& events);
 
+  RequestRecord record_of(std::string_view name) const;
+  /// Answers a frame that is no request with why, and notes it.
+  void refuse(const std::optional<std::string>& name, const Error& error);
+
   void send(const Json& frame);
   /// Cancels everything.
   void drop_requests();
@@ -55,10 +60,13 @@ class WebSocketSession : public Session, public std::enable_shared_from_this<Web
   websocket::stream<beast::tcp_stream> socket_;
   SessionSlot slot_;
   const std::string tenant_;
+  const std::string id_;
   std::unordered_map<std::string, RequestId> request_of_;
   struct Live {
     std::string name;            ///< the client's
     std::unique_ptr<Turn> turn;  ///< of a session; null: none
+    RequestRecord record{};
+    std::uint64_t tokens = 0;  ///< that have come
   };
   std::unordered_map<RequestId, Live> live_;
   std::deque<std::string> queue_;

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "gateway/api_keys.h"
+#include "gateway/log_line.h"
 #include "gateway/server.h"
 #include "headwater/runtime.h"
 #include "kernels/memory_reserve.h"
@@ -31,6 +32,7 @@ struct Options {
   bool no_prefix_caching = false;
   std::uint32_t drain_timeout = 30;  // seconds
   std::string log_level = "info";
+  std::string log_format = "text";
   std::vector<std::string> api_keys;
   bool strict_fields = false;
   std::vector<std::string> api_key_files;
@@ -176,6 +178,7 @@ Result<std::string> read_admin_key(const std::string& path) {
 
 int serve(Options& options) {
   spdlog::set_level(spdlog::level::from_str(options.log_level));
+  gateway::set_log_format(options.log_format == "json" ? gateway::LogFormat::json : gateway::LogFormat::text);
   StopSignal signal;
   kernels::keep_memory_reserve(kReserve);
   if (!options.admin_key_file.empty()) {
@@ -263,8 +266,13 @@ void add_serve(CLI::App& app, Action& action) {
       ->check(CLI::Range(0, 86400))
       ->capture_default_str();
   add_trace(*command);
-  command->add_option("--log-level", options->log_level)
+  command
+      ->add_option("--log-level", options->log_level,
+                   "info: a line for each request at its end, and for each ten busy seconds")
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}))
+      ->capture_default_str();
+  command->add_option("--log-format", options->log_format, "text, or json: an object a line")
+      ->check(CLI::IsMember({"text", "json"}))
       ->capture_default_str();
   command->footer(
       "Options replace what the topology file says. SIGTERM or Ctrl-C lets running requests end.\n"
