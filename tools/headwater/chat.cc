@@ -1,11 +1,13 @@
 // headwater chat
 
+#include <spdlog/fmt/fmt.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <iostream>
 #include <memory>
 
+#include "tools/headwater/line_editor.h"
 #include "tools/headwater/session.h"
 
 namespace headwater::tools {
@@ -30,39 +32,67 @@ class InterruptGuard {
   struct sigaction before_ {};
 };
 
+constexpr const char* kHelp =
+    "/help            this list\n"
+    "/system TEXT     sets the instructions that come before the conversation; without TEXT shows them\n"
+    "/reset           forgets the conversation\n"
+    "/stats           tokens and times of the last answer, and of all\n"
+    "/exit, Ctrl-D    ends it; Ctrl-C stops an answer\n"
+    "A paste of several lines is one message; a line that ends in \\ goes on in the next.\n";
+
 class Chat {
  public:
-  Chat(Session& session, const SessionOptions& options) : session_(session), options_(options) { reset(); }
+  Chat(Session& session, const SessionOptions& options)
+      : session_(session), options_(options), system_(options.system) {}
 
+  /// For a person at a terminal.
   int talk() {
-    const bool person = isatty(STDIN_FILENO) != 0;
-    if (person) print("/reset forgets the conversation, /exit or Ctrl-D ends it, Ctrl-C stops an answer.\n");
-    std::string line;
-    for (;;) {
-      if (person) print("> ");
-      if (!std::getline(std::cin, line) || line == "/exit") break;
-      if (line == "/reset") {
-        reset();
-      } else if (line.starts_with('/')) {
-        fail("unknown command " + line + "; there are /reset and /exit");
-      } else if (!line.empty() && !answer(line)) {
-        failed_ = true;
-      }
+    LineEditor editor(chat_history_file());
+    print("/help tells what there is; Ctrl-D ends it.\n");
+    while (const auto line = editor.read()) {
+      if (!take(*line)) break;
     }
-    return failed_ && !person ? kFailed : 0;
+    return 0;
+  }
+
+  /// For a program, which writes a line for each turn.
+  int read_lines() {
+    std::string line;
+    while (std::getline(std::cin, line) && take(line)) {
+    }
+    return failed_ ? kFailed : 0;
   }
 
  private:
-  void reset() {
-    messages_.clear();
-    if (!options_.system.empty()) messages_.push_back({"system", options_.system});
+  /// A line of input. False: it ends the conversation.
+  bool take(const std::string& line) {
+    if (line == "/exit") return false;
+    if (line == "/help") {
+      print(kHelp);
+    } else if (line == "/reset") {
+      messages_.clear();
+    } else if (line == "/stats") {
+      print(stats());
+    } else if (line == "/system") {
+      print(system_.empty() ? "there are no instructions\n" : system_ + "\n");
+    } else if (line.starts_with("/system ")) {
+      system_ = line.substr(line.find(' ') + 1);
+    } else if (line.starts_with('/') && line.find('\n') == std::string::npos) {
+      fail("unknown command " + line + "; /help lists those that there are");
+    } else if (!line.empty() && !answer(line)) {
+      failed_ = true;
+    }
+    return true;
   }
 
   /// A turn that fails leaves no trace in the conversation.
   bool answer(const std::string& line) {
     messages_.push_back({"user", line});
     Request request;
-    request.prompt = messages_;
+    std::vector<ChatMessage> messages;
+    if (!system_.empty()) messages.push_back({"system", system_});
+    messages.insert(messages.end(), messages_.begin(), messages_.end());
+    request.prompt = std::move(messages);
     request.params = options_.params();
     std::string text;
     const InterruptGuard guard;
@@ -80,19 +110,40 @@ class Chat {
       return false;
     }
     messages_.push_back({"assistant", text});
+    last_ = *end;
+    ++answers_;
+    tokens_in_ += end->usage.prompt_tokens;
+    tokens_cached_ += end->usage.cached_tokens;
+    tokens_out_ += end->usage.completion_tokens;
     return true;
+  }
+
+  std::string stats() const {
+    if (answers_ == 0) return "nothing was answered yet\n";
+    const Usage& usage = last_.usage;
+    const double seconds = (last_.timings.total_ms - last_.timings.ttft_ms) / 1000;
+    const double speed = usage.completion_tokens > 1 && seconds > 0 ? (usage.completion_tokens - 1) / seconds : 0;
+    return fmt::format(
+        "last answer: {} tokens of prompt, {} of them found in the cache; first token after {:.0f} ms; {} tokens "
+        "generated, {:.0f} a second\nall {}: {} tokens of prompts, {} of them found in the cache, {} generated\n",
+        usage.prompt_tokens, usage.cached_tokens, last_.timings.ttft_ms, usage.completion_tokens, speed, answers_,
+        tokens_in_, tokens_cached_, tokens_out_);
   }
 
   Session& session_;
   const SessionOptions& options_;
-  std::vector<ChatMessage> messages_;
+  std::string system_;
+  std::vector<ChatMessage> messages_;  ///< without the instructions
+  TokenEvent last_;                    ///< the end of the last answer
+  std::uint64_t answers_ = 0, tokens_in_ = 0, tokens_cached_ = 0, tokens_out_ = 0;
   bool failed_ = false;
 };
 
 int chat(const SessionOptions& options) {
   const auto session = Session::open(options);
   if (!session) return fail(session.error());
-  return Chat(**session, options).talk();
+  Chat chat(**session, options);
+  return isatty(STDIN_FILENO) != 0 && isatty(STDOUT_FILENO) != 0 ? chat.talk() : chat.read_lines();
 }
 
 }  // namespace
@@ -102,7 +153,9 @@ void add_chat(CLI::App& app, Action& action) {
   auto options = std::make_shared<SessionOptions>();
   add_session_options(*command, *options);
   command->footer(
-      "In the conversation: /reset forgets it, /exit or Ctrl-D ends it, Ctrl-C stops an answer.\n"
+      "In the conversation /help lists the commands; Ctrl-D ends it, Ctrl-C stops an answer. From a pipe each line is "
+      "a\n"
+      "message.\n"
       "Example: headwater chat --system \"You answer in one sentence.\"");
   command->callback([options, &action] { action = [options] { return chat(*options); }; });
 }

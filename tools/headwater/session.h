@@ -17,7 +17,7 @@ struct SessionOptions {
   std::string model = kDefaultModel;
   std::string system;
   std::uint32_t max_tokens = 1024;
-  float temperature = 0.7F;
+  float temperature = SamplingParams{}.temperature;  ///< as everywhere
   std::optional<std::uint64_t> seed;
   std::uint32_t threads = 0;
   std::optional<std::string> precision;
