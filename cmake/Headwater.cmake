@@ -53,6 +53,6 @@ function(headwater_test name dir)
   target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1>)
   target_precompile_headers(${name} PRIVATE <gmock/gmock.h> <gtest/gtest.h>)
   target_link_libraries(${name} PRIVATE headwater_flags headwater_test_support GTest::gtest GTest::gmock GTest::gtest_main ${ARGN})
-  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 300 LABELS ${name}
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST NO_PRETTY_VALUES PROPERTIES TIMEOUT 300 LABELS ${name}
     WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
 endfunction()

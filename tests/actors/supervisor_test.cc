@@ -63,7 +63,8 @@ TEST_P(KilledStage, FailsItsRequestsClearlyAndTheServerGoesOn) {
   EXPECT_EQ(graph.runtime().stats().stage_restarts, 3U);
 }
 
-INSTANTIATE_TEST_SUITE_P(EveryKind, KilledStage, testing::Values("tok", "match", "sched", "exec", "evict", "detok"));
+INSTANTIATE_TEST_SUITE_P(EveryKind, KilledStage, testing::Values("tok", "match", "sched", "exec", "evict", "detok"),
+                         [](const auto& test) { return std::string(test.param); });
 
 TEST(Supervisor, StartsAnExecutorAnewWhoseForwardPassThrows) {
   Graph graph;

@@ -21,6 +21,7 @@ struct Shipped {
   const char* quant_policy;
   double kv_factor;  ///< at least, for the tiny model's heads of 16
 };
+void PrintTo(const Shipped& shipped, std::ostream* out) { *out << shipped.file; }
 
 /// A file with the tiny model, as long as this lives.
 class TinyModel {

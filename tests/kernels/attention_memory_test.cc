@@ -35,6 +35,10 @@ struct Case {
   const char* policy;
   AttentionPath path;
 };
+std::string name_of(const Case& one) {
+  return (one.path == AttentionPath::amx ? "Amx" : "Generic") + std::string(one.policy);
+}
+void PrintTo(const Case& one, std::ostream* out) { *out << name_of(one); }
 
 class AttentionMemory : public testing::TestWithParam<Case> {};
 
@@ -77,10 +81,7 @@ INSTANTIATE_TEST_SUITE_P(Formats, AttentionMemory,
                          testing::Values(Case{"8", AttentionPath::generic}, Case{"4", AttentionPath::generic},
                                          Case{"k8v4", AttentionPath::generic}, Case{"8", AttentionPath::amx},
                                          Case{"4", AttentionPath::amx}, Case{"k8v4", AttentionPath::amx}),
-                         [](const auto& test) {
-                           return std::string(test.param.path == AttentionPath::amx ? "Amx" : "Generic") +
-                                  test.param.policy;
-                         });
+                         [](const auto& test) { return name_of(test.param); });
 
 }  // namespace
 }  // namespace headwater::kernels::cpu

@@ -17,6 +17,7 @@ namespace {
 struct Shape {
   std::uint32_t rows, cols;
 };
+void PrintTo(const Shape& shape, std::ostream* out) { *out << shape.rows << "x" << shape.cols; }
 /// The real model's, a long sum, and awkward ones. The library splits sums where cols are many.
 constexpr Shape kShapes[] = {{960, 576}, {576, 576}, {576, 1536}, {256, 4096}, {101, 577}, {33, 64}, {7, 5}, {1, 1}};
 constexpr std::uint32_t kMostRows = 300;
