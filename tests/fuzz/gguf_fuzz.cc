@@ -1,0 +1,34 @@
+// A file that says it is a model: whatever its bytes, it is opened, or refused with a reason.
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <string>
+
+#include "model/gguf.h"
+
+using headwater::model::GgufFile;
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const int file = memfd_create("model", MFD_CLOEXEC);
+  if (file < 0 || write(file, data, size) != static_cast<ssize_t>(size)) std::abort();
+  const auto opened = GgufFile::open("/proc/self/fd/" + std::to_string(file));
+  if (opened) {
+    for (const auto& [key, value] : (*opened)->metadata()) {
+      (void)(*opened)->get_uint(key);
+      (void)(*opened)->get_float_or(key, 0);
+      (void)(*opened)->get_string(key);
+      (void)(*opened)->find_strings(key);
+    }
+    volatile unsigned sum = 0;
+    for (const auto& tensor : (*opened)->tensors()) {
+      for (const std::byte byte : (*opened)->data(tensor))
+        sum = sum + static_cast<unsigned>(byte);  // all of it is there
+    }
+  } else if (opened.error().message.empty()) {
+    std::abort();
+  }
+  close(file);
+  return 0;
+}

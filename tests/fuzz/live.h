@@ -1,0 +1,77 @@
+#pragma once
+// A server with a runtime that has no model, and sockets that throw bytes at it.
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <spdlog/spdlog.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <string_view>
+
+#include "gateway/server.h"
+#include "tests/gateway/fake_runtime.h"
+
+namespace headwater::fuzz {
+
+class Live {
+ public:
+  Live() {
+    spdlog::set_level(spdlog::level::err);
+    gateway::ServerOptions options;
+    options.port = 0;
+    options.max_body_bytes = 1 << 16;
+    options.admin_keys = {"k"};
+    auto started = gateway::Server::start(runtime_, options);
+    if (!started) std::abort();
+    server_ = std::move(*started);
+  }
+
+  /// Sends `bytes`, says that no more come, and reads until the server has closed. Gives what was read.
+  std::string talk(std::string_view bytes) {
+    const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(server_->port());
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const timeval patience{20, 0};
+    setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    const linger at_once{1, 0};  // no port waits for what may come late
+    setsockopt(socket, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    if (connect(socket, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) std::abort();
+    while (!bytes.empty()) {
+      const ssize_t n = send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      if (n <= 0) break;  // the server has had enough
+      bytes.remove_prefix(static_cast<std::size_t>(n));
+    }
+    shutdown(socket, SHUT_WR);
+    std::string answer;
+    char buffer[4096];
+    for (;;) {
+      const ssize_t n = recv(socket, buffer, sizeof buffer, 0);
+      if (n == 0 || (n < 0 && errno == ECONNRESET)) break;
+      if (n < 0) {
+        std::fprintf(stderr, "the server neither answers nor closes\n");
+        std::abort();
+      }
+      answer.append(buffer, static_cast<std::size_t>(n));
+    }
+    close(socket);
+    return answer;
+  }
+
+ private:
+  test::FakeRuntime runtime_;
+  std::unique_ptr<gateway::Server> server_;
+};
+
+inline Live& live() {
+  static Live* const one = new Live;  // its threads run until the process ends
+  return *one;
+}
+
+}  // namespace headwater::fuzz
