@@ -1,10 +1,15 @@
 #pragma once
 // An Error as clients of OpenAI's API expect it.
 
+#include <exception>
+
 #include "gateway/json_text.h"
 #include "headwater/result.h"
 
 namespace headwater::gateway {
+
+/// What a request is told whose handling has thrown: "unavailable" for want of memory, else "computation_failed".
+Error error_of(const std::exception_ptr& failure);
 
 /// {"message", "type", "param", "code"}, with null for an empty param.
 Json error_object(const Error& error);

@@ -3,6 +3,7 @@
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
 
+#include <algorithm>
 #include <cctype>
 
 namespace headwater::gateway {
@@ -40,7 +41,9 @@ ApiKeys::Digest ApiKeys::digest(std::string_view key) {
 std::optional<std::string> ApiKeys::tenant(std::string_view authorization) const {
   if (!required()) return "";
   if (!starts_with_bearer(authorization)) return std::nullopt;
-  const Digest given = digest(authorization.substr(authorization.find(' ') + 1));
+  // Between the scheme and the key there may be several spaces. Source: RFC 9110, section 11.4.
+  const std::string_view spaced = authorization.substr(authorization.find(' '));
+  const Digest given = digest(spaced.substr(std::min(spaced.find_first_not_of(' '), spaced.size())));
   bool known = false;
   for (const Digest& digest : digests_) known |= CRYPTO_memcmp(digest.data(), given.data(), given.size()) == 0;
   if (!known) return std::nullopt;

@@ -2,18 +2,19 @@
 // Asio and Beast under the names that the gateway uses.
 
 #include <exception>
+#include <string>
 #include <utility>  // co_spawn.hpp needs it first
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
-#include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core.hpp>
@@ -35,7 +36,14 @@ using IoError = boost::system::error_code;
 /// Completion token: awaits, and puts the failure into `error` instead of throwing it.
 inline auto into(IoError& error) { return net::redirect_error(net::use_awaitable, error); }
 
-/// Completion handler of a coroutine from which no exception may come: one that does is a bug, and is logged.
-void log_failure(const std::exception_ptr& failure);
+/// What an exception says, or that it says nothing.
+std::string describe(const std::exception_ptr& failure) noexcept;
+
+/// Completion handler of a connection's coroutines: an exception ends the connection, and is logged.
+void log_failure(const std::exception_ptr& failure) noexcept;
+
+/// Runs handlers until `context` has nothing more to do. One from which an exception comes is logged; the thread
+/// goes on with the others.
+void run_all(net::io_context& context) noexcept;
 
 }  // namespace headwater::gateway

@@ -18,7 +18,8 @@ class Bridge {
 
   /// `consume` runs on `strand`, never inside a call of submit(), and not after the destructor has begun. It may
   /// destroy the Bridge.
-  Bridge(Runtime& runtime, Metrics& metrics, Executor strand, Consumer consume);
+  /// `lost`: the same, where there was no memory for events, so that nothing that comes later can be told.
+  Bridge(Runtime& runtime, Metrics& metrics, Executor strand, Consumer consume, std::function<void()> lost);
   /// Cancels what is under way.
   ~Bridge();
   Bridge(const Bridge&) = delete;

@@ -1,5 +1,7 @@
 #include "gateway/generation.h"
 
+#include <spdlog/spdlog.h>
+
 #include <chrono>
 
 #include "gateway/api_error.h"
@@ -18,19 +20,26 @@ GenerateCall named(GenerateCall call, const Dialect& dialect) {
 
 }  // namespace
 
-Generation::Generation(Hub& hub, const Executor& strand, GenerateCall call, const Dialect& dialect)
+Generation::Generation(Hub& hub, const Executor& strand, GenerateCall call, const Dialect& dialect,
+                       BufferAccount& account)
     : hub_(hub),
       call_(named(std::move(call), dialect)),
       scores_once_(call_.n > 1 && call_.base.params.prompt_logprobs),
       dialect_(dialect),
+      account_(account),
       changed_(strand),
-      choices_(call_.choices()) {
+      choices_(call_.choices()),
+      taken_(std::chrono::steady_clock::now()) {
   for (std::size_t i = 0; i < choices_.size(); ++i) {
     choices_[i].index = i;
     if (!scores_once_ || call_.first_of(i) == i) waiting_.push_back(i);
   }
-  bridge_.emplace(hub.runtime, hub.metrics, strand,
-                  [this](std::vector<TokenEvent> events) { on_events(std::move(events)); });
+  bridge_.emplace(
+      hub.runtime, hub.metrics, strand, [this](std::vector<TokenEvent> events) { on_events(std::move(events)); },
+      [this] {
+        fail_by(std::make_exception_ptr(std::bad_alloc()));
+        changed_.notify();
+      });
 }
 
 Result<void> Generation::start() {
@@ -67,9 +76,21 @@ Result<void> Generation::submit_more() {
 }
 
 void Generation::on_events(std::vector<TokenEvent> events) {
+  try {
+    handle(events);
+  } catch (...) {
+    fail_by(std::current_exception());
+  }
+  changed_.notify();
+}
+
+void Generation::handle(std::vector<TokenEvent>& events) {
   heard_ = true;
-  // Looked at before the events are added, so that one large event never counts as a slow reader.
-  if (output_.size() > hub_.options.max_unsent_bytes) return abandon();
+  const auto now = std::chrono::steady_clock::now();
+  if (output_.empty() && being_written_ == 0) taken_ = now;
+  // However large one event is, its reader has time to begin with it.
+  const bool stalled = now - taken_ >= hub_.options.stall_timeout;
+  if (stalled && output_.size() > hub_.options.max_unsent_bytes) return abandon();
   for (TokenEvent& event : events) {
     const auto found = choice_of_.find(event.id);
     if (found == choice_of_.end() || ended()) continue;
@@ -85,7 +106,7 @@ void Generation::on_events(std::vector<TokenEvent> events) {
   if (!ended()) {
     if (const auto more = submit_more(); !more) fail(more.error());
   }
-  changed_.notify();
+  account_.keep_output(output_.size() + being_written_);
 }
 
 /// Begins a choice's stream.
@@ -160,8 +181,19 @@ void Generation::end(Choice& choice, const TokenEvent& event) {
 
 void Generation::fail(const Error& error) {
   failure_ = error;
-  for (const auto& [id, index] : choice_of_) bridge_->cancel(id);
+  for (const auto& [id, index] : choice_of_) {
+    if (bridge_) bridge_->cancel(id);
+  }
   choice_of_.clear();
+}
+
+void Generation::fail_by(const std::exception_ptr& failure) {
+  try {
+    spdlog::error("a request was failed by an exception: {}", describe(failure));
+    fail(error_of(failure));
+  } catch (...) {
+    abandon();
+  }
 }
 
 void Generation::emit(const Json& chunk) {
@@ -177,7 +209,15 @@ std::string Generation::take_output() {
     }
     output_ += kSseDone;
   }
-  return std::exchange(output_, {});
+  std::string taken = std::exchange(output_, {});
+  being_written(taken.size());
+  return taken;
+}
+
+void Generation::being_written(std::size_t bytes) {
+  being_written_ = bytes;
+  taken_ = std::chrono::steady_clock::now();
+  account_.keep_output(output_.size() + being_written_);
 }
 
 }  // namespace headwater::gateway

@@ -1,5 +1,7 @@
 // HttpSession's answers that take a while: chat and completions, whole or as a stream of events.
 
+#include <poll.h>
+
 #include "gateway/answer_size.h"
 #include "gateway/api_error.h"
 #include "gateway/http_session.h"
@@ -14,8 +16,18 @@ namespace {
 constexpr auto kSilence = std::chrono::seconds(15);
 /// Bodies up to this size take less time to parse than a change of threads is worth.
 constexpr std::size_t kParsedInPlace = 64 << 10;
-/// Requests that a client may send ahead while it is being answered.
-constexpr std::size_t kMaxAhead = 64 << 10;
+/// Read at once of what a client sends ahead while it is being answered. What the buffer has no room for waits.
+constexpr std::size_t kReadAhead = 4096;
+/// How often a peer of which nothing can be read is looked at, and when something is written to it to learn more.
+constexpr auto kLookAgain = std::chrono::milliseconds(250);
+constexpr auto kFirstProbe = std::chrono::seconds(1);
+constexpr auto kNextProbe = std::chrono::seconds(5);
+
+/// Whether the connection was reset.
+bool is_reset(int socket) {
+  pollfd asked{socket, 0, 0};
+  return poll(&asked, 1, 0) > 0 && (asked.revents & (POLLERR | POLLHUP | POLLNVAL)) != 0;
+}
 
 Result<void> add_echo(const Runtime& runtime, GenerateCall& call) {
   for (const Prompt& prompt : call.prompts) {
@@ -50,7 +62,7 @@ Result<GenerateCall> parse_call(Hub& hub, Endpoint endpoint, const std::string& 
 
 }  // namespace
 
-Awaitable<bool> HttpSession::generate(Endpoint endpoint, const std::string& tenant, const HttpRequest& request) {
+Awaitable<bool> HttpSession::generate(Endpoint endpoint, const std::string& tenant, HttpRequest& request) {
   std::optional<Result<GenerateCall>> call;
   const auto work = [&] { call = parse_call(hub_, endpoint, request.body()); };
   if (request.body().size() > kParsedInPlace) {
@@ -62,29 +74,36 @@ Awaitable<bool> HttpSession::generate(Endpoint endpoint, const std::string& tena
     hub_.metrics.count_refused();
     co_return co_await reply_error(call->error(), request);
   }
+  drop_body(request);
   GenerateCall& parsed = **call;
   parsed.base.tenant = tenant;
   const bool stream = parsed.stream;
   const Dialect& dialect = endpoint == Endpoint::chat ? chat_dialect() : completions_dialect();
-  Generation generation(hub_, strand_, std::move(parsed), dialect);
+  Generation generation(hub_, strand_, std::move(parsed), dialect, account_);
   if (const auto started = generation.start(); !started) {
     co_return co_await reply_error(started.error(), request);
   }
 
+  std::exception_ptr failure;
+  bool go_on = false;
   generation_ = &generation;
-  watching_ = watch_wanted_ = true;
-  net::co_spawn(
-      strand_, [self = shared_from_this(), &generation] { return self->watch(generation); }, log_failure);
-  const bool go_on = co_await await_answer(generation, request, stream);
-  co_await stop_watching();
+  try {
+    start_watching(generation);
+    go_on = co_await await_answer(generation, request, stream);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  co_await stop_watching();  // it refers to the generation
   record_->generated = generation.generated();
   generation_ = nullptr;
-  co_return go_on && !peer_gone_;
+  if (failure) std::rethrow_exception(failure);
+  co_return go_on;
 }
 
 Awaitable<bool> HttpSession::await_answer(Generation& generation, const HttpRequest& request, bool stream) {
   const auto silence = net::steady_timer::clock_type::now() + kSilence;
   while (!generation.ended() && !generation.abandoned()) {
+    if (probe_wanted_) co_await probe(request);
     if (stream && (generation.heard() || net::steady_timer::clock_type::now() >= silence)) break;
     if (stream) {
       co_await generation.changed().wait_until(silence);
@@ -103,12 +122,13 @@ Awaitable<bool> HttpSession::await_answer(Generation& generation, const HttpRequ
 Awaitable<bool> HttpSession::stream_answer(Generation& generation, const HttpRequest& request) {
   const bool chunked = request.version() >= 11;
   http::response<http::empty_body> head(http::status::ok, request.version());
-  head.set(http::field::server, "headwater");
+  sign(head);
   head.set(http::field::content_type, "text/event-stream; charset=utf-8");
   head.set(http::field::cache_control, "no-cache");
   head.set("X-Accel-Buffering", "no");
   head.chunked(chunked);
   head.keep_alive(chunked && request.keep_alive() && !ending_ && hub_.accepting);
+  begun_ = true;
   answer_with(head);
 
   IoError error;
@@ -119,54 +139,79 @@ Awaitable<bool> HttpSession::stream_answer(Generation& generation, const HttpReq
     if (generation.abandoned()) co_return false;
     last = generation.ended();
     std::string text = generation.take_output();
-    if (text.empty()) {
+    if (text.empty() && !std::exchange(probe_wanted_, false)) {
       const auto deadline = net::steady_timer::clock_type::now() + kSilence;
       co_await generation.changed().wait_until(deadline);
       if (net::steady_timer::clock_type::now() < deadline) continue;
-      text = kSseComment;
     }
+    if (text.empty()) text = kSseComment;
     if (!co_await write_chunk(text, chunked)) co_return false;
   }
   if (error) co_return false;
   if (chunked) {
-    const auto last_chunk = http::make_chunk_last();
-    co_await net::async_write(stream_, last_chunk, into(error));
+    const std::vector<net::const_buffer> last_chunk{net::buffer("0\r\n\r\n", 5)};
+    if (!co_await write_all(last_chunk)) co_return false;
   }
-  co_return !error && head.keep_alive();
+  co_return head.keep_alive();
 }
 
-Awaitable<bool> HttpSession::write_chunk(const std::string& text, bool chunked) {
-  IoError error;
-  stream_.expires_after(hub_.options.write_timeout);
-  const net::const_buffer data = net::buffer(text);
-  if (chunked) {
-    const auto chunk = http::make_chunk(data);
-    co_await net::async_write(stream_, chunk, into(error));
-  } else {
-    co_await net::async_write(stream_, data, into(error));
+void HttpSession::start_watching(Generation& generation) {
+  const auto ended = [self = shared_from_this()](const std::exception_ptr& failure) {
+    log_failure(failure);
+    if (failure && self->generation_ != nullptr) self->generation_->abandon();
+    self->watching_ = false;
+    self->watch_ended_.notify();
+  };
+  watch_wanted_ = watching_ = true;
+  try {
+    net::co_spawn(
+        strand_, [self = shared_from_this(), &generation] { return self->watch(generation); }, ended);
+  } catch (...) {
+    watching_ = false;
+    throw;
   }
-  co_return !error;
 }
 
 Awaitable<void> HttpSession::watch(Generation& generation) {
+  using Clock = net::steady_timer::clock_type;
   IoError error;
-  while (watch_wanted_ && !error && buffer_.size() < kMaxAhead) {
+  while (watch_wanted_ && !error && !peer_done_ && buffer_.size() + kReadAhead <= buffer_.max_size()) {
     stream_.expires_never();  // for this read; a write under way keeps its deadline
-    const std::size_t n = co_await stream_.async_read_some(buffer_.prepare(4096), into(error));
+    const std::size_t n = co_await stream_.async_read_some(buffer_.prepare(kReadAhead), into(error));
     buffer_.commit(n);
   }
-  watching_ = false;
+  // The end of what it sends is not yet the end of its reading: only something that is written can tell.
+  if (error == net::error::eof) {
+    peer_done_ = true;
+    error = {};
+  }
+  for (auto next_probe = Clock::now() + kFirstProbe; watch_wanted_ && !error;) {
+    const auto look_again = Clock::now() + kLookAgain;
+    co_await watch_pause_.wait_until(look_again);
+    if (is_reset(stream_.socket().native_handle())) error = net::error::connection_reset;
+    if (Clock::now() < next_probe) continue;
+    next_probe = Clock::now() + kNextProbe;
+    probe_wanted_ = true;
+    generation.changed().notify();
+  }
   if (error && error != net::error::operation_aborted) {
-    peer_gone_ = true;
+    ending_ = true;
     generation.abandon();
   }
-  watch_ended_.notify();
 }
 
 Awaitable<void> HttpSession::stop_watching() {
   watch_wanted_ = false;
   if (watching_) stream_.cancel();
+  watch_pause_.notify();
   while (watching_) co_await watch_ended_.wait();
+}
+
+Awaitable<void> HttpSession::probe(const HttpRequest& request) {
+  probe_wanted_ = false;
+  if (request.version() < 11) co_return;
+  const std::vector<net::const_buffer> pieces{net::buffer(kContinue)};
+  co_await write_all(pieces);
 }
 
 }  // namespace headwater::gateway

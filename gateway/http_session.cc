@@ -1,32 +1,27 @@
 #include "gateway/http_session.h"
 
+#include "gateway/api_error.h"
+#include "gateway/deadline.h"
 #include "gateway/http_admin.h"
 #include "gateway/http_endpoints.h"
+#include "gateway/request_head.h"
 #include "gateway/websocket_session.h"
 
 namespace headwater::gateway {
 namespace {
 
+/// Of a request's head; of the trailers and of all chunk extensions as well.
 constexpr std::uint32_t kMaxHeaderBytes = 32 << 10;
-/// What is read and thrown away after a refusal, so that the peer gets to read it.
-constexpr std::size_t kLingerBytes = 1 << 20;
-constexpr auto kLinger = std::chrono::seconds(1);
-
-bool is_json(const HttpRequest& request) {
-  const auto type = request[http::field::content_type];
-  const auto media = type.substr(0, type.find(';'));
-  const std::size_t end = media.find_last_not_of(" \t");
-  return type.empty() ||
-         beast::iequals(media.substr(0, end == beast::string_view::npos ? 0 : end + 1), "application/json");
-}
+/// Empty lines that are skipped before a request. Source: RFC 9112, section 2.2.
+constexpr std::size_t kMaxEmptyBytes = 64;
 
 std::string_view view(beast::string_view text) { return {text.data(), text.size()}; }
 
 /// Why a caller may not have what is at the route.
 std::optional<Error> check_access(const Hub& hub, const Route& route, const HttpRequest& request) {
   if (route.endpoint == Endpoint::unknown || (route.access == Access::admin && !hub.admin.required())) {
-    return Error{ErrorCode::not_found, "there is no " + std::string(view(request.target()).substr(0, 128)) + " here",
-                 ""};
+    return Error{ErrorCode::not_found,
+                 "there is no " + std::string(split_target(view(request.target())).path.substr(0, 128)) + " here", ""};
   }
   const std::string_view authorization = view(request[http::field::authorization]);
   if (route.access == Access::admin && !hub.admin.tenant(authorization)) {
@@ -56,19 +51,36 @@ std::optional<Error> check_head(const Hub& hub, const Route& route, const HttpRe
   if (!takes_method(route, request.method())) {
     return Error{ErrorCode::method_not_allowed, "use " + std::string(allowed_methods(route)) + " here", ""};
   }
-  if (route.takes_body() && !is_json(request)) {
-    return Error{ErrorCode::unsupported_media_type, "the body must be JSON, with \"Content-Type: application/json\"",
-                 ""};
+  if (route.takes_body() && has_body(request)) return check_body_type(request);
+  if (route.endpoint == Endpoint::stream && websocket::is_upgrade(request)) {
+    if (has_body(request)) return Error{ErrorCode::bad_http, "a request that opens a WebSocket has no body", ""};
+    return check_upgrade(request);
   }
   return std::nullopt;
 }
 
-Error error_of(const IoError& error) {
+Error read_error(const IoError& error) {
   if (error == http::error::body_limit)
     return {ErrorCode::payload_too_large, "the body is larger than this server accepts", ""};
-  if (error == http::error::header_limit) return {ErrorCode::header_too_large, "the header is larger than 32 KiB", ""};
+  if (error == http::error::header_limit || error == http::error::buffer_overflow) {
+    return {ErrorCode::header_too_large, "the header is larger than 32 KiB, or the trailers or chunk extensions are",
+            ""};
+  }
   if (error == beast::error::timeout) return {ErrorCode::request_timeout, "the request did not arrive in time", ""};
   return {ErrorCode::bad_http, "this is not an HTTP/1.1 request: " + error.message(), ""};
+}
+
+/// Whether there is somebody to tell that reading has failed.
+bool answerable(const IoError& error) {
+  if (error == http::error::end_of_stream || error == http::error::partial_message) return false;
+  return error == beast::error::timeout || error.category() == make_error_code(http::error::bad_chunk).category();
+}
+
+/// Bytes of empty lines at the beginning.
+std::size_t empty_bytes(std::string_view text) {
+  std::size_t n = 0;
+  while (text.substr(n, 2) == "\r\n") n += 2;
+  return n;
 }
 
 }  // namespace
@@ -78,7 +90,10 @@ HttpSession::HttpSession(Hub& hub, net::ip::tcp::socket socket, SessionSlot slot
       strand_(socket.get_executor()),
       stream_(std::move(socket)),
       slot_(std::move(slot)),
-      watch_ended_(strand_) {
+      account_(hub.budget, [this] { shed(); }),
+      watch_ended_(strand_),
+      watch_pause_(strand_),
+      buffer_(kMaxHeaderBytes) {
   IoError ignored;
   stream_.socket().set_option(net::ip::tcp::no_delay(true), ignored);
   hub_.metrics.connection_opened();
@@ -104,9 +119,27 @@ void HttpSession::end(bool at_once) {
   });
 }
 
+void HttpSession::make_room() {
+  net::post(strand_, [self = shared_from_this()] {
+    if (self->idle_since() == 0) return self->stay();
+    self->ending_ = true;
+    self->stream_.close();
+  });
+}
+
+void HttpSession::shed() {
+  net::post(strand_, [weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (!self || self->upgraded_) return;
+    self->ending_ = true;
+    self->stream_.close();
+    if (self->generation_ != nullptr) self->generation_->abandon();
+  });
+}
+
 Awaitable<void> HttpSession::run() {
   for (bool go_on = true; go_on && !ending_;) {
-    go_on = co_await serve_one();
+    go_on = co_await serve_guarded();
     end_record();
   }
   if (upgraded_) co_return;
@@ -115,27 +148,53 @@ Awaitable<void> HttpSession::run() {
   stream_.close();
 }
 
+Awaitable<bool> HttpSession::serve_guarded() {
+  std::exception_ptr failure;
+  try {
+    co_return co_await serve_one();
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  log_failure(failure);
+  if (begun_ || upgraded_) co_return false;
+  const Error error = error_of(failure);
+  const Route unknown;
+  co_return co_await refuse(error, unknown);
+}
+
 Awaitable<bool> HttpSession::serve_one() {
   Parser parser;
   parser.header_limit(kMaxHeaderBytes);
   parser.body_limit(hub_.options.max_body_bytes);
-  if (!co_await read_header(parser)) co_return false;
+  begun_ = unread_ = false;
+  origin_.clear();
+  const auto kept = account_.keep_input(0);
+  set_idle();
+  const bool come = co_await await_request() && co_await read_header(parser);
+  set_busy();
+  co_return come && !ending_ && co_await serve_request(parser);
+}
 
+Awaitable<bool> HttpSession::serve_request(Parser& parser) {
   HttpRequest& request = parser.get();
-  const Route route = find_route(view(request.target()));
-  const auto tenant = hub_.keys.tenant(view(request[http::field::authorization]));
+  const Route route = find_route(split_target(view(request.target())).path);
   begin_record(request, route);
+  if (const auto wrong = check_framing(request)) co_return co_await refuse(*wrong, route);
+  if (const auto wrong = check_caller(hub_.origins, request)) co_return co_await forbid(*wrong);
+  origin_ = view(request[http::field::origin]);
+  if (!origin_.empty() && request.method() == http::verb::options) co_return co_await answer_preflight(route, request);
+  const auto tenant = hub_.keys.tenant(view(request[http::field::authorization]));
   record_->client = client_name(tenant.value_or(""));
   const auto wrong = check_head(hub_, route, request);
-  const bool whole = parser.is_done();
-  if (wrong && !whole) co_return co_await refuse(*wrong, route);
+  unread_ = has_body(request) && !route.takes_body();
+  if (wrong && has_body(request)) co_return co_await refuse(*wrong, route);
   if (wrong) {
     HttpResponse response = error_reply(*wrong);
     record_->error = name_of(wrong->code);
     if (response.result_int() == 405) response.set(http::field::allow, std::string(allowed_methods(route)));
     co_return co_await reply(response, request);
   }
-  if (!whole && !co_await read_body(parser)) co_return false;
+  if (route.takes_body() && !parser.is_done() && !co_await read_body(parser)) co_return false;
   if (route.endpoint == Endpoint::stream && websocket::is_upgrade(request)) {
     upgraded_ = true;
     hub_.sessions.remove(this);
@@ -148,41 +207,89 @@ Awaitable<bool> HttpSession::serve_one() {
   co_return co_await dispatch(route, tenant.value_or(""), request);
 }
 
-Awaitable<bool> HttpSession::read_header(Parser& parser) {
+Awaitable<bool> HttpSession::await_request() {
   IoError error;
+  std::size_t skipped = 0;
   reading_ = true;
-  if (buffer_.size() == 0) {
+  for (;;) {
+    const std::string_view come(static_cast<const char*>(buffer_.cdata().data()), buffer_.size());
+    const std::size_t empty = empty_bytes(come);
+    const bool more_wanted = empty == come.size() || come.substr(empty) == "\r";
+    buffer_.consume(empty);
+    skipped += empty;
+    if (!more_wanted || peer_done_ || skipped > kMaxEmptyBytes) break;
     stream_.expires_after(hub_.options.idle_timeout);
     const std::size_t n = co_await stream_.async_read_some(buffer_.prepare(4096), into(error));
     buffer_.commit(n);
+    if (error) break;
   }
   reading_ = false;
-  if (error || ending_) co_return false;
-  stream_.expires_after(hub_.options.header_timeout);
-  co_await http::async_read_header(stream_, buffer_, parser, into(error));
+  co_return !error && !ending_ && buffer_.size() > 0 && skipped <= kMaxEmptyBytes;
+}
+
+Awaitable<bool> HttpSession::read_header(Parser& parser) {
+  IoError error;
+  stream_.expires_never();
+  {
+    const Deadline deadline(stream_, hub_.options.header_timeout);
+    co_await http::async_read_header(stream_, buffer_, parser, into(error));
+    if (error && deadline.expired()) error = beast::error::timeout;
+  }
   if (!error) co_return true;
-  if (error == http::error::end_of_stream || error == net::error::operation_aborted) co_return false;
-  if (error.category() == net::error::get_system_category()) co_return false;
-  const Error why = error_of(error);
+  if (!answerable(error)) co_return false;
+  const Error why = read_error(error);
   const Route unknown;
   co_return co_await refuse(why, unknown);
 }
 
 Awaitable<bool> HttpSession::read_body(Parser& parser) {
   IoError error;
-  stream_.expires_after(hub_.options.body_timeout);
-  if (beast::iequals(parser.get()[http::field::expect], "100-continue")) {
-    constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
-    co_await net::async_write(stream_, net::buffer(kContinue), into(error));
-  }
-  if (!error) co_await http::async_read(stream_, buffer_, parser, into(error));
-  if (!error) co_return true;
-  const bool answerable = error == http::error::body_limit || error == beast::error::timeout ||
-                          error == http::error::bad_chunk || error == http::error::bad_chunk_extension;
-  if (!answerable || !stream_.socket().is_open()) co_return false;
-  const Error why = error_of(error);
   const Route unknown;
+  // Beast makes room for all of an announced body at once.
+  const std::uint64_t length = parser.content_length().value_or(0);
+  auto kept = account_.keep_input(length);
+  if (!kept) co_return co_await refuse(kept.error(), unknown);
+  std::size_t extensions = 0;
+  auto count = [&](std::uint64_t, beast::string_view text, IoError& failed) {
+    extensions += text.size();
+    if (extensions > kMaxHeaderBytes) failed = http::error::header_limit;
+  };
+  parser.on_chunk_header(count);
+  parser.eager(true);
+  if (beast::iequals(parser.get()[http::field::expect], "100-continue")) {
+    const std::vector<net::const_buffer> go_on{net::buffer(kContinue)};
+    if (!co_await write_all(go_on)) co_return false;
+  }
+  stream_.expires_never();
+  {
+    const Deadline deadline(stream_, hub_.options.body_timeout);
+    while (!error && !parser.is_done()) {
+      co_await http::async_read_some(stream_, buffer_, parser, into(error));
+      kept = account_.keep_input(std::max<std::uint64_t>(length, parser.get().body().size()));
+      if (!kept) break;
+    }
+    if (error && deadline.expired()) error = beast::error::timeout;
+  }
+  if (!error && kept) co_return true;
+  if (kept && !answerable(error)) co_return false;
+  const Error why = kept ? read_error(error) : kept.error();
   co_return co_await refuse(why, unknown);
+}
+
+Awaitable<bool> HttpSession::answer_preflight(const Route& route, const HttpRequest& request) {
+  HttpResponse response;
+  response.result(http::status::no_content);
+  response.set(http::field::access_control_allow_methods, std::string(allowed_methods(route)));
+  const auto wanted = request[http::field::access_control_request_headers];
+  response.set(http::field::access_control_allow_headers, wanted.empty() ? "authorization, content-type" : wanted);
+  response.set(http::field::access_control_max_age, "600");
+  unread_ = has_body(request);
+  co_return co_await reply(response, request);
+}
+
+void HttpSession::drop_body(HttpRequest& request) {
+  std::string().swap(request.body());
+  const auto kept = account_.keep_input(0);
 }
 
 Awaitable<bool> HttpSession::dispatch(const Route& route, const std::string& tenant, HttpRequest& request) {
@@ -206,49 +313,6 @@ Awaitable<bool> HttpSession::dispatch(const Route& route, const std::string& ten
     work();
   }
   co_return co_await reply(response, request);
-}
-
-Awaitable<bool> HttpSession::reply_error(const Error& error, const HttpRequest& request) {
-  HttpResponse response = error_reply(error);
-  if (record_) record_->error = name_of(error.code);
-  co_return co_await reply(response, request);
-}
-
-Awaitable<bool> HttpSession::reply(HttpResponse& response, const HttpRequest& request) {
-  IoError error;
-  response.version(request.version());
-  response.keep_alive(request.keep_alive() && !ending_ && hub_.accepting);
-  response.prepare_payload();
-  if (request.method() == http::verb::head) response.body().clear();  // Content-Length stays
-  answer_with(response);
-  stream_.expires_after(hub_.options.write_timeout);
-  co_await http::async_write(stream_, response, into(error));
-  co_return !error && response.keep_alive();
-}
-
-Awaitable<bool> HttpSession::refuse(const Error& error, const Route& route) {
-  IoError failed;
-  HttpResponse response = error_reply(error);
-  if (response.result_int() == 405) response.set(http::field::allow, std::string(allowed_methods(route)));
-  response.keep_alive(false);
-  response.prepare_payload();
-  answer_with(response);
-  record_->error = name_of(error.code);
-  stream_.expires_after(hub_.options.write_timeout);
-  co_await http::async_write(stream_, response, into(failed));
-  if (!failed) co_await linger();
-  co_return false;
-}
-
-/// Closing a socket with unread input resets it, and the peer may lose the answer; so some of it is read first.
-Awaitable<void> HttpSession::linger() {
-  IoError error;
-  stream_.socket().shutdown(net::ip::tcp::socket::shutdown_send, error);
-  stream_.expires_after(kLinger);
-  for (std::size_t read = 0; !error && read < kLingerBytes;) {
-    buffer_.clear();
-    read += co_await stream_.async_read_some(buffer_.prepare(16384), into(error));
-  }
 }
 
 void HttpSession::begin_record(const HttpRequest& request, const Route& route) {

@@ -5,12 +5,15 @@
 
 #include "gateway/api_keys.h"
 #include "gateway/asio.h"
+#include "gateway/buffer_budget.h"
 #include "gateway/conversations.h"
 #include "gateway/metrics.h"
+#include "gateway/origins.h"
 #include "gateway/request_log.h"
 #include "gateway/server.h"
 #include "gateway/sessions.h"
 #include "gateway/unknown_fields.h"
+#include "gateway/worker_pool.h"
 
 namespace headwater::gateway {
 
@@ -21,7 +24,9 @@ struct Hub {
         model(runtime.model()),
         keys(options.api_keys),
         admin(options.admin_keys),
+        origins(options.host, options.allow_hosts, options.allow_origins),
         metrics(runtime),
+        budget(options.max_buffered_bytes > 0 ? options.max_buffered_bytes : default_buffer_limit()),
         sessions(options.max_connections),
         conversations(limits_of(options)) {}
 
@@ -38,14 +43,16 @@ struct Hub {
   const ModelInfo model;
   const ApiKeys keys;
   const ApiKeys admin;  ///< required() false: there are no admin endpoints
+  Origins origins;
   Metrics metrics;
+  BufferBudget budget;
   RequestLog log;
   Sessions sessions;
   Conversations conversations;
   UnknownFields unknown_fields;
   std::atomic<bool> accepting{true};
-  net::thread_pool workers{2};   ///< for computing that would hold up sockets
-  net::thread_pool scrapers{1};  ///< for waiting: the runtime's stages may take a second to tell their stats
+  WorkerPool workers{2};   ///< for computing that would hold up sockets
+  WorkerPool scrapers{1};  ///< for waiting: the runtime's stages may take a second to tell their stats
 
  private:
   static ConversationLimits limits_of(const ServerOptions& options) {
@@ -58,18 +65,5 @@ struct Hub {
     return limits;
   }
 };
-
-/// Runs `work` in a pool; the caller goes on, on its own strand, when it is done.
-/// REQUIRES: what `work` refers to outlives the await.
-template <class Work>
-Awaitable<void> run_in(net::thread_pool& pool, Work& work) {
-  co_await net::co_spawn(
-      pool.get_executor(),
-      [&work]() -> Awaitable<void> {
-        work();
-        co_return;
-      },
-      net::use_awaitable);
-}
 
 }  // namespace headwater::gateway

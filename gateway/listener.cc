@@ -2,6 +2,10 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <boost/asio/ip/v6_only.hpp>
+#include <set>
+
 #include "gateway/api_error.h"
 #include "gateway/http_session.h"
 #include "gateway/request_id.h"
@@ -20,7 +24,10 @@ constexpr auto kPause = std::chrono::milliseconds(100);
 Awaitable<void> turn_away(beast::tcp_stream stream, [[maybe_unused]] SessionSlot slot) {
   IoError error;
   HttpResponse response =
-      error_reply({ErrorCode::too_many_connections, "the server has as many connections as it takes", ""});
+      error_reply({ErrorCode::too_many_connections,
+                   "the server has as many connections as it takes, and all are busy; try again later", ""});
+  response.set(http::field::server, "headwater");
+  response.set(http::field::date, http_date(std::chrono::system_clock::now()));
   response.set(std::string(kRequestIdHeader), random_id("req-"));
   response.keep_alive(false);
   response.prepare_payload();
@@ -35,7 +42,7 @@ Awaitable<void> turn_away(beast::tcp_stream stream, [[maybe_unused]] SessionSlot
 }  // namespace
 
 Listener::Listener(Hub& hub, net::io_context& context)
-    : hub_(hub), context_(context), acceptor_(net::make_strand(context)), refusals_(kMaxRefusals) {}
+    : hub_(hub), context_(context), strand_(net::make_strand(context)), refusals_(kMaxRefusals) {}
 
 Result<void> Listener::listen() {
   const auto failed = [&](const std::string& reason) {
@@ -47,36 +54,64 @@ Result<void> Listener::listen() {
   const auto found =
       resolver.resolve(hub_.options.host, std::to_string(hub_.options.port), net::ip::tcp::resolver::passive, error);
   if (error) return failed(error.message());
-  const net::ip::tcp::endpoint endpoint = *found.begin();
-  acceptor_.open(endpoint.protocol(), error);
-  if (!error) acceptor_.set_option(net::socket_base::reuse_address(true), error);
-  if (!error) acceptor_.bind(endpoint, error);
-  if (!error) acceptor_.listen(net::socket_base::max_listen_connections, error);
-  if (error) return failed(error.message());
-  port_ = acceptor_.local_endpoint().port();
+  std::set<net::ip::tcp::endpoint> endpoints;
+  for (const auto& entry : found) endpoints.insert(entry.endpoint());
+  IoError lacking;
+  for (const auto& endpoint : endpoints) {
+    error = listen_on(endpoint, endpoints.size() > 1);
+    if (error == net::error::address_family_not_supported || error == boost::system::errc::address_not_available) {
+      lacking = error;
+    } else if (error) {
+      return failed(error.message());
+    }
+  }
+  if (acceptors_.empty()) return failed(lacking.message());
+  const auto is_local = [](const auto& acceptor) { return acceptor->local_endpoint().address().is_loopback(); };
+  if (std::all_of(acceptors_.begin(), acceptors_.end(), is_local)) hub_.origins.only_known_hosts();
   return {};
 }
 
+IoError Listener::listen_on(net::ip::tcp::endpoint endpoint, bool one_of_many) {
+  IoError error;
+  if (port_ != 0) endpoint.port(port_);  // where any would do, all get the same
+  auto acceptor = std::make_unique<Acceptor>(strand_);
+  acceptor->open(endpoint.protocol(), error);
+  if (!error) acceptor->set_option(net::socket_base::reuse_address(true), error);
+  if (!error && one_of_many && endpoint.address().is_v6()) acceptor->set_option(net::ip::v6_only(true), error);
+  if (!error) acceptor->bind(endpoint, error);
+  if (!error) acceptor->listen(net::socket_base::max_listen_connections, error);
+  if (error) return error;
+  port_ = acceptor->local_endpoint().port();
+  acceptors_.push_back(std::move(acceptor));
+  return error;
+}
+
 void Listener::start() {
-  net::co_spawn(
-      acceptor_.get_executor(), [self = shared_from_this()] { return self->accept_all(); }, log_failure);
+  for (const auto& acceptor : acceptors_) {
+    net::co_spawn(
+        strand_, [self = shared_from_this(), &acceptor] { return self->accept_all(*acceptor); }, log_failure);
+  }
 }
 
 void Listener::close() {
-  net::post(acceptor_.get_executor(), [self = shared_from_this()] {
+  net::post(strand_, [self = shared_from_this()] {
     IoError ignored;
-    self->acceptor_.close(ignored);
+    for (const auto& acceptor : self->acceptors_) acceptor->close(ignored);
   });
 }
 
-Awaitable<void> Listener::accept_all() {
-  net::steady_timer pause(acceptor_.get_executor());
-  while (acceptor_.is_open()) {
+Awaitable<void> Listener::accept_all(Acceptor& acceptor) {
+  net::steady_timer pause(strand_);
+  while (acceptor.is_open()) {
     IoError error;
     net::ip::tcp::socket socket(net::make_strand(context_));
-    co_await acceptor_.async_accept(socket, into(error));
+    co_await acceptor.async_accept(socket, into(error));
     if (!error) {
-      serve(std::move(socket));
+      try {
+        serve(std::move(socket));
+      } catch (...) {
+        log_failure(std::current_exception());
+      }
     } else if (error != net::error::operation_aborted && error != net::error::bad_descriptor) {
       spdlog::warn("cannot accept a connection: {}", error.message());
       pause.expires_after(kPause);

@@ -2,6 +2,7 @@
 // Accepts connections and gives each a session on a strand of its own.
 
 #include <memory>
+#include <vector>
 
 #include "gateway/asio.h"
 #include "gateway/hub.h"
@@ -12,6 +13,7 @@ class Listener : public std::enable_shared_from_this<Listener> {
  public:
   Listener(Hub& hub, net::io_context& context);
 
+  /// On all addresses that the host's name has; one that this machine lacks is left out as long as there is another.
   /// Errors: "listen_failed" with the address and the reason.
   Result<void> listen();
   std::uint16_t port() const { return port_; }
@@ -22,12 +24,16 @@ class Listener : public std::enable_shared_from_this<Listener> {
   void close();
 
  private:
-  Awaitable<void> accept_all();
+  using Acceptor = net::ip::tcp::acceptor;
+
+  IoError listen_on(net::ip::tcp::endpoint endpoint, bool one_of_many);
+  Awaitable<void> accept_all(Acceptor& acceptor);
   void serve(net::ip::tcp::socket socket);
 
   Hub& hub_;
   net::io_context& context_;
-  net::ip::tcp::acceptor acceptor_;
+  const Executor strand_;  ///< of all acceptors
+  std::vector<std::unique_ptr<Acceptor>> acceptors_;
   std::uint16_t port_ = 0;
   Sessions refusals_;  ///< connections being told that there is no place
 };

@@ -20,6 +20,9 @@ Result<void> check(const ServerOptions& options) {
   if (options.threads == 0 || options.threads > 256) return bad("threads must be from 1 to 256");
   if (options.max_connections == 0) return bad("max_connections must be at least 1");
   if (options.max_body_bytes == 0) return bad("max_body_bytes must be at least 1");
+  for (const std::string& origin : options.allow_origins) {
+    if (auto wrong = check_origin(origin)) return Error{ErrorCode::invalid_options, "--allow-origin: " + *wrong, ""};
+  }
   for (const std::string& key : options.api_keys) {
     if (key.empty()) return bad("an API key is empty; remove it, or nobody can be told apart from strangers");
   }
@@ -42,7 +45,7 @@ class Server::Impl {
   Result<void> start() {
     if (auto listening = listener_->listen(); !listening) return listening;
     listener_->start();
-    for (std::uint32_t i = 0; i < hub_.options.threads; ++i) threads_.emplace_back([this] { context_.run(); });
+    for (std::uint32_t i = 0; i < hub_.options.threads; ++i) threads_.emplace_back([this] { run_all(context_); });
     spdlog::info("listening on {}:{}", hub_.options.host, listener_->port());
     throughput_.emplace(hub_.runtime, [this] { hub_.log.tell_untold(); });
     return {};

@@ -18,23 +18,27 @@
 namespace headwater::gateway {
 
 struct ServerOptions {
-  std::string host = "127.0.0.1";                    ///< address to listen on
+  std::string host = "127.0.0.1";                    ///< listened on: all addresses that the name has
   std::uint16_t port = 8080;                         ///< 0: any free one, see Server::port()
-  std::uint32_t max_connections = 1024;              ///< further ones get 503 and are closed
+  std::uint32_t max_connections = 1024;              ///< a further one takes an idle one's place, or gets 503
   std::uint64_t max_body_bytes = 8 << 20;            ///< of a request body or WebSocket message
   std::vector<std::string> api_keys;                 ///< empty: no authentication
   std::vector<std::string> admin_keys;               ///< empty: no /admin
+  std::vector<std::string> allow_hosts;              ///< names of the server beside those of this machine; "*": any
+  std::vector<std::string> allow_origins;            ///< web pages that may use it, "https://app.example"; "*": any
   std::uint32_t max_sessions = 1024;                 ///< conversations whose messages are kept
   std::uint64_t max_session_bytes = 1 << 20;         ///< of one, all its messages
   std::chrono::milliseconds session_ttl{3'600'000};  ///< since its last turn, where a request does not say
   bool strict_fields = false;                        ///< fields that are not known are refused, not ignored
   std::uint64_t max_answer_bytes = 128 << 20;        ///< of one call in memory; one that may be longer is refused
   std::uint32_t threads = 1;                         ///< that serve sockets
-  std::uint64_t max_unsent_bytes = 4 << 20;          ///< per connection; a reader that is further behind is cut off
+  std::uint64_t max_buffered_bytes = 0;              ///< kept for all connections; 0: default_buffer_limit()
+  std::uint64_t max_unsent_bytes = 4 << 20;          ///< per connection; see stall_timeout
   std::chrono::milliseconds header_timeout{10'000};  ///< from the first byte to the end of the header
   std::chrono::milliseconds body_timeout{60'000};    ///< for the rest of a request
   std::chrono::milliseconds idle_timeout{75'000};    ///< between requests; for a WebSocket, without any sign of life
-  std::chrono::milliseconds write_timeout{30'000};   ///< for the peer to take what is being written
+  std::chrono::milliseconds write_timeout{30'000};   ///< for the peer to take some of what is being written
+  std::chrono::milliseconds stall_timeout{5'000};    ///< the same, where more than max_unsent_bytes waits behind it
 };
 
 class Server {

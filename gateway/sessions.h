@@ -1,8 +1,10 @@
 #pragma once
 // The open connections: how many there are, and how to end them all.
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <unordered_map>
@@ -17,6 +19,22 @@ class Session {
   virtual ~Session() = default;
   /// Ends the connection: after what is being answered, or `at_once`. Any thread; returns immediately.
   virtual void end(bool at_once) = 0;
+  /// Ends it for others to have its place, unless it has something to do by then. Any thread; returns immediately.
+  virtual void make_room() = 0;
+
+  /// Since when there is nothing to do for it, in the steady clock's ticks. 0: it is busy. Any thread.
+  std::int64_t idle_since() const { return idle_since_; }
+
+ protected:
+  void set_busy() { idle_since_ = 0; }
+  void set_idle() { idle_since_ = std::chrono::steady_clock::now().time_since_epoch().count(); }
+  /// make_room() came too late.
+  void stay() { asked_to_go_ = false; }
+
+ private:
+  friend class Sessions;
+  std::atomic<std::int64_t> idle_since_{0};
+  std::atomic<bool> asked_to_go_{false};
 };
 
 /// Threading: every member may be called from any thread.
@@ -24,10 +42,17 @@ class Sessions {
  public:
   explicit Sessions(std::size_t limit) : limit_(limit) {}
 
-  /// False where the limit is reached. Every reserve() that succeeds needs one release().
+  /// Where the limit is reached, the one that has been idle for longest makes room. False where all are busy.
+  /// Every reserve() that succeeds needs one release().
   bool reserve() {
+    std::shared_ptr<Session> idlest;  // outlives the lock: it may die here, and be removed
     const std::scoped_lock lock(mutex_);
-    if (reserved_ >= limit_) return false;
+    if (reserved_ >= limit_) {
+      if (reserved_ < limit_ + kMostGoing) idlest = find_idlest();
+      if (idlest == nullptr) return false;
+      idlest->asked_to_go_ = true;
+      idlest->make_room();
+    }
     ++reserved_;
     return true;
   }
@@ -65,6 +90,21 @@ class Sessions {
   }
 
  private:
+  /// Those that make room still have their places while they do: more than the limit, by so many at most.
+  static constexpr std::size_t kMostGoing = 64;
+
+  std::shared_ptr<Session> find_idlest() const {
+    const std::weak_ptr<Session>* found = nullptr;
+    std::int64_t since = 0;
+    for (const auto& [session, weak] : open_) {
+      const std::int64_t idle = session->idle_since();
+      if (idle == 0 || session->asked_to_go_ || (found != nullptr && idle >= since)) continue;
+      found = &weak;
+      since = idle;
+    }
+    return found != nullptr ? found->lock() : nullptr;
+  }
+
   const std::size_t limit_;
   std::mutex mutex_;
   std::condition_variable changed_;

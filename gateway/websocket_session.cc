@@ -7,12 +7,8 @@
 namespace headwater::gateway {
 namespace {
 
-/// Messages up to this size take less time to parse than a change of threads is worth.
-constexpr std::size_t kParsedInPlace = 64 << 10;
-/// How long a slow reader has to take the write under way and then the close frame.
-constexpr auto kCutOffPatience = std::chrono::seconds(2);
-
-beast::string_view view(std::string_view text) { return {text.data(), text.size()}; }
+/// Frames that are not understood, one after the other, that are answered.
+constexpr std::size_t kMaxBadFrames = 32;
 
 }  // namespace
 
@@ -22,10 +18,21 @@ WebSocketSession::WebSocketSession(Hub& hub, beast::tcp_stream stream, SessionSl
       strand_(stream.get_executor()),
       socket_(std::move(stream)),
       slot_(std::move(slot)),
+      account_(hub.budget,
+               [this] {
+                 net::post(strand_, [weak = weak_from_this()] {
+                   const auto self = weak.lock();
+                   if (self)
+                     self->cut_off(websocket::close_code::policy_error, "too slow: the server needs the memory");
+                 });
+               }),
       tenant_(std::move(tenant)),
       id_(std::move(id)),
       queue_changed_(strand_),
-      cut_off_timer_(strand_) {
+      writing_over_(strand_),
+      watch_pause_(strand_),
+      heard_(Clock::now()),
+      written_(heard_) {
   hub_.metrics.connection_opened();
 }
 
@@ -34,85 +41,24 @@ WebSocketSession::~WebSocketSession() {
   hub_.metrics.connection_closed();
 }
 
-void WebSocketSession::start(std::shared_ptr<WebSocketSession> session, HttpRequest upgrade) {
-  session->hub_.sessions.add(session);
-  net::co_spawn(
-      session->strand_, [session, upgrade = std::move(upgrade)]() mutable { return session->run(std::move(upgrade)); },
-      log_failure);
-}
-
-void WebSocketSession::end(bool at_once) {
-  net::post(strand_, [self = shared_from_this(), at_once] {
-    if (at_once) return self->close_socket();
-    if (!self->closing_) self->closing_.emplace(websocket::close_code::going_away, "the server is shutting down");
-    self->queue_changed_.notify();
-  });
-}
-
-Awaitable<void> WebSocketSession::run(HttpRequest upgrade) {
-  beast::get_lowest_layer(socket_).expires_never();  // the WebSocket has timeouts of its own
-  websocket::stream_base::timeout timeouts{};
-  timeouts.handshake_timeout = hub_.options.header_timeout;
-  timeouts.idle_timeout = hub_.options.idle_timeout;
-  timeouts.keep_alive_pings = true;
-  socket_.set_option(timeouts);
-  socket_.read_message_max(hub_.options.max_body_bytes);
-  socket_.set_option(websocket::stream_base::decorator([id = id_](websocket::response_type& response) {
-    response.set(http::field::server, "headwater");
-    response.set(view(kRequestIdHeader), id);
-  }));
-
-  IoError error;
-  co_await socket_.async_accept(upgrade, into(error));
-  hub_.metrics.count_response(error ? 400 : 101);
-  if (error) co_return close_socket();
-  bridge_.emplace(hub_.runtime, hub_.metrics, strand_,
-                  [this](const std::vector<TokenEvent>& events) { on_events(events); });
-  net::co_spawn(
-      strand_, [self = shared_from_this()] { return self->write_frames(); }, log_failure);
-  co_await read_frames();
-  reading_ = false;
-  close_socket();  // a close frame under way would wait for an answer that cannot come any more
-}
-
-Awaitable<void> WebSocketSession::read_frames() {
-  for (;;) {
-    IoError error;
-    beast::flat_buffer buffer;
-    co_await socket_.async_read(buffer, into(error));
-    if (error) co_return;
-    if (!bridge_) continue;  // being cut off: only the peer's close frame is waited for
-    if (!socket_.got_text()) {
-      refuse(std::nullopt, {ErrorCode::invalid_request, "binary frames are not understood; send JSON as text", ""});
-      continue;
-    }
-    const std::string_view text(static_cast<const char*>(buffer.cdata().data()), buffer.size());
-    ClientFrame frame;
-    IgnoredFields ignored;
-    IgnoredFields* const lenient = hub_.options.strict_fields ? nullptr : &ignored;
-    const auto work = [&] { frame = parse_frame(text, hub_.model, lenient); };
-    if (text.size() > kParsedInPlace) {
-      co_await run_in(hub_.workers, work);
-    } else {
-      work();
-    }
-    hub_.unknown_fields.tell(ignored);
-    on_frame(std::move(frame));
-  }
-}
-
 void WebSocketSession::on_frame(ClientFrame frame) {
-  if (!bridge_) return;
-  if (auto* bad = std::get_if<BadFrame>(&frame)) {
-    hub_.metrics.count_refused();
-    refuse(bad->id, bad->error);
-  } else if (auto* wanted = std::get_if<GenerateFrame>(&frame)) {
+  if (!bridge_ || closing_) return;
+  if (auto* bad = std::get_if<BadFrame>(&frame)) return refuse_bad(bad->id, bad->error);
+  bad_frames_ = 0;
+  if (auto* wanted = std::get_if<GenerateFrame>(&frame)) {
     generate(std::move(*wanted));
   } else if (const auto* ended = std::get_if<EndSessionFrame>(&frame)) {
     end_session(*ended);
   } else {
     cancel(std::get<CancelFrame>(frame));
   }
+}
+
+void WebSocketSession::refuse_bad(const std::optional<std::string>& id, const Error& error) {
+  hub_.metrics.count_refused();
+  refuse(id, error);
+  if (++bad_frames_ < kMaxBadFrames) return;
+  cut_off(websocket::close_code::policy_error, "too many frames that are not understood");
 }
 
 void WebSocketSession::generate(GenerateFrame frame) {
@@ -189,6 +135,7 @@ void WebSocketSession::on_events(const std::vector<TokenEvent>& events) {
     send(event_frame(name, event));
     if (!bridge_) return;
   }
+  note_work();
 }
 
 RequestRecord WebSocketSession::record_of(std::string_view name) const {
@@ -210,44 +157,11 @@ void WebSocketSession::refuse(const std::optional<std::string>& name, const Erro
 
 void WebSocketSession::send(const Json& frame) {
   if (closing_) return;
-  // Looked at before the frame is added, so that one large frame never counts as a slow reader.
-  if (queued_bytes_ > hub_.options.max_unsent_bytes) {
-    return cut_off(websocket::close_code::policy_error, "too slow: the answers are not being read");
-  }
+  if (queue_.empty() && writing_bytes_ == 0) written_ = Clock::now();
   queue_.push_back(to_text(frame));
   queued_bytes_ += queue_.back().size();
+  account_.keep_output(queued_bytes_ + writing_bytes_);
   queue_changed_.notify();
-}
-
-void WebSocketSession::cut_off(websocket::close_code code, std::string_view reason) {
-  closing_.emplace(code, view(reason));
-  queue_.clear();  // the frame being written has been taken out already
-  queued_bytes_ = 0;
-  drop_requests();
-  cut_off_timer_.expires_after(kCutOffPatience);
-  cut_off_timer_.async_wait([weak = weak_from_this()](const IoError& error) {
-    const auto self = weak.lock();
-    if (self && !error) self->close_socket();
-  });
-  queue_changed_.notify();
-}
-
-Awaitable<void> WebSocketSession::write_frames() {
-  IoError error;
-  while (!error && reading_) {
-    if (queue_.empty()) {
-      if (closing_) break;
-      co_await queue_changed_.wait();
-      continue;
-    }
-    const std::string frame = std::move(queue_.front());
-    queue_.pop_front();
-    socket_.text(true);
-    co_await socket_.async_write(net::buffer(frame), into(error));
-    queued_bytes_ -= std::min(queued_bytes_, frame.size());
-  }
-  if (!error && reading_ && closing_) co_await socket_.async_close(*closing_, into(error));
-  close_socket();
 }
 
 void WebSocketSession::drop_requests() {
@@ -260,13 +174,6 @@ void WebSocketSession::drop_requests() {
     hub_.log.ended(live.record);
   }
   live_.clear();
-}
-
-void WebSocketSession::close_socket() {
-  drop_requests();
-  cut_off_timer_.cancel();
-  beast::get_lowest_layer(socket_).close();
-  queue_changed_.notify();
 }
 
 }  // namespace headwater::gateway

@@ -1,8 +1,8 @@
 #pragma once
 // One WebSocket: many requests at once in the frames of native_dialect.h.
 //
-// Writes are queued, since a WebSocket takes one at a time. The queue is bounded in bytes: a reader that falls
-// further behind is cut off with close code 1008, and its requests are cancelled.
+// Writes are queued, since a WebSocket takes one at a time. A reader that takes nothing is cut off with close code
+// 1008, and its requests are cancelled: soon where more than max_unsent_bytes are queued, else after write_timeout.
 
 #include <deque>
 #include <memory>
@@ -17,6 +17,7 @@
 #include "gateway/native_dialect.h"
 #include "gateway/request_log.h"
 #include "gateway/signal.h"
+#include "gateway/websocket_stream.h"
 
 namespace headwater::gateway {
 
@@ -30,13 +31,15 @@ class WebSocketSession : public Session, public std::enable_shared_from_this<Web
   static void start(std::shared_ptr<WebSocketSession> session, HttpRequest upgrade);
 
   void end(bool at_once) override;
+  void make_room() override;
 
  private:
-  Awaitable<void> run(HttpRequest upgrade);
-  Awaitable<void> read_frames();
-  Awaitable<void> write_frames();
+  using Clock = std::chrono::steady_clock;
 
+  // What frames mean.
   void on_frame(ClientFrame frame);
+  /// One that is not understood; after too many of them the connection ends.
+  void refuse_bad(const std::optional<std::string>& id, const Error& error);
   void generate(GenerateFrame frame);
   /// Puts the session's messages before the request's.
   Result<std::unique_ptr<Turn>> begin_turn(Request& request);
@@ -49,16 +52,36 @@ class WebSocketSession : public Session, public std::enable_shared_from_this<Web
   void refuse(const std::optional<std::string>& name, const Error& error);
 
   void send(const Json& frame);
+
+  // How they come and go.
+  Awaitable<void> run(HttpRequest upgrade);
+  Awaitable<bool> accept(HttpRequest& upgrade);
+  /// True: the close frames have been exchanged, or will be by write_frames().
+  Awaitable<bool> read_frames();
+  Awaitable<IoError> read_message(beast::flat_buffer& buffer);
+  Awaitable<void> write_frames();
+  Awaitable<IoError> write_frame(const std::string& frame);
+  void on_control(websocket::frame_type kind);
+  /// Looks after a peer that gives no sign of life or takes nothing.
+  Awaitable<void> watch();
+  void look_after(Clock::time_point now);
+
   /// Cancels everything.
   void drop_requests();
-  /// Cancels everything, drops what is queued, and closes as soon as the write under way is through.
+  /// Closes when what is queued has been sent.
+  void finish(websocket::close_code code, std::string_view reason, std::chrono::milliseconds patience);
+  /// Cancels everything, drops what is queued, and closes as soon as the piece being written is through.
   void cut_off(websocket::close_code code, std::string_view reason);
+  /// Reads until the peer has closed, for what was written last to arrive.
+  Awaitable<void> linger();
   void close_socket();
+  void note_work();
 
   Hub& hub_;
   const Executor strand_;
-  websocket::stream<beast::tcp_stream> socket_;
+  websocket::stream<WebSocketStream> socket_;
   SessionSlot slot_;
+  BufferAccount account_;
   const std::string tenant_;
   const std::string id_;
   std::unordered_map<std::string, RequestId> request_of_;
@@ -69,12 +92,26 @@ class WebSocketSession : public Session, public std::enable_shared_from_this<Web
     std::uint64_t tokens = 0;  ///< that have come
   };
   std::unordered_map<RequestId, Live> live_;
+  std::size_t bad_frames_ = 0;  ///< in a row
+
   std::deque<std::string> queue_;
-  std::size_t queued_bytes_ = 0;
+  std::size_t queued_bytes_ = 0;   ///< in the queue
+  std::size_t writing_bytes_ = 0;  ///< of the frame being written, what is left of it
   Signal queue_changed_;
-  net::steady_timer cut_off_timer_;
+  Signal writing_over_;
+  Signal watch_pause_;
+  Clock::time_point heard_;    ///< the peer's last sign of life
+  Clock::time_point written_;  ///< when it last took something, or was last sent something after a pause
+  bool pinging_ = false;
+  bool answers_ping_ = true;  ///< off: a ping has been sent, and nothing has come since
   std::optional<websocket::close_reason> closing_;
-  bool reading_ = true;
+  Clock::time_point close_by_;    ///< closing_: when the socket is closed whatever has been sent
+  bool cut_off_ = false;          ///< closing_ without what is queued
+  bool close_sent_ = false;       ///< our close frame has been given to the socket
+  bool peer_closing_ = false;     ///< the peer's close frame has come, or it broke the protocol
+  bool serving_ = false;          ///< write_frames() and watch() have been started
+  bool writing_ended_ = false;    ///< write_frames() is through
+  bool closed_ = false;           ///< the socket
   std::optional<Bridge> bridge_;  ///< none: nothing is accepted any more
 };
 

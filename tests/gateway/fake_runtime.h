@@ -4,6 +4,7 @@
 
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <set>
@@ -48,6 +49,10 @@ class FakeRuntime : public Runtime {
   void limit_in_flight(std::size_t n) {
     set([&] { limit_ = n; });
   }
+  /// What a handler meets from now on: `thrower` throws in submit(), tokenize() and stats().
+  void throw_from_now_on(std::function<void()> thrower) {
+    set([&] { thrower_ = std::move(thrower); });
+  }
   void drain_now() {
     set([&] { draining_ = true; });
   }
@@ -88,6 +93,7 @@ class FakeRuntime : public Runtime {
   }
 
   Result<std::vector<TokenId>> tokenize(std::string_view text, bool add_special, bool) const override {
+    maybe_throw();
     std::vector<TokenId> ids;
     if (add_special) ids.push_back(1999);
     for (const char c : text) ids.push_back(static_cast<unsigned char>(c));
@@ -111,6 +117,7 @@ class FakeRuntime : public Runtime {
   std::optional<TierStats> tier;  ///< told by stats()
 
   Stats stats() const override {
+    maybe_throw();
     const std::scoped_lock lock(mutex_);
     Stats stats = stats_;
     stats.in_flight = live_.size();
@@ -183,7 +190,10 @@ class FakeRuntime : public Runtime {
       }
       runtime_.cancel_where([&](RequestId, const Live& live) { return live.client == state_; });
     }
-    Result<Ticket> submit(Request request) override { return runtime_.accept(state_, std::move(request)); }
+    Result<Ticket> submit(Request request) override {
+      runtime_.maybe_throw();
+      return runtime_.accept(state_, std::move(request));
+    }
     void cancel(RequestId id) override {
       runtime_.cancel_where([&](RequestId other, const Live& live) { return other == id && live.client == state_; });
     }
@@ -200,6 +210,15 @@ class FakeRuntime : public Runtime {
                                 owner.salt + " " + ttl);
     });
     return CachePins{prompt.size() / 3, prompt.size(), 1, 1};
+  }
+
+  void maybe_throw() const {
+    std::function<void()> thrower;
+    {
+      const std::scoped_lock lock(mutex_);
+      thrower = thrower_;
+    }
+    if (thrower) thrower();
   }
 
   template <class F>
@@ -354,6 +373,7 @@ class FakeRuntime : public Runtime {
   std::size_t padding_ = 0;
   std::size_t limit_ = 1000;
   std::optional<Error> refusal_;
+  std::function<void()> thrower_;
   bool held_ = false;
   bool draining_ = false;
   bool stopping_ = false;

@@ -108,12 +108,16 @@ TEST(HttpSession, RefusesABodyThatIsTooLargeBeforeReadingIt) {
   options.max_body_bytes = 1000;
   LiveServer live(options);
   HttpClient announced(live);
-  announced.send_raw("POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000000\r\n\r\n");
+  announced.send_raw(
+      "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
+      "5000000000\r\n\r\n");
   EXPECT_EQ(announced.receive().status, 413U);
   EXPECT_TRUE(announced.closed());
 
   HttpClient chunked(live);
-  chunked.send_raw("POST /v1/completions HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+  chunked.send_raw(
+      "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: "
+      "chunked\r\n\r\n");
   chunked.send_raw("800\r\n" + std::string(0x800, ' ') + "\r\n");
   const Answer answer = chunked.receive();
   EXPECT_EQ(answer.status, 413U);
@@ -123,7 +127,9 @@ TEST(HttpSession, RefusesABodyThatIsTooLargeBeforeReadingIt) {
 TEST(HttpSession, TakesABodyInChunks) {
   LiveServer live;
   HttpClient client(live);
-  client.send_raw("POST /tokenize HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+  client.send_raw(
+      "POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: "
+      "chunked\r\n\r\n");
   client.send_raw("b\r\n{\"prompt\": \r\n5\r\n\"ab\"}\r\n0\r\n\r\n");
   EXPECT_EQ(client.receive().json()["count"], 3);
 }
@@ -131,7 +137,9 @@ TEST(HttpSession, TakesABodyInChunks) {
 TEST(HttpSession, AsksForTheBodyWhereTheClientWaitsToBeAsked) {
   LiveServer live;
   HttpClient client(live);
-  client.send_raw("POST /tokenize HTTP/1.1\r\nHost: x\r\nContent-Length: 16\r\nExpect: 100-continue\r\n\r\n");
+  client.send_raw(
+      "POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 16\r\nExpect: "
+      "100-continue\r\n\r\n");
   char line[25] = {};
   net::read(client.socket(), net::buffer(line, 25));
   EXPECT_EQ(std::string(line, 25), "HTTP/1.1 100 Continue\r\n\r\n");
@@ -162,7 +170,8 @@ TEST(HttpSession, ClosesAConnectionWhoseHeaderOrBodyDoesNotCome) {
   HttpClient slow_header(live);
   slow_header.send_raw("GET /health HTTP/1.1\r\nX: ");
   HttpClient slow_body(live);
-  slow_body.send_raw("POST /tokenize HTTP/1.1\r\nHost: x\r\nContent-Length: 16\r\n\r\n{");
+  slow_body.send_raw(
+      "POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n{");
   EXPECT_TRUE(silent.closed());
   EXPECT_TRUE(slow_header.closed());
   EXPECT_TRUE(slow_body.closed());
@@ -191,8 +200,8 @@ TEST(HttpSession, AnswersHttp10AndCloses) {
   Json body = kChat;
   body["stream"] = true;
   const std::string text = body.dump();
-  client.send_raw("POST /v1/chat/completions HTTP/1.0\r\nContent-Length: " + std::to_string(text.size()) + "\r\n\r\n" +
-                  text);
+  client.send_raw("POST /v1/chat/completions HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: " +
+                  std::to_string(text.size()) + "\r\n\r\n" + text);
   const Answer answer = client.receive();
   EXPECT_EQ(answer.header("Transfer-Encoding"), "");
   ASSERT_FALSE(answer.events().empty());
@@ -204,6 +213,176 @@ TEST(HttpSession, SaysThatTheStreamIsForWebSockets) {
   const Answer answer = HttpClient(live).get("/v1/stream");
   EXPECT_EQ(answer.status, 426U);
   EXPECT_EQ(answer.code(), "websocket_expected");
+}
+
+constexpr std::string_view kChunked =
+    "POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    "Transfer-Encoding: chunked\r\n\r\n";
+
+/// What the server answers to `text`, sent on a connection of its own.
+Answer answer_to(const LiveServer& live, const std::string& text) {
+  HttpClient client(live);
+  client.send_raw(text);
+  return client.receive();
+}
+
+TEST(HttpSession, CountsTrailersAndChunkExtensionsAgainstTheHeaderLimit) {
+  LiveServer live;
+  const std::string begin(kChunked);
+  EXPECT_EQ(answer_to(live, begin + "0\r\nX: " + std::string(70'000, 'a') + "\r\n\r\n").status, 431U);
+  EXPECT_EQ(answer_to(live, begin + "0\r\n" + std::string(70'000, 'a') + ": x\r\n\r\n").status, 431U);
+  EXPECT_EQ(answer_to(live, begin + "2;" + std::string(70'000, 'a') + "\r\n{}\r\n0\r\n\r\n").status, 431U);
+  std::string many = begin + "0\r\n";
+  for (int i = 0; i < 10'000; ++i) many += "A: b\r\n";
+  EXPECT_EQ(answer_to(live, many + "\r\n").status, 431U);
+  std::string extended = begin;
+  for (int i = 0; i < 100; ++i) extended += "1;" + std::string(1000, 'a') + "\r\n \r\n";
+  EXPECT_EQ(answer_to(live, extended + "0\r\n\r\n").status, 431U);
+  EXPECT_EQ(answer_to(live, begin + "2;a=b\r\n{}\r\n0\r\nX: y\r\n\r\n").code(), "invalid_request");
+  EXPECT_EQ(HttpClient(live).get("/health").status, 200U);
+}
+
+TEST(HttpSession, ReadsNoBodyWhereARouteTakesNone) {
+  LiveServer live;
+  HttpClient client(live);
+  client.send_raw("GET /health HTTP/1.1\r\nHost: localhost\r\nContent-Length: 40\r\n\r\nGET /nowhere HTTP/1.1\r\n");
+  EXPECT_EQ(client.receive().status, 200U);
+  EXPECT_TRUE(client.closed());
+}
+
+TEST(HttpSession, ClosesAfterAHeadThatTwoReadersWouldFrameDifferently) {
+  LiveServer live;
+  for (const char* head :
+       {"Host: localhost\r\nTransfer-Encoding: identity", "Host: localhost\r\nTransfer-Encoding: gzip, chunked",
+        "Host: localhost\r\nTransfer-Encoding: chunked, chunked"}) {
+    HttpClient client(live);
+    client.send_raw("POST /tokenize HTTP/1.1\r\nContent-Type: application/json\r\n" + std::string(head) +
+                    "\r\n\r\nGET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    EXPECT_EQ(client.receive().status, 400U) << head;
+    EXPECT_TRUE(client.closed());
+  }
+  for (const char* head :
+       {"Host: localhost\r\nTransfer-Encoding: chunked\r\nContent-Length: 5",
+        "Host: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked",
+        "Host: localhost\r\nContent-Length: 5\r\nContent-Length: 5", "Host: localhost\r\nContent-Length: +5", "X: y",
+        "Host: localhost\r\nHost: localhost", "Host: a/b"}) {
+    HttpClient client(live);
+    client.send_raw("POST /tokenize HTTP/1.1\r\n" + std::string(head) + "\r\n\r\n");
+    EXPECT_EQ(client.receive().status, 400U) << head;
+    EXPECT_TRUE(client.closed());
+  }
+}
+
+TEST(HttpSession, AnswersAnExceptionAndServesOthersOn) {
+  LiveServer live;
+  HttpClient other(live);
+  EXPECT_EQ(other.get("/health").status, 200U);
+  live.runtime.throw_from_now_on([] { throw std::bad_alloc(); });
+  const Answer memory = HttpClient(live).post("/tokenize", {{"prompt", "x"}});
+  EXPECT_EQ(memory.status, 503U);
+  EXPECT_EQ(memory.code(), "unavailable");
+  EXPECT_EQ(HttpClient(live).post("/v1/completions", {{"prompt", "x"}}).status, 503U);
+  live.runtime.throw_from_now_on([] { throw std::runtime_error("oops"); });
+  HttpClient client(live);
+  const Answer bug = client.get("/metrics");
+  EXPECT_EQ(bug.status, 500U);
+  EXPECT_EQ(bug.code(), "computation_failed");
+  EXPECT_TRUE(client.closed());
+  live.runtime.throw_from_now_on([] { throw 5; });  // NOLINT(hicpp-exception-baseclass)
+  EXPECT_EQ(HttpClient(live).post("/v1/chat/completions", kChat).status, 500U);
+  live.runtime.throw_from_now_on({});
+  EXPECT_EQ(other.post("/v1/chat/completions", kChat).status, 200U);
+}
+
+TEST(HttpSession, LetsNoWebPageUseItThatIsNotAllowed) {
+  ServerOptions options;
+  options.allow_origins = {"https://app.example"};
+  LiveServer live(options);
+  const Answer foreign = HttpClient(live).post("/tokenize", {{"prompt", "x"}}, {{"Origin", "https://evil.example"}});
+  EXPECT_EQ(foreign.status, 403U);
+  EXPECT_EQ(foreign.code(), "invalid_request");
+  EXPECT_EQ(foreign.header("Access-Control-Allow-Origin"), "");
+  const Answer allowed = HttpClient(live).post("/tokenize", {{"prompt", "x"}}, {{"Origin", "https://app.example"}});
+  EXPECT_EQ(allowed.status, 200U);
+  EXPECT_EQ(allowed.header("Access-Control-Allow-Origin"), "https://app.example");
+  const Answer rebound = HttpClient(live).get("/health", {{"Host", "evil.example"}});
+  EXPECT_EQ(rebound.status, 403U);
+  EXPECT_EQ(rebound.code(), "invalid_request");
+  EXPECT_EQ(HttpClient(live).post_text("/tokenize", "{}", {{"Content-Type", ""}}).status, 415U);
+}
+
+TEST(HttpSession, TellsABrowserWhatAnAllowedPageMaySend) {
+  ServerOptions options;
+  options.allow_origins = {"*"};
+  options.api_keys = {"alpha"};
+  LiveServer live(options);
+  HttpClient client(live);
+  client.send(http::verb::options, "/v1/chat/completions", "",
+              {{"Origin", "https://app.example"},
+               {"Access-Control-Request-Method", "POST"},
+               {"Access-Control-Request-Headers", "authorization,x-stainless-os"}});
+  const Answer preflight = client.receive();
+  EXPECT_EQ(preflight.status, 204U);
+  EXPECT_EQ(preflight.header("Access-Control-Allow-Origin"), "https://app.example");
+  EXPECT_EQ(preflight.header("Access-Control-Allow-Methods"), "POST");
+  EXPECT_EQ(preflight.header("Access-Control-Allow-Headers"), "authorization,x-stainless-os");
+  EXPECT_EQ(client.get("/health").status, 200U) << "the connection goes on";
+}
+
+TEST(HttpSession, TakesAbsoluteTargetsAndEmptyLines) {
+  LiveServer live;
+  HttpClient client(live);
+  client.send_raw("\r\n\r\nGET http://localhost/health HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  EXPECT_EQ(client.receive().status, 200U);
+  client.send_raw("\r");
+  client.send_raw("\nGET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  EXPECT_EQ(client.receive().status, 200U);
+  HttpClient endless(live);
+  for (int i = 0; i < 40; ++i) endless.send_raw("\r\n");
+  EXPECT_TRUE(endless.closed());
+}
+
+TEST(HttpSession, SaysTheTimeInEveryAnswer) {
+  LiveServer live;
+  EXPECT_TRUE(HttpClient(live).get("/health").header("Date").ends_with(" GMT"));
+  EXPECT_TRUE(HttpClient(live).get("/nowhere").header("Date").ends_with(" GMT"));
+  EXPECT_TRUE(answer_to(live, "oops\r\n\r\n").header("Date").ends_with(" GMT"));
+  Json body = kChat;
+  body["stream"] = true;
+  EXPECT_TRUE(HttpClient(live).post("/v1/chat/completions", body).header("Date").ends_with(" GMT"));
+}
+
+TEST(HttpSession, SaysThatACompressedBodyIsNotUnderstood) {
+  LiveServer live;
+  const Answer answer = HttpClient(live).post("/tokenize", {{"prompt", "x"}}, {{"Content-Encoding", "gzip"}});
+  EXPECT_EQ(answer.status, 415U);
+  EXPECT_NE(answer.message().find("gzip"), std::string::npos);
+}
+
+TEST(HttpSession, AnswersARequestThatDoesNotComeInTime) {
+  ServerOptions options;
+  options.body_timeout = options.header_timeout = milliseconds(100);
+  LiveServer live(options);
+  EXPECT_EQ(answer_to(live, std::string(kChunked) + "2\r\n{").status, 408U);
+  EXPECT_EQ(answer_to(live, "GET /health HT").status, 408U);
+}
+
+TEST(HttpSession, RefusesBodiesForWhichThereIsNoRoom) {
+  ServerOptions options;
+  options.max_buffered_bytes = 10'000;
+  LiveServer live(options);
+  HttpClient slow(live);
+  slow.send_raw(
+      "POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9000\r\n"
+      "Expect: 100-continue\r\n\r\n");
+  char line[25] = {};
+  net::read(slow.socket(), net::buffer(line, 25));  // its body is being read
+  const Answer refused = HttpClient(live).post("/tokenize", {{"prompt", std::string(2000, 'x')}});
+  EXPECT_EQ(refused.status, 503U);
+  EXPECT_EQ(refused.code(), "unavailable");
+  slow.send_raw("{\"prompt\": \"ab\"}" + std::string(9000 - 16, ' '));
+  EXPECT_EQ(slow.receive().status, 200U);
+  EXPECT_EQ(HttpClient(live).post("/tokenize", {{"prompt", std::string(2000, 'x')}}).status, 200U);
 }
 
 }  // namespace

@@ -41,24 +41,44 @@ TEST(Server, RefusesOptionsThatMakeNoSense) {
   EXPECT_EQ(code(options), ErrorCode::invalid_options);
 }
 
-TEST(Server, TurnsConnectionsAwayOverTheLimitAndTakesThemAgainLater) {
+TEST(Server, TurnsConnectionsAwayWhereAllAreBusyAndTakesThemAgainLater) {
   ServerOptions options;
   options.max_connections = 2;
   LiveServer live(options);
-  HttpClient first(live);
-  EXPECT_EQ(first.get("/health").status, 200U);
-  {
-    HttpClient second(live);
-    EXPECT_EQ(second.get("/health").status, 200U);
-    HttpClient third(live);
-    const Answer answer = third.receive();
-    EXPECT_EQ(answer.status, 503U);
-    EXPECT_EQ(answer.code(), "too_many_connections");
-    EXPECT_TRUE(third.closed());
-  }
+  live.runtime.hold();
+  HttpClient first(live), second(live);
+  for (HttpClient* client : {&first, &second}) client->send(http::verb::post, "/v1/completions", R"({"prompt": "x"})");
+  ASSERT_TRUE(live.runtime.wait_accepted(2));
+  HttpClient third(live);
+  const Answer answer = third.receive();
+  EXPECT_EQ(answer.status, 503U);
+  EXPECT_EQ(answer.code(), "too_many_connections");
+  EXPECT_TRUE(third.closed());
+  live.runtime.release();
+  EXPECT_EQ(first.receive().status, 200U);
+  EXPECT_EQ(second.receive().status, 200U);
   unsigned status = 503;
   while (status == 503) status = HttpClient(live).get("/health").status;
   EXPECT_EQ(status, 200U);
+}
+
+TEST(Server, MakesRoomByEndingTheIdlestConnection) {
+  ServerOptions options;
+  options.max_connections = 3;
+  LiveServer live(options);
+  live.runtime.hold();
+  WsClient busy(live);
+  busy.send({{"type", "generate"}, {"id", "a"}, {"prompt", "x"}, {"params", {{"max_tokens", 1}}}});
+  ASSERT_TRUE(live.runtime.wait_accepted(1));
+  HttpClient idlest(live);
+  EXPECT_EQ(idlest.get("/health").status, 200U);
+  WsClient idle(live);
+  EXPECT_EQ(HttpClient(live).get("/health").status, 200U);
+  EXPECT_TRUE(idlest.closed());
+  EXPECT_EQ(HttpClient(live).get("/health").status, 200U);
+  EXPECT_EQ(HttpClient(live).get("/health").status, 200U);
+  live.runtime.release();
+  EXPECT_EQ(busy.receive("finished")["id"], "a");
 }
 
 TEST(Server, FinishesAnswersUnderWayWhenItIsToldToStopAccepting) {

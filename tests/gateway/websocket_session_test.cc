@@ -197,7 +197,7 @@ TEST(WebSocketSession, ClosesAConnectionWithoutASignOfLife) {
   LiveServer live(options);
   HttpClient silent(live);  // never answers a ping
   silent.send_raw(
-      "GET /v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+      "GET /v1/stream HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
       "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n");
   EXPECT_TRUE(silent.closed());
 }

@@ -22,6 +22,7 @@
 #include "tools/headwater/topology_file.h"
 #include "topology/document.h"
 #include "topology/topology.h"
+#include "topology/values.h"
 
 namespace headwater::tools {
 namespace {
@@ -38,6 +39,9 @@ struct Options {
   std::vector<std::string> api_key_files;
   std::string admin_key;
   std::string admin_key_file;
+  std::vector<std::string> allow_hosts;
+  std::vector<std::string> allow_origins;
+  std::string max_buffered = "0";
 };
 
 /// The first SIGINT or SIGTERM wakes wait(); one before that, or a second one, ends the process at once. SIGHUP, which
@@ -133,6 +137,9 @@ gateway::ServerOptions server_options(const topology::GatewaySpec& spec, const O
   server.session_ttl = std::chrono::milliseconds(spec.session_ttl_ms);
   server.strict_fields = options.strict_fields;
   server.api_keys = options.api_keys;
+  server.allow_hosts = options.allow_hosts;
+  server.allow_origins = options.allow_origins;
+  if (const auto size = topology::parse_size(options.max_buffered)) server.max_buffered_bytes = *size;
   if (!options.admin_key.empty()) server.admin_keys = {options.admin_key};
   return server;
 }
@@ -262,6 +269,19 @@ void add_serve(CLI::App& app, Action& action) {
   command->add_option("--admin-key-file", options->admin_key_file, "a file that holds the key to /admin")
       ->excludes(admin_key);
   command->add_flag("--strict-fields", options->strict_fields, "refuse unknown fields of requests, not ignore them");
+  command
+      ->add_option(
+          "--allow-origin", options->allow_origins,
+          "a web page that may use the server, as in https://app.example; * for any; may be given several times")
+      ->take_all()
+      ->allow_extra_args(false);
+  command
+      ->add_option("--allow-host", options->allow_hosts,
+                   "a name that the server goes by, beside localhost; * for any; may be given several times")
+      ->take_all()
+      ->allow_extra_args(false);
+  command->add_option("--max-buffered", options->max_buffered,
+                      "most memory for requests being read and answers not taken, as in 512MiB; 0: an eighth of all");
   command->add_option("--drain-timeout", options->drain_timeout, "seconds that running requests get after SIGTERM")
       ->check(CLI::Range(0, 86400))
       ->capture_default_str();
@@ -283,6 +303,9 @@ void add_serve(CLI::App& app, Action& action) {
     }
     for (const std::string& key : options->api_keys) {
       if (key.empty()) throw CLI::ValidationError("--api-key", "a key must not be empty");
+    }
+    if (const auto size = topology::parse_size(options->max_buffered); !size && options->max_buffered != "0") {
+      throw CLI::ValidationError("--max-buffered", size.error().message);
     }
     if (options->no_prefix_caching) options->overrides.enable_prefix_caching = false;
     action = [options] { return serve(*options); };

@@ -256,7 +256,8 @@ class Client:
         self._idle.clear()
 
     def _common(self) -> str:
-        return f"Host: {self._host}:{self._port}\r\nAuthorization: Bearer none\r\nAccept: */*\r\n"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"Host: {host}:{self._port}\r\nAuthorization: Bearer none\r\nAccept: */*\r\n"
 
     async def _exchange(self, request: bytes, keep_text: bool) -> Answer:
         began = time.perf_counter()

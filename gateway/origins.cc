@@ -1,0 +1,82 @@
+#include "gateway/origins.h"
+
+#include <algorithm>
+
+#include "gateway/asio.h"
+
+namespace headwater::gateway {
+namespace {
+
+bool equal(std::string_view a, std::string_view b) {
+  return beast::iequals({a.data(), a.size()}, {b.data(), b.size()});
+}
+
+std::string_view without_brackets(std::string_view name) {
+  return name.size() > 2 && name.front() == '[' && name.back() == ']' ? name.substr(1, name.size() - 2) : name;
+}
+
+std::optional<net::ip::address> address_of(std::string_view name) {
+  const std::string_view bare = without_brackets(name);
+  IoError error;
+  const auto address = net::ip::make_address(std::string(bare), error);
+  if (error) return std::nullopt;
+  return address;
+}
+
+/// "scheme://authority" → authority with its port. Empty: it is none ("null" is what browsers say of files).
+std::string authority_of(std::string_view origin) {
+  const std::size_t end = origin.find("://");
+  if (end == std::string_view::npos) return "";
+  const std::string_view scheme = origin.substr(0, end);
+  std::string authority(origin.substr(end + 3));
+  if (without_port(authority).size() == authority.size()) authority += equal(scheme, "https") ? ":443" : ":80";
+  return authority;
+}
+
+}  // namespace
+
+std::string_view without_port(std::string_view host) {
+  const std::size_t bracket = host.find(']');
+  const std::size_t colon = host.find(':', bracket == std::string_view::npos ? 0 : bracket);
+  return host.substr(0, colon);
+}
+
+bool is_loopback(std::string_view name) {
+  if (equal(name, "localhost") || equal(name, "localhost.")) return true;
+  const auto address = address_of(name);
+  return address && address->is_loopback();
+}
+
+Origins::Origins(std::string host, std::vector<std::string> hosts, std::vector<std::string> origins)
+    : host_(std::move(host)), hosts_(std::move(hosts)), origins_(std::move(origins)) {}
+
+bool Origins::knows(std::string_view host) const {
+  const std::string_view name = without_port(host);
+  if (is_loopback(name) || equal(without_brackets(name), host_)) return true;
+  // Nobody can point an address elsewhere; but on loopback none of them leads here.
+  if (!only_known_hosts_ && address_of(name)) return true;
+  return std::any_of(hosts_.begin(), hosts_.end(), [&](const std::string& known) {
+    return known == "*" || equal(known, name) || equal(known, host);
+  });
+}
+
+bool Origins::takes_origin(std::string_view origin, std::string_view host) const {
+  const auto allows = [&](const std::string& allowed) { return allowed == "*" || equal(allowed, origin); };
+  if (std::any_of(origins_.begin(), origins_.end(), allows)) return true;
+  const std::string own = authority_of(origin);
+  if (own.empty() || !knows(host)) return false;
+  if (without_port(host).size() == host.size()) {
+    return equal(own, std::string(host) + ":80") || equal(own, std::string(host) + ":443");
+  }
+  return equal(own, host);
+}
+
+std::optional<std::string> check_origin(std::string_view origin) {
+  if (origin == "*" || origin == "null") return std::nullopt;
+  const std::size_t scheme = origin.find("://");
+  const bool named = scheme != std::string_view::npos && scheme > 0 && scheme + 3 < origin.size();
+  if (named && origin.find('/', scheme + 3) == std::string_view::npos) return std::nullopt;
+  return "\"" + std::string(origin) + "\" is no origin; write it as browsers do: https://app.example, or * for any";
+}
+
+}  // namespace headwater::gateway
