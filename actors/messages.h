@@ -168,6 +168,11 @@ struct TierOpened {
   cache::OpenOutcome outcome;
 };
 
+/// cache_tier → prefix_matcher: the device has not answered for long. What waits there is done when it answers.
+struct TierHung {
+  std::uint64_t epoch = 0;
+};
+
 // ---- what an operator asks of the prefix_matcher ---------------------------------------------------
 
 /// Answered by CacheStatus.
@@ -252,6 +257,7 @@ HEADWATER_LOCAL_MESSAGE(TierLoaded)
 HEADWATER_LOCAL_MESSAGE(LoadLate)
 HEADWATER_LOCAL_MESSAGE(OpenTier)
 HEADWATER_LOCAL_MESSAGE(TierOpened)
+HEADWATER_LOCAL_MESSAGE(TierHung)
 HEADWATER_LOCAL_MESSAGE(EraseBlocks)
 HEADWATER_LOCAL_MESSAGE(Wire)
 HEADWATER_LOCAL_MESSAGE(ResetStage)

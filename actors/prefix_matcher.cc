@@ -9,7 +9,7 @@
 namespace headwater::actors {
 namespace {
 
-/// How often what has expired is given up where nothing else happens.
+/// How often what has expired is given up, and a tier in trouble looked at, where nothing else happens.
 constexpr auto kTick = std::chrono::seconds(1);
 
 struct ExpiryTick {};
@@ -77,6 +77,7 @@ class PrefixMatcher : public StageActor {
   caf::message_handler tier_handlers() {
     return {
         on<const TierOpened>([this](const TierOpened& opened) { desk_.on_opened(opened.outcome, opened.fresh); }),
+        on<const TierHung>([this](const TierHung&) { desk_.on_hung(); }),
         on<const TierSaved>([this](const TierSaved& saved) { desk_.on_saved(saved.outcome); }),
         on<TierLoaded>([this](TierLoaded& loaded) { desk_.on_loaded(loaded.number, std::move(loaded.outcome)); }),
         on<const LoadLate>([this](const LoadLate& late) { desk_.on_late(late.number); }),

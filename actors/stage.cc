@@ -57,7 +57,7 @@ StageRegistry builtin_stages() {
       {"tokenizer", "default", spawn_tokenizer},         {"prefix_matcher", "default", spawn_prefix_matcher},
       {"scheduler", "default", spawn_scheduler},         {"executor", "default", spawn_executor},
       {"cache_evictor", "default", spawn_cache_evictor}, {"detokenizer", "default", spawn_detokenizer},
-      {"cache_tier", "rocksdb", spawn_rocksdb_tier},
+      {"cache_tier", "disk", spawn_disk_tier},           {"cache_tier", "rocksdb", spawn_disk_tier},
   };
   StageRegistry registry;
   const topology::StageCatalog catalog = topology::builtin_catalog();

@@ -125,6 +125,6 @@ caf::actor spawn_scheduler(caf::actor_system& system, const StageContext& contex
 caf::actor spawn_executor(caf::actor_system& system, const StageContext& context);
 caf::actor spawn_cache_evictor(caf::actor_system& system, const StageContext& context);
 caf::actor spawn_detokenizer(caf::actor_system& system, const StageContext& context);
-caf::actor spawn_rocksdb_tier(caf::actor_system& system, const StageContext& context);
+caf::actor spawn_disk_tier(caf::actor_system& system, const StageContext& context);
 
 }  // namespace headwater::actors

@@ -21,7 +21,9 @@ void MatchDesk::advance(TimeNs now, bool tier) {
   now_ = now;
   has_tier_ = tier;
   cache_.advance(now);
-  if (tier) tier_.advance(now);
+  if (!tier) return;
+  if (tier_.takes_open(now)) out_.open_tier = true;
+  tier_.advance(now);
 }
 
 // ---- the path of a request ----
@@ -43,7 +45,6 @@ void MatchDesk::match(const schedule::RequestPtr& request, const std::vector<Tok
 /// Whether the request waits for what the tier has of its prompt.
 bool MatchDesk::load(const schedule::RequestPtr& request, const std::vector<TokenId>& tokens,
                      cache::MatchResult& found) {
-  if (tier_.takes_open(now_)) out_.open_tier = true;
   auto chain = cache_.beyond(request->id, tokens, [this](const cache::Key& key) { return tier_.knows(key); });
   if (chain.empty()) return false;
   const cache::TierLoad load = tier_.takes_load(request->id, static_cast<std::uint32_t>(chain.size()), now_);
@@ -169,7 +170,10 @@ MatchOutput MatchDesk::poll() {
   return std::exchange(out_, {});
 }
 
-bool MatchDesk::expects_expiry() const { return std::min(cache_.next_expiry(), tier_.next_expiry()) != cache::kNever; }
+bool MatchDesk::expects_expiry() const {
+  const bool troubled = has_tier_ && tier_.troubled();
+  return troubled || std::min(cache_.next_expiry(), tier_.next_expiry()) != cache::kNever;
+}
 
 void MatchDesk::reset() {
   cache_.reset();

@@ -76,6 +76,7 @@ class MatchDesk {
 
   /// `fresh`: it has just begun, and what it was sent before is lost.
   void on_opened(const cache::OpenOutcome& outcome, bool fresh);
+  void on_hung() { tier_.on_hung(now_); }  ///< the device has not answered for long
   void on_saved(const cache::SaveOutcome& outcome) { tier_.on_saved(outcome, now_); }
   void on_loaded(std::uint64_t load, cache::LoadOutcome outcome);
   /// A load's time is over: the request goes on without it, if it still waits.

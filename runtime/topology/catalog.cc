@@ -74,10 +74,10 @@ StageInfo cache_evictor() {
   return info;
 }
 
-StageInfo rocksdb_tier() {
+StageInfo disk_tier() {
   StageInfo info;
   info.kind = "cache_tier";
-  info.impl = "rocksdb";
+  info.impl = "disk";
   info.single = true;
   info.loss = Loss::nothing;
   info.feedback_to = {"prefix_matcher"};
@@ -91,6 +91,13 @@ StageInfo rocksdb_tier() {
                           "what it may take on the disk; what was written longest ago goes first");
   limit.type = ArgType::size;
   info.args = {path, limit};
+  return info;
+}
+
+/// The name that older topologies have.
+StageInfo rocksdb_tier() {
+  StageInfo info = disk_tier();
+  info.impl = "rocksdb";
   return info;
 }
 
@@ -139,7 +146,7 @@ std::vector<std::string> StageCatalog::impls(std::string_view kind) const {
 StageCatalog builtin_catalog() {
   StageCatalog catalog;
   for (StageInfo (*make)() :
-       {tokenizer, prefix_matcher, scheduler, executor, cache_evictor, detokenizer, rocksdb_tier}) {
+       {tokenizer, prefix_matcher, scheduler, executor, cache_evictor, detokenizer, disk_tier, rocksdb_tier}) {
     if (!catalog.add(make())) std::terminate();  // two built-in stages of one name: a bug
   }
   return catalog;

@@ -55,7 +55,7 @@ void add_tier(Node& root, const std::string& flag) {
   Node tier = from_flag(Node::Kind::map, flag);
   put(&tier, "id", from_flag(Node::Kind::scalar, flag, "disk_tier"));
   put(&tier, "kind", from_flag(Node::Kind::scalar, flag, "cache_tier"));
-  put(&tier, "impl", from_flag(Node::Kind::scalar, flag, "rocksdb"));
+  put(&tier, "impl", from_flag(Node::Kind::scalar, flag, "disk"));
   Node feedback = from_flag(Node::Kind::sequence, flag);
   feedback.items.push_back(from_flag(Node::Kind::scalar, flag, *matcher));
   put(&tier, "feedback", std::move(feedback));

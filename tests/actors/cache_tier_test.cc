@@ -42,8 +42,9 @@ class CacheTier : public testing::Test {
     const auto make_store = [this](const actors::StageContext&) {
       return std::make_unique<cache::FakeStore>(faults_, records_);
     };
-    const auto spawn = [make_store](caf::actor_system& system, const actors::StageContext& context) {
-      return actors::spawn_cache_tier(system, context, make_store);
+    const auto spawn = [make_store, hung_after = hung_after_](caf::actor_system& system,
+                                                              const actors::StageContext& context) {
+      return actors::spawn_cache_tier(system, context, make_store, hung_after);
     };
     ASSERT_TRUE(registry.add({info, spawn}).ok());
     graph_ = std::make_unique<Graph>(options_, registry);
@@ -113,6 +114,7 @@ class CacheTier : public testing::Test {
   }
 
   GraphOptions options_;
+  std::chrono::milliseconds hung_after_ = std::chrono::seconds(10);
   std::atomic<TimeNs> now_{1};  ///< time stands still but for the test
   std::shared_ptr<cache::Faults> faults_ = std::make_shared<cache::Faults>();
   std::shared_ptr<cache::FakeStore::Records> records_ = std::make_shared<cache::FakeStore::Records>();
@@ -203,6 +205,49 @@ TEST_F(CacheTier, DoesNotWaitForAReadThatHangs) {
   expect_hit(1);
   EXPECT_EQ(tier().state, State::on);
   graph_->expect_settled();
+}
+
+TEST_F(CacheTier, IsOffWhileADeviceDoesNotAnswerAndOnOnceItDoes) {
+  hung_after_ = std::chrono::seconds(1);
+  start();
+  hang();
+  save(1);
+  ask_for(1);
+  wait_until(State::off);
+  const auto flushed = graph_->runtime().flush_cache(std::nullopt);
+  ASSERT_TRUE(flushed.ok());
+  EXPECT_TRUE(flushed->tier_pending) << "nobody waits for it, and nothing of it is found later";
+  ask_for(2);
+  go_on();
+  wait_until([&] {
+    now_ += 100'000'000'000;
+    return tier().state == State::on && tier().bytes == 0;
+  });
+  save(3);
+  expect_hit(3);
+  graph_->expect_settled();
+}
+
+TEST_F(CacheTier, DoesNotKeepARuntimeFromEndingThatHangs) {
+  hang();
+  save(1);
+  ask_for(1);
+  EXPECT_TRUE(hung_);
+  client_.reset();
+  graph_.reset();  // returns
+  EXPECT_TRUE(hung_);
+  EXPECT_NE(open_.wait_for(std::chrono::seconds(0)), std::future_status::ready);
+  go_on();  // the thread that was left behind ends, and lets go of the store
+  wait_until([&] { return faults_.use_count() == 1; });
+}
+
+TEST_F(CacheTier, OpensAnewByItselfThoughNobodyAsks) {
+  faults_->open_fails = true;
+  start();
+  wait_until([&] { return tier().errors == 1; });
+  faults_->open_fails = false;
+  now_ += 100'000'000'000;
+  wait_until(State::on);
 }
 
 TEST_F(CacheTier, LosesNoBlockOfARequestThatIsCancelledWhileItWaits) {

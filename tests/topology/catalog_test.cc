@@ -9,7 +9,7 @@ TEST(Catalog, ListsTheBuiltInKindsAlongThePath) {
   const StageCatalog catalog = builtin_catalog();
   EXPECT_THAT(catalog.kinds(), ElementsAre("tokenizer", "prefix_matcher", "scheduler", "executor", "cache_evictor",
                                            "detokenizer", "cache_tier"));
-  EXPECT_THAT(catalog.impls("cache_tier"), ElementsAre("rocksdb"));
+  EXPECT_THAT(catalog.impls("cache_tier"), ElementsAre("disk", "rocksdb"));
   EXPECT_THAT(catalog.impls("scheduler"), ElementsAre("default"));
   EXPECT_TRUE(catalog.impls("nonsense").empty());
 }

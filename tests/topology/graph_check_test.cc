@@ -56,7 +56,7 @@ TEST(GraphCheck, RequiredKindsMustBeThereOnce) {
 
 TEST(GraphCheck, ADiskTierNeedsAFolderAndIsTheOnlyOne) {
   const auto with_tier = [](const std::string& stages) { return report(with("gateway: {", stages + "gateway: {")); };
-  const std::string tier = "  - { id: disk, kind: cache_tier, impl: rocksdb, args: { path: d }, feedback: [match] }\n";
+  const std::string tier = "  - { id: disk, kind: cache_tier, impl: disk, args: { path: d }, feedback: [match] }\n";
   EXPECT_EQ(with_tier(tier), "");
   EXPECT_THAT(
       with_tier(tier + with("id: disk", "id: disk2", tier)),
@@ -66,8 +66,7 @@ TEST(GraphCheck, ADiskTierNeedsAFolderAndIsTheOnlyOne) {
               HasSubstr("t.yaml:11:5: a cache_tier needs args: { path: … }, its folder for the blocks"));
   EXPECT_THAT(with_tier(with(", feedback: [match]", "", tier)),
               HasSubstr("\"disk\" (cache_tier) needs `feedback` to \"match\", the prefix_matcher"));
-  EXPECT_THAT(with_tier(with(", impl: rocksdb", "", tier)),
-              HasSubstr("unknown implementation \"default\" of cache_tier"));
+  EXPECT_THAT(with_tier(with(", impl: disk", "", tier)), HasSubstr("unknown implementation \"default\" of cache_tier"));
 }
 
 TEST(GraphCheck, FeedbackMustNameEveryKindThatWaitsForIt) {

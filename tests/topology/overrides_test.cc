@@ -78,7 +78,7 @@ TEST(Overrides, AddADiskTierWhereThereIsNone) {
   const Topology topology = sound(kSound, overrides);
   const Stage* tier = topology.find_kind("cache_tier");
   ASSERT_NE(tier, nullptr);
-  EXPECT_EQ(tier->impl, "rocksdb");
+  EXPECT_EQ(tier->impl, "disk");
   EXPECT_EQ(tier->text("path"), "/var/cache/headwater");
   EXPECT_EQ(tier->integer("size_limit"), 1 << 30);
   EXPECT_EQ(tier->feedback, std::vector<std::string>{"match"});

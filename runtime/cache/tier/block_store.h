@@ -43,6 +43,9 @@ class BlockStore {
   /// Erases all, and leaves no byte of them.
   virtual Result<void> clear() = 0;
 
+  /// What a person should hear of, in sentences: what was thrown away as it opened, and such. Each is given once.
+  virtual std::vector<std::string> take_notes() { return {}; }
+
   virtual StoreState state() const = 0;
   virtual std::string name() const = 0;  ///< for messages
 

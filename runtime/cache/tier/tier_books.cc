@@ -64,6 +64,11 @@ bool TierBooks::takes_open(TimeNs now) {
   return opening_ = true;
 }
 
+void TierBooks::on_hung(TimeNs now) {
+  open_ = false;
+  trouble(now);
+}
+
 void TierBooks::trouble(TimeNs now) {
   ++stats_.errors;
   if (!troubled_) reopening_.fail(now);  // what is under way fails of the same cause

@@ -52,6 +52,8 @@ class TierBooks {
   void on_open(const OpenOutcome& outcome, TimeNs now);
   /// Whether the tier is in trouble and is to be opened anew, now. It is under way then until on_open().
   bool takes_open(TimeNs now);
+  /// The device has not answered for long: nothing goes there until it does, and has been opened anew.
+  void on_hung(TimeNs now);
 
   /// Whether to save the block: it is worth it, it is not there (or soon given up there), and there is room in the
   /// queue, of which it takes a place. Ask for blocks of a chain from its end on, as they are evicted.
@@ -79,6 +81,7 @@ class TierBooks {
   void set_prefill_speed(double tokens_per_second);
 
   bool open() const { return open_; }
+  bool troubled() const { return troubled_; }  ///< and takes_open() will say when to try anew
   TierStats stats() const;
   TierHoldings holdings() const;
 

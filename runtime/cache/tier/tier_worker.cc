@@ -53,6 +53,7 @@ OpenOutcome TierWorker::open() {
     outcome.error = entries.error().message;
   }
   outcome.store = store_->state();
+  outcome.notes = store_->take_notes();
   return outcome;
 }
 
@@ -78,6 +79,7 @@ SaveOutcome TierWorker::save(const TierBlock& block) {
     outcome.error = dropped.error().message;
   }
   outcome.store = store_->state();
+  outcome.notes = store_->take_notes();
   outcome.duration = clock_() - began;
   return outcome;
 }

@@ -16,13 +16,15 @@ namespace headwater::cache {
 struct OpenOutcome {
   std::vector<TierEntry> entries;  ///< that the store holds, oldest first
   StoreState store;
-  std::string error;  ///< not empty: it is not open
+  std::vector<std::string> notes;  ///< of the store, for a person
+  std::string error;               ///< not empty: it is not open
 };
 
 struct SaveOutcome {
   Key key{};
   std::vector<Key> dropped;  ///< given up for it
   StoreState store;
+  std::vector<std::string> notes;
   TimeNs duration = 0;
   std::string error;  ///< not empty: it is not saved, and the store is in trouble
 };

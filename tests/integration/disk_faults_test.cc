@@ -1,0 +1,303 @@
+// Real disks that fill up, go, and come back, before a runtime starts and while it serves: every answer is right, a
+// person is told in a few lines, and once the disk is well the tier is on again by itself. Disks are small file systems
+// in memory, mounted for this process alone; where that is not allowed, those tests are skipped and say so.
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <spdlog/sinks/ringbuffer_sink.h>
+#include <spdlog/spdlog.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <random>
+#include <thread>
+
+#include "headwater/runtime.h"
+#include "tests/support/chain_topology.h"
+#include "tests/support/events.h"
+#include "tests/support/tiny_gguf.h"
+
+namespace headwater::test {
+namespace {
+
+using testing::HasSubstr;
+using State = TierStats::State;
+
+constexpr std::uint32_t kPrompts = 30;  ///< 1.3 MiB of blocks each
+
+class DiskFaults : public testing::Test {
+ protected:
+  DiskFaults() : model_(tiny_llama({.heads = 8, .kv_heads = 8, .head_dim = 64}).bytes()) {}
+
+  void SetUp() override {
+    folder_ = std::filesystem::temp_directory_path() / ("headwater_faults_" + std::to_string(getpid()));
+    std::filesystem::remove_all(folder_);
+    std::filesystem::create_directories(folder_);
+    before_ = spdlog::default_logger();
+    spdlog::set_default_logger(std::make_shared<spdlog::logger>("test", sink_));
+    Overrides overrides;
+    overrides.enable_prefix_caching = false;
+    const auto plain = start(overrides);
+    for (std::uint32_t seed = 0; seed < kPrompts; ++seed) expected_.push_back(answer(*plain, seed));
+  }
+  void TearDown() override {
+    runtime_.reset();
+    spdlog::set_default_logger(before_);
+    for (const auto& path : mounted_) umount2(path.c_str(), MNT_DETACH);
+    std::filesystem::remove_all(folder_);
+  }
+
+  std::unique_ptr<Runtime> start(Overrides overrides) {
+    overrides.model = model_.path();
+    auto runtime =
+        Runtime::start(chain_topology("cache_size_limit: 24MiB, quant_policy: \"0\"", 8), "faults.yaml", overrides);
+    EXPECT_TRUE(runtime.ok()) << runtime.error().message;
+    return std::move(runtime).value();
+  }
+  void start_at(const std::filesystem::path& path) {
+    Overrides overrides;
+    overrides.cache_dir = path.string();
+    overrides.cache_dir_size = "64MiB";
+    runtime_ = start(overrides);
+  }
+
+  static std::vector<TokenId> answer(Runtime& runtime, std::uint32_t seed) {
+    std::mt19937 random(seed);
+    std::vector<TokenId> prompt;
+    for (int i = 0; i < 330; ++i) prompt.push_back(static_cast<TokenId>(random() % 250));
+    Request request;
+    request.prompt = prompt;
+    request.params.temperature = 0;
+    request.params.max_tokens = 4;
+    request.params.ignore_eos = true;
+    EventLog log;
+    const auto client = runtime.connect(log.handler());
+    return log.wait(client->submit(request)->id).tokens();
+  }
+  void ask(std::uint32_t seed) { EXPECT_EQ(answer(*runtime_, seed), expected_.at(seed)) << "prompt " << seed; }
+  void ask_all() {
+    for (std::uint32_t seed = 0; seed < kPrompts; ++seed) ask(seed);
+  }
+
+  TierStats tier() const { return runtime_->stats().tier.value(); }
+  template <class Condition>
+  void wait_until(const Condition& holds) {
+    const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(100);
+    while (!holds()) {
+      ASSERT_LT(std::chrono::steady_clock::now(), give_up) << "the disk tier did not get there\n" << log();
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+  }
+  void wait_until(State state) {
+    wait_until([&] { return tier().state == state; });
+  }
+  /// It is on again and keeps what it is given.
+  void expect_well() {
+    wait_until(State::on);
+    const std::uint64_t saved = tier().saved_blocks;
+    std::uint32_t seed = 0;
+    wait_until([&] {
+      ask(seed++ % kPrompts);
+      return tier().state == State::on && tier().saved_blocks > saved;
+    });
+    EXPECT_EQ(tier().mismatches, 0U);
+  }
+  std::string log() const {
+    std::string text;
+    for (const std::string& line : sink_->last_formatted()) text += line;
+    return text;
+  }
+  int lines() const {
+    return static_cast<int>(std::ranges::count_if(
+        sink_->last_formatted(), [](const std::string& line) { return line.find("disk tier") != std::string::npos; }));
+  }
+
+  /// A disk of `size`, as mount takes it, at folder_/disk; false: this machine does not let us.
+  bool mount_disk(const std::string& size, unsigned long flags = 0) {
+    const bool root = geteuid() == 0;
+    if (mounted_.empty() && (unshare(root ? CLONE_NEWNS : CLONE_NEWNS | CLONE_NEWUSER) != 0 ||
+                             mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)) {
+      return false;
+    }
+    std::filesystem::create_directories(disk());
+    if (mount("headwater", disk().c_str(), "tmpfs", flags, ("size=" + size).c_str()) != 0) return false;
+    mounted_.push_back(disk());
+    return true;
+  }
+  bool remount(unsigned long flags) {
+    return mount(nullptr, disk().c_str(), nullptr, MS_REMOUNT | flags, nullptr) == 0;
+  }
+  std::filesystem::path disk() const { return folder_ / "disk"; }
+  /// Another program takes all that is left of the disk.
+  void fill_up() {
+    std::ofstream file(disk() / "hog", std::ios::app);
+    const std::string page(4096, 'x');
+    while (file << page << std::flush) {
+    }
+  }
+
+  TemporaryFile model_;
+  std::filesystem::path folder_;
+  std::vector<std::filesystem::path> mounted_;
+  std::shared_ptr<spdlog::sinks::ringbuffer_sink_mt> sink_ = std::make_shared<spdlog::sinks::ringbuffer_sink_mt>(1000);
+  std::shared_ptr<spdlog::logger> before_;
+  std::vector<std::vector<TokenId>> expected_;
+  std::unique_ptr<Runtime> runtime_;
+};
+
+#define HEADWATER_MOUNT(...)                                                                           \
+  if (!mount_disk(__VA_ARGS__)) {                                                                      \
+    GTEST_SKIP() << "a file system in memory cannot be mounted here (" << std::strerror(errno) << ")"; \
+  }
+
+TEST_F(DiskFaults, ADiskSmallerThanTheLimitHoldsTheLatest) {
+  for (const char* size : {"17m", "24m", "30m"}) {
+    SCOPED_TRACE(size);
+    HEADWATER_MOUNT(size);
+    start_at(disk());
+    wait_until(State::on);
+    ask_all();
+    ask_all();
+    EXPECT_EQ(tier().errors, 0U) << log();
+    EXPECT_EQ(tier().state, State::on);
+    EXPECT_GT(tier().bytes, 8U << 20);
+    runtime_.reset();
+    umount2(disk().c_str(), MNT_DETACH);
+  }
+}
+
+TEST_F(DiskFaults, ADiskThatOthersFillUpWhileItServes) {
+  HEADWATER_MOUNT("30m");
+  start_at(disk());
+  wait_until(State::on);
+  for (std::uint32_t seed = 0; seed < 8; ++seed) ask(seed);
+  fill_up();
+  ask_all();
+  fill_up();
+  ask_all();
+  std::filesystem::remove(disk() / "hog");
+  expect_well();
+  EXPECT_LE(lines(), 8) << log();
+}
+
+TEST_F(DiskFaults, ADiskThatIsFullBeforeTheStart) {
+  HEADWATER_MOUNT("17m");
+  fill_up();
+  start_at(disk());
+  ask_all();
+  EXPECT_EQ(tier().state, State::off);
+  EXPECT_THAT(log(), HasSubstr("has no room"));
+  EXPECT_THAT(log(), HasSubstr("serving goes on without it, and it is tried again"));
+  std::filesystem::remove(disk() / "hog");
+  expect_well();
+  EXPECT_LE(lines(), 6) << log();
+}
+
+TEST_F(DiskFaults, AFolderThatIsDeletedWhileItServes) {
+  start_at(folder_ / "kv");
+  wait_until(State::on);
+  for (int round = 0; round < 2; ++round) {
+    ask_all();
+    std::filesystem::remove_all(folder_ / "kv");
+    ask_all();
+    expect_well();
+  }
+  EXPECT_THAT(log(), HasSubstr("headwater-kv was moved or deleted"));
+  EXPECT_LE(lines(), 12) << log();
+}
+
+TEST_F(DiskFaults, AFolderThatIsRenamedWhileItServes) {
+  start_at(folder_ / "kv");
+  wait_until(State::on);
+  ask_all();
+  std::filesystem::rename(folder_ / "kv", folder_ / "moved");
+  ask_all();
+  expect_well();
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "kv" / "headwater-kv"));
+  EXPECT_THAT(log(), HasSubstr("headwater-kv was moved or deleted"));
+}
+
+TEST_F(DiskFaults, ADiskThatIsReadOnlyAtTheStart) {
+  HEADWATER_MOUNT("30m");
+  start_at(disk());
+  wait_until(State::on);
+  ask(0);
+  runtime_.reset();
+  ASSERT_TRUE(remount(MS_RDONLY)) << std::strerror(errno);
+  start_at(disk());
+  ask_all();
+  EXPECT_EQ(tier().state, State::off);
+  EXPECT_THAT(log(), HasSubstr("Read-only file system"));
+  ASSERT_TRUE(remount(0)) << std::strerror(errno);
+  expect_well();
+  EXPECT_LE(lines(), 6) << log();
+}
+
+TEST_F(DiskFaults, ADiskThatIsTakenAwayAndComesBackWhileItServes) {
+  HEADWATER_MOUNT("30m");
+  start_at(disk());
+  wait_until(State::on);
+  ask_all();
+  ASSERT_EQ(umount2(disk().c_str(), MNT_DETACH), 0);
+  ask_all();
+  expect_well();  // in the folder below
+  ASSERT_TRUE(mount_disk("30m"));
+  ask_all();
+  expect_well();
+  EXPECT_THAT(log(), HasSubstr("was moved or deleted"));
+}
+
+TEST_F(DiskFaults, NoFileDescriptorIsLeft) {
+  start_at(folder_ / "kv");
+  wait_until(State::on);
+  ask(0);
+  std::vector<int> taken;
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  const rlimit few{64, limit.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+  for (int fd = open("/dev/null", O_RDONLY); fd >= 0; fd = open("/dev/null", O_RDONLY)) taken.push_back(fd);
+  ASSERT_EQ(errno, EMFILE);
+  ask_all();
+  ask_all();
+  for (int fd : taken) close(fd);
+  expect_well();
+  setrlimit(RLIMIT_NOFILE, &limit);
+  EXPECT_THAT(log(), HasSubstr("Too many open files"));
+  EXPECT_LE(lines(), 12) << log();
+}
+
+TEST_F(DiskFaults, AFolderThatCannotBeMadeAtTheStart) {
+  std::ofstream(folder_ / "kv") << "a file";
+  start_at(folder_ / "kv");
+  ask_all();
+  EXPECT_EQ(tier().state, State::off);
+  EXPECT_THAT(log(), HasSubstr("cannot open: cannot make the folder"));
+  EXPECT_EQ(lines(), 1) << log();
+  std::filesystem::remove(folder_ / "kv");
+  expect_well();
+}
+
+TEST_F(DiskFaults, ALimitOnTheSizeOfFiles) {
+  start_at(folder_ / "kv");
+  wait_until(State::on);
+  rlimit limit{};
+  getrlimit(RLIMIT_FSIZE, &limit);
+  const rlimit small{1 << 20, limit.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+  ask_all();
+  setrlimit(RLIMIT_FSIZE, &limit);
+  expect_well();
+}
+
+}  // namespace
+}  // namespace headwater::test
