@@ -215,6 +215,24 @@ TEST_F(MatchDeskTest, FlushesMemoryAndTier) {
   EXPECT_EQ(desk_.poll().matched.at(0).cached_tokens, 0U);
 }
 
+TEST_F(MatchDeskTest, HasATierInTroubleOpenedAnewThoughNobodyAsks) {
+  have_on_tier();
+  desk_.poll();
+  EXPECT_FALSE(desk_.expects_expiry());
+  desk_.on_hung();
+  EXPECT_FALSE(desk_.tier_open());
+  EXPECT_TRUE(desk_.expects_expiry()) << "somebody must come back";
+  advance();
+  EXPECT_FALSE(desk_.poll().open_tier);
+  advance(kSecond);
+  EXPECT_TRUE(desk_.poll().open_tier);
+  advance(kSecond);
+  EXPECT_FALSE(desk_.poll().open_tier) << "it is under way";
+  desk_.on_opened({}, false);
+  EXPECT_TRUE(desk_.tier_open());
+  EXPECT_FALSE(desk_.expects_expiry());
+}
+
 TEST_F(MatchDeskTest, ForgetsAllThatItHasNotToldWhenItIsReset) {
   desk_.admit(request(prompt()));
   desk_.reset();

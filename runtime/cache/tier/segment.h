@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "cache/tier/store_folder.h"
-#include "cache/tier/tier_block.h"
+#include "cache/tier_block.h"
 
 namespace headwater::cache {
 

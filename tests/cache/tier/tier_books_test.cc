@@ -90,6 +90,18 @@ TEST_F(TierBooksTest, StopsSavingWhereASaveFailsAndTriesAnewAfterLongerAndLonger
   EXPECT_TRUE(books_.takes_open(now_ + kSecond)) << "after a success the first pause is short";
 }
 
+TEST_F(TierBooksTest, IsOffWhileADeviceHangs) {
+  books_.on_hung(now_);
+  EXPECT_EQ(books_.stats().state, State::off);
+  EXPECT_TRUE(books_.troubled());
+  EXPECT_FALSE(books_.takes_save(cached(block_of(1), kDeep)));
+  EXPECT_EQ(books_.takes_load(1, 5, now_).blocks, 0U);
+  EXPECT_TRUE(books_.takes_open(now_ + kSecond));
+  books_.on_open({}, now_ + kSecond);
+  EXPECT_EQ(books_.stats().state, State::on);
+  EXPECT_FALSE(books_.troubled());
+}
+
 TEST_F(TierBooksTest, IsOffWhileItCannotBeOpened) {
   books_.reset();
   EXPECT_EQ(books_.stats().state, State::off);
