@@ -1,6 +1,6 @@
 #pragma once
 // Where clients meet the graph: requests enter here, events leave here. It is what a topology calls
-// "gateway", and it keeps the ledger of all requests (schedule::RequestLedger).
+// "gateway", and it keeps the ledger of all requests (schedule::RequestLedger). Threading: ClientState from any thread.
 
 #include <atomic>
 #include <caf/all.hpp>

@@ -1,5 +1,5 @@
 #pragma once
-// headwater::Runtime on top of the actor graph.
+// headwater::Runtime on top of the actor graph. Threading: as Runtime says.
 
 #include <memory>
 #include <string>

@@ -1,5 +1,5 @@
 #pragma once
-// Counts steps by duration and by sequences, in the buckets of headwater/runtime.h.
+// Counts steps by duration and by sequences, in the buckets of headwater/runtime.h. Threading: one caller at a time.
 
 #include "base/histogram.h"
 #include "headwater/runtime.h"

@@ -1,5 +1,5 @@
 #pragma once
-// Counts values in buckets, as Prometheus wants them.
+// Counts values in buckets, as Prometheus wants them. Threading: one caller at a time.
 
 #include <algorithm>
 #include <cstdint>

@@ -12,7 +12,7 @@
 // sample stays far longer: what is given up at once would never be seen to return late.
 //
 // Whatever is asked for, it never hits much less than LRU would (LruGuard): blocks that LRU holds are given up only on
-// hits that were gained before.
+// hits that were gained before. Threading: one caller at a time.
 
 #include <cstddef>
 #include <cstdint>

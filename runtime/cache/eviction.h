@@ -1,7 +1,7 @@
 #pragma once
 // Which cached blocks to give up: the bookkeeping that every policy shares. What is a candidate, and leaf first, is
 // decided here, and that a tenant over its quota gives up its own blocks first, and low priorities before high ones;
-// an EvictionPolicy only ranks. No clock: time is passed in.
+// an EvictionPolicy only ranks. No clock: time is passed in. Threading: one caller at a time.
 
 #include <cstdint>
 #include <limits>

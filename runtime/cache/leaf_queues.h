@@ -1,6 +1,6 @@
 #pragma once
 // Blocks that may be given up next, in the order in which a policy gives them up: of low priority first, then by what
-// the policy says of the ends of its queues.
+// the policy says of the ends of its queues. Threading: one caller at a time.
 
 #include <cstdint>
 #include <map>

@@ -13,7 +13,7 @@
 //
 // Credit is a multiple of the savings. So a policy that proves itself is soon free, and one that slowly falls behind is
 // bound when the advance is spent. Savings are bounded by the capacity, which pays for any liberty: a lead of long ago
-// is not gambled away.
+// is not gambled away. Threading: one caller at a time.
 
 #include <cstdint>
 #include <optional>

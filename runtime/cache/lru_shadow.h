@@ -1,7 +1,7 @@
 #pragma once
 // What a cache of the same size would hold under LRU, block for block, beside one that goes by something else: the keys
 // that were used last. Of each it knows where the cache has it, or that the cache lacks it. 24 bytes a key; all calls
-// O(1).
+// O(1). Threading: one caller at a time.
 
 #include <cstdint>
 #include <optional>

@@ -1,6 +1,6 @@
 #pragma once
 // How many of the blocks that were asked for lately LRU caches of other sizes would have held: a miss-ratio curve, in
-// bounded memory and O(log n) an access.
+// bounded memory and O(log n) an access. Threading: one caller at a time.
 //
 // A block is in an LRU cache of n blocks if fewer than n others were used since it was. Where the cache is large, a
 // sample of the blocks, chosen by their keys, stands for all, and distances are scaled. Source: Waldspurger et al.,

@@ -1,6 +1,6 @@
 #pragma once
 // Which indexed block begins most like a text goes on: the blocks that follow one parent, in the order of their
-// tokens. What begins most alike then stands next to where the text would stand.
+// tokens. What begins most alike then stands next to where the text would stand. Threading: one caller at a time.
 
 #include <algorithm>
 #include <cstdint>

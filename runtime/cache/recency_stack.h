@@ -3,7 +3,7 @@
 // calls O(log n), amortised. About 80 bytes a key.
 //
 // Every use takes the next place; a Fenwick tree counts the places that are taken. When places run out, the keys move
-// together.
+// together. Threading: one caller at a time.
 
 #include <cstdint>
 #include <optional>

@@ -3,7 +3,7 @@
 // turn out to be the beginning of a stop string.
 //
 // Of several stop strings, the one that is complete first ends the text; of those that end together, the longest. So
-// the text never depends on where one token ends and the next begins.
+// the text never depends on where one token ends and the next begins. Threading: one caller at a time.
 
 #include <cstddef>
 #include <string>

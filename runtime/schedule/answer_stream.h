@@ -3,7 +3,7 @@
 // The plain class inside the detokenizer actor.
 //
 // A sequence's state can be rebuilt from its start record at any time, since the tokens generated before a
-// preemption are part of it; a preempted sequence needs no memory here.
+// preemption are part of it; a preempted sequence needs no memory here. Threading: one caller at a time.
 
 #include <cstdint>
 #include <functional>

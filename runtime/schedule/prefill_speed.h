@@ -1,5 +1,5 @@
 #pragma once
-// How fast prompts are computed, as steps show.
+// How fast prompts are computed, as steps show. Threading: one caller at a time.
 
 #include <algorithm>
 #include <cstdint>

@@ -1,6 +1,6 @@
 #pragma once
 // Every accepted request that has not ended: the place where "exactly one terminal event, and nothing
-// after it" is enforced. The plain class inside the frontend actor.
+// after it" is enforced. The plain class inside the frontend actor. Threading: one caller at a time.
 
 #include <cstdint>
 #include <functional>
