@@ -20,9 +20,8 @@ End end_of(const TokenEvent& event) {
 
 }  // namespace
 
-Error Admission::refuse(std::uint64_t& counter, const std::string& why, double retry_after) {
+Error Admission::refuse(const std::string& why, double retry_after) {
   ++counters_.rejected;
-  ++counter;
   const auto seconds = static_cast<std::int64_t>(std::ceil(std::clamp(retry_after, 1.0, 3600.0)));
   return {ErrorCode::overloaded, why + "; try again in about " + std::to_string(seconds) + " s", ""};
 }
@@ -34,24 +33,21 @@ Result<std::uint32_t> Admission::enter(const schedule::RequestPtr& request) {
   if (draining_) return Error{ErrorCode::draining, "the server is shutting down and accepts nothing more", ""};
   const auto decision = estimate_.judge(request->request, max_wait_);
   if (const auto& late = decision.refusal; late && late->deadline) {
-    return refuse(counters_.rejected_deadline,
-                  "the answer would take about " + seconds_text(late->finish) +
-                      ", longer than the request's timeout of " + seconds_text(request->request.timeout_ms * 1e-3) + "",
+    return refuse("the answer would take about " + seconds_text(late->finish) +
+                      ", longer than the request's timeout of " + seconds_text(request->request.timeout_ms * 1e-3),
                   late->retry);
   } else if (late) {
-    return refuse(counters_.rejected_wait,
-                  "the request would wait for about " + seconds_text(late->wait) +
-                      ", longer than this server lets one wait (" + seconds_text(max_wait_) + ", max_wait)",
+    return refuse("the request would wait for about " + seconds_text(late->wait) +
+                      ", longer than this server lets one wait (" + seconds_text(max_wait_) +
+                      ", max_wait of the scheduler)",
                   late->retry);
   }
   const Credit credit = credit_.take(request->request.tenant, request->accepted_at);
   if (credit == Credit::none_left) {
-    return refuse(counters_.rejected_credit,
-                  "the server has " + std::to_string(credit_.taken()) + " requests under way, as many as it may", 1);
+    return refuse("the server has " + std::to_string(credit_.taken()) + " requests under way, as many as it may", 1);
   }
   if (credit == Credit::share_used) {
-    return refuse(counters_.rejected_credit,
-                  "this client has its share of the requests that may be under way, and others need theirs", 1);
+    return refuse("this client has its share of the requests that may be under way, and others need theirs", 1);
   }
   estimate_.enter(request, decision.predicted);
   ++undelivered_;
@@ -70,11 +66,9 @@ void Admission::on_step(const schedule::StepResult& step) {
   estimate_.on_step(step);
 }
 
-std::vector<RequestId> Admission::hopeless(TimeNs now) {
+std::vector<RequestId> Admission::hopeless(TimeNs now) const {
   const std::scoped_lock lock(mutex_);
-  auto ids = estimate_.hopeless(now);
-  counters_.ended_hopeless += ids.size();
-  return ids;
+  return estimate_.hopeless(now);
 }
 
 void Admission::first_token() {
@@ -136,7 +130,6 @@ void Admission::report(Stats& stats) const {
   const std::scoped_lock lock(mutex_);
   stats = counters_;
   stats.in_flight = credit_.taken();
-  stats.backlog_seconds = estimate_.backlog();
 }
 
 }  // namespace headwater::actors

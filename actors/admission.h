@@ -41,7 +41,7 @@ class Admission {
   /// The terminal event has reached its client.
   void delivered();
   /// Of those that are under way and not begun, which would miss their deadline even if they began now.
-  std::vector<RequestId> hopeless(TimeNs now);
+  std::vector<RequestId> hopeless(TimeNs now) const;
 
   void count_generated(std::uint64_t tokens);
   void count_restart();
@@ -60,7 +60,7 @@ class Admission {
 
  private:
   /// `retry_after`: seconds.
-  Error refuse(std::uint64_t& counter, const std::string& why, double retry_after);
+  Error refuse(const std::string& why, double retry_after);
 
   mutable std::mutex mutex_;
   std::condition_variable idle_;

@@ -11,6 +11,7 @@
 #include "actors/warm_up.h"
 #include "headwater/context_limit.h"
 #include "kernels/memory_reserve.h"
+#include "model/prompt_encoder.h"
 #include "model/sampler.h"
 
 namespace headwater::actors {
@@ -91,7 +92,6 @@ class GraphClient : public Client {
 AdmissionOptions admission_options(const topology::Topology& topology, const Assets& assets) {
   AdmissionOptions options;
   options.max_in_flight = topology.gateway.max_queued;
-  options.max_wait = static_cast<double>(topology.gateway.max_wait_ms) * 1e-3;
   options.limits.kv_tokens = std::uint64_t{assets.total_blocks} * assets.block_tokens;
   if (const topology::Stage* scheduler = topology.find_kind("scheduler"); scheduler != nullptr) {
     // A scheduler of a host program may have other arguments.
@@ -102,8 +102,26 @@ AdmissionOptions admission_options(const topology::Topology& topology, const Ass
     read("max_step_tokens", options.limits.max_step_tokens);
     read("prefill_chunk", options.limits.prefill_chunk);
     read("mixed_prefill_tokens", options.limits.mixed_prefill_tokens);
+    // A program that embeds the runtime knows how long it wants to wait.
+    std::uint32_t max_wait_ms = 0;
+    if (topology.gateway.present) read("max_wait", max_wait_ms);
+    options.max_wait = max_wait_ms * 1e-3;
   }
   return options;
+}
+
+/// Error: the length alone says that it is too long to be served.
+Result<std::vector<TokenId>> encode_whole(const Assets& assets, std::vector<model::PromptPart> parts) {
+  constexpr std::size_t kAny = std::numeric_limits<std::size_t>::max();
+  model::PromptEncoder encoder(*assets.tokenizer, std::move(parts));
+  if (!encoder.may_fit(assets.max_sequence_tokens)) {
+    return context_exceeded(
+        assets.max_sequence_tokens,
+        "the text has " + std::to_string(encoder.bytes()) + " bytes, more than so many tokens can have", "prompt");
+  }
+  while (!encoder.advance(kAny, kAny)) {
+  }
+  return std::move(encoder).take();
 }
 
 std::unique_ptr<caf::actor_system_config> make_config() {
@@ -157,29 +175,16 @@ std::unique_ptr<Client> GraphRuntime::connect(EventHandler on_events) {
 
 Result<std::vector<TokenId>> GraphRuntime::tokenize(std::string_view text, bool add_special, bool parse_special) const {
   model::EncodeOptions options{.add_special = add_special, .parse_special = parse_special};
-  return encode({{-1, std::string(text), options}});
+  return encode_whole(*assets_, {{-1, std::string(text), options}});
 }
 
 Result<std::vector<TokenId>> GraphRuntime::tokenize(std::span<const ChatMessage> messages) const {
   if (assets_->chat_template == nullptr) {
     return Error{ErrorCode::invalid_request, "the model has no chat template; send text", "messages"};
   }
-  auto parts = assets_->chat_template->parts(*assets_->tokenizer, messages);
+  auto parts = model::prompt_parts(*assets_->chat_template, *assets_->tokenizer, messages);
   if (!parts) return parts.error();
-  return encode(std::move(*parts));
-}
-
-Result<std::vector<TokenId>> GraphRuntime::encode(std::vector<model::PromptPart> parts) const {
-  constexpr std::size_t kAny = std::numeric_limits<std::size_t>::max();
-  model::PromptEncoder encoder(*assets_->tokenizer, std::move(parts));
-  if (!encoder.may_fit(assets_->max_sequence_tokens)) {
-    return context_exceeded(
-        assets_->max_sequence_tokens,
-        "the text has " + std::to_string(encoder.bytes()) + " bytes, more than so many tokens can have", "prompt");
-  }
-  while (!encoder.advance(kAny, kAny)) {
-  }
-  return std::move(encoder).take();
+  return encode_whole(*assets_, std::move(*parts));
 }
 
 Result<std::string> GraphRuntime::detokenize(std::span<const TokenId> ids) const {

@@ -125,7 +125,7 @@ class TokenizerStage : public StageActor {
       std::size_t bytes = 0;
       for (const ChatMessage& message : *messages) bytes += message.content.size();
       if (auto fits = check_bytes(bytes, "messages"); !fits) return fits.error();
-      return assets().chat_template->parts(*assets().tokenizer, *messages);
+      return model::prompt_parts(*assets().chat_template, *assets().tokenizer, *messages);
     }
     const std::string& text = std::get<std::string>(request.prompt);
     if (auto fits = check_bytes(text.size(), "prompt"); !fits) return fits.error();

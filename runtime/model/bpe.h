@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "model/encoding.h"
 #include "model/pretokenizer.h"
 #include "model/special_tokens.h"
 #include "model/tokenizer.h"
@@ -15,7 +16,7 @@
 
 namespace headwater::model {
 
-class BytePairTokenizer : public Tokenizer {
+class BytePairTokenizer : public SlicedTokenizer {
  public:
   static Result<std::shared_ptr<const Tokenizer>> load(const GgufFile& file);
 

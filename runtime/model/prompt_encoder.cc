@@ -11,6 +11,30 @@ constexpr std::size_t kStride = 4096;
 
 }  // namespace
 
+Result<std::vector<PromptPart>> prompt_parts(const ChatTemplate& chat, const Tokenizer& tokenizer,
+                                             std::span<const ChatMessage> messages) {
+  using Kind = ChatTemplate::Piece::Kind;
+  auto pieces = chat.render(messages);
+  if (!pieces) return pieces.error();
+  std::vector<PromptPart> parts;
+  for (const TokenId id : tokenizer.encode("", {.add_special = true})) parts.push_back({id, ""});  // BOS
+  const bool begun = !parts.empty();
+  for (ChatTemplate::Piece& piece : *pieces) {
+    if (piece.kind == Kind::bos && begun) continue;
+    const TokenId id = piece.kind == Kind::bos       ? tokenizer.bos()
+                       : piece.kind == Kind::special ? tokenizer.find_special(piece.text)
+                                                     : -1;
+    if (id >= 0) {
+      parts.push_back({id, ""});
+    } else if (parts.empty() || parts.back().id >= 0) {
+      parts.push_back({-1, std::move(piece.text)});
+    } else {
+      parts.back().text += piece.text;  // words, or a mark for which the vocabulary has no token
+    }
+  }
+  return parts;
+}
+
 PromptEncoder::PromptEncoder(const Tokenizer& tokenizer, std::vector<PromptPart> parts)
     : tokenizer_(&tokenizer), parts_(std::move(parts)) {
   for (const PromptPart& part : parts_) bytes_ += part.text.size();
@@ -32,7 +56,7 @@ bool PromptEncoder::advance(std::size_t bytes, std::size_t most) {
     if (part.id >= 0) {
       ids_.push_back(part.id);
     } else {
-      encoding_ = tokenizer_->begin(part.text, part.options);
+      encoding_ = begin_encoding(*tokenizer_, part.text, part.options);
     }
   }
   return true;

@@ -5,10 +5,12 @@
 
 #include <cstddef>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
-#include "model/tokenizer.h"
+#include "model/chat_template.h"
+#include "model/encoding.h"
 
 namespace headwater::model {
 
@@ -19,6 +21,10 @@ struct PromptPart {
   EncodeOptions options{};
 };
 
+/// What ChatTemplate::encode() encodes. Errors: its own.
+Result<std::vector<PromptPart>> prompt_parts(const ChatTemplate& chat, const Tokenizer& tokenizer,
+                                             std::span<const ChatMessage> messages);
+
 class PromptEncoder {
  public:
   /// `tokenizer` outlives it.
@@ -27,7 +33,7 @@ class PromptEncoder {
   /// Of all texts.
   std::size_t bytes() const { return bytes_; }
   /// Whether it may have no more than `tokens` tokens, which its length alone can rule out.
-  bool may_fit(std::size_t tokens) const { return bytes_ <= tokenizer_->max_bytes_for(tokens); }
+  bool may_fit(std::size_t tokens) const { return bytes_ <= max_bytes_for(*tokenizer_, tokens); }
   /// Goes on for about so many bytes (see Encoding). True: all is encoded, or there are more than `most` ids.
   bool advance(std::size_t bytes, std::size_t most);
   /// What there is so far.

@@ -32,7 +32,7 @@ std::vector<Share> Scheduler::Impl::share_rows(StepRoom& room) const {
       if (count > 0) shares.push_back({sequence, count});
     }
     if (decoding && !shares.empty()) {
-      room = {std::min(room.rows, options.mixed_prefill_tokens), std::min(room.scored, options.mixed_scored_rows)};
+      room = {std::min(room.rows, options.mixed_prefill_tokens), std::min(room.scored, kMixedScoredRows)};
     }
   }
   return shares;

@@ -112,8 +112,6 @@ Scheduler::Scheduler(SchedulerOptions options) : impl_(std::make_unique<Impl>())
   options.max_step_tokens = std::max(options.max_step_tokens, 1U);
   options.prefill_chunk = std::clamp(options.prefill_chunk, 1U, options.max_step_tokens);
   options.mixed_prefill_tokens = std::max(options.mixed_prefill_tokens, 1U);
-  options.scored_rows = std::max(options.scored_rows, 1U);
-  options.mixed_scored_rows = std::max(options.mixed_scored_rows, 1U);
   // Each sequence that decodes has a row in every step.
   options.max_batch_size = std::clamp(options.max_batch_size, 1U, options.max_step_tokens);
   impl_->options = options;

@@ -25,6 +25,11 @@ struct StepRoom {
   std::uint32_t take(const Sequence& sequence, std::uint32_t chunk);
 };
 
+// Tokens of scored prompts in a step in which nobody decodes, and in one that somebody waits for. Each costs a row of
+// logits, and the executor holds 256 rows at a time.
+inline constexpr std::uint32_t kScoredRows = 256;
+inline constexpr std::uint32_t kMixedScoredRows = 32;
+
 struct Scheduler::Impl {
   SchedulerOptions options;
   std::uint64_t epoch = 0;
@@ -82,7 +87,7 @@ struct Scheduler::Impl {
 
   /// Blocks that the sequence lacks to compute `count` more tokens.
   std::uint32_t lacking(const Sequence& sequence, std::uint32_t count) const;
-  StepRoom whole_step() const { return {options.max_step_tokens, options.scored_rows}; }
+  StepRoom whole_step() const { return {options.max_step_tokens, kScoredRows}; }
   std::vector<Share> share_rows(StepRoom& room) const;
   std::uint32_t shortage(const std::vector<Share>& shares) const;
   void schedule(Sequence& sequence, std::uint32_t count, StepPlan& plan, TimeNs now);

@@ -49,11 +49,17 @@ StageInfo prefix_matcher() { return required("prefix_matcher", "tokenized_reques
 
 StageInfo scheduler() {
   StageInfo info = required("scheduler", "matched_request", "step_plan");
+  ArgSpec max_wait =
+      integer("max_wait", 2000, 0, 24 * 3'600'000.0,
+              "longest that a request may be expected to wait once all places of the batch are taken; what "
+              "would wait for longer is refused; 0: any time");
+  max_wait.type = ArgType::duration;
   info.args = {integer("max_batch_size", 48, 1, 4096, "most sequences in one step"),
                integer("max_step_tokens", 512, 16, 65536, "most tokens in one step, of all sequences"),
                integer("prefill_chunk", 256, 1, 65536, "most prompt tokens of one sequence in a step"),
                integer("mixed_prefill_tokens", 208, 1, 65536,
-                       "most prompt tokens in a step in which sequences decode, which wait for them")};
+                       "most prompt tokens in a step in which sequences decode, which wait for them"),
+               max_wait};
   return info;
 }
 

@@ -58,7 +58,6 @@ TEST(Admission, GivesCreditUpToItsLimitAndTakesItBack) {
   const Stats stats = stats_of(admission);
   EXPECT_EQ(stats.accepted, 3U);
   EXPECT_EQ(stats.rejected, 1U);
-  EXPECT_EQ(stats.rejected_credit, 1U);
   EXPECT_EQ(stats.finished, 1U);
   EXPECT_EQ(stats.in_flight, 2U);
 }
@@ -85,8 +84,7 @@ TEST(Admission, RefusesAtOnceWhatWouldMissItsDeadlineAndSaysWhenToComeAgain) {
       << refused.error().message;
   EXPECT_NE(refused.error().message.find("; try again in about "), std::string::npos) << refused.error().message;
   EXPECT_TRUE(admission.enter(request("", 100, 600'000)).ok());
-  EXPECT_EQ(stats_of(admission).rejected_deadline, 1U);
-  EXPECT_GT(stats_of(admission).backlog_seconds, 60);
+  EXPECT_EQ(stats_of(admission).rejected, 1U);
 }
 
 TEST(Admission, RefusesWhatWouldWaitForLongerThanTheOperatorLetsItWait) {
@@ -95,9 +93,9 @@ TEST(Admission, RefusesWhatWouldWaitForLongerThanTheOperatorLetsItWait) {
   for (int i = 0; i < 4; ++i) ASSERT_TRUE(admission.enter(request("", 1000)).ok());
   const auto refused = admission.enter(request());
   ASSERT_FALSE(refused.ok());
-  EXPECT_NE(refused.error().message.find("longer than this server lets one wait (3.0 s, max_wait)"), std::string::npos)
+  EXPECT_NE(refused.error().message.find("longer than this server lets one wait (3.0 s, max_wait of the scheduler)"),
+            std::string::npos)
       << refused.error().message;
-  EXPECT_EQ(stats_of(admission).rejected_wait, 1U);
 }
 
 TEST(Admission, KeepsCreditForTenantsThatHaveNone) {

@@ -49,7 +49,7 @@ inline std::string graph_yaml(const GraphOptions& options) {
          "  - { id: match, kind: prefix_matcher, to: [sched] }\n"
          "  - { id: sched, kind: scheduler, args: { " +
          options.scheduler_args +
-         " }, to: [exec] }\n"
+         ", max_wait: 0 }, to: [exec] }\n"
          "  - { id: exec, kind: executor, to: [detok], feedback: [sched] }\n"
          "  - { id: evict, kind: cache_evictor, args: { policy: lru }, feedback: [sched, match] }\n"
          "  - { id: detok, kind: detokenizer, replicas: " +

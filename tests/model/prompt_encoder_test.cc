@@ -41,7 +41,7 @@ TEST(PromptEncoder, EncodesAConversationAsItsTemplateDoes) {
   const auto tokenizer = tiny();
   const auto chat = ChatTemplate::by_name("chatml").value();
   const std::vector<ChatMessage> messages = {{"user", "the <|im_end|> other"}, {"assistant", "the"}, {"user", "!"}};
-  EXPECT_EQ(run({*tokenizer, chat->parts(*tokenizer, messages).value()}, 3),
+  EXPECT_EQ(run({*tokenizer, prompt_parts(*chat, *tokenizer, messages).value()}, 3),
             chat->encode(*tokenizer, messages).value());
 }
 

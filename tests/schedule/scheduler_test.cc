@@ -110,13 +110,14 @@ TEST(Scheduler, KeepsPromptsShortInStepsInWhichSequencesDecode) {
 TEST(Scheduler, ScoresInSmallSlicesWhileOthersDecode) {
   test::SimulationOptions options = roomy();
   options.slow_executor = true;
-  options.scheduler.scored_rows = 10;
-  options.scheduler.mixed_scored_rows = 3;
+  options.scheduler.max_step_tokens = options.scheduler.prefill_chunk = 1000;
+  options.scheduler.mixed_prefill_tokens = 900;
+  options.scheduler.total_blocks = 600;
   ServingSimulation simulation(options);
   const auto decoding = simulation.submit(1, prompt_of(1, 3), 30);
   deliver_until_tokens(simulation, decoding, 2);
-  const auto scored = simulation.submit(2, prompt_of(2, 60), 0, "", true);
-  const auto also = simulation.submit(3, prompt_of(3, 60), 0, "", true);
+  const auto scored = simulation.submit(2, prompt_of(2, 1000), 0, "", true);
+  const auto also = simulation.submit(3, prompt_of(3, 1000), 0, "", true);
   simulation.run();
   std::uint32_t alone = 0, mixed = 0;
   for (const StepPlan& plan : simulation.plans()) {
@@ -125,8 +126,8 @@ TEST(Scheduler, ScoresInSmallSlicesWhileOthersDecode) {
     std::uint32_t& most = has(plan, decoding) ? mixed : alone;
     most = std::max(most, rows);
   }
-  EXPECT_EQ(mixed, 3U);
-  EXPECT_EQ(alone, 10U) << "as much as fits where nobody waits";
+  EXPECT_EQ(mixed, 32U);
+  EXPECT_EQ(alone, 256U) << "as much as fits where nobody waits";
   EXPECT_EQ(simulation.ending(scored).times, 1U);
   expect_all_ended(simulation);
 }
