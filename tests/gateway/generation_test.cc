@@ -205,7 +205,9 @@ TEST(Generation, StreamsTheScoresOfAPromptInFrontOfEachChoice) {
       if (event == "[DONE]") continue;
       const Json choice = Json::parse(event)["choices"][0];
       const int index = choice["index"];
-      if (texts[index].empty()) EXPECT_EQ(choice["logprobs"]["tokens"], Json::array({"a", "b"}));
+      if (texts[index].empty()) {
+        EXPECT_EQ(choice["logprobs"]["tokens"], Json::array({"a", "b"}));
+      }
       texts[index] += choice["text"].get<std::string>();
       ends[index] += choice["finish_reason"].is_null() ? 0 : 1;
     }
