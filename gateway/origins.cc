@@ -76,7 +76,9 @@ std::optional<std::string> check_origin(std::string_view origin) {
   const std::size_t scheme = origin.find("://");
   const bool named = scheme != std::string_view::npos && scheme > 0 && scheme + 3 < origin.size();
   if (named && origin.find('/', scheme + 3) == std::string_view::npos) return std::nullopt;
-  return "\"" + std::string(origin) + "\" is no origin; write it as browsers do: https://app.example, or * for any";
+  std::string message = "\"";
+  message.append(origin).append("\" is no origin; write it as browsers do: https://app.example, or * for any");
+  return message;
 }
 
 }  // namespace headwater::gateway
