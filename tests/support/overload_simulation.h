@@ -95,7 +95,7 @@ class OverloadSimulation {
     return {options.max_batch_size, options.max_step_tokens, options.prefill_chunk, options.mixed_prefill_tokens,
             std::uint64_t{options.total_blocks} * options.block_tokens};
   }
-  schedule::TimeNs now_ns() const { return static_cast<schedule::TimeNs>(now_ * 1e9) + 1; }
+  TimeNs now_ns() const { return static_cast<TimeNs>(now_ * 1e9) + 1; }
 
   void arrive(std::size_t i) {
     const Arrival& arrival = (*arrivals_)[i];
@@ -134,7 +134,7 @@ class OverloadSimulation {
     std::vector<RequestId> late;
     for (const auto& [id, request] : live_) {
       const std::uint32_t timeout = request->request.timeout_ms;
-      if (timeout > 0 && now_ns() - request->accepted_at >= schedule::TimeNs{timeout} * 1'000'000) late.push_back(id);
+      if (timeout > 0 && now_ns() - request->accepted_at >= TimeNs{timeout} * 1'000'000) late.push_back(id);
     }
     for (RequestId id : estimate_.hopeless(now_ns())) {
       if (std::ranges::find(late, id) == late.end()) late.push_back(id);
@@ -162,7 +162,7 @@ class OverloadSimulation {
       }
       if (output.plan) begin(std::move(*output.plan));
       if (output.demand == 0 && output.rematch.empty()) return;
-      std::vector<schedule::BlockId> blocks;
+      std::vector<BlockId> blocks;
       for (std::uint32_t i = 0; i < output.demand; ++i) blocks.push_back(next_block_++ % (1 << 20));
       if (output.demand > 0) scheduler_.on_grant(blocks, output.demand);
     }
@@ -182,7 +182,7 @@ class OverloadSimulation {
     result.epoch = plan_->epoch;
     result.step = plan_->step;
     result.starts = plan_->starts;
-    result.duration = static_cast<schedule::TimeNs>(seconds_ * 1e9);
+    result.duration = static_cast<TimeNs>(seconds_ * 1e9);
     std::vector<RequestId> ended;
     for (const auto& entry : plan_->entries) {
       schedule::EntryResult& one = result.entries.emplace_back();
@@ -213,7 +213,7 @@ class OverloadSimulation {
   std::map<RequestId, std::uint32_t> generated_;
   std::optional<schedule::StepPlan> plan_;
   double now_ = 0, plan_end_ = 0, seconds_ = 0;
-  schedule::BlockId next_block_ = 0;
+  BlockId next_block_ = 0;
 };
 
 }  // namespace headwater::test
