@@ -44,13 +44,13 @@ class FrontendTest : public testing::Test {
   std::shared_ptr<ClientState> connect(ConnectionId id) { return std::make_shared<ClientState>(id, log_.handler()); }
 
   RequestId submit(const std::shared_ptr<ClientState>& client, std::uint32_t timeout_ms = 0) {
-    EXPECT_TRUE(admission_->enter().ok());
     client->in_flight.fetch_add(1);
     auto request = std::make_shared<schedule::AdmittedRequest>();
     request->id = next_++;
     request->connection = client->id();
     request->accepted_at = now_;
     request->request.timeout_ms = timeout_ms;
+    EXPECT_TRUE(admission_->enter(request).ok());
     caf::anon_send(frontend_, SubmitRequest{request, client});
     return request->id;
   }
@@ -72,7 +72,7 @@ class FrontendTest : public testing::Test {
   TimeNs now_ = 1;
   int throws_ = 0;
   std::shared_ptr<const Assets> assets_;
-  std::shared_ptr<Admission> admission_ = std::make_shared<Admission>(8);
+  std::shared_ptr<Admission> admission_ = std::make_shared<Admission>(AdmissionOptions{});
   caf::actor frontend_, tokenizer_;
   test::EventLog log_;
   std::vector<RequestId> arrived_, cancelled_;
@@ -137,7 +137,7 @@ TEST_F(FrontendTest, FailsAllRequestsAndTakesNoMoreWhereTheSupervisorHasDied) {
   caf::anon_send_exit(supervisor, caf::exit_reason::kill);
   system_.run();
   EXPECT_EQ(log_.wait(id).last().error.code, ErrorCode::stage_failed);
-  EXPECT_EQ(admission_->enter().error().code, ErrorCode::unavailable);
+  EXPECT_EQ(admission_->enter(std::make_shared<schedule::AdmittedRequest>()).error().code, ErrorCode::unavailable);
   EXPECT_TRUE(admission_->draining());
 }
 

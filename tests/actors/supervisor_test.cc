@@ -143,7 +143,7 @@ class WatchedSupervisor : public testing::Test {
 
   ManualSystem system_;
   bool broken_clock_ = false;
-  std::shared_ptr<actors::Admission> admission_ = std::make_shared<actors::Admission>(8);
+  std::shared_ptr<actors::Admission> admission_ = std::make_shared<actors::Admission>(actors::AdmissionOptions{});
   caf::actor frontend_, supervisor_;
 };
 
@@ -153,8 +153,9 @@ TEST_F(WatchedSupervisor, WhoseHandlerThrowsTakesTheStagesAlongAndTheFrontendSay
   broken_clock_ = true;
   caf::anon_send_exit(before.front().actor, caf::exit_reason::kill);
   system_.run();
-  EXPECT_EQ(admission_->enter().error().code, ErrorCode::unavailable);
-  EXPECT_NE(admission_->enter().error().message.find("the clock is broken"), std::string::npos);
+  const auto refused = admission_->enter(std::make_shared<schedule::AdmittedRequest>());
+  EXPECT_EQ(refused.error().code, ErrorCode::unavailable);
+  EXPECT_NE(refused.error().message.find("the clock is broken"), std::string::npos);
   EXPECT_TRUE(stages().empty());  // nobody answers
 }
 
