@@ -73,12 +73,19 @@ class Frontend : public caf::event_based_actor {
         [this](const CancelConnection& message) {
           guard([&] { cancel(message.connection == 0 ? all_requests() : requests_of(message.connection)); });
         },
-        [this](EndSession& message) { send(wire_.peers.prefix_matcher, std::move(message)); },
-        [this](const RequestTokenized& message) {
-          ledger_.on_tokenized(message.id, message.prompt_tokens);
-          admission_->tokenized(message.id, message.prompt_tokens);
+        // What is only kept in mind costs nobody a request.
+        [this](EndSession& message) {
+          guard([&] { send(wire_.peers.prefix_matcher, std::move(message)); }, [](const Error&) {});
         },
-        [this](const StepDone& done) { admission_->on_step(done.result); },
+        [this](const RequestTokenized& message) {
+          guard(
+              [&] {
+                ledger_.on_tokenized(message.id, message.prompt_tokens);
+                admission_->tokenized(message.id, message.prompt_tokens);
+              },
+              [](const Error&) {});
+        },
+        [this](const StepDone& done) { guard([&] { admission_->on_step(done.result); }, [](const Error&) {}); },
         [this](const StageLost& lost) { guard([&] { on_stage_lost(lost); }); },
         [this](const DeadlineTick&) {
           ticking_ = false;
@@ -132,7 +139,7 @@ class Frontend : public caf::event_based_actor {
     event.id = id;
     event.kind = TokenEvent::Kind::failed;
     event.error = why;
-    admission_->leave(*message.request, event, false, assets_->clock());
+    leave(*message.request, event, false, assets_->clock());
     hand_over(message.client, {&event, 1}, 1);
   }
 
@@ -156,7 +163,7 @@ class Frontend : public caf::event_based_actor {
       if (verdict == RequestLedger::Verdict::first_token) admission_->first_token();
       if (verdict == RequestLedger::Verdict::ended) {
         ++ended;
-        admission_->leave(*request, event, had_token, now);
+        leave(*request, event, had_token, now);
         if (!event.stop_match.empty()) stopped.push_back(event.id);
       }
       if (event.kind == TokenEvent::Kind::tokens) generated += event.token_ids.size();
@@ -165,6 +172,11 @@ class Frontend : public caf::event_based_actor {
     admission_->count_generated(generated);
     hand_over(client->second, events, ended);
     cancel_downstream(stopped);
+  }
+
+  /// The books of those who wait must not keep a terminal event from its client.
+  void leave(const schedule::AdmittedRequest& request, const TokenEvent& event, bool had_token, TimeNs now) {
+    guard([&] { admission_->leave(request, event, had_token, now); }, [](const Error&) {});
   }
 
   /// Gives events to a client; `ended` of them are terminal.
@@ -186,7 +198,7 @@ class Frontend : public caf::event_based_actor {
       const schedule::RequestPtr request = entry->request;
       const std::shared_ptr<ClientState> client = clients_.at(request->connection);
       const auto event = ledger_.end(id, kind, error, now);
-      admission_->leave(*request, *event, had_token, now);
+      leave(*request, *event, had_token, now);
       hand_over(client, {&*event, 1}, 1);
     }
   }
