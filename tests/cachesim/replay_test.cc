@@ -125,7 +125,6 @@ class RealTrace : public testing::Test {
 
   Trace trace;
 };
-void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
 
 constexpr double kParts[] = {0.01, 0.03, 0.1, 0.3};
 

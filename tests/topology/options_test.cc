@@ -52,7 +52,9 @@ TEST(Options, HaveTheRangesThatTheParserTakes) {
       EXPECT_THAT(said(key.min), IsEmpty());
       EXPECT_THAT(said(key.max), IsEmpty());
       EXPECT_THAT(said(key.max + step), HasSubstr(key.name + " is "));
-      if (key.min > 0 && key.min != step) EXPECT_THAT(said(key.min - step), HasSubstr(key.name + " is "));
+      if (key.min > 0 && key.min != step) {
+        EXPECT_THAT(said(key.min - step), HasSubstr(key.name + " is "));
+      }
     }
   }
 }
