@@ -22,6 +22,15 @@ MatchResult PrefixCache::Impl::peek(std::span<const TokenId> tokens, const Cache
   return look_up(tokens, place);
 }
 
+bool PrefixCache::Impl::goes_on(BlockId leaf, const Place& place, std::span<const TokenId> next) const {
+  const auto of = [&](BlockId id) -> const Block& { return blocks[static_cast<std::size_t>(id)]; };
+  while (leaf >= 0 && of(leaf).depth > place.depth) leaf = of(leaf).parent;
+  if (leaf < 0 || of(leaf).depth < place.depth || of(leaf).parent_key != place.key) return false;
+  const std::span<const TokenId> tokens(of(leaf).tokens);
+  const std::size_t both = std::min(tokens.size(), next.size());
+  return std::ranges::equal(tokens.first(both), next.first(both));
+}
+
 void PrefixCache::Impl::count_blocks(CacheStatus& status) const {
   constexpr std::uint64_t kAgeBounds[] = {1'000, 10'000, 60'000, 600'000, 3'600'000};  // ms
   for (const std::uint64_t bound : kAgeBounds) status.ages.push_back({bound, 0});
@@ -69,10 +78,27 @@ CachePins PrefixCache::unpin(std::span<const TokenId> tokens, const CacheOwner& 
   Impl& cache = *impl_;
   const MatchResult found = cache.peek(tokens, owner);
   std::size_t changed = 0;
-  for (const BlockId id : found.blocks) {
-    const PinChange change = cache.retention.unpin(id);
+  const auto end = [&](BlockId leaf) {
+    const PinChange change = cache.retention.unpin(leaf);
     cache.tell(change);
     changed += change.unpinned.size();
+  };
+  for (const BlockId id : found.blocks) end(id);
+  // A request's pin ends with its answer; and one that runs would make it when it ends.
+  const Tenant* tenant = cache.find_tenant(owner.tenant);
+  if (tenant == nullptr || tokens.empty()) return cache.report_pins(found, changed);
+  Place place{root_key(cache.options.context, tenant->name, owner.salt)};
+  const std::size_t whole = (tokens.size() - 1) / cache.options.block_tokens;
+  for (std::size_t i = 0; i < whole; ++i) {
+    const auto part = tokens.subspan(i * cache.options.block_tokens, cache.options.block_tokens);
+    place.move_on(block_key(place.key, part), -1);
+  }
+  const auto next = tokens.subspan(whole * cache.options.block_tokens);
+  for (const BlockId leaf : cache.retention.request_pins()) {
+    if (cache.goes_on(leaf, place, next)) end(leaf);
+  }
+  for (auto& [request, running] : cache.places) {
+    if (running.keep.session.empty() && cache.goes_on(running.block, place, next)) running.keep.pin = 0;
   }
   return cache.report_pins(found, changed);
 }

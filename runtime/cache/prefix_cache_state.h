@@ -183,7 +183,7 @@ struct PrefixCache::Impl {
   void pin(const Place& place) {
     if (place.keep.pin == 0 || place.block < 0) return;
     const std::string session = session_name(place.keep.tenant, place.keep.session);
-    tell(retention.pin(session, place.block, place.keep.pin >= kNever - now ? kNever : now + place.keep.pin));
+    tell(retention.pin(session, place.block, place.keep.pin >= kNever - now ? kNever : now + place.keep.pin, true));
   }
 
   /// What match() finds; references nothing. `place`: the root's; then the place after the last whole block.
@@ -258,6 +258,8 @@ struct PrefixCache::Impl {
   const Tenant* find_tenant(const std::string& digest) const;
   /// The blocks that a request with these tokens would read.
   MatchResult peek(std::span<const TokenId> tokens, const CacheOwner& owner);
+  /// Whether the chain up to `leaf` goes on after `place` with tokens that agree with `next`, as far as both go.
+  bool goes_on(BlockId leaf, const Place& place, std::span<const TokenId> next) const;
   CachePins report_pins(const MatchResult& found, std::size_t changed) const;
   /// Tokens, tenants, ages and priorities.
   void count_blocks(CacheStatus& status) const;

@@ -125,7 +125,7 @@ std::uint32_t Retention::room(const Tenant& tenant) const {
   return static_cast<std::uint32_t>(std::min<std::uint64_t>(own, options_.max_pinned - pinned_));
 }
 
-PinChange Retention::pin(const std::string& session, BlockId leaf, TimeNs until) {
+PinChange Retention::pin(const std::string& session, BlockId leaf, TimeNs until, bool by_request) {
   std::vector<BlockId> before;
   if (!session.empty()) before = take_pin({session, -1});
   std::vector<BlockId> blocks = chain(leaf);
@@ -142,9 +142,12 @@ PinChange Retention::pin(const std::string& session, BlockId leaf, TimeNs until)
   }
   if (!blocks.empty()) {
     const PinName name{session, session.empty() ? blocks.back() : -1};
-    if (const auto longer = pins_.find(name); longer != pins_.end()) until = std::max(until, longer->second.until);
+    if (const auto known = pins_.find(name); known != pins_.end()) {
+      until = std::max(until, known->second.until);
+      by_request = by_request && known->second.by_request;
+    }
     take_pin(name);
-    pins_[name] = {blocks.back(), until};
+    pins_[name] = {blocks.back(), until, by_request};
     pin_ends_.emplace(until, name);
   }
   std::ranges::copy_if(before, std::back_inserter(change.unpinned), [&](BlockId block) { return !pinned(block); });
@@ -161,6 +164,14 @@ PinChange Retention::end_pin(const PinName& name) {
 
 PinChange Retention::unpin(BlockId leaf) { return end_pin({"", leaf}); }
 PinChange Retention::unpin_session(const std::string& session) { return end_pin({session, -1}); }
+
+std::vector<BlockId> Retention::request_pins() const {
+  std::vector<BlockId> leaves;
+  for (const auto& [name, pin] : pins_) {
+    if (name.first.empty() && pin.by_request) leaves.push_back(pin.leaf);
+  }
+  return leaves;
+}
 
 PinChange Retention::end_pins(TimeNs now) {
   PinChange change;

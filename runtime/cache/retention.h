@@ -61,9 +61,12 @@ class Retention {
 
   /// Pins `leaf` and all before it, or as many from the first on as the limits leave. `session`: empty, or the pin
   /// replaces that of the same name; a name is unique to its tenant where the caller makes it so.
-  PinChange pin(const std::string& session, BlockId leaf, TimeNs until);
-  /// Ends the pins without a name that end with this block.
+  /// `by_request`: not by an operator, whose pin counts where both have one.
+  PinChange pin(const std::string& session, BlockId leaf, TimeNs until, bool by_request = false);
+  /// Ends the pin without a name that ends with this block.
   PinChange unpin(BlockId leaf);
+  /// Where the pins without a name end that requests have made.
+  std::vector<BlockId> request_pins() const;
   PinChange unpin_session(const std::string& session);
   /// Ends the pins whose time is over.
   PinChange end_pins(TimeNs now);
@@ -108,6 +111,7 @@ class Retention {
   struct Pin {
     BlockId leaf = -1;
     TimeNs until = 0;
+    bool by_request = false;
   };
 
   Kept& at(BlockId block) { return kept_[static_cast<std::size_t>(block)]; }

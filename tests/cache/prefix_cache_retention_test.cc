@@ -184,6 +184,51 @@ TEST(PrefixCacheRetention, PinsAndUnpinsAPromptForAnOperator) {
   EXPECT_EQ(cache.pin({}, {}, kNever).blocks, 0U);
 }
 
+TEST(PrefixCacheRetention, UnpinsWhatRequestsThatBeganWithThePromptHavePinned) {
+  for (const std::size_t prompt : {3U, 4U, 5U, 8U, 9U, 10U}) {
+    PrefixCache cache(options({.max_pinned = 16}));
+    serve(cache, 1, counting(14), pinning(kNever));  // the prompt, and its answer
+    serve(cache, 2, counting(8, 100), pinning(kNever));
+    ASSERT_EQ(cache.status().pinned, 6U);
+    EXPECT_EQ(cache.unpin(counting(prompt), {}).changed, 4U) << prompt;
+    EXPECT_EQ(cache.status().pinned, 2U) << "another prompt's";
+    EXPECT_EQ(cache.check(), "");
+  }
+}
+
+TEST(PrefixCacheRetention, UnpinsNothingOfAPromptThatOnlyBeginsAlike) {
+  PrefixCache cache(options({.max_pinned = 16}));
+  serve(cache, 1, counting(14), pinning(kNever));
+  std::vector<TokenId> other = counting(9);
+  other[6] = 77;
+  EXPECT_EQ(cache.unpin(other, {}).changed, 0U);
+  other = counting(9);
+  other.back() = 77;
+  EXPECT_EQ(cache.unpin(other, {}).changed, 0U);
+  EXPECT_EQ(cache.unpin(counting(9), {"", "other salt"}).changed, 0U);
+  EXPECT_EQ(cache.status().pinned, 4U);
+}
+
+TEST(PrefixCacheRetention, LeavesAnOperatorsLongerPinAndSessionsWhereAPromptIsUnpinned) {
+  PrefixCache cache(options({.max_pinned = 16}));
+  serve(cache, 1, counting(14), pinning(kNever));
+  serve(cache, 2, counting(14), pinning(kNever, "chat"));
+  cache.pin(counting(13), {}, kNever);
+  cache.unpin(counting(9), {});
+  EXPECT_EQ(cache.status().pinned, 4U) << "the session's";
+  cache.end_session("", "chat");
+  EXPECT_EQ(cache.status().pinned, 3U) << "the operator's";
+}
+
+TEST(PrefixCacheRetention, KeepsARunningRequestFromPinningWhatIsUnpinned) {
+  PrefixCache cache(options({.max_pinned = 16}));
+  serve(cache, 1, counting(8));
+  const MatchResult held = cache.match(2, counting(9), "", true, pinning(kNever));
+  cache.unpin(counting(6), {});
+  cache.release(2, held.blocks);
+  EXPECT_EQ(cache.status().pinned, 0U);
+}
+
 TEST(PrefixCacheRetention, FlushesWhatIsCachedAndNotPinned) {
   PrefixCache cache(options({.max_pinned = 8}));
   Keep alice;
