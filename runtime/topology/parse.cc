@@ -134,10 +134,11 @@ class Parser {
   }
 
   void read_gateway(const Node* node, GatewaySpec& gateway, GraphDraft& graph) {
-    const Section section(node, "gateway",
-                          {"listen", "max_queued", "max_per_connection", "max_connections", "max_body_bytes",
-                           "max_sessions", "max_session_bytes", "session_ttl", "to"},
-                          problems_);
+    const Section section(
+        node, "gateway",
+        {"listen", "max_queued", "max_per_connection", "max_connections", "max_body_bytes", "max_sessions",
+         "max_session_bytes", "session_ttl", "max_answer_bytes", "strict_fields", "to"},
+        problems_);
     const auto count = [&](const char* name, std::uint32_t fallback, double max) {
       return static_cast<std::uint32_t>(section.integer(integer(name, fallback, 1, max)));
     };
@@ -153,6 +154,8 @@ class Parser {
     gateway.max_sessions = count("max_sessions", gateway.max_sessions, 1'000'000);
     gateway.max_session_bytes = size("max_session_bytes", gateway.max_session_bytes, 64 << 20);
     gateway.session_ttl_ms = duration(section, "session_ttl", gateway.session_ttl_ms, 1);
+    gateway.max_answer_bytes = size("max_answer_bytes", gateway.max_answer_bytes, 16ULL << 30);
+    gateway.strict_fields = section.boolean("strict_fields", gateway.strict_fields);
     read_listen(section, gateway);
     graph.gateway_to = edges(section, "to");
     gateway.present = graph.has_gateway = node != nullptr && node->flag.empty();

@@ -102,6 +102,11 @@ SectionSpec gateway() {
        size("max_session_bytes", defaults.max_session_bytes, 1 << 10, 64 << 20, "what the messages of one may take"),
        time("session_ttl", defaults.session_ttl_ms, 1,
             "time since its last turn after which a conversation is forgotten"),
+       size("max_answer_bytes", defaults.max_answer_bytes, 1 << 10, 16ULL << 30,
+            "what one call's answers may take in memory, log-probabilities above all; larger calls are refused "
+            "beforehand"),
+       spec("strict_fields", ArgType::boolean, defaults.strict_fields, 0, 0,
+            "refuse unknown fields of requests, instead of ignoring them with a line in the log"),
        needed(text("to", "", "list of the stages that take requests, such as [tok]"))}};
 }
 

@@ -134,10 +134,12 @@ struct GatewaySpec {
   std::uint32_t max_per_connection = 256;  ///< of them, by one connection
   std::uint32_t max_connections = 1024;
   std::uint64_t max_body_bytes = 8 << 20;
-  std::uint32_t max_sessions = 1024;          ///< conversations whose messages are kept
-  std::uint64_t max_session_bytes = 1 << 20;  ///< of one
-  std::uint64_t session_ttl_ms = 3'600'000;   ///< since its last turn
-  std::vector<std::string> to;                ///< stages that take generate_request
+  std::uint32_t max_sessions = 1024;           ///< conversations whose messages are kept
+  std::uint64_t max_session_bytes = 1 << 20;   ///< of one
+  std::uint64_t session_ttl_ms = 3'600'000;    ///< since its last turn
+  std::uint64_t max_answer_bytes = 128 << 20;  ///< of one call, in memory; longer ones are refused beforehand
+  bool strict_fields = false;                  ///< unknown fields of requests are refused, not ignored
+  std::vector<std::string> to;                 ///< stages that take generate_request
 };
 
 struct Topology {

@@ -69,7 +69,8 @@ TEST(Parse, ReadsEveryKey) {
               yaml);
   yaml = with("gateway: { listen: 127.0.0.1:8080,",
               "gateway: { listen: 'localhost:0', max_queued: 7, max_per_connection: 3, max_connections: 5, "
-              "max_body_bytes: 1MiB, max_sessions: 9, max_session_bytes: 2KiB, session_ttl: 5m,",
+              "max_body_bytes: 1MiB, max_sessions: 9, max_session_bytes: 2KiB, session_ttl: 5m, max_answer_bytes: "
+              "3MiB, strict_fields: true,",
               yaml);
   yaml =
       with("kind: tokenizer,", "kind: tokenizer, impl: default, replicas: 2, args: { max_prompt_bytes: 1KiB },", yaml);
@@ -95,6 +96,8 @@ TEST(Parse, ReadsEveryKey) {
   EXPECT_EQ(topology.gateway.max_connections, 5U);
   EXPECT_EQ(topology.gateway.max_sessions, 9U);
   EXPECT_EQ(topology.gateway.max_session_bytes, 2048U);
+  EXPECT_EQ(topology.gateway.max_answer_bytes, 3U << 20U);
+  EXPECT_TRUE(topology.gateway.strict_fields);
   EXPECT_EQ(topology.gateway.session_ttl_ms, 300'000U);
   EXPECT_EQ(topology.gateway.max_body_bytes, 1U << 20);
   EXPECT_EQ(topology.find("tok")->replicas, 2U);

@@ -135,7 +135,8 @@ gateway::ServerOptions server_options(const topology::GatewaySpec& spec, const O
   server.max_sessions = spec.max_sessions;
   server.max_session_bytes = spec.max_session_bytes;
   server.session_ttl = std::chrono::milliseconds(spec.session_ttl_ms);
-  server.strict_fields = options.strict_fields;
+  server.max_answer_bytes = spec.max_answer_bytes;
+  server.strict_fields = spec.strict_fields || options.strict_fields;
   server.api_keys = options.api_keys;
   server.allow_hosts = options.allow_hosts;
   server.allow_origins = options.allow_origins;
