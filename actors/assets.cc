@@ -32,11 +32,11 @@ Result<std::shared_ptr<const model::ChatTemplate>> find_template(const topology:
                                                                  const model::GgufFile& file) {
   if (!spec.chat_template.empty()) return model::ChatTemplate::by_name(spec.chat_template);
   if (file.find("tokenizer.chat_template") == nullptr) return std::shared_ptr<const model::ChatTemplate>();
-  auto jinja = file.get_string("tokenizer.chat_template");
-  if (!jinja) return jinja.error();
-  auto recognised = model::ChatTemplate::recognise(*jinja);
-  if (!recognised) return Error{recognised.error().code, file.path() + ": " + recognised.error().message, ""};
-  return recognised;
+  auto recognised = model::ChatTemplate::of_file(file);
+  if (recognised) return recognised;
+  // Completions are served all the same.
+  spdlog::warn("{}: no chat is served: {}", file.path(), recognised.error().message);
+  return model::ChatTemplate::refusing(recognised.error().message);
 }
 
 /// An argument of the stage of that kind, if it has one of that name: another implementation may not.

@@ -1,9 +1,11 @@
 #include "model/chat_template.h"
 
-#include <array>
+#include <algorithm>
 #include <optional>
 #include <utility>
 
+#include "model/gguf.h"
+#include "model/jinja_probe.h"
 #include "model/utf8.h"
 
 namespace headwater::model {
@@ -64,10 +66,11 @@ Result<void> check_turns(std::span<const ChatMessage>& messages, std::string& sy
 /// <|im_start|>role\ncontent<|im_end|>\n; few models of this form begin with BOS.
 class ChatMl : public ChatTemplate {
  public:
-  ChatMl(std::string default_system, bool bos) : default_system_(std::move(default_system)), bos_(bos) {}
+  ChatMl(std::string default_system, bool bos, bool trim)
+      : default_system_(std::move(default_system)), bos_(bos), trim_(trim) {}
   std::string_view name() const override { return "chatml"; }
 
-  Result<Pieces> render(std::span<const ChatMessage> messages) const override {
+  Result<Pieces> render(std::span<const ChatMessage> messages, bool open_answer) const override {
     if (auto checked = check_roles(messages); !checked) return checked.error();
     Pieces pieces;
     if (bos_) pieces.push_back({Kind::bos, ""});
@@ -76,14 +79,15 @@ class ChatMl : public ChatTemplate {
                     {special("<|im_start|>"), text(role + "\n" + content), special("<|im_end|>"), text("\n")});
     };
     if (!default_system_.empty() && messages[0].role != "system") add("system", default_system_);
-    for (const ChatMessage& message : messages) add(message.role, message.content);
-    pieces.insert(pieces.end(), {special("<|im_start|>"), text("assistant\n")});
+    for (const ChatMessage& message : messages) add(message.role, trim_ ? trimmed(message.content) : message.content);
+    if (open_answer) pieces.insert(pieces.end(), {special("<|im_start|>"), text("assistant\n")});
     return pieces;
   }
 
  private:
   std::string default_system_;  ///< what the file's template says where the conversation has no system message
   bool bos_;
+  bool trim_;
 };
 
 /// <|start_header_id|>role<|end_header_id|>\n\ncontent<|eot_id|>
@@ -91,7 +95,7 @@ class Llama3 : public ChatTemplate {
  public:
   std::string_view name() const override { return "llama3"; }
 
-  Result<Pieces> render(std::span<const ChatMessage> messages) const override {
+  Result<Pieces> render(std::span<const ChatMessage> messages, bool open_answer) const override {
     if (auto checked = check_roles(messages); !checked) return checked.error();
     Pieces pieces = {{Kind::bos, ""}};
     const auto open = [&](const std::string& role) {
@@ -102,7 +106,7 @@ class Llama3 : public ChatTemplate {
       open(message.role);
       pieces.insert(pieces.end(), {text(trimmed(message.content)), special("<|eot_id|>")});
     }
-    open("assistant");
+    if (open_answer) open("assistant");
     return pieces;
   }
 };
@@ -112,7 +116,7 @@ class Gemma : public ChatTemplate {
  public:
   std::string_view name() const override { return "gemma"; }
 
-  Result<Pieces> render(std::span<const ChatMessage> messages) const override {
+  Result<Pieces> render(std::span<const ChatMessage> messages, bool open_answer) const override {
     std::string system;
     if (auto checked = check_turns(messages, system); !checked) return checked.error();
     Pieces pieces = {{Kind::bos, ""}};
@@ -122,7 +126,7 @@ class Gemma : public ChatTemplate {
                                    special("<end_of_turn>"), text("\n")});
       system.clear();
     }
-    pieces.insert(pieces.end(), {special("<start_of_turn>"), text("model\n")});
+    if (open_answer) pieces.insert(pieces.end(), {special("<start_of_turn>"), text("model\n")});
     return pieces;
   }
 };
@@ -134,7 +138,7 @@ class Mistral : public ChatTemplate {
   Mistral(bool space, bool end_space) : space_(space ? " " : ""), end_space_(end_space ? " " : "") {}
   std::string_view name() const override { return "mistral"; }
 
-  Result<Pieces> render(std::span<const ChatMessage> messages) const override {
+  Result<Pieces> render(std::span<const ChatMessage> messages, bool /*open_answer*/) const override {
     std::string system;
     if (auto checked = check_turns(messages, system); !checked) return checked.error();
     Pieces pieces = {{Kind::bos, ""}};
@@ -154,74 +158,154 @@ class Mistral : public ChatTemplate {
   std::string space_, end_space_;
 };
 
-/// A text between quotes in a Jinja program, up to `end`. None where the quotes close before.
-std::optional<std::string> literal(std::string_view jinja, char quote, std::string_view end) {
-  std::string words;
-  while (!jinja.empty() && !jinja.starts_with(end)) {
-    if (jinja[0] == quote) return std::nullopt;
-    if (jinja[0] == '\\' && jinja.size() > 1) {
-      words += jinja[1] == 'n' ? '\n' : jinja[1] == 't' ? '\t' : jinja[1];
-      jinja.remove_prefix(2);
-    } else {
-      words += jinja[0];
-      jinja.remove_prefix(1);
-    }
+/// Refuses every conversation.
+class Refusing : public ChatTemplate {
+ public:
+  explicit Refusing(std::string why) : why_(std::move(why)) {}
+  std::string_view name() const override { return ""; }
+  Result<Pieces> render(std::span<const ChatMessage> /*messages*/, bool /*open_answer*/) const override {
+    return Error{ErrorCode::invalid_request, why_, "messages"};
   }
-  return jinja.empty() ? std::nullopt : std::optional(words);
-}
 
-/// A text outside of any expression, up to `end`. None where it may be more than that.
-std::optional<std::string> plain(std::string_view jinja, std::string_view end) {
-  const std::string_view words = jinja.substr(0, jinja.find(end));
-  if (words.size() == jinja.size() || words.find_first_of("'\"{}+") != std::string_view::npos) return std::nullopt;
-  return std::string(words);
-}
+ private:
+  std::string why_;
+};
 
-/// The system message that a ChatML template adds by itself: what its text says between the marks, if that is a text
-/// and no expression. Empty: none.
-std::string default_system(std::string_view jinja) {
-  constexpr std::string_view kOpen = "<|im_start|>system";
-  for (std::size_t at = jinja.find(kOpen); at != std::string_view::npos; at = jinja.find(kOpen, at + 1)) {
-    std::string_view rest = jinja.substr(at + kOpen.size());
-    const std::string_view line_end = rest.starts_with("\n") ? "\n" : "\\n";
-    if (!rest.starts_with(line_end)) continue;
-    rest.remove_prefix(line_end.size());
-    const char before = at > 0 ? jinja[at - 1] : '\0';
-    const bool quoted = before == '\'' || before == '"';
-    const auto words = quoted ? literal(rest, before, "<|im_end|>") : plain(rest, "<|im_end|>");
-    if (words && !words->empty()) return *words;
-  }
-  return "";
-}
+using Made = std::shared_ptr<const ChatTemplate>;
 
 constexpr const char* kKnown = "chatml, llama3, gemma, mistral";
+constexpr std::string_view kBos = "\x02";  // no text of a template
+
+/// Conversations in which the templates of models differ: with and without a system message, with blanks around
+/// what is said, several turns, thoughts in an answer.
+const std::vector<std::vector<ChatMessage>>& probes() {
+  static const std::vector<std::vector<ChatMessage>> all = {
+      {{"user", " Hello\n there \n"}},
+      {{"system", " Be kind.\n"}, {"user", "Hello"}},
+      {{"user", "One"}, {"assistant", " Two \n"}, {"user", "Three"}},
+      {{"system", "Be kind."},
+       {"user", "One"},
+       {"assistant", "<think>\nWell\n</think>\n\nTwo"},
+       {"user", "Three"},
+       {"assistant", "Four"},
+       {"user", "Five"}},
+  };
+  return all;
+}
+
+/// What the form writes, with kBos for BOS.
+std::string written(const ChatTemplate& form, const std::vector<ChatMessage>& messages) {
+  const auto pieces = form.render(messages);
+  if (!pieces) return "";
+  std::string text;
+  for (const Piece& piece : *pieces) text += piece.kind == Kind::bos ? std::string(kBos) : piece.text;
+  return text;
+}
+
+/// What a ChatML template puts in front of a conversation without a system message.
+std::string default_system(std::string_view jinja, std::string_view eos) {
+  constexpr std::string_view kOpen = "<|im_start|>system\n";
+  const std::string text = probe_template(jinja, probes()[0], kBos, eos).text.value_or("");
+  const std::size_t begin = text.starts_with(kBos) ? kBos.size() : 0;
+  const std::size_t end = text.find("<|im_end|>");
+  if (text.compare(begin, kOpen.size(), kOpen) != 0 || end == std::string::npos) return "";
+  return text.substr(begin + kOpen.size(), end - begin - kOpen.size());
+}
+
+/// The forms, in all their variants, that a template with such a mark may be.
+std::vector<Made> candidates(std::string_view jinja, std::string_view eos) {
+  const auto has = [&](std::string_view part) { return jinja.find(part) != std::string_view::npos; };
+  std::vector<Made> made;
+  for (const bool trim : {false, true}) {
+    for (const bool bos : {false, true}) {
+      if (!has("<|im_start|>")) break;
+      made.push_back(std::make_shared<ChatMl>(default_system(jinja, eos), bos, trim));
+    }
+  }
+  if (!made.empty()) return made;
+  if (has("<|start_header_id|>")) return {std::make_shared<Llama3>()};
+  if (has("<start_of_turn>")) return {std::make_shared<Gemma>()};
+  if (!has("[INST]")) return {};
+  return {std::make_shared<Mistral>(true, true), std::make_shared<Mistral>(true, false),
+          std::make_shared<Mistral>(false, false)};
+}
+
+/// How far two texts agree, and what stands there.
+struct Difference {
+  std::size_t agreed = 0;
+  std::string words;
+};
+
+Difference difference(const std::string& theirs, const std::string& ours) {
+  const auto [here, there] = std::mismatch(theirs.begin(), theirs.end(), ours.begin(), ours.end());
+  const auto agreed = static_cast<std::size_t>(here - theirs.begin());
+  constexpr std::size_t kShown = 48;
+  return {agreed, "it writes \"" + printable(theirs.substr(agreed), kShown) + "\" where that form has \"" +
+                      printable(ours.substr(agreed), kShown) + "\""};
+}
+
+/// Why the template is not the form; none: both write the same.
+std::optional<Difference> differs(std::string_view jinja, std::string_view eos, const ChatTemplate& form) {
+  for (std::size_t i = 0; i < probes().size(); ++i) {
+    const ProbeResult probe = probe_template(jinja, probes()[i], kBos, eos);
+    const bool has_system = probes()[i][0].role == "system";
+    if (probe.raised && has_system) continue;  // it takes none; the form finds a place for it
+    if (probe.raised) return Difference{i, "it refuses a plain conversation"};
+    if (!probe.text) return Difference{i, "it cannot be compared, for " + printable(probe.unknown)};
+    if (const std::string ours = written(form, probes()[i]); *probe.text != ours) {
+      Difference first = difference(*probe.text, ours);
+      first.agreed += i << 20U;  // further on, in a later conversation
+      return first;
+    }
+  }
+  return std::nullopt;
+}
+
+Error not_known(const std::string& why) {
+  return {
+      ErrorCode::invalid_model,
+      "the chat template of this model is none that this server writes: " + why +
+          ". Send a prompt to /v1/completions, or name the form that fits the model with model.chat_template in the "
+          "topology (known: " +
+          kKnown + ")",
+      ""};
+}
 
 }  // namespace
 
-Result<std::shared_ptr<const ChatTemplate>> ChatTemplate::recognise(std::string_view jinja) {
-  const auto has = [&](std::string_view part) { return jinja.find(part) != std::string_view::npos; };
-  using Made = std::shared_ptr<const ChatTemplate>;
-  if (has("<|im_start|>")) return Made(std::make_shared<ChatMl>(default_system(jinja), has("bos_token")));
-  if (has("<|start_header_id|>")) return Made(std::make_shared<Llama3>());
-  if (has("<start_of_turn>")) return Made(std::make_shared<Gemma>());
-  if (has("[INST]")) return Made(std::make_shared<Mistral>(has("[INST] "), has(" [/INST]")));
-  return Error{ErrorCode::invalid_model,
-               std::string("the chat template is of no kind that is known; name the one that fits it with "
-                           "model.chat_template in the topology (known: ") +
-                   kKnown + ")",
-               ""};
+Result<std::shared_ptr<const ChatTemplate>> ChatTemplate::recognise(std::string_view jinja, std::string_view eos) {
+  std::string why = "it has none of their marks";
+  std::size_t agreed = 0;
+  for (const Made& form : candidates(jinja, eos)) {
+    const auto found = differs(jinja, eos, *form);
+    if (!found) return form;
+    if (agreed > 0 && found->agreed <= agreed) continue;
+    agreed = found->agreed;
+    why = "its marks are those of \"" + std::string(form->name()) + "\", and " + found->words;
+  }
+  return not_known(why);
+}
+
+Result<std::shared_ptr<const ChatTemplate>> ChatTemplate::of_file(const GgufFile& file) {
+  const auto jinja = file.get_string("tokenizer.chat_template");
+  if (!jinja) return jinja.error();
+  const auto* tokens = file.find_strings("tokenizer.ggml.tokens");
+  const auto eos = file.get_uint("tokenizer.ggml.eos_token_id");
+  const bool known = tokens != nullptr && eos && *eos < tokens->size();
+  return recognise(*jinja, known ? std::string_view((*tokens)[*eos]) : "</s>");
 }
 
 Result<std::shared_ptr<const ChatTemplate>> ChatTemplate::by_name(std::string_view name) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kMarks = {{{"chatml", "<|im_start|>"},
-                                                                                    {"llama3", "<|start_header_id|>"},
-                                                                                    {"gemma", "<start_of_turn>"},
-                                                                                    {"mistral", "[INST]"}}};
-  for (const auto& [known, mark] : kMarks) {
-    if (known == name) return recognise(mark);
-  }
+  if (name == "chatml") return Made(std::make_shared<ChatMl>("", false, false));
+  if (name == "llama3") return Made(std::make_shared<Llama3>());
+  if (name == "gemma") return Made(std::make_shared<Gemma>());
+  if (name == "mistral") return Made(std::make_shared<Mistral>(false, false));
   return Error{ErrorCode::invalid_topology,
                "unknown chat template \"" + std::string(name) + "\" (known: " + kKnown + ")", "chat_template"};
+}
+
+std::shared_ptr<const ChatTemplate> ChatTemplate::refusing(std::string why) {
+  return std::make_shared<Refusing>(std::move(why));
 }
 
 Result<std::string> ChatTemplate::render_text(std::span<const ChatMessage> messages) const {
@@ -232,9 +316,9 @@ Result<std::string> ChatTemplate::render_text(std::span<const ChatMessage> messa
   return joined;
 }
 
-Result<std::vector<TokenId>> ChatTemplate::encode(const Tokenizer& tokenizer,
-                                                  std::span<const ChatMessage> messages) const {
-  auto pieces = render(messages);
+Result<std::vector<TokenId>> ChatTemplate::encode(const Tokenizer& tokenizer, std::span<const ChatMessage> messages,
+                                                  bool open_answer) const {
+  auto pieces = render(messages, open_answer);
   if (!pieces) return pieces.error();
   std::vector<TokenId> ids = tokenizer.encode("", {.add_special = true});  // BOS, where the file asks for it
   const bool begun = !ids.empty();

@@ -1,8 +1,8 @@
 #pragma once
 // Renders a conversation in the form that a model was trained on.
 //
-// A GGUF file carries a Jinja program. It is recognised by what it contains and rendered natively: no
-// program from a file or a client is ever run.
+// A GGUF file carries a Jinja program. It is recognised by its marks and rendered natively, if it writes the same for a
+// few conversations (jinja_probe.h); what a client sends never meets it.
 
 #include <cstdint>
 #include <memory>
@@ -17,14 +17,22 @@
 
 namespace headwater::model {
 
+class GgufFile;
+
 class ChatTemplate {
  public:
-  /// Recognises `jinja`, a file's `tokenizer.chat_template`. Error for an unknown one: says what to pass instead.
-  static Result<std::shared_ptr<const ChatTemplate>> recognise(std::string_view jinja);
+  /// The form that writes what `jinja`, a file's `tokenizer.chat_template`, would. `eos`: the text of the file's token.
+  /// Error where there is none: what differs, and the way out.
+  static Result<std::shared_ptr<const ChatTemplate>> recognise(std::string_view jinja, std::string_view eos = "</s>");
+  /// recognise() of what the file has. REQUIRES: it has a `tokenizer.chat_template`.
+  static Result<std::shared_ptr<const ChatTemplate>> of_file(const GgufFile& file);
   /// "chatml", "llama3", "gemma", "mistral". Error: lists the known.
   static Result<std::shared_ptr<const ChatTemplate>> by_name(std::string_view name);
+  /// For a model that serves no chat: render() gives the error "invalid_request" with these words.
+  static std::shared_ptr<const ChatTemplate> refusing(std::string why);
   virtual ~ChatTemplate() = default;
 
+  /// "" for one that refuses.
   virtual std::string_view name() const = 0;
 
   /// A piece of the rendered prompt.
@@ -39,13 +47,15 @@ class ChatTemplate {
   };
   /// The prompt up to where the answer begins. Errors: unknown role, roles out of order where the model
   /// forbids it, no message at all; `param` names the place, e.g. "messages[2].role".
-  virtual Result<std::vector<Piece>> render(std::span<const ChatMessage> messages) const = 0;
+  /// `open_answer`: false leaves out what opens the answer, after the last message.
+  virtual Result<std::vector<Piece>> render(std::span<const ChatMessage> messages, bool open_answer = true) const = 0;
 
   /// render(), joined, without BOS. For people and tests.
   Result<std::string> render_text(std::span<const ChatMessage> messages) const;
   /// render(), encoded. The text between two special tokens is encoded as one, as if it had been read from the joined
   /// prompt. BOS is in front, once, where the template or the file asks for it.
-  Result<std::vector<TokenId>> encode(const Tokenizer& tokenizer, std::span<const ChatMessage> messages) const;
+  Result<std::vector<TokenId>> encode(const Tokenizer& tokenizer, std::span<const ChatMessage> messages,
+                                      bool open_answer = true) const;
 };
 
 }  // namespace headwater::model

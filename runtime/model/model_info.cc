@@ -74,7 +74,7 @@ std::string tokenizer(const GgufFile& file) {
 std::string chat_template(const GgufFile& file) {
   const auto jinja = file.get_string("tokenizer.chat_template");
   if (!jinja) return kNotGiven;
-  const auto known = ChatTemplate::recognise(*jinja);
+  const auto known = ChatTemplate::of_file(file);
   const std::string first_line = jinja->substr(0, jinja->find('\n'));
   return (known ? std::string((*known)->name()) : "not recognised") + ": " + printable(first_line);
 }
