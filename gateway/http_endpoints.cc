@@ -67,13 +67,14 @@ Result<Json> tokenize(const Runtime& runtime, const ModelInfo& model, const Json
   if (has_messages) read_messages(fields, messages);
   fields.read("prompt", prompt);
   fields.read("add_special_tokens", add_special);
-  fields.refuse_other_than("add_generation_prompt", {true});
+  bool open_answer = true;
+  fields.read("add_generation_prompt", open_answer);
   fields.refuse({"continue_final_message", "chat_template", "chat_template_kwargs", "tools", "return_token_strs"});
   if (auto read = fields.finish(); !read) return read.error();
   std::size_t bytes = prompt.size();
   for (const ChatMessage& message : messages) bytes += message.content.size();
   if (const auto fits = check_text(bytes, has_prompt ? "prompt" : "messages"); !fits) return fits.error();
-  const auto ids = has_prompt ? runtime.tokenize(prompt, add_special, true) : runtime.tokenize(messages);
+  const auto ids = has_prompt ? runtime.tokenize(prompt, add_special, true) : runtime.tokenize(messages, open_answer);
   if (!ids) return ids.error();
   return Json{{"tokens", *ids}, {"count", ids->size()}, {"max_model_len", model.context_length}};
 }

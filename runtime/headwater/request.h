@@ -102,7 +102,7 @@ struct TokenEvent {
   std::vector<PositionLogprobs> logprobs;  ///< one per token id where asked for
   FinishReason finish_reason = FinishReason::none;  ///< finished
   std::string stop_match;                           ///< finished by a stop string: which
-  Usage usage;                                      ///< terminal kinds
+  Usage usage;                                      ///< so far
   Timings timings;                                  ///< terminal kinds
   Error error;                                      ///< failed
 

@@ -161,8 +161,10 @@ class Runtime {
 
   /// Text to ids. `parse_special`: whether "<|im_end|>" and the like become their special tokens.
   virtual Result<std::vector<TokenId>> tokenize(std::string_view text, bool add_special, bool parse_special) const = 0;
-  /// The ids of a conversation as the model's chat template renders it.
-  virtual Result<std::vector<TokenId>> tokenize(std::span<const ChatMessage> messages) const = 0;
+  /// The ids of a conversation as the model's chat template renders it. `open_answer`: up to where an answer begins;
+  /// false: up to the end of the last message.
+  virtual Result<std::vector<TokenId>> tokenize(std::span<const ChatMessage> messages,
+                                                bool open_answer = true) const = 0;
   /// Ids to bytes (UTF-8 where the ids are whole text). Errors: an id outside the vocabulary.
   virtual Result<std::string> detokenize(std::span<const TokenId> ids) const = 0;
 
@@ -187,7 +189,8 @@ class Runtime {
   /// max_pinned and the tenant's quota leave. Error: "invalid_request" where max_pinned is 0.
   virtual Result<CachePins> pin_prompt(std::vector<TokenId> prompt, const CacheOwner& owner,
                                        std::optional<std::chrono::milliseconds> ttl) = 0;
-  /// Ends all pins but those of sessions that end within these blocks. Longer pins keep what is theirs.
+  /// Ends all pins but those of sessions that end within these blocks, and those of requests that began with this
+  /// prompt. Longer pins of an operator keep what is theirs.
   virtual Result<CachePins> unpin_prompt(std::vector<TokenId> prompt, const CacheOwner& owner) = 0;
 
   /// Accepts nothing more and waits until every request has ended; after `timeout` the rest is

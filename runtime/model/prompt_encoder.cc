@@ -12,9 +12,9 @@ constexpr std::size_t kStride = 4096;
 }  // namespace
 
 Result<std::vector<PromptPart>> prompt_parts(const ChatTemplate& chat, const Tokenizer& tokenizer,
-                                             std::span<const ChatMessage> messages) {
+                                             std::span<const ChatMessage> messages, bool open_answer) {
   using Kind = ChatTemplate::Piece::Kind;
-  auto pieces = chat.render(messages);
+  auto pieces = chat.render(messages, open_answer);
   if (!pieces) return pieces.error();
   std::vector<PromptPart> parts;
   for (const TokenId id : tokenizer.encode("", {.add_special = true})) parts.push_back({id, ""});  // BOS

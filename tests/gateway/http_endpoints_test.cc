@@ -47,6 +47,8 @@ TEST(HttpEndpoints, Tokenizes) {
   EXPECT_EQ(chat["count"], 7);
   EXPECT_EQ(client.post("/tokenize", Json::object()).param(), "prompt");
   EXPECT_EQ(client.post("/tokenize", {{"prompt", 7}}).param(), "prompt");
+  const Json messages = Json::array({{{"role", "user"}, {"content", "x"}}});
+  EXPECT_EQ(client.post("/tokenize", {{"messages", messages}, {"add_generation_prompt", false}}).json()["count"], 6);
   EXPECT_EQ(client.post("/tokenize", {{"prompt", "a"}, {"add_generation_prompt", "no"}}).param(),
             "add_generation_prompt");
   const Answer long_text = client.post("/tokenize", {{"prompt", std::string((1 << 20) + 1, 'x')}});
