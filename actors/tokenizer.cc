@@ -45,12 +45,13 @@ class TokenizerStage : public StageActor {
         on<const GenerateRequest>(
             [this](const GenerateRequest& message) { guarded(*message.request, [&] { begin(message.request); }); }),
         on<const EncodeMore>([this](const EncodeMore&) {
+          going_on_ = false;
           if (long_.empty()) return;  // cancelled
           Work work = std::move(long_.front());
           long_.pop_front();
           const schedule::RequestPtr request = work.request;
           guarded(*request, [&] { encode(std::move(work)); });
-          if (!long_.empty()) send(this, EncodeMore{epoch()});
+          go_on();
         }),
     };
   }
@@ -65,7 +66,16 @@ class TokenizerStage : public StageActor {
     }
   }
 
-  void on_reset() override { long_.clear(); }
+  void go_on() {
+    if (long_.empty() || going_on_) return;
+    going_on_ = true;
+    send(this, EncodeMore{epoch()});
+  }
+
+  void on_reset() override {
+    long_.clear();
+    going_on_ = false;  // what is under way is of an earlier epoch
+  }
 
   void on_cancel(CancelRequests& cancel) override {
     std::erase_if(
@@ -85,9 +95,8 @@ class TokenizerStage : public StageActor {
       return reject(*request, too_long("the prompt has " + std::to_string(work.encoder.bytes()) +
                                        " bytes, more than so many tokens can have"));
     }
-    const bool busy = !long_.empty();
     encode(std::move(work));
-    if (!busy && !long_.empty()) send(this, EncodeMore{epoch()});
+    go_on();
   }
 
   /// A slice; what is left goes to the end of the queue.
@@ -179,7 +188,8 @@ class TokenizerStage : public StageActor {
     send(frontend(), TokenBatch{epoch(), request.connection, {std::move(event)}});
   }
 
-  std::deque<Work> long_;  ///< in turns; where there are any, one EncodeMore is under way
+  std::deque<Work> long_;  ///< in turns
+  bool going_on_ = false;  ///< an EncodeMore is under way
 };
 
 }  // namespace
