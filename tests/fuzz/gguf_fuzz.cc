@@ -7,6 +7,7 @@
 #include <string>
 
 #include "model/gguf.h"
+#include "model/tokenizer.h"
 
 using headwater::model::GgufFile;
 
@@ -25,6 +26,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (const auto& tensor : (*opened)->tensors()) {
       for (const std::byte byte : (*opened)->data(tensor))
         sum = sum + static_cast<unsigned>(byte);  // all of it is there
+    }
+    // A vocabulary that is taken can be used.
+    if (const auto tokenizer = headwater::model::Tokenizer::load(**opened)) {
+      const auto ids = (*tokenizer)->encode("Hello, W\xC3\xB6rld \x80 1234", {true, true});
+      for (const auto id : ids) {
+        if (!(*tokenizer)->valid(id)) std::abort();
+      }
+      (void)(*tokenizer)->decode(ids);
     }
   } else if (opened.error().message.empty()) {
     std::abort();
