@@ -213,11 +213,15 @@ TEST(PrefixCacheRetention, LeavesAnOperatorsLongerPinAndSessionsWhereAPromptIsUn
   PrefixCache cache(options({.max_pinned = 16}));
   serve(cache, 1, counting(14), pinning(kNever));
   serve(cache, 2, counting(14), pinning(kNever, "chat"));
-  cache.pin(counting(13), {}, kNever);
+  EXPECT_EQ(cache.status().pinned, 4U);
   cache.unpin(counting(9), {});
-  EXPECT_EQ(cache.status().pinned, 4U) << "the session's";
+  EXPECT_EQ(cache.status().pinned, 3U) << "the session's: the tail was the first request's alone";
+  cache.pin(counting(13), {}, kNever);
   cache.end_session("", "chat");
-  EXPECT_EQ(cache.status().pinned, 3U) << "the operator's";
+  cache.unpin(counting(9), {});
+  EXPECT_EQ(cache.status().pinned, 3U) << "the operator's, which is longer";
+  cache.unpin(counting(13), {});
+  EXPECT_EQ(cache.status().pinned, 0U);
 }
 
 TEST(PrefixCacheRetention, KeepsARunningRequestFromPinningWhatIsUnpinned) {
