@@ -141,7 +141,11 @@ TEST(JsonFields, IgnoresWhatIsUnknownWhereAskedToAndSaysWhat) {
 
 TEST(JsonFields, RemembersFewAndShortNamesOfManyLongUnknownOnes) {
   Json object = Json::object();
-  for (int i = 0; i < 1000; ++i) object[std::string(1000, 'x') + std::to_string(i)] = i;
+  for (int i = 0; i < 1000; ++i) {
+    std::string name(1000, 'x');
+    name += std::to_string(i);
+    object[name] = i;
+  }
   IgnoredFields ignored;
   Fields fields(object, "", &ignored);
   EXPECT_TRUE(fields.finish().ok());

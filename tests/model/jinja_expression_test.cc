@@ -70,7 +70,9 @@ TEST(JinjaExpression, SaysWhatItDoesNotUnderstandInsteadOfGuessing) {
 }
 
 TEST(JinjaExpression, HasAnEnd) {
-  EXPECT_TRUE(shown(std::string(1000, '(') + "1").starts_with("unknown: "));
+  std::string deep(1000, '(');
+  deep += '1';
+  EXPECT_TRUE(shown(deep).starts_with("unknown: "));
   std::string sum = "1";
   for (int i = 0; i < 5000; ++i) sum += "+1";
   EXPECT_TRUE(shown(sum).starts_with("unknown: "));
