@@ -3,10 +3,15 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <malloc.h>
+#include <sys/resource.h>
+
 #include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <iostream>
+#include <new>
+#include <system_error>
 
 #include "base/trace.h"
 #include "tools/headwater/command.h"
@@ -25,6 +30,12 @@ constexpr const char* kExamples =
     "\n"
     "Exit status: 0 done, 1 failed, 2 wrong usage. `headwater COMMAND --help` explains a command.";
 
+/// Each of malloc's arenas reserves 64 MiB of addresses, and there would be one for each thread.
+void spare_addresses() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) mallopt(M_ARENA_MAX, 1);
+}
+
 int main(int argc, char** argv) {
   CLI::App app{"Headwater serves large language models from a dataflow of actors.", "headwater"};
   app.require_subcommand(1);
@@ -42,6 +53,7 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : kWrongUsage;  // --help is an "error", too
   }
   hide_keys(argc, argv);
+  spare_addresses();
   spdlog::set_default_logger(spdlog::stderr_color_mt("headwater"));
   spdlog::set_level(spdlog::level::warn);
   try {
@@ -55,6 +67,9 @@ int main(int argc, char** argv) {
     return status;
   } catch (const std::bad_alloc&) {
     return fail("out of memory; try a smaller --cache-size-limit or a smaller model");
+  } catch (const std::system_error& error) {
+    return fail(std::string("the system refused what is needed, such as a thread: ") + error.what() +
+                "; raise its limits (ulimit -a), or pass --threads 1");
   } catch (const std::exception& error) {
     return fail(std::string("internal error: ") + error.what());
   }
