@@ -79,11 +79,11 @@ class Forest {
 
 TEST(AdaptivePolicy, IsBoundToLruAtEveryMomentOfRandomWork) {
   for (const std::uint32_t size : kSizes) {
-    for (unsigned seed = 1; seed <= 4; ++seed) {
+    for (unsigned seed = 1; seed <= 3; ++seed) {
       Forest forest(seed);
       Duel duel(size);
-      for (int i = 0; i < 2500; ++i) {
-        duel.ask(forest.ask(i / 500 % 2 == 0 ? 9 : 6, i / 700 % 2 == 0 ? 400 : 15));
+      for (int i = 0; i < 1500; ++i) {
+        duel.ask(forest.ask(i / 300 % 2 == 0 ? 9 : 6, i / 400 % 2 == 0 ? 400 : 15));
         ASSERT_GE(duel.above_law(), -1e-6) << size << " blocks, seed " << seed << ", request " << i;
       }
     }
@@ -99,9 +99,9 @@ TEST(AdaptivePolicy, IsBoundToLruWhereSomebodyKnowsWhatItLacks) {
     Keys all;
     std::size_t next = 0;
     const Keys looped = forest.fresh(size + size / 3 + 1);
-    for (int i = 0; i < 30000; ++i) {
+    for (int i = 0; i < 9000; ++i) {
       Keys keys;
-      const int phase = i / 3000;
+      const int phase = i / 1500;
       if (phase % 2 == 0) {  // a loop and what never returns
         keys = forest.below(3) == 0 ? forest.fresh(1) : Keys{looped[next++ % looped.size()]};
       } else {
