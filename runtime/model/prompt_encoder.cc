@@ -40,6 +40,12 @@ PromptEncoder::PromptEncoder(const Tokenizer& tokenizer, std::vector<PromptPart>
   for (const PromptPart& part : parts_) bytes_ += part.text.size();
 }
 
+std::vector<TokenId> PromptEncoder::take() && {
+  if (encoding_ != nullptr) ids_.insert(ids_.end(), encoding_->ids().begin(), encoding_->ids().end());
+  encoding_.reset();
+  return std::move(ids_);
+}
+
 bool PromptEncoder::advance(std::size_t bytes, std::size_t most) {
   while (size() <= most) {
     if (encoding_ != nullptr) {

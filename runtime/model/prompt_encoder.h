@@ -38,7 +38,7 @@ class PromptEncoder {
   bool advance(std::size_t bytes, std::size_t most);
   /// What there is so far.
   std::size_t size() const { return ids_.size() + (encoding_ ? encoding_->ids().size() : 0); }
-  std::vector<TokenId> take() && { return std::move(ids_); }
+  std::vector<TokenId> take() &&;
 
  private:
   const Tokenizer* tokenizer_;

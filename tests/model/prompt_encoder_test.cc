@@ -51,6 +51,8 @@ TEST(PromptEncoder, StopsOnceThereAreMoreIdsThanFit) {
   EXPECT_TRUE(encoder.advance(kAny, 100));
   EXPECT_GT(encoder.size(), 100U);
   EXPECT_LT(encoder.size(), 10'000U);
+  const std::size_t size = encoder.size();
+  EXPECT_EQ(std::move(encoder).take().size(), size) << "of the text under way as well: it is no empty prompt";
 }
 
 TEST(PromptEncoder, RulesOutByLengthWhatCannotFit) {
