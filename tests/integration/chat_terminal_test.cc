@@ -111,7 +111,9 @@ TEST_F(ChatTerminal, TakesAPasteOfThreeLinesAsOneMessage) {
 TEST_F(ChatTerminal, TakesLinesLongerThanATerminalHolds) {
   Terminal terminal(tiny_model(), home());
   terminal.until("> ");
-  terminal.type(std::string(6000, 'x') + "\r");  // more than the tiny model's context, too
+  std::string line(6000, 'x');  // more than the tiny model's context, too
+  line += '\r';
+  terminal.type(line);
   EXPECT_THAT(terminal.until("headwater: "), HasSubstr("headwater: "));
   terminal.type("/stats\r");
   EXPECT_THAT(terminal.until(kNothing), HasSubstr(kNothing));
