@@ -8,8 +8,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
+#include <string>
 #include <string_view>
 
 #include "gateway/server.h"
@@ -30,8 +33,9 @@ class Live {
     server_ = std::move(*started);
   }
 
-  /// Sends `bytes`, says that no more come, and reads until the server has closed. Gives what was read.
-  std::string talk(std::string_view bytes) {
+  /// Sends `opening` and waits for the head of its answer, where there is one; then sends `bytes`, says that no more
+  /// come, and reads until the server has closed. Gives what was read.
+  std::string talk(std::string_view bytes, std::string_view opening = "") {
     const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -43,28 +47,41 @@ class Live {
     const linger at_once{1, 0};  // no port waits for what may come late
     setsockopt(socket, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
     if (connect(socket, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) std::abort();
-    while (!bytes.empty()) {
-      const ssize_t n = send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-      if (n <= 0) break;  // the server has had enough
-      bytes.remove_prefix(static_cast<std::size_t>(n));
-    }
-    shutdown(socket, SHUT_WR);
     std::string answer;
-    char buffer[4096];
-    for (;;) {
-      const ssize_t n = recv(socket, buffer, sizeof buffer, 0);
-      if (n == 0 || (n < 0 && errno == ECONNRESET)) break;
-      if (n < 0) {
-        std::fprintf(stderr, "the server neither answers nor closes\n");
-        std::abort();
+    if (!opening.empty()) {
+      send_all(socket, opening);
+      while (answer.find("\r\n\r\n") == std::string::npos && receive(socket, answer)) {
       }
-      answer.append(buffer, static_cast<std::size_t>(n));
+    }
+    send_all(socket, bytes);
+    shutdown(socket, SHUT_WR);
+    while (receive(socket, answer)) {
     }
     close(socket);
     return answer;
   }
 
  private:
+  static void send_all(int socket, std::string_view bytes) {
+    while (!bytes.empty()) {
+      const ssize_t n = send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      if (n <= 0) return;  // the server has had enough
+      bytes.remove_prefix(static_cast<std::size_t>(n));
+    }
+  }
+  /// False: the server has closed.
+  static bool receive(int socket, std::string& answer) {
+    char buffer[4096];
+    const ssize_t n = recv(socket, buffer, sizeof buffer, 0);
+    if (n == 0 || (n < 0 && errno == ECONNRESET)) return false;
+    if (n < 0) {
+      std::fprintf(stderr, "the server neither answers nor closes\n");
+      std::abort();
+    }
+    answer.append(buffer, static_cast<std::size_t>(n));
+    return true;
+  }
+
   test::FakeRuntime runtime_;
   std::unique_ptr<gateway::Server> server_;
 };

@@ -31,7 +31,7 @@ void add_frame(std::string& bytes, std::uint8_t first, std::string_view payload,
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  std::string bytes(kUpgrade);
+  std::string bytes;
   std::string_view rest(reinterpret_cast<const char*>(data), size);
   if (!rest.empty() && data[0] == 0xFF) {
     bytes += rest.substr(1);
@@ -43,7 +43,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       rest.remove_prefix(4 + length);
     }
   }
-  const std::string answer = headwater::fuzz::live().talk(bytes);
+  const std::string answer = headwater::fuzz::live().talk(bytes, kUpgrade);
   if (!answer.starts_with("HTTP/1.1 101")) std::abort();
   return 0;
 }
