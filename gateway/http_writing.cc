@@ -52,8 +52,12 @@ Awaitable<bool> HttpSession::forbid(const Error& error) {
 }
 
 Awaitable<bool> HttpSession::refuse(HttpResponse& response, const Error& error) {
-  if (!record_) begin_record({}, {});
-  record_->error = name_of(error.code);
+  // In a function of its own: GCC 12 lays the temporaries of a coroutine over its parameters.
+  const auto note = [this](ErrorCode code) {
+    if (!record_) begin_record({}, {});
+    record_->error = name_of(code);
+  };
+  note(error.code);
   response.keep_alive(false);
   response.prepare_payload();
   if (co_await write(response)) co_await linger();
