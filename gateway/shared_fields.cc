@@ -59,7 +59,9 @@ void read_top_p(Fields& fields, SamplingParams& params) {
 void read_seed(Fields& fields, std::optional<std::uint64_t>& seed) {
   const auto name = fields.first_of({"seed", "random_seed"});
   const Json* value = fields.value(name);
-  if (value != nullptr && *value != -1) fields.read_bits(name, seed);  // -1: any, as others write it
+  // -1: any, as others write it. The largest seed of 64 bits has the same bits.
+  const bool any = value != nullptr && !value->is_number_unsigned() && *value == -1;
+  if (!any) fields.read_bits(name, seed);
 }
 
 std::optional<TokenId> parse_id(std::string_view text) {

@@ -151,6 +151,7 @@ TEST(Generation, CancelsTheOtherChoicesWhereOneFails) {
 TEST(Generation, SavesUpNothingForAReaderThatIsTooSlow) {
   gateway::ServerOptions options;
   options.max_unsent_bytes = 64 << 10;
+  options.stall_timeout = std::chrono::milliseconds(0);
   LiveServer live(options);
   live.runtime.pad_words(100'000);
   live.runtime.hold();
