@@ -87,9 +87,9 @@ TEST(WebSocketSession, ToldOfAMistakeLivesOn) {
   EXPECT_EQ(broken["type"], "error");
   EXPECT_EQ(broken["error"]["code"], "invalid_json");
   EXPECT_FALSE(broken.contains("id"));
-  const Json bad = error(R"({"type": "generate", "id": "x", "prompt": "p", "params": {"temprature": 1}})");
+  const Json bad = error(R"({"type": "generate", "id": "x", "prompt": "p", "params": {"temperature": "hot"}})");
   EXPECT_EQ(bad["id"], "x");
-  EXPECT_EQ(bad["error"]["param"], "params.temprature");
+  EXPECT_EQ(bad["error"]["param"], "params.temperature");
   EXPECT_EQ(error(R"({"type": "cancel", "id": "never"})")["error"]["code"], "not_found");
   client.send_binary("\x01\x02");
   EXPECT_EQ(client.receive()["type"], "error");
