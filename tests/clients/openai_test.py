@@ -140,6 +140,13 @@ class OpenAiTest(unittest.TestCase):
             # " Paris" is what the model expects, so it is the best of the alternatives at its place.
             self.assertEqual(max(scores.top_logprobs[len(ids) - 1], key=scores.top_logprobs[len(ids) - 1].get), " Paris")
 
+    def test_takes_what_is_sent_to_other_servers(self):
+        others = {"repeat_penalty": 1.0, "mirostat": 0, "num_ctx": 4096, "chat_id": "x", "top_p": 0}
+        self.assertEqual(self.chat(max_tokens=16, extra_body=others).choices[0].message.content, PARIS)
+        stream = self.chat(max_tokens=3, stream=True, stream_options={"include_usage": True,
+                                                                      "continuous_usage_stats": True})
+        self.assertEqual([chunk.usage.completion_tokens for chunk in stream], [0, 1, 2, 3, 3, 3])
+
     def test_names_tokens_by_their_ids(self):
         choice = self.complete(logprobs=1, extra_body={"return_tokens_as_token_ids": True}).choices[0]
         self.assertTrue(all(token.startswith("token_id:") for token in choice.logprobs.tokens))
@@ -180,14 +187,15 @@ class OpenAiTest(unittest.TestCase):
             self.chat(temperature=1000)
         self.assertEqual(caught.exception.param, "temperature")
         with self.assertRaises(openai.BadRequestError) as caught:
-            self.chat(extra_body={"temprature": 1})
-        self.assertIn('did you mean "temperature"', caught.exception.message)
+            self.chat(extra_body={"guided_json": {"type": "object"}})
+        self.assertEqual(caught.exception.param, "guided_json")
         with self.assertRaises(openai.NotFoundError) as caught:
             self.chat(model="gpt-4")
         self.assertEqual(caught.exception.code, "model_not_found")
         with self.assertRaises(openai.BadRequestError) as caught:
             self.complete(prompt="word " * 20000)
         self.assertEqual(caught.exception.code, "context_length_exceeded")
+        self.assertTrue(caught.exception.body["message"].startswith("This model's maximum context length is "))
         with self.assertRaises(openai.BadRequestError) as caught:
             self.chat(tools=[{"type": "function", "function": {"name": "f", "parameters": {}}}])
         self.assertEqual(caught.exception.param, "tools")
