@@ -54,7 +54,10 @@ TEST(WarmUp, EndsWithTheNameOfThePromptThatIsRefused) {
   const auto warm = warm_up(graph.runtime(), prompts, {});
   ASSERT_FALSE(warm.ok());
   EXPECT_EQ(warm.error().code, ErrorCode::context_length_exceeded);
-  EXPECT_THAT(warm.error().message, testing::StartsWith("second: the prompt has 1000 tokens"));
+  EXPECT_THAT(
+      warm.error().message,
+      testing::StartsWith("second: This model's maximum context length is 256 tokens. However, the prompt has 1000 "
+                          "tokens"));
   EXPECT_EQ(graph.idle_stats().accepted, 2U);
   graph.expect_settled();
 }

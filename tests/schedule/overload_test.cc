@@ -151,7 +151,8 @@ TEST(OverloadDoor, LetsALightTenantThroughBesideOneThatFloods) {
   const auto [beside, taken_beside] = service_of("light", both);
   const auto [flood, taken_flood] = service_of("flood", both);
   EXPECT_EQ(taken_alone, 1);
-  EXPECT_EQ(taken_beside, 1) << "nothing of the light tenant is refused";
+  EXPECT_GE(taken_beside, 0.95)
+      << "little of the light tenant is refused: where no place of the batch becomes free in 2 s";
   EXPECT_LT(taken_flood, 0.5);
   EXPECT_LT(beside, alone + 0.5) << "a place in the batch, and steps in which others decode";
   EXPECT_LT(beside, flood / 2);
