@@ -196,6 +196,10 @@ Awaitable<bool> HttpSession::serve_request(Parser& parser) {
   }
   if (route.takes_body() && !parser.is_done() && !co_await read_body(parser)) co_return false;
   if (route.endpoint == Endpoint::stream && websocket::is_upgrade(request)) {
+    if (buffer_.size() > 0) {
+      const Error early{ErrorCode::bad_http, "frames came before the answer to the upgrade; wait for it", ""};
+      co_return co_await refuse(early, route);
+    }
     upgraded_ = true;
     hub_.sessions.remove(this);
     record_->status = 101;
@@ -312,6 +316,7 @@ Awaitable<bool> HttpSession::dispatch(const Route& route, const std::string& ten
   } else {
     work();
   }
+  drop_body(request);
   co_return co_await reply(response, request);
 }
 

@@ -58,6 +58,8 @@ void ThroughputLog::run() {
       }
     } catch (const std::exception& error) {
       spdlog::error("the throughput could not be told: {}", error.what());
+    } catch (...) {
+      spdlog::error("the throughput could not be told");
     }
     lock.lock();
   } while (!stopped_.wait_for(lock, interval_, [this] { return stopping_; }));

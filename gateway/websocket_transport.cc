@@ -284,13 +284,13 @@ Awaitable<void> WebSocketSession::linger() {
 void WebSocketSession::close_socket() {
   closed_ = true;
   set_busy();
-  drop_requests();
-  queue_.clear();
-  queued_bytes_ = 0;
   beast::get_lowest_layer(socket_).close();
   queue_changed_.notify();
   writing_over_.notify();
   watch_pause_.notify();
+  queue_.clear();
+  queued_bytes_ = 0;
+  drop_requests();  // last: it writes to the log, which may throw for want of memory
 }
 
 }  // namespace headwater::gateway

@@ -52,6 +52,7 @@ TEST(WebSocketTransport, CutsOffOneThatOnlyAnswersPings) {
   live.runtime.hold();
   HttpClient client(live);
   client.send_raw(std::string(kUpgrade) + std::string(kKey));
+  ASSERT_EQ(client.receive().status, 101U);
   client.send_raw(raw_frame(1, generate("a", {{"max_tokens", 1000}}).dump()));
   ASSERT_TRUE(live.runtime.wait_accepted(1));
   live.runtime.pad_words(1'000'000);
@@ -90,6 +91,7 @@ TEST(WebSocketTransport, TakesNoCloseCodeThatDoesNotExist) {
   for (const unsigned code : {5000U, 9999U, 65535U}) {
     HttpClient client(live);
     client.send_raw(std::string(kUpgrade) + std::string(kKey));
+    ASSERT_EQ(client.receive().status, 101U);
     client.send_raw(raw_frame(8, {static_cast<char>(code >> 8U), static_cast<char>(code & 255U)}));
     const std::string text = read_all(client);
     ASSERT_GE(text.size(), 4U);
@@ -101,6 +103,13 @@ TEST(WebSocketTransport, RefusesAMalformedKey) {
   LiveServer live;
   HttpClient client(live);
   client.send_raw(std::string(kUpgrade) + "Sec-WebSocket-Key: short\r\n\r\n");
+  EXPECT_EQ(client.receive().status, 400U);
+}
+
+TEST(WebSocketTransport, RefusesFramesThatComeBeforeTheUpgradeIsAnswered) {
+  LiveServer live;
+  HttpClient client(live);
+  client.send_raw(std::string(kUpgrade) + std::string(kKey) + raw_frame(9, "early"));
   EXPECT_EQ(client.receive().status, 400U);
 }
 
