@@ -170,9 +170,12 @@ Awaitable<bool> HttpSession::serve_one() {
   origin_.clear();
   const auto kept = account_.keep_input(0);
   set_idle();
-  const bool come = co_await await_request() && co_await read_header(parser);
+  // One co_await a statement: GCC 12 gets them wrong on either side of an operator.
+  bool come = co_await await_request();
+  if (come) come = co_await read_header(parser);
   set_busy();
-  co_return come && !ending_ && co_await serve_request(parser);
+  if (!come || ending_) co_return false;
+  co_return co_await serve_request(parser);
 }
 
 Awaitable<bool> HttpSession::serve_request(Parser& parser) {
@@ -194,7 +197,10 @@ Awaitable<bool> HttpSession::serve_request(Parser& parser) {
     if (response.result_int() == 405) response.set(http::field::allow, std::string(allowed_methods(route)));
     co_return co_await reply(response, request);
   }
-  if (route.takes_body() && !parser.is_done() && !co_await read_body(parser)) co_return false;
+  if (route.takes_body() && !parser.is_done()) {
+    const bool come = co_await read_body(parser);
+    if (!come) co_return false;
+  }
   if (route.endpoint == Endpoint::stream && websocket::is_upgrade(request)) {
     if (buffer_.size() > 0) {
       const Error early{ErrorCode::bad_http, "frames came before the answer to the upgrade; wait for it", ""};

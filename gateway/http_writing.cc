@@ -60,7 +60,8 @@ Awaitable<bool> HttpSession::refuse(HttpResponse& response, const Error& error) 
   note(error.code);
   response.keep_alive(false);
   response.prepare_payload();
-  if (co_await write(response)) co_await linger();
+  const bool written = co_await write(response);
+  if (written) co_await linger();
   co_return false;
 }
 
@@ -85,7 +86,8 @@ Awaitable<bool> HttpSession::write(HttpResponse& response) {
   while (!error && !serializer.is_done()) {
     account_.keep_output(unsent);
     stream_.expires_after(hub_.options.write_timeout);
-    unsent -= std::min(unsent, co_await http::async_write_some(stream_, serializer, into(error)));
+    const std::size_t n = co_await http::async_write_some(stream_, serializer, into(error));
+    unsent -= std::min(unsent, n);
   }
   account_.keep_output(0);
   co_return !error;
@@ -96,7 +98,8 @@ Awaitable<bool> HttpSession::write_all(const std::vector<net::const_buffer>& pie
   beast::buffers_suffix<std::vector<net::const_buffer>> rest(pieces);
   while (!error && net::buffer_size(rest) > 0) {
     stream_.expires_after(hub_.options.write_timeout);
-    rest.consume(co_await stream_.async_write_some(rest, into(error)));
+    const std::size_t n = co_await stream_.async_write_some(rest, into(error));
+    rest.consume(n);
     if (generation_ != nullptr) generation_->being_written(net::buffer_size(rest));
   }
   co_return !error;
