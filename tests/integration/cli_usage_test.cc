@@ -103,6 +103,14 @@ TEST_F(Cli, AnswersOrSaysWhyNotWhateverAddressesThereAre) {
   EXPECT_TRUE(answered);
 }
 
+TEST_F(Cli, ServeWantsKeysInItsKeyFiles) {
+  EXPECT_THAT(run("serve --api-key-file " + path("none")).err,
+              AllOf(HasSubstr("--api-key-file: "), HasSubstr("cannot open")));
+  const Ran empty = run("serve --api-key-file " + write("keys", "# none yet\n\n"));
+  EXPECT_EQ(empty.status, 1);
+  EXPECT_THAT(empty.err, HasSubstr("holds no key"));
+}
+
 TEST_F(Cli, OptionsInTheDocumentsAreThoseOfTheCommand) {
   const Ran ran = run("topology options");
   EXPECT_EQ(ran.status, 0);
