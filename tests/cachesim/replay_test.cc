@@ -138,8 +138,7 @@ TEST_F(RealTrace, AdaptiveIsBetterThanWhatIsSimple) {
   }
 }
 
-// The policy's constants were chosen with the first half in view.
-TEST_F(RealTrace, AdaptiveIsBetterInTheHalfThatWasKeptAside) {
+TEST_F(RealTrace, AdaptiveIsBetterInTheSecondHalfAlone) {
   const Trace half = part_of(trace, trace.requests.size() / 2, trace.requests.size());
   double adaptive = 0, best = 0;
   for (const double part : kParts) {
