@@ -77,7 +77,9 @@ TEST(WebSocketSession, CancelsOneRequestAndNotTheOthers) {
 }
 
 TEST(WebSocketSession, ToldOfAMistakeLivesOn) {
-  LiveServer live;
+  ServerOptions options;
+  options.strict_fields = true;
+  LiveServer live(options);
   WsClient client(live);
   const auto error = [&](const std::string& text) {
     client.send_text(text);
@@ -276,6 +278,7 @@ TEST(WebSocketSession, TakesOneTurnOfASessionAtATimeAndDropsACancelledOne) {
 TEST(WebSocketSession, EndsASessionWhenToldTo) {
   ServerOptions options;
   options.api_keys = {"alpha"};
+  options.strict_fields = true;
   LiveServer live(options);
   live.runtime.hold();
   WsClient client(live, "Bearer alpha");
