@@ -1,5 +1,6 @@
 #include "schedule/step_cost.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -37,6 +38,8 @@ StepCost::Vector StepCost::features(double decode, double prefill) {
 
 void StepCost::add(double decode, double prefill, double seconds) {
   if (!(seconds > 0) || decode + prefill <= 0) return;
+  if (steps_ == kFewest) seconds = std::min(seconds, kMostSurprise * this->seconds(decode, prefill));
+  steps_ = std::min(steps_ + 1, kFewest);
   const double keep = std::exp(-1 / kMemory);
   const Vector x = features(decode, prefill);
   for (std::size_t i = 0; i < kParts; ++i) {

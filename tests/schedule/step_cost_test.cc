@@ -16,6 +16,24 @@ TEST(StepCost, KnowsNothingBeforeTheFirstStep) {
   cost.add(0, 0, 1);  // computed nothing
   cost.add(1, 0, 0);
   EXPECT_FALSE(cost.known());
+  cost.add(1, 0, 0.01);
+  EXPECT_TRUE(cost.known());
+}
+
+TEST(StepCost, IsHardlyMovedByAStepThatSomethingElseHeldUp) {
+  StepCost cost;
+  for (int i = 0; i < 200; ++i)
+    cost.add(1 + i % 8, i % 4 == 0 ? 100 : 0, true_seconds(1 + i % 8, i % 4 == 0 ? 100 : 0));
+  cost.add(3, 0, 9);
+  EXPECT_NEAR(cost.seconds(8, 0) / true_seconds(8, 0), 1, 0.1);
+  EXPECT_NEAR(cost.seconds(0, 200) / true_seconds(0, 200), 1, 0.1);
+}
+
+TEST(StepCost, LearnsWhatAKindOfStepTakesThatComesLate) {
+  StepCost cost;
+  for (int i = 0; i < 100; ++i) cost.add(1, 0, 0.002);
+  for (int i = 0; i < 30; ++i) cost.add(0, 256, 0.1);
+  EXPECT_NEAR(cost.seconds(0, 256), 0.1, 0.05);
 }
 
 TEST(StepCost, FindsTheCostsOfStepsOfAllKinds) {
