@@ -22,10 +22,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       (void)(*opened)->get_string(key);
       (void)(*opened)->find_strings(key);
     }
+    headwater::model::TensorRoom room;
     volatile unsigned sum = 0;
     for (const auto& tensor : (*opened)->tensors()) {
-      for (const std::byte byte : (*opened)->data(tensor))
-        sum = sum + static_cast<unsigned>(byte);  // all of it is there
+      const auto read = (*opened)->tensor(tensor.name, tensor.dims, room);
+      if (!read) continue;
+      for (std::uint64_t i = 0; i < tensor.bytes; ++i)
+        sum = sum + static_cast<unsigned>(read->data[i]);  // all of it is there
     }
     // A vocabulary that is taken can be used.
     if (const auto tokenizer = headwater::model::Tokenizer::load(**opened)) {
