@@ -66,7 +66,11 @@ class HttpConnection {
     request.prepare_payload();
     http::write(socket_, request);
   }
-  void send_raw(std::string_view text) { net::write(socket_, net::buffer(text)); }
+  /// A server that has seen enough may close while this is written: what counts is what it answers.
+  void send_raw(std::string_view text) {
+    beast::error_code closed;
+    net::write(socket_, net::buffer(text), closed);
+  }
 
   Answer receive(bool head = false) {
     http::response_parser<http::string_body> parser;
