@@ -68,7 +68,12 @@ TEST_F(Cli, WrongUsageEndsWithTwo) {
                                 "cachesim --trace x --capacity 0%",
                                 "cachesim --trace x --capacity 101%",
                                 "cachesim --trace x --capacity 1.5",
-                                "cachesim --trace x --capacity=-3"}) {
+                                "cachesim --trace x --capacity=-3",
+                                "cachesim --trace x --seed 4",
+                                "cachesim --trace x --part first",
+                                "cachesim --families --part third",
+                                "cachesim --families --json",
+                                "cachesim --families --policy lru"}) {
     const Ran ran = run(arguments);
     EXPECT_EQ(ran.status, 2) << arguments << "\n" << ran.err;
     EXPECT_THAT(ran.err, testing::Not(IsEmpty())) << arguments;

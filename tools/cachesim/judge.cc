@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "cache/eviction_policy.h"
+#include "cache/lru_guard.h"
 #include "cache/miniature_cache.h"
 
 namespace headwater::cachesim {
@@ -30,27 +31,36 @@ double hit_rate(const Trace& trace, std::string_view policy, std::uint32_t capac
   return static_cast<double>(hits) / static_cast<double>(trace.total_blocks);
 }
 
-void Verdict::add(const Verdict& other) {
-  lru += other.lru;
-  fifo += other.fifo;
-  lfu += other.lfu;
-  adaptive += other.adaptive;
-  best_simple += other.best_simple;
+double Verdict::best_simple() const { return std::max({lru, fifo, lfu}); }
+
+double Verdict::above_law() const {
+  using cache::LruGuard;
+  const double ahead = (adaptive - (1 - LruGuard::kShare) * lru) * static_cast<double>(blocks);
+  return ahead + (LruGuard::kAdvance + LruGuard::kCredit) * capacity;
 }
 
-void Verdict::divide(double by) {
-  for (double* rate : {&lru, &fifo, &lfu, &adaptive, &best_simple}) *rate /= by;
-}
+double Verdict::below_lru() const { return lru > 0 ? std::max(1 - adaptive / lru, 0.0) : 0; }
 
 Verdict judge(const Trace& trace, double size) {
   Verdict verdict;
   verdict.capacity = std::max(static_cast<std::uint32_t>(size * trace.distinct_blocks), 1U);
+  verdict.blocks = trace.total_blocks;
   verdict.lru = hit_rate(trace, "lru", verdict.capacity);
   verdict.fifo = hit_rate(trace, "fifo", verdict.capacity);
   verdict.lfu = hit_rate(trace, "lfu", verdict.capacity);
   verdict.adaptive = hit_rate(trace, "adaptive", verdict.capacity);
-  verdict.best_simple = std::max({verdict.lru, verdict.fifo, verdict.lfu});
   return verdict;
+}
+
+void Summary::add(const Verdict& verdict) {
+  ++judged_;
+  lru_ += verdict.lru;
+  fifo_ += verdict.fifo;
+  lfu_ += verdict.lfu;
+  adaptive_ += verdict.adaptive;
+  advantage_ += verdict.advantage();
+  most_below_ = std::max(most_below_, verdict.below_lru());
+  if (verdict.above_law() < -1e-6) ++below_law_;
 }
 
 }  // namespace headwater::cachesim

@@ -6,13 +6,14 @@
 #include <cmath>
 #include <cstring>
 #include <fstream>
+#include <map>
 #include <optional>
 
 #include "model/model_info.h"
 #include "tools/cachesim/chart.h"
 #include "tools/cachesim/families.h"
-#include "tools/cachesim/judge.h"
 #include "tools/cachesim/replay.h"
+#include "tools/headwater/cachesim_families.h"
 #include "tools/headwater/eval.h"
 
 namespace headwater::tools {
@@ -20,6 +21,8 @@ namespace {
 
 constexpr std::size_t kMaxTraceBytes = std::size_t{1} << 30;
 constexpr std::uint32_t kMostBlocks = 1 << 24;
+const std::map<std::string, cachesim::Part> kParts = {
+    {"whole", cachesim::Part::whole}, {"first", cachesim::Part::first}, {"second", cachesim::Part::second}};
 
 /// A cache's size: a share of the trace's distinct blocks, or a number of blocks.
 struct Capacity {
@@ -37,6 +40,7 @@ struct Options {
   std::string trace;
   bool families = false;
   unsigned seed = cachesim::kJudgeSeed;
+  cachesim::Part part = cachesim::Part::second;
   std::vector<std::string> policies;
   std::vector<std::string> capacities = {"1%", "3%", "10%", "30%"};
   bool json = false;
@@ -143,13 +147,18 @@ Result<void> write_plot(const std::string& path, const std::vector<Row>& rows,
   return {};
 }
 
-int cachesim(const Options& options) {
-  auto text = read_file(options.trace, kMaxTraceBytes);
-  if (!text) return fail(text.error().message);
+Result<cachesim::Trace> read_trace(const std::string& path) {
+  auto text = read_file(path, kMaxTraceBytes);
+  if (!text) return text.error();
   if (text->size() > kMaxTraceBytes) {
-    return fail(options.trace + " has more than " + std::to_string(kMaxTraceBytes) + " bytes; split it");
+    const std::string most = std::to_string(kMaxTraceBytes);
+    return Error{ErrorCode::too_large, path + " has more than " + most + " bytes; split it", ""};
   }
-  const auto trace = cachesim::parse_trace(*text, options.trace);
+  return cachesim::parse_trace(*text, path);
+}
+
+int cachesim(const Options& options) {
+  const auto trace = read_trace(options.trace);
   if (!trace) return fail(trace.error().message);
   std::vector<std::string> policies = options.policies;
   if (std::ranges::count(policies, cachesim::kOptimal) == 0) policies.emplace_back(cachesim::kOptimal);
@@ -163,33 +172,13 @@ int cachesim(const Options& options) {
   return written ? 0 : fail(written.error().message);
 }
 
-std::string family_line(const std::string& name, const std::string& size, const cachesim::Verdict& rates) {
-  char cell[64];
-  std::snprintf(cell, sizeof cell, "%-20s %5s", name.c_str(), size.c_str());
-  std::string line = cell;
-  for (const double rate : {rates.lru, rates.fifo, rates.lfu, rates.adaptive, rates.advantage()}) {
-    line += column(rate, 4, 9);
-  }
-  return line + "\n";
-}
-
-int judge_families(unsigned seed) {
-  print("hit rate by kind of work and the cache's size, seed " + std::to_string(seed) + "\n");
-  print("family                size       lru      fifo       lfu  adaptive  over best\n");
-  cachesim::Verdict sum;
-  std::size_t judged = 0;
-  for (const cachesim::Family& family : cachesim::families()) {
-    const cachesim::Trace trace = family.make(seed);
-    for (const double size : cachesim::kJudgedSizes) {
-      const cachesim::Verdict rates = cachesim::judge(trace, size);
-      print(family_line(family.name, std::to_string(std::lround(100 * size)) + "%", rates));
-      sum.add(rates);
-      ++judged;
-    }
-  }
-  sum.divide(static_cast<double>(judged));
-  print(family_line("mean", "", sum));
-  return 0;
+int judge(const Options& options) {
+  FamiliesOptions judged{.seed = options.seed, .part = options.part};
+  if (options.trace.empty()) return judge_families(judged);
+  const auto trace = read_trace(options.trace);
+  if (!trace) return fail(trace.error().message);
+  judged.published = &*trace;
+  return judge_families(judged);
 }
 
 void refuse_repetitions(const std::string& name, const std::vector<std::string>& values) {
@@ -205,41 +194,51 @@ void add_cachesim(CLI::App& app, Action& action) {
   options->policies = cache::policy_names();
   CLI::App* command =
       app.add_subcommand("cachesim", "Replay a trace of requests through the cache's eviction policies");
-  auto* trace = command->add_option(
+  command->add_option(
       "--trace", options->trace,
       "JSON Lines in Mooncake's format: timestamp (ms), input_length, output_length and hash_ids, an id for "
       "each block of the prompt; equal ids mean an equal prompt up to there");
-  command
-      ->add_flag("--families", options->families,
-                 "instead of a trace, " + std::to_string(cachesim::families().size()) +
-                     " kinds of work made from a seed, at 1, 3, 10 and 30%; takes some minutes")
-      ->excludes(trace);
+  auto* families = command->add_flag(
+      "--families", options->families,
+      "judge all policies by " + std::to_string(cachesim::families().size()) +
+          " kinds of work made from a seed, at 1, 3, 10 and 30%; takes some minutes. With --trace by that one, too: "
+          "as it is, backwards, and every second and fourth request");
   command->add_option("--seed", options->seed, "of --families; policies are tuned on odd ones, judged on even ones")
+      ->needs(families)
       ->capture_default_str();
+  command->add_option("--part", options->part, "of each trace of --families: whole, first or second half")
+      ->needs(families)
+      ->transform(CLI::CheckedTransformer(kParts, CLI::ignore_case))
+      ->default_str("second");
   command
       ->add_option(
           "--policy", options->policies,
           "policies to compare: " + joined(cache::policy_names()) + "; optimal knows the future and is always added")
+      ->excludes(families)
       ->delimiter(',')
       ->check(check_policy);
   command
       ->add_option("--capacity", options->capacities,
                    "sizes of the cache: shares of the trace's distinct blocks, e.g. 10%, or numbers of blocks")
+      ->excludes(families)
       ->delimiter(',')
       ->check(check_capacity)
       ->capture_default_str();
-  command->add_flag("--json", options->json, "an array of objects instead of the table");
-  command->add_option("--plot", options->plot, "draw the table into a PNG file, too")->type_name("FILE.png");
+  command->add_flag("--json", options->json, "an array of objects instead of the table")->excludes(families);
+  command->add_option("--plot", options->plot, "draw the table into a PNG file, too")
+      ->type_name("FILE.png")
+      ->excludes(families);
   command->footer(
       "Each request's blocks are matched, computed and released when it arrives, by the classes that the server runs.\n"
       "A block is a hit if it and all before it are cached.\n\n"
-      "Example: headwater cachesim --trace trace.jsonl --policy lru,adaptive --capacity 1%,10% --plot rates.png");
+      "Example: headwater cachesim --trace trace.jsonl --policy lru,adaptive --capacity 1%,10% --plot rates.png\n"
+      "         headwater cachesim --families --seed 2 --trace trace.jsonl");
   command->callback([options, &action] {
     refuse_repetitions("--policy", options->policies);
     refuse_repetitions("--capacity", options->capacities);
     if (!options->families && options->trace.empty())
       throw CLI::ValidationError("cachesim", "give --trace or --families");
-    action = [options] { return options->families ? judge_families(options->seed) : cachesim(*options); };
+    action = [options] { return options->families ? judge(*options) : cachesim(*options); };
   });
 }
 
