@@ -1,13 +1,16 @@
 // Real disks that fill up, go, and come back, before a runtime starts and while it serves: every answer is right, a
 // person is told in a few lines, and once the disk is well the tier is on again by itself. Disks are small file systems
-// in memory, mounted for this process alone; where that is not allowed, those tests are skipped and say so.
+// in memory, mounted for this process alone, or in a file, where one has to hang; where that is not allowed, those
+// tests are skipped and say so.
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/fs.h>
 #include <sched.h>
 #include <spdlog/sinks/ringbuffer_sink.h>
 #include <spdlog/spdlog.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -106,9 +109,12 @@ class DiskFaults : public testing::Test {
   }
   /// It is on again and keeps what it is given.
   void expect_well() {
-    wait_until(State::on);
-    const std::uint64_t saved = tier().saved_blocks;
     std::uint32_t seed = 0;
+    wait_until([&] {  // that the device was slow is forgotten with the next load that is not
+      ask(seed++ % kPrompts);
+      return tier().state == State::on;
+    });
+    const std::uint64_t saved = tier().saved_blocks;
     wait_until([&] {
       ask(seed++ % kPrompts);
       return tier().state == State::on && tier().saved_blocks > saved;
@@ -129,13 +135,28 @@ class DiskFaults : public testing::Test {
 
   /// A disk of `size`, as mount takes it, at folder_/disk; false: this machine does not let us.
   bool mount_disk(const std::string& size, unsigned long flags = 0) {
+    if (!own_mounts()) return false;
+    if (mount("headwater", disk().c_str(), "tmpfs", flags, ("size=" + size).c_str()) != 0) return false;
+    mounted_.push_back(disk());
+    return true;
+  }
+  /// Mounts are seen by this process alone from here on.
+  bool own_mounts() {
     const bool root = geteuid() == 0;
     if (mounted_.empty() && (unshare(root ? CLONE_NEWNS : CLONE_NEWNS | CLONE_NEWUSER) != 0 ||
                              mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)) {
       return false;
     }
     std::filesystem::create_directories(disk());
-    if (mount("headwater", disk().c_str(), "tmpfs", flags, ("size=" + size).c_str()) != 0) return false;
+    return true;
+  }
+  /// A disk of 64 MiB in a file, which Freeze can make hang.
+  bool mount_file() {
+    if (!own_mounts()) return false;
+    const std::string file = (folder_ / "image").string();
+    const std::string command = "PATH=$PATH:/usr/sbin:/sbin; truncate -s 64M " + file + " && mkfs.ext4 -q -F " + file +
+                                " && mount -o loop " + file + " " + disk().string();
+    if (std::system((command + " 2>/dev/null").c_str()) != 0) return false;
     mounted_.push_back(disk());
     return true;
   }
@@ -158,6 +179,40 @@ class DiskFaults : public testing::Test {
   std::shared_ptr<spdlog::logger> before_;
   std::map<std::uint32_t, std::vector<TokenId>> expected_;
   std::unique_ptr<Runtime> plain_, runtime_;
+};
+
+/// From now on whoever writes to the file system waits, as on a device that does not answer, and cannot be killed. It
+/// is let go on in the end even if this process is gone.
+class Freeze {
+ public:
+  explicit Freeze(const std::filesystem::path& path) : fd_(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+    int ends[2];
+    if (fd_ < 0 || pipe(ends) != 0) return;
+    if (fork() == 0) {
+      close(ends[1]);
+      char none = 0;
+      const ssize_t closed = read(ends[0], &none, 1);
+      ioctl(fd_, FITHAW, 0);
+      _exit(static_cast<int>(closed));
+    }
+    close(ends[0]);
+    alive_ = ends[1];
+    fcntl(alive_, F_SETFD, FD_CLOEXEC);
+    frozen_ = ioctl(fd_, FIFREEZE, 0) == 0;
+  }
+  ~Freeze() {
+    if (frozen_) ioctl(fd_, FITHAW, 0);
+    close(alive_);
+    close(fd_);
+  }
+  Freeze(const Freeze&) = delete;
+  Freeze& operator=(const Freeze&) = delete;
+
+  bool frozen() const { return frozen_; }
+
+ private:
+  int fd_ = -1, alive_ = -1;
+  bool frozen_ = false;
 };
 
 #define HEADWATER_MOUNT(...)                                                                           \
@@ -260,6 +315,36 @@ TEST_F(DiskFaults, ADiskThatIsTakenAwayAndComesBackWhileItServes) {
   ask_some();
   expect_well();
   EXPECT_THAT(log(), HasSubstr("was moved or deleted"));
+}
+
+TEST_F(DiskFaults, ADeviceThatHangsWhileItServes) {
+  if (!mount_file()) GTEST_SKIP() << "a file system in a file cannot be mounted here";
+  start_at(disk());
+  wait_until(State::on);
+  ask_some();
+  {
+    const Freeze freeze(disk());
+    ASSERT_TRUE(freeze.frozen()) << std::strerror(errno);
+    std::uint32_t seed = 6;
+    wait_until([&] {
+      ask(seed++ % kPrompts);
+      return tier().state == State::off;
+    });
+    ask_some();
+    EXPECT_THAT(log(), HasSubstr("has not answered for"));
+  }
+  wait_until([&] { return log().find("answers again") != std::string::npos; });
+  expect_well();
+}
+
+TEST_F(DiskFaults, ADeviceThatHangsAtTheStartAndStillWhenItStops) {
+  if (!mount_file()) GTEST_SKIP() << "a file system in a file cannot be mounted here";
+  const Freeze freeze(disk());
+  ASSERT_TRUE(freeze.frozen()) << std::strerror(errno);
+  start_at(disk());
+  ask_some();
+  EXPECT_EQ(tier().state, State::off);
+  runtime_.reset();  // waits for no device
 }
 
 TEST_F(DiskFaults, NoFileDescriptorIsLeft) {
