@@ -6,6 +6,7 @@
 #include <csignal>
 #include <iostream>
 #include <memory>
+#include <optional>
 
 #include "tools/headwater/line_editor.h"
 #include "tools/headwater/session.h"
@@ -42,14 +43,14 @@ constexpr const char* kHelp =
 
 class Chat {
  public:
-  Chat(Session& session, const SessionOptions& options)
-      : session_(session), options_(options), system_(options.system) {}
+  /// `editor`: of a person at a terminal; null for a program.
+  Chat(Session& session, const SessionOptions& options, LineEditor* editor)
+      : session_(session), options_(options), editor_(editor), system_(options.system) {}
 
-  /// For a person at a terminal.
+  /// For a person.
   int talk() {
-    LineEditor editor(chat_history_file());
     print("/help tells what there is; Ctrl-D ends it.\n");
-    while (const auto line = editor.read()) {
+    while (const auto line = editor_->read()) {
       if (!take(*line)) break;
     }
     return 0;
@@ -102,7 +103,10 @@ class Chat {
           text += piece;
           print(piece);
         },
-        [] { return interrupts > 0; });
+        [this] {
+          if (editor_ != nullptr) editor_->gather();
+          return interrupts > 0;
+        });
     if (!text.empty()) print("\n");
     if (!end) {
       messages_.pop_back();
@@ -132,6 +136,7 @@ class Chat {
 
   Session& session_;
   const SessionOptions& options_;
+  LineEditor* editor_;
   std::string system_;
   std::vector<ChatMessage> messages_;  ///< without the instructions
   TokenEvent last_;                    ///< the end of the last answer
@@ -140,10 +145,13 @@ class Chat {
 };
 
 int chat(const SessionOptions& options) {
+  // First the editor: what is typed while the model is loaded counts, too.
+  std::optional<LineEditor> editor;
+  if (isatty(STDIN_FILENO) != 0 && isatty(STDOUT_FILENO) != 0) editor.emplace(chat_history_file());
   const auto session = Session::open(options);
   if (!session) return fail(session.error());
-  Chat chat(**session, options);
-  return isatty(STDIN_FILENO) != 0 && isatty(STDOUT_FILENO) != 0 ? chat.talk() : chat.read_lines();
+  Chat chat(**session, options, editor ? &*editor : nullptr);
+  return editor ? chat.talk() : chat.read_lines();
 }
 
 }  // namespace

@@ -8,24 +8,20 @@
 #include <clocale>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
+#include <cwchar>
 #include <filesystem>
 #include <string_view>
 #include <system_error>
+
+#include "tools/headwater/terminal_input.h"
 
 namespace headwater::tools {
 namespace {
 
 constexpr int kKeptLines = 1000;
-/// Terminals put this before and after what is pasted, once they are told to.
-constexpr const char* kMarkPastes = "\x1B[?2004h";
-constexpr const char* kMarkPastesNoMore = "\x1B[?2004l";
-constexpr std::wstring_view kPasteEnd = L"\x1B[201~";
-
-void tell_terminal(const char* text) {
-  std::fputs(text, stdout);
-  std::fflush(stdout);
-}
+// What mbrtowc() says.
+constexpr auto kInvalid = static_cast<std::size_t>(-1), kIncomplete = static_cast<std::size_t>(-2);
+constexpr std::wstring_view kPasteEnd = L"\x1B[201~";  ///< a terminal puts it behind what is pasted
 
 /// Takes what is pasted as it stands, line ends and all.
 unsigned char on_paste(EditLine* editor, int) {
@@ -46,14 +42,6 @@ unsigned char on_paste(EditLine* editor, int) {
   return CC_REFRESH;
 }
 
-/// The prompt depends on whether a line goes on.
-char* prompt_of(EditLine* editor) {
-  static char first[] = "> ", further[] = ". ";
-  void* goes_on = nullptr;
-  el_get(editor, EL_CLIENTDATA, &goes_on);
-  return goes_on != nullptr && *static_cast<bool*>(goes_on) ? further : first;
-}
-
 }  // namespace
 
 std::string chat_history_file() {
@@ -71,11 +59,51 @@ std::string chat_history_file() {
 }
 
 struct LineEditor::State {
+  TerminalInput input;  // first: the terminal's own mode is what comes before the editor's
   std::string history_file;
   EditLine* editor = nullptr;
   History* history = nullptr;
   HistEvent event{};
   bool goes_on = false;
+
+  static State& of(EditLine* editor) {
+    void* state = nullptr;
+    el_get(editor, EL_CLIENTDATA, &state);
+    return *static_cast<State*>(state);
+  }
+
+  /// The prompt depends on whether a line goes on.
+  static char* prompt(EditLine* editor) {
+    static char first[] = "> ", further[] = ". ";
+    return of(editor).goes_on ? further : first;
+  }
+
+  /// The next character. Bytes that are none are left out.
+  static int next_character(EditLine* editor, wchar_t* character) {
+    const auto redraw = [editor] {
+      el_resize(editor);
+      el_set(editor, EL_REFRESH);
+    };
+    std::mbstate_t partial{};
+    for (;;) {
+      const auto byte = of(editor).input.next(redraw);
+      if (!byte) return 0;
+      const bool begins = std::mbsinit(&partial) != 0;
+      std::size_t size = std::mbrtowc(character, &*byte, 1, &partial);
+      if (size == kInvalid) partial = {};
+      if (size == kInvalid && !begins) size = std::mbrtowc(character, &*byte, 1, &partial);  // begins the next one
+      if (size == kInvalid) partial = {};
+      if (size != kInvalid && size != kIncomplete) return 1;
+    }
+  }
+
+  /// Neither a prompt nor an answer has the terminal put lines together, which would cut them at 4 KiB, or take
+  /// Ctrl-D for itself. Nothing that was typed ahead is thrown away, also not by Ctrl-C.
+  void keep_all_that_is_typed() {
+    el_set(editor, EL_SETTY, "-d", "+noflsh", nullptr);
+    el_set(editor, EL_SETTY, "-x", "-icanon", "-echo", "-echok", "-iexten", "-icrnl", "+inlcr", "+noflsh", nullptr);
+    input.hold();
+  }
 
   /// Writes the history, for its owner alone. What cannot be written is not kept.
   void save() {
@@ -107,29 +135,31 @@ LineEditor::LineEditor(std::string history_file) : state_(std::make_unique<State
     ::history(state_->history, &state_->event, H_LOAD, state_->history_file.c_str());
   }
   EditLine* editor = state_->editor = el_init("headwater", stdin, stdout, stderr);
-  el_set(editor, EL_CLIENTDATA, &state_->goes_on);
-  el_set(editor, EL_PROMPT, prompt_of);
+  el_set(editor, EL_CLIENTDATA, state_.get());
+  el_set(editor, EL_PROMPT, State::prompt);
+  el_set(editor, EL_GETCFN, State::next_character);
   el_set(editor, EL_EDITOR, "emacs");
-  el_set(editor, EL_SIGNAL, 1);  // the terminal is as it was when Ctrl-C ends the program
   el_set(editor, EL_HIST, ::history, state_->history);
   el_set(editor, EL_ADDFN, "headwater-paste", "Take what is pasted", on_paste);
   el_set(editor, EL_BIND, "\\e[200~", "headwater-paste", nullptr);
   el_set(editor, EL_BIND, "^R", "em-inc-search-prev", nullptr);
+  state_->keep_all_that_is_typed();
 }
 
 LineEditor::~LineEditor() {
+  el_set(state_->editor, EL_EDITMODE, 0);  // else it throws away what was typed for whoever comes next
   el_end(state_->editor);
   history_end(state_->history);
 }
+
+void LineEditor::gather() { state_->input.gather(); }
 
 std::optional<std::string> LineEditor::read() {
   std::string text;
   state_->goes_on = false;
   for (;;) {
-    tell_terminal(kMarkPastes);
     int size = 0;
     const char* line = el_gets(state_->editor, &size);
-    tell_terminal(kMarkPastesNoMore);
     if (line == nullptr || size <= 0) {
       if (text.empty()) return std::nullopt;
       break;
