@@ -44,6 +44,7 @@ struct Overrides {
   std::optional<std::string> precision;        ///< "fast" or "exact"
   std::optional<std::uint32_t> session_len;    ///< most tokens of one sequence
   std::optional<std::uint32_t> max_queued;     ///< requests accepted and not finished
+  std::optional<std::string> max_wait;         ///< "2s", longest that a request may be expected to wait; "0": any time
   /// Values of Request::tenant for which the topology's warm-up prompts are computed; none: the one without a name.
   std::vector<std::string> warmup_tenants;
 };

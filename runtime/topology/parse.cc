@@ -134,11 +134,11 @@ class Parser {
   }
 
   void read_gateway(const Node* node, GatewaySpec& gateway, GraphDraft& graph) {
-    const Section section(
-        node, "gateway",
-        {"listen", "max_queued", "max_per_connection", "max_connections", "max_body_bytes", "max_sessions",
-         "max_session_bytes", "session_ttl", "max_answer_bytes", "strict_fields", "to"},
-        problems_);
+    const Section section(node, "gateway",
+                          {"listen", "max_queued", "max_per_connection", "max_connections", "max_body_bytes",
+                           "max_sessions", "max_session_bytes", "session_ttl", "max_answer_bytes", "strict_fields",
+                           "max_buffered", "allow_origins", "allow_hosts", "to"},
+                          problems_);
     const auto count = [&](const char* name, std::uint32_t fallback, double max) {
       return static_cast<std::uint32_t>(section.integer(integer(name, fallback, 1, max)));
     };
@@ -156,10 +156,23 @@ class Parser {
     gateway.session_ttl_ms = duration(section, "session_ttl", gateway.session_ttl_ms, 1);
     gateway.max_answer_bytes = size("max_answer_bytes", gateway.max_answer_bytes, 16ULL << 30);
     gateway.strict_fields = section.boolean("strict_fields", gateway.strict_fields);
+    read_doors(section, gateway);
     read_listen(section, gateway);
     graph.gateway_to = edges(section, "to");
     gateway.present = graph.has_gateway = node != nullptr && node->flag.empty();
     if (node != nullptr) graph.gateway_where = node->key_where;
+  }
+
+  void read_doors(const Section& section, GatewaySpec& gateway) {
+    ArgSpec buffered = integer("max_buffered", 0, 0, 1ULL << 40);
+    buffered.type = ArgType::size;
+    gateway.max_buffered = static_cast<std::uint64_t>(section.integer(buffered));
+    for (const Node& name : section.names("allow_origins", "web page's origin", "https://app.example")) {
+      gateway.allow_origins.push_back(name.text);
+    }
+    for (const Node& name : section.names("allow_hosts", "host name", "ai.example")) {
+      gateway.allow_hosts.push_back(name.text);
+    }
   }
 
   void read_listen(const Section& section, GatewaySpec& gateway) {

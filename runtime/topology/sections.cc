@@ -107,6 +107,13 @@ SectionSpec gateway() {
             "beforehand"),
        spec("strict_fields", ArgType::boolean, defaults.strict_fields, 0, 0,
             "refuse unknown fields of requests, instead of ignoring them with a line in the log"),
+       size("max_buffered", defaults.max_buffered, 0, 1ULL << 40,
+            "what requests being read and answers not taken may keep in memory, of all connections; 0: an eighth of "
+            "what the process may take, at least 64MiB"),
+       text("allow_origins", "",
+            "list of web pages that may use the server, such as [\"https://app.example\"]; [\"*\"]: any"),
+       text("allow_hosts", "",
+            "list of names that the server goes by beside those of this machine, such as [ai.example]; [\"*\"]: any"),
        needed(text("to", "", "list of the stages that take requests, such as [tok]"))}};
 }
 

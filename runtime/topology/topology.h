@@ -139,6 +139,9 @@ struct GatewaySpec {
   std::uint64_t session_ttl_ms = 3'600'000;    ///< since its last turn
   std::uint64_t max_answer_bytes = 128 << 20;  ///< of one call, in memory; longer ones are refused beforehand
   bool strict_fields = false;                  ///< unknown fields of requests are refused, not ignored
+  std::uint64_t max_buffered = 0;              ///< bytes kept for all connections; 0: an eighth of memory
+  std::vector<std::string> allow_hosts;        ///< names of the server beside those of this machine; "*": any
+  std::vector<std::string> allow_origins;      ///< web pages that may use it; "*": any
   std::vector<std::string> to;                 ///< stages that take generate_request
 };
 

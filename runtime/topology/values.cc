@@ -239,12 +239,12 @@ bool Section::boolean(const std::string& key, bool fallback) const {
   return std::get<bool>(read({.name = key, .type = ArgType::boolean, .fallback = fallback}));
 }
 
-std::vector<Node> Section::names(std::string_view key) const {
+std::vector<Node> Section::names(std::string_view key, const std::string& entry, const std::string& example) const {
   const Node* list = find(key);
   if (list == nullptr || list->kind == Node::Kind::broken) return {};
   if (list->kind != Node::Kind::sequence) {
-    problems_.at(*list, std::string(key) + " is " + describe(*list) + "; expected a list of stage ids such as [" +
-                            (valid_id(list->text) ? list->text : "sched") + "]");
+    problems_.at(*list, std::string(key) + " is " + describe(*list) + "; expected a list of " + entry + "s such as [" +
+                            (valid_id(list->text) ? list->text : example) + "]");
     return {};
   }
   std::vector<Node> names;
@@ -252,7 +252,7 @@ std::vector<Node> Section::names(std::string_view key) const {
     if (item.kind == Node::Kind::scalar) {
       names.push_back(item);
     } else if (item.kind != Node::Kind::broken) {
-      problems_.at(item, "this entry of " + std::string(key) + " is " + describe(item) + "; expected a stage id");
+      problems_.at(item, "this entry of " + std::string(key) + " is " + describe(item) + "; expected a " + entry);
     }
   }
   return names;

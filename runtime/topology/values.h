@@ -39,8 +39,9 @@ class Section {
   std::int64_t integer(const ArgSpec& spec) const { return std::get<std::int64_t>(read(spec)); }
   std::string text(const std::string& key) const;
   bool boolean(const std::string& key, bool fallback) const;
-  /// A list of names with their places, e.g. `to: [a, b]`.
-  std::vector<Node> names(std::string_view key) const;
+  /// A list of names with their places, e.g. `to: [a, b]`. `entry` and `example` say in mistakes what belongs there.
+  std::vector<Node> names(std::string_view key, const std::string& entry = "stage id",
+                          const std::string& example = "sched") const;
 
   const std::string& name() const { return name_; }
 

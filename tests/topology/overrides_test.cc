@@ -22,6 +22,7 @@ TEST(Overrides, ReplaceWhatTheFileSays) {
   overrides.threads = 2;
   overrides.session_len = 100;
   overrides.max_queued = 9;
+  overrides.max_wait = "90s";
   overrides.quant_policy = "8";
   const Topology topology = sound(kSound, overrides);
   EXPECT_EQ(topology.model.path, "other.gguf");
@@ -39,6 +40,7 @@ TEST(Overrides, ReplaceWhatTheFileSays) {
   EXPECT_EQ(topology.threads, 2U);
   EXPECT_EQ(topology.session_len, 100U);
   EXPECT_EQ(topology.gateway.max_queued, 9U);
+  EXPECT_EQ(topology.find("sched")->integer("max_wait"), 90'000);
 }
 
 TEST(Overrides, StandInForMissingParts) {
@@ -61,12 +63,14 @@ TEST(Overrides, BadOnesAreReportedUnderTheirFlag) {
   overrides.cache_size_limit = "2";
   overrides.prefix_match_threshold = -1;
   overrides.max_batch_size = 0;
+  overrides.max_wait = "5";
   overrides.listen = "nowhere";
   const std::string said = report(kSound, overrides);
   EXPECT_THAT(said, HasSubstr("command line: --quant-policy: quant_policy is \"5\"; supported are 0"));
   EXPECT_THAT(said, HasSubstr("command line: --cache-size-limit: cache_size_limit is \"2\"; expected"));
   EXPECT_THAT(said, HasSubstr("command line: --prefix-match-threshold: prefix_match_threshold is \"-1\"; expected a"));
   EXPECT_THAT(said, HasSubstr("command line: --max-batch-size: max_batch_size is \"0\"; expected a whole number"));
+  EXPECT_THAT(said, HasSubstr("command line: --max-wait: max_wait is \"5\"; expected a time with its unit"));
   EXPECT_THAT(said, HasSubstr("command line: --listen: \"nowhere\" is no address"));
   EXPECT_THAT(said, testing::Not(HasSubstr("t.yaml")));
 }

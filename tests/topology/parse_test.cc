@@ -70,7 +70,8 @@ TEST(Parse, ReadsEveryKey) {
   yaml = with("gateway: { listen: 127.0.0.1:8080,",
               "gateway: { listen: 'localhost:0', max_queued: 7, max_per_connection: 3, max_connections: 5, "
               "max_body_bytes: 1MiB, max_sessions: 9, max_session_bytes: 2KiB, session_ttl: 5m, max_answer_bytes: "
-              "3MiB, strict_fields: true,",
+              "3MiB, strict_fields: true, max_buffered: 64MiB, allow_origins: ['https://app.example', '*'], "
+              "allow_hosts: [ai.example],",
               yaml);
   yaml =
       with("kind: tokenizer,", "kind: tokenizer, impl: default, replicas: 2, args: { max_prompt_bytes: 1KiB },", yaml);
@@ -98,6 +99,9 @@ TEST(Parse, ReadsEveryKey) {
   EXPECT_EQ(topology.gateway.max_session_bytes, 2048U);
   EXPECT_EQ(topology.gateway.max_answer_bytes, 3U << 20U);
   EXPECT_TRUE(topology.gateway.strict_fields);
+  EXPECT_EQ(topology.gateway.max_buffered, 64U << 20U);
+  EXPECT_THAT(topology.gateway.allow_origins, ElementsAre("https://app.example", "*"));
+  EXPECT_THAT(topology.gateway.allow_hosts, ElementsAre("ai.example"));
   EXPECT_EQ(topology.gateway.session_ttl_ms, 300'000U);
   EXPECT_EQ(topology.gateway.max_body_bytes, 1U << 20);
   EXPECT_EQ(topology.find("tok")->replicas, 2U);

@@ -14,6 +14,7 @@
 
 #include "gateway/api_keys.h"
 #include "gateway/log_line.h"
+#include "gateway/origins.h"
 #include "gateway/server.h"
 #include "headwater/runtime.h"
 #include "kernels/memory_reserve.h"
@@ -41,7 +42,7 @@ struct Options {
   std::string admin_key_file;
   std::vector<std::string> allow_hosts;
   std::vector<std::string> allow_origins;
-  std::string max_buffered = "0";
+  std::string max_buffered;
 };
 
 /// The first SIGINT or SIGTERM wakes wait(); one before that, or a second one, ends the process at once. SIGHUP, which
@@ -138,8 +139,9 @@ gateway::ServerOptions server_options(const topology::GatewaySpec& spec, const O
   server.max_answer_bytes = spec.max_answer_bytes;
   server.strict_fields = spec.strict_fields || options.strict_fields;
   server.api_keys = options.api_keys;
-  server.allow_hosts = options.allow_hosts;
-  server.allow_origins = options.allow_origins;
+  server.allow_hosts = options.allow_hosts.empty() ? spec.allow_hosts : options.allow_hosts;
+  server.allow_origins = options.allow_origins.empty() ? spec.allow_origins : options.allow_origins;
+  server.max_buffered_bytes = spec.max_buffered;
   if (const auto size = topology::parse_size(options.max_buffered)) server.max_buffered_bytes = *size;
   if (!options.admin_key.empty()) server.admin_keys = {options.admin_key};
   return server;
@@ -212,6 +214,9 @@ int serve(Options& options) {
                 " has no gateway section, so there is nothing to serve on; add gateway: { listen: "
                 "127.0.0.1:8080, to: [tok] }");
   }
+  for (const std::string& origin : spec.allow_origins) {
+    if (auto wrong = gateway::check_origin(origin)) return fail(options.topology + ": allow_origins: " + *wrong);
+  }
   warn_if_open(spec, options);
   for (const std::string& tenant : gateway::ApiKeys(options.api_keys).tenants()) {
     options.overrides.warmup_tenants.push_back(tenant);
@@ -234,6 +239,8 @@ void add_overrides(CLI::App& command, Options& options) {
   add_precision(command, given.precision);
   command.add_option("--session-len", given.session_len, "most tokens of one sequence, prompt and answer");
   command.add_option("--max-queued", given.max_queued, "most requests accepted and not ended");
+  command.add_option("--max-wait", given.max_wait,
+                     "longest that a request may be expected to wait before it is refused (2s); 0: any time");
   command.add_option("--prefix-match-threshold", given.prefix_match_threshold,
                      "share of a cached block's tokens that a prompt must agree with to reuse them; 0: any");
   command.add_option("--cache-ttl", given.cache_ttl,
@@ -305,7 +312,10 @@ void add_serve(CLI::App& app, Action& action) {
     for (const std::string& key : options->api_keys) {
       if (key.empty()) throw CLI::ValidationError("--api-key", "a key must not be empty");
     }
-    if (const auto size = topology::parse_size(options->max_buffered); !size && options->max_buffered != "0") {
+    for (const std::string& origin : options->allow_origins) {
+      if (auto wrong = gateway::check_origin(origin)) throw CLI::ValidationError("--allow-origin", *wrong);
+    }
+    if (const auto size = topology::parse_size(options->max_buffered); !size && !options->max_buffered.empty()) {
       throw CLI::ValidationError("--max-buffered", size.error().message);
     }
     if (options->no_prefix_caching) options->overrides.enable_prefix_caching = false;
