@@ -7,7 +7,9 @@
 namespace headwater::gateway {
 namespace {
 
-HttpResponse reply_to(const Result<Json>& answer) { return answer ? json_reply(*answer) : error_reply(answer.error()); }
+HttpResponse reply_to(Result<Json> answer) {
+  return answer ? json_reply(std::move(*answer)) : error_reply(answer.error());
+}
 
 Json tenant_json(const CacheStatus::Tenant& tenant, std::uint64_t block_bytes) {
   return {{"tenant", tenant.tenant},
@@ -116,7 +118,7 @@ Result<Json> pin(Hub& hub, const Json& body, bool pin) {
 }
 
 Result<Json> change(Hub& hub, Endpoint endpoint, std::string_view text) {
-  const auto body = text.empty() ? Result<Json>(Json::object()) : parse_json(text);
+  const auto body = parse_request(text.empty() ? "{}" : text, hub.model);
   if (!body) return body.error();
   if (!body->is_object()) return Error{ErrorCode::invalid_request, "the body must be a JSON object", ""};
   return endpoint == Endpoint::admin_flush ? flush(hub, *body) : pin(hub, *body, endpoint == Endpoint::admin_pin);

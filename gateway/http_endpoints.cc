@@ -6,9 +6,7 @@
 namespace headwater::gateway {
 namespace {
 
-/// Most ids that are turned into text in one call, and most text that is turned into ids: each takes a moment, and its
-/// answer several times the memory.
-constexpr std::size_t kMaxDetokenized = 1 << 18;
+/// Most text that is turned into ids in one call: it takes a moment, and its answer several times the memory.
 constexpr std::size_t kMaxTokenizedBytes = 1 << 20;
 
 Json model_json(const ModelInfo& model) {
@@ -19,10 +17,12 @@ Json model_json(const ModelInfo& model) {
           {"max_model_len", model.context_length}};
 }
 
-HttpResponse reply_to(const Result<Json>& answer) { return answer ? json_reply(*answer) : error_reply(answer.error()); }
+HttpResponse reply_to(Result<Json> answer) {
+  return answer ? json_reply(std::move(*answer)) : error_reply(answer.error());
+}
 
 Result<Json> answer_body(Hub& hub, Endpoint endpoint, std::string_view text) {
-  const auto body = parse_json(text);
+  const auto body = parse_request(text, hub.model);
   if (!body) return body.error();
   if (!body->is_object()) return Error{ErrorCode::invalid_request, "the body must be a JSON object", ""};
   IgnoredFields ignored;

@@ -7,6 +7,7 @@
 #include "gateway/http_session.h"
 #include "gateway/openai_chat.h"
 #include "gateway/openai_completions.h"
+#include "gateway/shared_fields.h"
 #include "gateway/sse.h"
 
 namespace headwater::gateway {
@@ -43,7 +44,7 @@ Result<void> add_echo(const Runtime& runtime, GenerateCall& call) {
 }
 
 Result<GenerateCall> parse_call(Hub& hub, Endpoint endpoint, const std::string& body) {
-  const auto json = parse_json(body);
+  const auto json = parse_request(body, hub.model);
   if (!json) return json.error();
   IgnoredFields ignored;
   IgnoredFields* const lenient = hub.options.strict_fields ? nullptr : &ignored;

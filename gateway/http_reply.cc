@@ -20,7 +20,10 @@ HttpResponse reply(unsigned status, std::string body, std::string_view content_t
 
 }  // namespace
 
-HttpResponse json_reply(const Json& body) { return reply(200, to_text(body), "application/json"); }
+HttpResponse json_reply(Json body) {
+  const JsonDocument document(std::move(body));
+  return reply(200, to_text(document), "application/json");
+}
 
 HttpResponse text_reply(std::string body, std::string_view content_type) {
   return reply(200, std::move(body), content_type);

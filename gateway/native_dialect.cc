@@ -129,7 +129,7 @@ void add_end(Json& frame, const TokenEvent& event) {
 }  // namespace
 
 ClientFrame parse_frame(std::string_view text, const ModelInfo& model, IgnoredFields* ignored) {
-  const auto frame = parse_json(text);
+  const auto frame = parse_request(text, model);
   if (!frame) return BadFrame{std::nullopt, frame.error()};
   if (!frame->is_object())
     return BadFrame{std::nullopt, {ErrorCode::invalid_request, "a frame must be a JSON object", ""}};

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "gateway/foreign_fields.h"
+#include "gateway/generate_call.h"
 #include "gateway/openai_chat.h"
 #include "headwater/context_limit.h"
 
@@ -101,6 +102,19 @@ void read_prompt_ids(Fields& fields, const ModelInfo& model, std::vector<TokenId
 }
 
 }  // namespace
+
+Result<JsonDocument> parse_request(std::string_view text, const ModelInfo& model) {
+  constexpr std::size_t kOthers = 1 << 16;
+  const std::size_t most = std::max(kMaxPrompts * model.context_length, kMaxDetokenized) + kOthers;
+  auto parsed = parse_json(text, most);
+  if (parsed) return parsed;
+  const Error& error = parsed.error();
+  const bool prompt = error.param == "prompt" || error.param == "prompt_ids";
+  if (error.code != ErrorCode::payload_too_large || !prompt) return parsed;
+  return context_exceeded(model.context_length,
+                          in_quotes(error.param) + " has more than " + std::to_string(most - kOthers) + " tokens",
+                          error.param);
+}
 
 Error unknown_model(std::string_view wanted, const ModelInfo& model) {
   std::string message = "the model " + in_quotes(wanted.substr(0, 128)) + " does not exist; this server has ";

@@ -15,6 +15,13 @@ inline constexpr std::size_t kMaxBiases = 1024;
 /// Longest timeout of a request: a day.
 inline constexpr std::uint32_t kMaxTimeoutMs = 86'400'000;
 
+/// Most ids that are turned into text in one call.
+inline constexpr std::size_t kMaxDetokenized = 1 << 18;
+
+/// A body or a frame, of no more values than a request for this model may need: the ids of as many prompts as there may
+/// be, or those that are turned into text. Errors: as parse_json(); a prompt with more is "context_length_exceeded".
+Result<JsonDocument> parse_request(std::string_view text, const ModelInfo& model);
+
 Error unknown_model(std::string_view wanted, const ModelInfo& model);
 
 /// `model`, which need not be there; another one than ours is an error.

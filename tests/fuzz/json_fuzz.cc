@@ -7,6 +7,7 @@
 #include "gateway/native_dialect.h"
 #include "gateway/openai_chat.h"
 #include "gateway/openai_completions.h"
+#include "gateway/shared_fields.h"
 #include "tests/gateway/fake_runtime.h"
 
 using namespace headwater;
@@ -30,9 +31,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (const auto* bad = std::get_if<BadFrame>(&frame)) must_tell(bad->error);
     return 0;
   }
-  const auto body = parse_json(text);
+  const auto body = parse_request(text, model);
   if (!body) return must_tell(body.error()), 0;
-  if (!parse_json(to_text(*body))) std::abort();  // what we write, we read
+  if (!parse_request(to_text(*body), model)) std::abort();  // what we write, we read
   const auto check = [](const auto& call) {
     if (!call) must_tell(call.error());
   };
