@@ -20,34 +20,45 @@ End end_of(const TokenEvent& event) {
 
 }  // namespace
 
-Error Admission::refuse(const std::string& why, double retry_after) {
-  ++counters_.rejected;
-  const auto seconds = static_cast<std::int64_t>(std::ceil(std::clamp(retry_after, 1.0, 3600.0)));
-  return {ErrorCode::overloaded, why + "; try again in about " + std::to_string(seconds) + " s", ""};
+Error Admission::refuse(const Request& request, Refusal refusal, const std::string& why, double retry_after) {
+  if (!request.asks_again) ++refused(refusal);
+  const auto seconds = static_cast<std::uint32_t>(std::ceil(std::clamp(retry_after, 1.0, 3600.0)));
+  return {ErrorCode::overloaded, why + "; try again in about " + std::to_string(seconds) + " s", "", seconds};
 }
 
 Result<std::uint32_t> Admission::enter(const schedule::RequestPtr& request) {
   using Credit = schedule::TenantCredit::Answer;
   const std::scoped_lock lock(mutex_);
-  if (!broken_.empty()) return Error{ErrorCode::unavailable, broken_, ""};
-  if (draining_) return Error{ErrorCode::draining, "the server is shutting down and accepts nothing more", ""};
-  const auto decision = estimate_.judge(request->request, max_wait_);
+  const Request& asked = request->request;
+  if (!broken_.empty()) {
+    ++refused(Refusal::unavailable);
+    return Error{ErrorCode::unavailable, broken_, ""};
+  }
+  if (draining_) {
+    ++refused(Refusal::draining);
+    return Error{ErrorCode::draining, "the server is shutting down and accepts nothing more", ""};
+  }
+  const auto decision = estimate_.judge(asked, max_wait_);
   if (const auto& late = decision.refusal; late && late->deadline) {
-    return refuse("the answer would take about " + seconds_text(late->finish) +
-                      ", longer than the request's timeout of " + seconds_text(request->request.timeout_ms * 1e-3),
+    return refuse(asked, Refusal::deadline,
+                  "the answer would take about " + seconds_text(late->finish) +
+                      ", longer than the request's timeout of " + seconds_text(asked.timeout_ms * 1e-3),
                   late->retry);
   } else if (late) {
-    return refuse("the request would wait for about " + seconds_text(late->wait) +
+    return refuse(asked, Refusal::max_wait,
+                  "the request would wait for about " + seconds_text(late->wait) +
                       ", longer than this server lets one wait (" + seconds_text(max_wait_) +
                       ", max_wait of the scheduler)",
                   late->retry);
   }
-  const Credit credit = credit_.take(request->request.tenant, request->accepted_at);
+  const Credit credit = credit_.take(asked.tenant, request->accepted_at);
   if (credit == Credit::none_left) {
-    return refuse("the server has " + std::to_string(credit_.taken()) + " requests under way, as many as it may", 1);
+    return refuse(asked, Refusal::queue_full,
+                  "the server has " + std::to_string(credit_.taken()) + " requests under way, as many as it may", 1);
   }
   if (credit == Credit::share_used) {
-    return refuse("this client has its share of the requests that may be under way, and others need theirs", 1);
+    return refuse(asked, Refusal::share_used,
+                  "this client has its share of the requests that may be under way, and others need theirs", 1);
   }
   estimate_.enter(request, decision.predicted);
   ++undelivered_;
@@ -101,9 +112,9 @@ void Admission::count_restart() {
   ++counters_.stage_restarts;
 }
 
-void Admission::count_rejected() {
+void Admission::count_refused(Refusal why) {
   const std::scoped_lock lock(mutex_);
-  ++counters_.rejected;
+  ++refused(why);
 }
 
 void Admission::drain() {

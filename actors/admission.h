@@ -45,7 +45,7 @@ class Admission {
 
   void count_generated(std::uint64_t tokens);
   void count_restart();
-  void count_rejected();
+  void count_refused(Refusal why);
 
   void drain();
   bool draining() const;
@@ -59,8 +59,10 @@ class Admission {
   void report(Stats& stats) const;
 
  private:
-  /// `retry_after`: seconds.
-  Error refuse(const std::string& why, double retry_after);
+  /// An error for want of time or credit. `retry_after`: seconds.
+  Error refuse(const Request& request, Refusal refusal, const std::string& why, double retry_after);
+
+  std::uint64_t& refused(Refusal why) { return counters_.refused[static_cast<std::size_t>(why)]; }
 
   mutable std::mutex mutex_;
   std::condition_variable idle_;

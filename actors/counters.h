@@ -13,7 +13,6 @@ void visit_counters(const Visit& visit) {
                             &Stats::finished,
                             &Stats::failed,
                             &Stats::cancelled,
-                            &Stats::rejected,
                             &Stats::in_flight,
                             &Stats::running,
                             &Stats::queued,
@@ -35,6 +34,7 @@ void visit_counters(const Visit& visit) {
                             &Stats::stage_restarts}) {
     visit(member);
   }
+  visit(&Stats::refused);
   visit(&Stats::prefix_missed_tokens);
   visit(&Stats::evictions);
   for (const auto member : {&Stats::eviction_age_seconds_sum, &Stats::step_seconds_sum}) visit(member);

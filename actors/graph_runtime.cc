@@ -10,6 +10,7 @@
 #include "actors/memory_plan.h"
 #include "actors/warm_up.h"
 #include "headwater/context_limit.h"
+#include "kernels/memory_limits.h"
 #include "kernels/memory_reserve.h"
 #include "model/prompt_encoder.h"
 #include "model/sampler.h"
@@ -47,16 +48,16 @@ class GraphClient : public Client {
     auto checked = model::check_params(request.params, assets_->tokenizer->vocab_size());
     if (checked) checked = check_cache_control(request, cache_);
     if (!checked) {
-      admission_->count_rejected();
+      admission_->count_refused(Refusal::invalid);
       return checked.error();
     }
     if (!kernels::memory_reserve_whole()) {
-      admission_->count_rejected();
+      admission_->count_refused(Refusal::no_memory);
       return Error{ErrorCode::unavailable, "the server is short of memory; try later", ""};
     }
     if (state_->in_flight.fetch_add(1) >= max_in_flight_) {
       state_->in_flight.fetch_sub(1);
-      admission_->count_rejected();
+      if (!request.asks_again) admission_->count_refused(Refusal::connection_full);
       return Error{ErrorCode::overloaded,
                    "this connection has " + std::to_string(max_in_flight_) +
                        " requests under way, as many as one may have; wait for some to end",
@@ -311,6 +312,14 @@ Result<std::unique_ptr<Runtime>> Runtime::start(std::string_view yaml, std::stri
   } catch (const std::exception& error) {
     return Error{ErrorCode::start_failed, std::string("the topology could not be started: ") + error.what(), ""};
   }
+}
+
+std::uint64_t Runtime::memory_limit() {
+  std::uint64_t least = 0;
+  for (const kernels::MemoryLimit& limit : kernels::memory_limits()) {
+    if (least == 0 || limit.limit < least) least = limit.limit;
+  }
+  return least;
 }
 
 }  // namespace headwater

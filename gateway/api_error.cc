@@ -27,6 +27,7 @@ Error error_of(const std::exception_ptr& failure) {
 Json error_object(const Error& error) {
   Json object = {{"message", error.message}, {"type", type_of(status_of(error.code))}, {"code", name_of(error.code)}};
   object["param"] = error.param.empty() ? Json(nullptr) : Json(error.param);
+  if (error.retry_after > 0) object["retry_after"] = error.retry_after;
   return object;
 }
 

@@ -11,7 +11,7 @@ namespace headwater::gateway {
 /// What a request is told whose handling has thrown: "unavailable" for want of memory, else "computation_failed".
 Error error_of(const std::exception_ptr& failure);
 
-/// {"message", "type", "param", "code"}, with null for an empty param.
+/// {"message", "type", "param", "code"}, with null for an empty param; "retry_after" in seconds where it is known.
 Json error_object(const Error& error);
 
 /// {"error": error_object()}.

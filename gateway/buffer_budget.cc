@@ -1,10 +1,10 @@
 #include "gateway/buffer_budget.h"
 
 #include <spdlog/spdlog.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
+
+#include "headwater/runtime.h"
 
 namespace headwater::gateway {
 namespace {
@@ -17,13 +17,7 @@ std::string in_mib(std::uint64_t bytes) { return std::to_string(bytes >> 20U) + 
 
 }  // namespace
 
-std::uint64_t default_buffer_limit() {
-  std::uint64_t memory =
-      static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(sysconf(_SC_PAGE_SIZE));
-  std::uint64_t limit = 0;
-  if (std::ifstream file("/sys/fs/cgroup/memory.max"); file >> limit) memory = std::min(memory, limit);
-  return std::max(memory / 8, kLeast);
-}
+std::uint64_t default_buffer_limit() { return std::max(Runtime::memory_limit() / 8, kLeast); }
 
 std::uint64_t BufferBudget::used() const {
   const std::scoped_lock lock(mutex_);

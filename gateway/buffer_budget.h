@@ -65,7 +65,7 @@ class BufferAccount {
   bool going_ = false;
 };
 
-/// An eighth of the machine's memory, or of what a control group leaves of it, at least 64 MiB.
+/// An eighth of what the process may take (Runtime::memory_limit()), at least 64 MiB.
 std::uint64_t default_buffer_limit();
 
 }  // namespace headwater::gateway

@@ -62,7 +62,9 @@ void Generation::abandon() {
 Result<void> Generation::submit_more() {
   while (!waiting_.empty()) {
     Choice& choice = choices_[waiting_.front()];
-    const auto ticket = bridge_->submit(call_.request(choice.index));
+    Request request = call_.request(choice.index);
+    request.asks_again = !choice_of_.empty();
+    const auto ticket = bridge_->submit(std::move(request));
     if (!ticket) {
       const bool comes_later = ticket.error().code == ErrorCode::overloaded && !choice_of_.empty();
       return comes_later ? Result<void>{} : Result<void>{ticket.error()};

@@ -72,7 +72,7 @@ Awaitable<bool> HttpSession::generate(Endpoint endpoint, const std::string& tena
     work();
   }
   if (!*call) {
-    hub_.metrics.count_refused();
+    hub_.metrics.count_refused(call->error().code);
     co_return co_await reply_error(call->error(), request);
   }
   drop_body(request);

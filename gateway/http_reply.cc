@@ -47,8 +47,10 @@ HttpResponse error_reply(const Error& error) {
   const unsigned status = status_of(error.code);
   HttpResponse response = reply(status, to_text(error_body(error)), "application/json");
   if (status == 401) response.set(http::field::www_authenticate, "Bearer");
-  if (status == 429) response.set(http::field::retry_after, "1");
-  if (status == 503) response.set(http::field::retry_after, "5");
+  if (status == 429 || status == 503) {
+    const std::uint32_t known = error.retry_after;
+    response.set(http::field::retry_after, std::to_string(known > 0 ? known : status == 429 ? 1 : 5));
+  }
   if (status == 426) {
     response.set(http::field::upgrade, "websocket");
     response.set(http::field::connection, "Upgrade");

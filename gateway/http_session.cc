@@ -183,7 +183,7 @@ Awaitable<bool> HttpSession::serve_request(Parser& parser) {
   const Route route = find_route(split_target(view(request.target())).path);
   begin_record(request, route);
   if (const auto wrong = check_framing(request)) co_return co_await refuse(*wrong, route);
-  if (const auto wrong = check_caller(hub_.origins, request)) co_return co_await forbid(*wrong);
+  if (const auto wrong = check_caller(hub_.origins, request)) co_return co_await refuse(*wrong, route);
   origin_ = view(request[http::field::origin]);
   if (!origin_.empty() && request.method() == http::verb::options) co_return co_await answer_preflight(route, request);
   const auto tenant = hub_.keys.tenant(view(request[http::field::authorization]));
@@ -249,7 +249,16 @@ Awaitable<bool> HttpSession::read_header(Parser& parser) {
   if (!answerable(error)) co_return false;
   const Error why = read_error(error);
   const Route unknown;
+  count_unread(parser.get(), why);
   co_return co_await refuse(why, unknown);
+}
+
+/// A request for tokens that there was no room for.
+void HttpSession::count_unread(const HttpRequest& head, const Error& why) {
+  const Endpoint wanted = find_route(split_target(view(head.target())).path).endpoint;
+  if (wanted != Endpoint::chat && wanted != Endpoint::completions) return;
+  const bool no_room = why.code == ErrorCode::payload_too_large || why.code == ErrorCode::unavailable;
+  if (no_room) hub_.metrics.count_refused(why.code);
 }
 
 Awaitable<bool> HttpSession::read_body(Parser& parser) {
@@ -258,7 +267,10 @@ Awaitable<bool> HttpSession::read_body(Parser& parser) {
   // Beast makes room for all of an announced body at once.
   const std::uint64_t length = parser.content_length().value_or(0);
   auto kept = account_.keep_input(length);
-  if (!kept) co_return co_await refuse(kept.error(), unknown);
+  if (!kept) {
+    count_unread(parser.get(), kept.error());
+    co_return co_await refuse(kept.error(), unknown);
+  }
   std::size_t extensions = 0;
   auto count = [&](std::uint64_t, beast::string_view text, IoError& failed) {
     extensions += text.size();
@@ -283,6 +295,7 @@ Awaitable<bool> HttpSession::read_body(Parser& parser) {
   if (!error && kept) co_return true;
   if (kept && !answerable(error)) co_return false;
   const Error why = kept ? read_error(error) : kept.error();
+  count_unread(parser.get(), why);
   co_return co_await refuse(why, unknown);
 }
 

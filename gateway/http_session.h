@@ -63,9 +63,8 @@ class HttpSession : public Session, public std::enable_shared_from_this<HttpSess
   Awaitable<bool> reply_error(const Error& error, const HttpRequest& request);
   /// An answer to a request that was not read to its end; the connection cannot be used on.
   Awaitable<bool> refuse(const Error& error, const Route& route);
-  /// The same with status 403, whatever the error's code.
-  Awaitable<bool> forbid(const Error& error);
   Awaitable<bool> refuse(HttpResponse& response, const Error& error);
+  void count_unread(const HttpRequest& head, const Error& why);
   Awaitable<void> linger();
   // The peer has `write_timeout` for each piece that it takes, however long all of it takes.
   Awaitable<bool> write(HttpResponse& response);

@@ -45,12 +45,6 @@ Awaitable<bool> HttpSession::refuse(const Error& error, const Route& route) {
   co_return co_await refuse(response, error);
 }
 
-Awaitable<bool> HttpSession::forbid(const Error& error) {
-  HttpResponse response = error_reply(error);
-  response.result(http::status::forbidden);
-  co_return co_await refuse(response, error);
-}
-
 Awaitable<bool> HttpSession::refuse(HttpResponse& response, const Error& error) {
   // In a function of its own: GCC 12 lays the temporaries of a coroutine over its parameters.
   const auto note = [this](ErrorCode code) {

@@ -56,6 +56,18 @@ MetricFamily build_info() {
               {{"version", HEADWATER_VERSION}, {"compiler", "gcc " __VERSION__}, {"build", build}});
 }
 
+Refusal refusal_of(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::context_length_exceeded:
+    case ErrorCode::payload_too_large:
+      return Refusal::too_long;
+    case ErrorCode::unavailable:
+      return Refusal::no_memory;
+    default:
+      return Refusal::invalid;
+  }
+}
+
 }  // namespace
 
 struct Metrics::Families {
@@ -102,7 +114,7 @@ struct Metrics::Families {
                                        .Help("Open connections, HTTP and WebSocket.")
                                        .Register(registry)
                                        .Add({});
-  std::atomic<std::uint64_t> refused{0};
+  RefusalCounts refused{};
   StatsCollector collector;
 };
 
@@ -130,7 +142,7 @@ void Metrics::observe_gap(std::chrono::nanoseconds gap) {
   families_->inter_token.Observe(std::chrono::duration<double>(gap).count());
 }
 
-void Metrics::count_refused() { ++families_->refused; }
+void Metrics::count_refused(ErrorCode code) { ++families_->refused[static_cast<std::size_t>(refusal_of(code))]; }
 
 void Metrics::count_response(unsigned status) {
   families_->responses.Add({{"status", std::to_string(status)}}).Increment();

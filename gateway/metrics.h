@@ -20,8 +20,8 @@ class Metrics {
   void observe(const TokenEvent& event);
   /// The time between two tokens of a request.
   void observe_gap(std::chrono::nanoseconds gap);
-  /// A request for tokens that was refused before the runtime saw it.
-  void count_refused();
+  /// A request for tokens that was refused before the runtime saw it, by an error with this code.
+  void count_refused(ErrorCode code);
   void count_response(unsigned status);
   void connection_opened();
   void connection_closed();

@@ -37,6 +37,32 @@ bool is_host(std::string_view text) {
   return rest.empty() || (rest.size() <= 6 && rest[0] == ':' && is_digits(rest.substr(1)));
 }
 
+/// Where "chunked" is not what comes last, nobody can tell where the body ends. Source: RFC 9112, section 6.3; what is
+/// not understood is 501 by section 6.1.
+std::optional<Error> check_coding(const HttpRequest& request) {
+  std::size_t codings = 0, chunked = 0;
+  bool last_is_chunked = true;
+  const auto [begin, end] = request.equal_range(http::field::transfer_encoding);
+  for (auto field = begin; field != end; ++field) {
+    for (std::string_view rest = view(field->value());;) {
+      const std::size_t comma = rest.find(',');
+      ++codings;
+      last_is_chunked = equal(trimmed(rest.substr(0, comma)), "chunked");
+      if (last_is_chunked) ++chunked;
+      if (comma == std::string_view::npos) break;
+      rest.remove_prefix(comma + 1);
+    }
+  }
+  if (!last_is_chunked || chunked > 1) {
+    return Error{ErrorCode::bad_http, "the last Transfer-Encoding must be \"chunked\", and stand once", ""};
+  }
+  if (codings > 1) {
+    return Error{ErrorCode::unsupported_transfer_encoding,
+                 "the only Transfer-Encoding that is understood is \"chunked\"", ""};
+  }
+  return std::nullopt;
+}
+
 std::optional<Error> check_host(const HttpRequest& request) {
   const std::size_t hosts = request.count(http::field::host);
   if (hosts > 1) return Error{ErrorCode::bad_http, "there is more than one Host header", ""};
@@ -76,9 +102,7 @@ std::optional<Error> check_framing(const HttpRequest& request) {
   if (codings > 0 && request.version() < 11) {
     return Error{ErrorCode::bad_http, "HTTP/1.0 knows no Transfer-Encoding; send a Content-Length", ""};
   }
-  if (codings > 1 || (codings == 1 && !equal(trimmed(view(request[http::field::transfer_encoding])), "chunked"))) {
-    return Error{ErrorCode::bad_http, "the only Transfer-Encoding that is understood is \"chunked\"", ""};
-  }
+  if (auto wrong = check_coding(request)) return wrong;
   if (lengths > 1 || (lengths == 1 && !is_digits(trimmed(view(request[http::field::content_length]))))) {
     return Error{ErrorCode::bad_http, "the Content-Length is not one number", ""};
   }
@@ -89,7 +113,7 @@ std::optional<Error> check_caller(const Origins& origins, const HttpRequest& req
   const std::string_view host = host_of(request);
   if (!host.empty() && !origins.takes_host(host)) {
     const std::string name(without_port(host));
-    return Error{ErrorCode::invalid_request,
+    return Error{ErrorCode::foreign_host,
                  "this server does not go by the name \"" + name +
                      "\" (so that no web page can reach it by one); start it with --allow-host " + name,
                  ""};
@@ -97,7 +121,7 @@ std::optional<Error> check_caller(const Origins& origins, const HttpRequest& req
   if (request.count(http::field::origin) == 0) return std::nullopt;
   const std::string_view origin = view(request[http::field::origin]);
   if (request.count(http::field::origin) == 1 && origins.takes_origin(origin, host)) return std::nullopt;
-  return Error{ErrorCode::invalid_request,
+  return Error{ErrorCode::foreign_origin,
                "web pages of \"" + std::string(origin.substr(0, 128)) +
                    "\" may not use this server; start it with --allow-origin to let them",
                ""};

@@ -59,15 +59,19 @@ void add_tier(const TierStats& tier, std::vector<MetricFamily>& all) {
 }  // namespace
 
 std::vector<MetricFamily> StatsCollector::Collect() const {
-  const Stats stats = runtime_.stats();
+  Stats stats = runtime_.stats();
+  for (std::size_t i = 0; i < refused_.size(); ++i) stats.refused[i] += refused_[i];
   std::vector<MetricFamily> all;
 
   auto requests = metric_family("headwater_requests_total", "Requests by outcome.", MetricType::Counter);
   add_metric(requests, number(stats.finished), {{"outcome", "finished"}});
   add_metric(requests, number(stats.failed), {{"outcome", "failed"}});
   add_metric(requests, number(stats.cancelled), {{"outcome", "cancelled"}});
-  add_metric(requests, number(stats.rejected + refused_), {{"outcome", "rejected"}});
+  add_metric(requests, number(stats.rejected()), {{"outcome", "rejected"}});
   all.push_back(std::move(requests));
+
+  all.push_back(labelled("headwater_requests_refused_total", "Requests refused at the door, by why.", "reason",
+                         kRefusalNames, stats.refused));
 
   auto blocks = metric_family("headwater_kv_blocks", "Blocks of the KV cache by state.", MetricType::Gauge);
   add_metric(blocks, number(stats.blocks_free), {{"state", "free"}});

@@ -55,31 +55,25 @@ void WebSocketSession::on_frame(ClientFrame frame) {
 }
 
 void WebSocketSession::refuse_bad(const std::optional<std::string>& id, const Error& error) {
-  hub_.metrics.count_refused();
-  refuse(id, error);
+  refuse_frame(id, error);
   if (++bad_frames_ < kMaxBadFrames) return;
   cut_off(websocket::close_code::policy_error, "too many frames that are not understood");
 }
 
 void WebSocketSession::generate(GenerateFrame frame) {
   if (request_of_.contains(frame.id)) {
-    hub_.metrics.count_refused();
-    return refuse(frame.id, {ErrorCode::duplicate_id,
-                             "a request with this id is under way on this connection; choose another", "id"});
+    return refuse_frame(frame.id, {ErrorCode::duplicate_id,
+                                   "a request with this id is under way on this connection; choose another", "id"});
   }
   if (const auto fits = check_answer_size(frame.request, hub_.model, hub_.options.max_answer_bytes); !fits) {
-    hub_.metrics.count_refused();
-    return refuse(frame.id, fits.error());
+    return refuse_frame(frame.id, fits.error());
   }
   frame.request.tenant = tenant_;
   std::unique_ptr<Turn> turn;
   std::optional<std::size_t> messages;
   if (!frame.request.session.empty()) {
     auto begun = begin_turn(frame.request);
-    if (!begun) {
-      hub_.metrics.count_refused();
-      return refuse(frame.id, begun.error());
-    }
+    if (!begun) return refuse_frame(frame.id, begun.error());
     turn = std::move(*begun);
     messages = std::get<std::vector<ChatMessage>>(frame.request.prompt).size();
   }
@@ -146,6 +140,11 @@ RequestRecord WebSocketSession::record_of(std::string_view name) const {
   record.client = client_name(tenant_);
   record.begun = std::chrono::steady_clock::now();
   return record;
+}
+
+void WebSocketSession::refuse_frame(const std::optional<std::string>& name, const Error& error) {
+  hub_.metrics.count_refused(error.code);
+  refuse(name, error);
 }
 
 void WebSocketSession::refuse(const std::optional<std::string>& name, const Error& error) {

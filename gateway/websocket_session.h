@@ -48,7 +48,9 @@ class WebSocketSession : public Session, public std::enable_shared_from_this<Web
   void on_events(const std::vector<TokenEvent>& events);
 
   RequestRecord record_of(std::string_view name) const;
-  /// Answers a frame that is no request with why, and notes it.
+  /// Answers a frame that is no request with why, notes and counts it.
+  void refuse_frame(const std::optional<std::string>& name, const Error& error);
+  /// The same of what the runtime has refused, which it has counted.
   void refuse(const std::optional<std::string>& name, const Error& error);
 
   void send(const Json& frame);

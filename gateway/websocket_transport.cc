@@ -155,7 +155,8 @@ Awaitable<IoError> WebSocketSession::read_message(beast::flat_buffer& buffer) {
     heard_ = Clock::now();
     answers_ping_ = true;
     if (closing_) buffer.clear();
-    if (!account_.keep_input(buffer.size())) {
+    if (const auto kept = account_.keep_input(buffer.size()); !kept) {
+      hub_.metrics.count_refused(kept.error().code);
       finish(websocket::close_code::try_again_later, "the server has no room for this message now", kCutOffPatience);
     }
   } while (!socket_.is_message_done());

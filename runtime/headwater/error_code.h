@@ -20,6 +20,8 @@ namespace headwater {
   CODE(bad_http, 400) \
   CODE(invalid_api_key, 401) \
   CODE(invalid_admin_key, 401) \
+  CODE(foreign_origin, 403) \
+  CODE(foreign_host, 403) \
   CODE(not_found, 404) \
   CODE(model_not_found, 404) \
   CODE(method_not_allowed, 405) \
@@ -31,6 +33,7 @@ namespace headwater {
   CODE(websocket_expected, 426) \
   CODE(overloaded, 429) \
   CODE(header_too_large, 431) \
+  CODE(unsupported_transfer_encoding, 501) \
   CODE(draining, 503) \
   CODE(unavailable, 503) \
   CODE(too_many_connections, 503) \

@@ -58,6 +58,7 @@ struct Request {
   CacheControl cache;
   std::string session;           ///< a conversation, whose blocks stay pinned from turn to turn; empty: none
   std::uint32_t timeout_ms = 0;  ///< deadline counted from acceptance, 0: none
+  bool asks_again = false;       ///< its caller tries again where there is no credit: that is not counted as a refusal
 };
 
 /// A token and its log-probability (nats) under the distribution before temperature and truncation.

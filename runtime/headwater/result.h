@@ -2,6 +2,7 @@
 // An expected failure is a value: a function that can fail for a reason outside the program returns
 // Result<T>. Exceptions and assertions are left for bugs.
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -14,8 +15,9 @@ namespace headwater {
 /// Why something did not work, in words for a person and in a code for a program.
 struct Error {
   ErrorCode code = ErrorCode::none;
-  std::string message;  ///< a sentence with the place and the way out
-  std::string param;    ///< the request field at fault, if one is, e.g. "max_tokens"
+  std::string message;            ///< a sentence with the place and the way out
+  std::string param;              ///< the request field at fault, if one is, e.g. "max_tokens"
+  std::uint32_t retry_after = 0;  ///< seconds after which trying again is likely to work; 0: not known
 };
 
 /// Either a T or the Error that kept it from being made.

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <span>
 #include <string>
@@ -17,6 +18,7 @@
 #include <vector>
 
 #include "headwater/cache_insight.h"
+#include "headwater/refusal.h"
 #include "headwater/request.h"
 #include "headwater/result.h"
 
@@ -87,7 +89,8 @@ struct TierStats {
 /// Counters since the start, and gauges; one consistent picture of each stage.
 struct Stats {
   // requests
-  std::uint64_t accepted = 0, finished = 0, failed = 0, cancelled = 0, rejected = 0;
+  std::uint64_t accepted = 0, finished = 0, failed = 0, cancelled = 0;
+  std::array<std::uint64_t, kRefusalNames.size()> refused{};  ///< by Refusal; these were not accepted
   std::uint64_t in_flight = 0, running = 0, queued = 0;
   std::uint64_t prompt_tokens = 0, generation_tokens = 0;
   // cache; free + active + cached == total
@@ -112,6 +115,8 @@ struct Stats {
   std::vector<std::uint64_t> batch_size_counts;    ///< [kBatchSizeBounds + 1]
   // supervision
   std::uint64_t stage_restarts = 0;
+
+  std::uint64_t rejected() const { return std::accumulate(refused.begin(), refused.end(), std::uint64_t{0}); }
 };
 
 inline constexpr double kStepSecondsBounds[] = {0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1};
@@ -133,7 +138,7 @@ class Client {
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
-  /// Accepts the request, or says why not. Errors: "overloaded" (no credit left, try later),
+  /// Accepts the request, or says why not. Errors: "overloaded" (no credit left, try after `retry_after`),
   /// "draining", "invalid_request" with `param`. Mistakes that only the tokenizer sees, such as
   /// "context_length_exceeded", arrive as a `failed` event.
   virtual Result<Ticket> submit(Request request) = 0;
@@ -198,6 +203,10 @@ class Runtime {
   /// cancelled. Returns whether all ended by themselves.
   virtual bool drain(std::chrono::milliseconds timeout) = 0;
   virtual bool draining() const = 0;
+
+  /// Bytes of memory that this process may take in all: of the machine, every control group that it is in (v1 and v2)
+  /// and its ulimits the least. 0: nothing is known.
+  static std::uint64_t memory_limit();
 
  protected:
   Runtime() = default;

@@ -36,6 +36,10 @@ Stats stats_of(const Admission& admission) {
   return stats;
 }
 
+std::uint64_t refused(const Admission& admission, Refusal why) {
+  return stats_of(admission).refused[static_cast<std::size_t>(why)];
+}
+
 /// A step that takes a second for each hundred tokens of a prompt.
 schedule::StepResult prefill(std::uint32_t tokens) {
   schedule::StepResult step;
@@ -53,11 +57,13 @@ TEST(Admission, GivesCreditUpToItsLimitAndTakesItBack) {
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code, ErrorCode::overloaded);
   EXPECT_NE(refused.error().message.find("; try again in about 1 s"), std::string::npos) << refused.error().message;
+  EXPECT_EQ(refused.error().retry_after, 1U);
   admission.leave(*first, terminal(Kind::finished), false, 0);
   EXPECT_TRUE(admission.enter(request()).ok());
   const Stats stats = stats_of(admission);
   EXPECT_EQ(stats.accepted, 3U);
-  EXPECT_EQ(stats.rejected, 1U);
+  EXPECT_EQ(stats.rejected(), 1U);
+  EXPECT_EQ(headwater::actors::refused(admission, Refusal::queue_full), 1U);
   EXPECT_EQ(stats.finished, 1U);
   EXPECT_EQ(stats.in_flight, 2U);
 }
@@ -82,9 +88,13 @@ TEST(Admission, RefusesAtOnceWhatWouldMissItsDeadlineAndSaysWhenToComeAgain) {
   EXPECT_EQ(refused.error().code, ErrorCode::overloaded);
   EXPECT_NE(refused.error().message.find("longer than the request's timeout of 5.0 s"), std::string::npos)
       << refused.error().message;
-  EXPECT_NE(refused.error().message.find("; try again in about "), std::string::npos) << refused.error().message;
+  const std::uint32_t after = refused.error().retry_after;
+  EXPECT_GT(after, 1U) << "some 76 s of work are in front";
+  EXPECT_TRUE(refused.error().message.ends_with("; try again in about " + std::to_string(after) + " s"))
+      << refused.error().message;
   EXPECT_TRUE(admission.enter(request("", 100, 600'000)).ok());
-  EXPECT_EQ(stats_of(admission).rejected, 1U);
+  EXPECT_EQ(stats_of(admission).rejected(), 1U);
+  EXPECT_EQ(headwater::actors::refused(admission, Refusal::deadline), 1U);
 }
 
 TEST(Admission, RefusesWhatWouldWaitForLongerThanTheOperatorLetsItWait) {
@@ -96,6 +106,17 @@ TEST(Admission, RefusesWhatWouldWaitForLongerThanTheOperatorLetsItWait) {
   EXPECT_NE(refused.error().message.find("longer than this server lets one wait (3.0 s, max_wait of the scheduler)"),
             std::string::npos)
       << refused.error().message;
+  EXPECT_GT(refused.error().retry_after, 1U);
+  EXPECT_EQ(headwater::actors::refused(admission, Refusal::max_wait), 1U);
+}
+
+TEST(Admission, DoesNotCountWhoAsksAgain) {
+  Admission admission({.max_in_flight = 1});
+  EXPECT_TRUE(admission.enter(request()).ok());
+  auto waits = std::make_shared<schedule::AdmittedRequest>();
+  waits->request.asks_again = true;
+  EXPECT_FALSE(admission.enter(waits).ok());
+  EXPECT_EQ(stats_of(admission).rejected(), 0U);
 }
 
 TEST(Admission, KeepsCreditForTenantsThatHaveNone) {
@@ -108,6 +129,8 @@ TEST(Admission, KeepsCreditForTenantsThatHaveNone) {
   const auto refused = admission.enter(request("flood"));
   ASSERT_FALSE(refused.ok());
   EXPECT_NE(refused.error().message.find("its share"), std::string::npos);
+  EXPECT_EQ(headwater::actors::refused(admission, Refusal::share_used), 1U);
+  EXPECT_EQ(headwater::actors::refused(admission, Refusal::queue_full), 1U);
   EXPECT_TRUE(admission.enter(request("light")).ok());
 }
 
@@ -119,6 +142,8 @@ TEST(Admission, AcceptsNothingWhileDrainingOrBroken) {
   broken.break_down("the executor keeps failing");
   EXPECT_EQ(broken.enter(request()).error().code, ErrorCode::unavailable);
   EXPECT_TRUE(broken.draining());
+  EXPECT_EQ(refused(draining, Refusal::draining), 1U);
+  EXPECT_EQ(refused(broken, Refusal::unavailable), 1U);
 }
 
 TEST(Admission, IsIdleOnlyWhenEveryClientKnowsOfTheEnd) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/actors/graph_fixture.h"
+#include "tests/support/limited_child.h"
 
 namespace headwater::test {
 namespace {
@@ -209,13 +210,30 @@ TEST(GraphRuntime, RefusesMoreRequestsThanItsCreditAllows) {
   const auto too_many_here = one->submit(ask(prompt_of(3, 10), 5));
   ASSERT_FALSE(too_many_here.ok());
   EXPECT_EQ(too_many_here.error().code, ErrorCode::overloaded);
+  Request waits = ask(prompt_of(3, 10), 5);
+  waits.asks_again = true;
+  EXPECT_FALSE(one->submit(waits).ok());
   const RequestId third = two->submit(ask(prompt_of(4, 10), 100))->id;
   const auto too_many = two->submit(ask(prompt_of(5, 10), 5));
   ASSERT_FALSE(too_many.ok());
   EXPECT_EQ(too_many.error().code, ErrorCode::overloaded);
   for (RequestId id : {first, second, third}) EXPECT_EQ(log.wait(id).last().kind, Kind::finished);
   EXPECT_TRUE(one->submit(ask(prompt_of(6, 10), 5)).ok());
-  EXPECT_EQ(graph.runtime().stats().rejected, 2U);
+  const Stats stats = graph.runtime().stats();
+  EXPECT_EQ(stats.refused[static_cast<std::size_t>(Refusal::connection_full)], 1U);
+  EXPECT_EQ(stats.refused[static_cast<std::size_t>(Refusal::queue_full)], 1U);
+  EXPECT_EQ(stats.rejected(), 2U) << "who asks again is not refused";
+}
+
+TEST(GraphRuntime, KnowsTheLeastOfTheLimitsOfMemory) {
+  EXPECT_GT(Runtime::memory_limit(), 1U << 20U);
+  if (!kAddressesCanBeLimited) GTEST_SKIP() << "a sanitizer needs addresses of its own";
+  const auto is_the_ulimit = [] {
+    rlimit addresses{};
+    getrlimit(RLIMIT_AS, &addresses);
+    return Runtime::memory_limit() == addresses.rlim_cur ? 1 : 2;
+  };
+  EXPECT_EQ(with_addresses(64 << 20U, is_the_ulimit), 1);
 }
 
 TEST(GraphRuntime, RefusesBadParametersWithTheFieldsName) {

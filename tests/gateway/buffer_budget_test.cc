@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "headwater/runtime.h"
+
 namespace headwater::test {
 namespace {
 
@@ -64,7 +66,9 @@ TEST(BufferBudget, NeverEndsAConnectionForItsInput) {
   EXPECT_EQ(reader, 1);
 }
 
-TEST(BufferBudget, HasALimitByDefault) { EXPECT_GE(default_buffer_limit(), 64U << 20U); }
+TEST(BufferBudget, HasAnEighthOfWhatTheProcessMayTakeByDefault) {
+  EXPECT_EQ(default_buffer_limit(), std::max<std::uint64_t>(Runtime::memory_limit() / 8, 64 << 20U));
+}
 
 }  // namespace
 }  // namespace headwater::test

@@ -245,7 +245,8 @@ class FakeRuntime : public Runtime {
     {
       const std::scoped_lock lock(mutex_);
       const auto refuse = [&](Error error) {
-        ++stats_.rejected;
+        const Refusal why = error.code == ErrorCode::draining ? Refusal::draining : Refusal::queue_full;
+        if (!request.asks_again) ++stats_.refused[static_cast<std::size_t>(why)];
         return Result<Client::Ticket>(std::move(error));
       };
       if (refusal_) return refuse(*refusal_);

@@ -103,7 +103,15 @@ TEST(Generation, GivesEachErrorItsStatus) {
   live.runtime.refuse_with(Error{ErrorCode::overloaded, "no credit", ""});
   const Answer overloaded = client.post("/v1/chat/completions", chat());
   EXPECT_EQ(overloaded.status, 429U);
-  EXPECT_NE(overloaded.header("Retry-After"), "");
+  EXPECT_EQ(overloaded.header("Retry-After"), "1");
+  EXPECT_FALSE(Json::parse(overloaded.body)["error"].contains("retry_after")) << "it is not known";
+  live.runtime.refuse_with(Error{ErrorCode::overloaded, "no credit", "", 17});
+  for (const bool stream : {false, true}) {
+    const Answer later = client.post("/v1/chat/completions", chat({{"stream", stream}}));
+    EXPECT_EQ(later.status, 429U);
+    EXPECT_EQ(later.header("Retry-After"), "17");
+    EXPECT_EQ(Json::parse(later.body)["error"]["retry_after"], 17);
+  }
   live.runtime.refuse_with(std::nullopt);
   live.runtime.drain_now();
   EXPECT_EQ(client.post("/v1/chat/completions", chat()).status, 503U);

@@ -12,7 +12,10 @@ bool has_line(const std::string& text, const std::string& line) {
 }
 
 TEST(Metrics, TellsWhatBecameOfRequests) {
-  LiveServer live;
+  gateway::ServerOptions options;
+  options.max_body_bytes = 5000;
+  LiveServer live(options);
+  HttpClient(live).post("/v1/completions", {{"prompt", std::string(5000, 'x')}});
   HttpClient client(live);
   client.post("/v1/completions", {{"prompt", "x"}, {"max_tokens", 2}});
   client.post("/v1/completions", {{"prompt", "TOO LONG"}});
@@ -24,13 +27,18 @@ TEST(Metrics, TellsWhatBecameOfRequests) {
   for (const char* line : {"headwater_requests_total{outcome=\"finished\"} 1",
                            "headwater_requests_total{outcome=\"failed\"} 1",
                            "headwater_requests_total{outcome=\"cancelled\"} 0",
-                           "headwater_requests_total{outcome=\"rejected\"} 2",
+                           "headwater_requests_total{outcome=\"rejected\"} 3",
+                           "headwater_requests_refused_total{reason=\"invalid\"} 1",
+                           "headwater_requests_refused_total{reason=\"queue_full\"} 1",
+                           "headwater_requests_refused_total{reason=\"too_long\"} 1",
+                           "headwater_requests_refused_total{reason=\"no_memory\"} 0",
                            "headwater_generation_tokens_total 2",
                            "headwater_time_to_first_token_seconds_count 1",
                            "headwater_request_queue_time_seconds_count 1",
                            "headwater_request_time_per_output_token_seconds_sum 0.008",
                            "headwater_http_responses_total{status=\"400\"} 2",
                            "headwater_http_responses_total{status=\"429\"} 1",
+                           "headwater_http_responses_total{status=\"413\"} 1",
                            "headwater_request_success_total{finished_reason=\"length\"} 1",
                            "headwater_request_success_total{finished_reason=\"stop\"} 0",
                            "headwater_e2e_request_latency_seconds_sum 0.01",

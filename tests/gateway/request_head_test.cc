@@ -53,10 +53,16 @@ TEST(RequestHead, RefusesWhatTwoReadersWouldFrameDifferently) {
   const auto coded = [](const std::string& coding) { return framing({{"Host", "a"}, {"Transfer-Encoding", coding}}); };
   EXPECT_EQ(coded("chunked"), "");
   EXPECT_EQ(coded(" Chunked "), "");
-  for (const char* coding : {"", "identity", "gzip", "gzip, chunked", "chunked, chunked", "chunked, identity",
-                             "xchunked", "chunked;a=b", "\"chunked\""}) {
+  for (const char* coding : {"", "identity", "gzip", "chunked, chunked", "chunked, identity", "chunked,", "xchunked",
+                             "chunked;a=b", "\"chunked\"", "chunked, gzip, chunked"}) {
     EXPECT_EQ(coded(coding), "bad_http") << coding;
   }
+  for (const char* coding : {"gzip, chunked", "gzip,chunked", "identity, gzip, Chunked", ", chunked"}) {
+    EXPECT_EQ(coded(coding), "unsupported_transfer_encoding") << coding;
+  }
+  EXPECT_EQ(framing({{"Host", "a"}, {"Transfer-Encoding", "gzip"}, {"Transfer-Encoding", "chunked"}}),
+            "unsupported_transfer_encoding");
+  EXPECT_EQ(framing({{"Host", "a"}, {"Transfer-Encoding", "chunked"}, {"Transfer-Encoding", "gzip"}}), "bad_http");
   EXPECT_EQ(framing({{"Host", "a"}, {"Transfer-Encoding", "chunked"}, {"Transfer-Encoding", "chunked"}}), "bad_http");
   EXPECT_EQ(framing({{"Host", "a"}, {"Transfer-Encoding", "chunked"}, {"Content-Length", "5"}}), "bad_http");
   EXPECT_EQ(framing({{"Host", "a"}, {"Transfer-Encoding", "identity"}, {"Content-Length", "5"}}), "bad_http");
@@ -102,11 +108,11 @@ TEST(RequestHead, TellsUnknownHostsAndForeignPagesWhatWouldLetThemIn) {
   EXPECT_FALSE(check_caller(origins, request({{"Host", "localhost:8080"}})));
   const auto host = check_caller(origins, request({{"Host", "evil.example:8080"}}));
   ASSERT_TRUE(host);
-  EXPECT_EQ(host->code, ErrorCode::invalid_request);
+  EXPECT_EQ(host->code, ErrorCode::foreign_host);
   EXPECT_NE(host->message.find("--allow-host evil.example"), std::string::npos);
   const auto page = check_caller(origins, request({{"Host", "localhost"}, {"Origin", "https://evil.example"}}));
   ASSERT_TRUE(page);
-  EXPECT_EQ(page->code, ErrorCode::invalid_request);
+  EXPECT_EQ(page->code, ErrorCode::foreign_origin);
   EXPECT_NE(page->message.find("--allow-origin"), std::string::npos);
   EXPECT_TRUE(check_caller(
       origins, request({{"Host", "localhost"}, {"Origin", "http://localhost"}, {"Origin", "http://localhost"}})));

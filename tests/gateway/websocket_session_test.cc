@@ -121,9 +121,11 @@ TEST(WebSocketSession, PassesOnRefusalsAndFailures) {
   const Json failed = client.receive("failed");
   EXPECT_EQ(failed["seq"], 2);
   EXPECT_EQ(failed["error"]["code"], "stage_failed");
-  live.runtime.refuse_with(Error{ErrorCode::overloaded, "come later", ""});
+  live.runtime.refuse_with(Error{ErrorCode::overloaded, "come later", "", 7});
   client.send(generate("h"));
-  EXPECT_EQ(client.receive("error")["error"]["code"], "overloaded");
+  const Json refused = client.receive("error");
+  EXPECT_EQ(refused["error"]["code"], "overloaded");
+  EXPECT_EQ(refused["error"]["retry_after"], 7);
 }
 
 TEST(WebSocketSession, CancelsEverythingOfAClientThatGoes) {
