@@ -49,6 +49,7 @@ cache::TierBooksOptions tier_options_for(const StageContext& context) {
 match::MatchDeskOptions desk_options_for(const StageContext& context) {
   return {.cache = options_for(context),
           .tier = tier_options_for(context),
+          .eviction_policy = context.eviction_policy,
           .keep = [spec = context.cache](const Request& request) { return keep_for(request, spec); }};
 }
 

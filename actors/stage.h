@@ -23,6 +23,7 @@ struct StageContext {
   std::uint32_t replica = 0;
   topology::CacheSpec cache;
   std::shared_ptr<const Assets> assets;
+  std::string eviction_policy = "lru";  ///< the topology's, for advice on the cache's size
 };
 
 /// A stage: a plain class that decides, wrapped in an actor that translates messages.

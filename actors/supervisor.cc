@@ -11,6 +11,13 @@
 namespace headwater::actors {
 namespace {
 
+std::string eviction_policy(const topology::Topology& topology) {
+  for (const topology::Stage& stage : topology.stages) {
+    if (stage.kind == "cache_evictor" && stage.args.contains("policy")) return stage.text("policy");
+  }
+  return "lru";
+}
+
 /// More restarts than this within the window: the fault is not in a request, and starting anew does not help.
 constexpr std::size_t kMaxRestarts = 20;
 constexpr TimeNs kRestartWindow = 10'000'000'000;
@@ -74,7 +81,8 @@ class Supervisor : public caf::event_based_actor {
   }
 
   caf::actor spawn_stage(const topology::Stage& stage, std::uint32_t replica) {
-    caf::actor actor = kind_of(stage).spawn(system(), StageContext{stage, replica, topology_.cache, assets_});
+    caf::actor actor = kind_of(stage).spawn(
+        system(), StageContext{stage, replica, topology_.cache, assets_, eviction_policy(topology_)});
     monitor(actor);
     return actor;
   }

@@ -3,13 +3,13 @@
 // bounded memory and O(log n) an access. Threading: one caller at a time.
 //
 // A block is in an LRU cache of n blocks if fewer than n others were used since it was. Where the cache is large, a
-// sample of the blocks, chosen by their keys, stands for all, and distances are scaled. Source: Waldspurger et al.,
-// "Efficient MRC Construction with SHARDS", FAST 2015, with a fixed rate and the correction of its section 4.
+// sample of the blocks stands for all (KeySample), and distances are scaled.
 
 #include <array>
 #include <cstdint>
 #include <span>
 
+#include "cache/key_sample.h"
 #include "cache/recency_stack.h"
 
 namespace headwater::cache {
@@ -22,6 +22,9 @@ class MissCurve {
 
   explicit MissCurve(std::uint32_t capacity, std::size_t most_keys = kMostKeys);
 
+  /// Blocks looked up after which older ones fade.
+  static std::uint64_t window(std::uint32_t capacity);
+
   /// A prompt's whole blocks, in order, are looked up; they are in use from now on.
   void look_up(std::span<const std::uint64_t> keys);
   /// A block is not in use any more; those that follow it come first.
@@ -33,10 +36,9 @@ class MissCurve {
   double hit_rate(std::size_t i) const;
 
  private:
-  bool sampled(std::uint64_t key) const;
   void fade();
 
-  double rate_;  ///< of blocks that are sampled
+  KeySample sample_;
   RecencyStack stack_;
   std::array<double, kFactors.size()> distances_{};    ///< in the sample, from which on each size misses
   std::array<std::uint64_t, kFactors.size()> hits_{};  ///< in the sample

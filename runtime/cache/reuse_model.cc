@@ -182,14 +182,16 @@ ReuseModel::Rates ReuseModel::worths_of(const Rates& hazard) const {
     reuse[i] = -std::expm1(-hazard[i] * width);
     stay[i] = reuse[i] / hazard[i];
   }
-  Rates worths{};
-  for (std::size_t from = 0; from < kSpans; ++from) {
-    double left = 1, hits = 0, time = 0;
-    for (std::size_t i = from; i < kSpans; ++i) {
-      hits += left * reuse[i];
-      time += left * stay[i];
-      left *= 1 - reuse[i];
-      worths[from] = std::max(worths[from], hits / time);
+  // Held from each span on, until the end of another: all beginnings side by side, which is several times as fast.
+  Rates worths{}, left{}, hits{}, time{};
+  left.fill(1);
+  for (std::size_t end = 0; end < kSpans; ++end) {
+    for (std::size_t from = 0; from <= end; ++from) {
+      hits[from] += left[from] * reuse[end];
+      time[from] += left[from] * stay[end];
+      left[from] *= 1 - reuse[end];
+      const double rate = hits[from] / time[from];
+      worths[from] = worths[from] < rate ? rate : worths[from];
     }
   }
   // Dips beside the peak are chance. Without them the least of a queue is at one of its ends.

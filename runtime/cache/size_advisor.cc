@@ -4,6 +4,9 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
+#include <utility>
+
+#include "cache/eviction_policy.h"
 
 namespace headwater::cache {
 namespace {
@@ -37,7 +40,7 @@ std::string size_text(const CacheSize& size) {
 
 }  // namespace
 
-std::string size_advice(std::span<const CacheSize> sizes, std::uint64_t looked_up) {
+std::string size_advice(std::span<const CacheSize> sizes, std::uint64_t looked_up, const std::string& policy) {
   if (looked_up < kLeastLookedUp) {
     return "Only " + std::to_string(looked_up) + " blocks of prompts were looked up so far; after " +
            std::to_string(kLeastLookedUp) + " there is something to go by.";
@@ -48,12 +51,12 @@ std::string size_advice(std::span<const CacheSize> sizes, std::uint64_t looked_u
   if (gain >= kLittle) {
     const auto enough =
         std::find_if(present, sizes.end(), [&](const auto& size) { return size.hit_rate - now >= kMost * gain; });
-    return size_text(*enough) + " would hit " + percent(enough->hit_rate) + " of the blocks asked for instead of " +
-           percent(now) + ".";
+    return size_text(*enough) + " under " + policy + " would hit " + percent(enough->hit_rate) +
+           " of the blocks asked for instead of " + percent(now) + ".";
   }
   const auto least =
       std::find_if(sizes.begin(), present, [&](const auto& size) { return now - size.hit_rate < kLittle; });
-  const std::string more = "More memory would bring little: " + size_text(sizes.back()) + " would hit " +
+  const std::string more = "More memory would bring " + policy + " little: " + size_text(sizes.back()) + " would hit " +
                            percent(sizes.back().hit_rate) + " of the blocks asked for, and now " + percent(now) +
                            " are hit. ";
   if (least != present) return more + size_text(*least) + " would do: it would hit " + percent(least->hit_rate) + ".";
@@ -62,8 +65,12 @@ std::string size_advice(std::span<const CacheSize> sizes, std::uint64_t looked_u
   return more + size_text(smaller) + " would hit only " + percent(smaller.hit_rate) + ".";
 }
 
-SizeAdvisor::SizeAdvisor(std::uint32_t total_blocks, std::uint32_t block_tokens)
-    : block_tokens_(block_tokens), curve_(total_blocks), keys_(total_blocks) {}
+SizeAdvisor::SizeAdvisor(std::uint32_t total_blocks, std::uint32_t block_tokens, std::string policy)
+    : block_tokens_(block_tokens), policy_(std::move(policy)), keys_(total_blocks) {
+  if (std::ranges::count(policy_names(), policy_) == 0) policy_ = "lru";
+  policy_ == "lru" ? static_cast<void>(lru_.emplace(total_blocks))
+                   : static_cast<void>(other_.emplace(policy_, total_blocks));
+}
 
 void SizeAdvisor::look_up(const Key& root, std::span<const TokenId> tokens) {
   std::vector<std::uint64_t> keys;
@@ -72,26 +79,37 @@ void SizeAdvisor::look_up(const Key& root, std::span<const TokenId> tokens) {
     key = block_key(key, tokens.subspan(at, block_tokens_));
     keys.push_back(beginning(key));
   }
-  curve_.look_up(keys);
+  lru_ ? lru_->look_up(keys) : other_->look_up(keys);
 }
 
 void SizeAdvisor::on_touches(std::span<const Touch> touches) {
   for (const Touch& touch : touches) {
     std::uint64_t& key = keys_.at(static_cast<std::size_t>(touch.block));
-    if (touch.kind == Touch::Kind::published) key = touch.key;
-    if (touch.kind == Touch::Kind::idle) curve_.use(key);
+    if (touch.kind == Touch::Kind::published) {
+      key = lru_ ? touch.key : fill(touch);
+    } else if (touch.kind == Touch::Kind::idle && lru_) {
+      lru_->use(key);
+    }
   }
+}
+
+/// Gives the last of the blocks up to this one that the other curve samples.
+std::uint64_t SizeAdvisor::fill(const Touch& touch) {
+  const std::uint64_t before = touch.parent < 0 ? 0 : keys_.at(static_cast<std::size_t>(touch.parent));
+  other_->fill(before, touch.key);
+  return other_->last_sampled(touch.key, before);
 }
 
 CacheAdvice SizeAdvisor::advise(std::uint64_t block_bytes) const {
   CacheAdvice advice;
-  advice.looked_up_blocks = curve_.looked_up();
+  advice.looked_up_blocks = lru_ ? lru_->looked_up() : other_->looked_up();
   for (std::size_t i = 0; i < MissCurve::kFactors.size(); ++i) {
     const double factor = MissCurve::kFactors[i];
     const auto blocks = static_cast<std::uint64_t>(std::llround(factor * static_cast<double>(keys_.size())));
-    advice.sizes.push_back({factor, blocks, blocks * block_bytes, curve_.hit_rate(i)});
+    const double rate = lru_ ? lru_->hit_rate(i) : other_->hit_rate(i);
+    advice.sizes.push_back({factor, blocks, blocks * block_bytes, rate});
   }
-  advice.advice = size_advice(advice.sizes, advice.looked_up_blocks);
+  advice.advice = size_advice(advice.sizes, advice.looked_up_blocks, policy_);
   return advice;
 }
 

@@ -1,12 +1,16 @@
 #pragma once
-// What more or less memory for the prefix cache would bring: keeps a MissCurve of what is asked of it.
+// What more or less memory for the prefix cache would bring, under the policy in use: keeps a curve of what is asked of
+// it. LRU's follows from distances (MissCurve); any other policy is tried in miniature (PolicyCurve). Priorities,
+// quotas and pins are left out. Threading: one caller at a time.
 
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "cache/key.h"
 #include "cache/miss_curve.h"
+#include "cache/policy_curve.h"
 #include "cache/prefix_cache.h"
 #include "headwater/cache_insight.h"
 
@@ -14,7 +18,8 @@ namespace headwater::cache {
 
 class SizeAdvisor {
  public:
-  SizeAdvisor(std::uint32_t total_blocks, std::uint32_t block_tokens);
+  /// `policy`: as make_policy() knows it; what it does not know is taken for LRU.
+  SizeAdvisor(std::uint32_t total_blocks, std::uint32_t block_tokens, std::string policy);
 
   /// A prompt is looked up in the cache; once for each request. `root`: the parent of its first block.
   void look_up(const Key& root, std::span<const TokenId> tokens);
@@ -24,12 +29,17 @@ class SizeAdvisor {
   CacheAdvice advise(std::uint64_t block_bytes) const;
 
  private:
+  std::uint64_t fill(const Touch& touch);
+
   std::uint32_t block_tokens_;
-  MissCurve curve_;
-  std::vector<std::uint64_t> keys_;  ///< of each indexed block
+  std::string policy_;
+  std::optional<MissCurve> lru_;  ///< this or the other one
+  std::optional<PolicyCurve> other_;
+  std::vector<std::uint64_t>
+      keys_;  ///< of each indexed block; for `other_` what PolicyCurve::last_sampled() says of it
 };
 
-/// A sentence on `sizes`, of which one has the factor 1. `looked_up`: blocks that the hit rates go by.
-std::string size_advice(std::span<const CacheSize> sizes, std::uint64_t looked_up);
+/// A sentence on `sizes`, of which one has the factor 1, under `policy`. `looked_up`: blocks that the hit rates go by.
+std::string size_advice(std::span<const CacheSize> sizes, std::uint64_t looked_up, const std::string& policy);
 
 }  // namespace headwater::cache

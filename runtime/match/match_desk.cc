@@ -15,7 +15,7 @@ MatchDesk::MatchDesk(MatchDeskOptions options)
     : options_(std::move(options)),
       cache_(options_.cache),
       tier_(options_.tier),
-      advisor_(options_.cache.total_blocks, options_.cache.block_tokens) {}
+      advisor_(options_.cache.total_blocks, options_.cache.block_tokens, options_.eviction_policy) {}
 
 void MatchDesk::advance(TimeNs now, bool tier) {
   now_ = now;

@@ -22,6 +22,7 @@ namespace headwater::match {
 struct MatchDeskOptions {
   cache::PrefixCacheOptions cache;
   cache::TierBooksOptions tier;
+  std::string eviction_policy = "lru";  ///< the evictor's, for advice on the cache's size
   /// How a request wants the blocks kept that it uses.
   std::function<cache::Keep(const Request&)> keep = [](const Request&) { return cache::Keep{}; };
 };

@@ -30,7 +30,8 @@ struct GraphOptions {
   std::string tokenizer_to = "match";
   std::string extra_stage;  ///< a line of YAML
   bool prefix_caching = true;
-  std::string cache;  ///< more of that section: ", cache_ttl: 1h"
+  std::string policy = "lru";  ///< the evictor's
+  std::string cache;           ///< more of that section: ", cache_ttl: 1h"
   std::function<TimeNs()> clock = [] {
     return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
   };
@@ -51,7 +52,9 @@ inline std::string graph_yaml(const GraphOptions& options) {
          options.scheduler_args +
          ", max_wait: 0 }, to: [exec] }\n"
          "  - { id: exec, kind: executor, to: [detok], feedback: [sched] }\n"
-         "  - { id: evict, kind: cache_evictor, args: { policy: lru }, feedback: [sched, match] }\n"
+         "  - { id: evict, kind: cache_evictor, args: { policy: " +
+         options.policy +
+         " }, feedback: [sched, match] }\n"
          "  - { id: detok, kind: detokenizer, replicas: " +
          std::to_string(options.detokenizers) +
          ", to: [gateway] }\n"

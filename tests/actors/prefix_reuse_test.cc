@@ -101,6 +101,19 @@ TEST(GraphRuntime, TellsWhatWasEvictedAndWhatMoreMemoryWouldBring) {
   graph.expect_settled();
 }
 
+TEST(GraphRuntime, AdvisesForThePolicyOfItsTopology) {
+  GraphOptions options;
+  options.policy = "adaptive";
+  Graph graph(options);
+  EventLog log;
+  const auto client = graph.runtime().connect(log.handler());
+  for (std::uint32_t seed = 0; seed < 36; ++seed) log.wait(client->submit(ask(prompt_of(seed, 241), 1))->id);
+  const auto advice = graph.runtime().cache_advice();
+  ASSERT_TRUE(advice.ok());
+  EXPECT_EQ(advice->looked_up_blocks, 36 * 30U);
+  EXPECT_NE(advice->advice.find("adaptive"), std::string::npos) << advice->advice;
+}
+
 TEST(GraphRuntime, HasNoAdviceWithoutAPrefixCache) {
   GraphOptions options;
   options.prefix_caching = false;

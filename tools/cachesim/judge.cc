@@ -8,16 +8,12 @@
 #include "cache/miniature_cache.h"
 
 namespace headwater::cachesim {
-namespace {
 
-/// Spread over all 64 bits, as keys of blocks are.
 std::uint64_t key_of(TokenId block) {
   std::uint64_t key = (static_cast<std::uint64_t>(block) + 1) * 0x9E3779B97F4A7C15ULL;
   key = (key ^ key >> 29U) * 0xBF58476D1CE4E5B9ULL;
   return key ^ key >> 32U;
 }
-
-}  // namespace
 
 double hit_rate(const Trace& trace, std::string_view policy, std::uint32_t capacity) {
   cache::MiniatureCache cache(cache::make_policy(policy, capacity).value(), capacity);

@@ -31,6 +31,9 @@ struct Verdict {
 /// REQUIRES: a trace with blocks. `size`: the cache's, of the distinct blocks.
 Verdict judge(const Trace& trace, double size);
 
+/// A key for a block's number, spread over all 64 bits as keys of blocks are.
+std::uint64_t key_of(TokenId block);
+
 /// REQUIRES: a policy that cache::make_policy() knows.
 double hit_rate(const Trace& trace, std::string_view policy, std::uint32_t capacity);
 
