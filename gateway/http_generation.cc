@@ -1,10 +1,10 @@
-// HttpSession's answers that take a while: chat and completions, whole or as a stream of events.
+// HttpConnection's answers that take a while: chat and completions, whole or as a stream of events.
 
 #include <poll.h>
 
 #include "gateway/answer_size.h"
 #include "gateway/api_error.h"
-#include "gateway/http_session.h"
+#include "gateway/http_connection.h"
 #include "gateway/openai_chat.h"
 #include "gateway/openai_completions.h"
 #include "gateway/shared_fields.h"
@@ -63,7 +63,7 @@ Result<GenerateCall> parse_call(Hub& hub, Endpoint endpoint, const std::string& 
 
 }  // namespace
 
-Awaitable<bool> HttpSession::generate(Endpoint endpoint, const std::string& tenant, HttpRequest& request) {
+Awaitable<bool> HttpConnection::generate(Endpoint endpoint, const std::string& tenant, HttpRequest& request) {
   std::optional<Result<GenerateCall>> call;
   const auto work = [&] { call = parse_call(hub_, endpoint, request.body()); };
   if (request.body().size() > kParsedInPlace) {
@@ -101,7 +101,7 @@ Awaitable<bool> HttpSession::generate(Endpoint endpoint, const std::string& tena
   co_return go_on;
 }
 
-Awaitable<bool> HttpSession::await_answer(Generation& generation, const HttpRequest& request, bool stream) {
+Awaitable<bool> HttpConnection::await_answer(Generation& generation, const HttpRequest& request, bool stream) {
   const auto silence = net::steady_timer::clock_type::now() + kSilence;
   while (!generation.ended() && !generation.abandoned()) {
     if (probe_wanted_) co_await probe(request);
@@ -120,7 +120,7 @@ Awaitable<bool> HttpSession::await_answer(Generation& generation, const HttpRequ
   co_return co_await reply(response, request);
 }
 
-Awaitable<bool> HttpSession::stream_answer(Generation& generation, const HttpRequest& request) {
+Awaitable<bool> HttpConnection::stream_answer(Generation& generation, const HttpRequest& request) {
   const bool chunked = request.version() >= 11;
   http::response<http::empty_body> head(http::status::ok, request.version());
   sign(head);
@@ -156,7 +156,7 @@ Awaitable<bool> HttpSession::stream_answer(Generation& generation, const HttpReq
   co_return head.keep_alive();
 }
 
-void HttpSession::start_watching(Generation& generation) {
+void HttpConnection::start_watching(Generation& generation) {
   const auto ended = [self = shared_from_this()](const std::exception_ptr& failure) {
     log_failure(failure);
     if (failure && self->generation_ != nullptr) self->generation_->abandon();
@@ -173,7 +173,7 @@ void HttpSession::start_watching(Generation& generation) {
   }
 }
 
-Awaitable<void> HttpSession::watch(Generation& generation) {
+Awaitable<void> HttpConnection::watch(Generation& generation) {
   using Clock = net::steady_timer::clock_type;
   IoError error;
   while (watch_wanted_ && !error && !peer_done_ && buffer_.size() + kReadAhead <= buffer_.max_size()) {
@@ -201,14 +201,14 @@ Awaitable<void> HttpSession::watch(Generation& generation) {
   }
 }
 
-Awaitable<void> HttpSession::stop_watching() {
+Awaitable<void> HttpConnection::stop_watching() {
   watch_wanted_ = false;
   if (watching_) stream_.cancel();
   watch_pause_.notify();
   while (watching_) co_await watch_ended_.wait();
 }
 
-Awaitable<void> HttpSession::probe(const HttpRequest& request) {
+Awaitable<void> HttpConnection::probe(const HttpRequest& request) {
   probe_wanted_ = false;
   if (request.version() < 11) co_return;
   const std::vector<net::const_buffer> pieces{net::buffer(kContinue)};

@@ -1,8 +1,8 @@
-// HttpSession's way of writing: whole answers, refusals, and pieces of streams.
+// HttpConnection's way of writing: whole answers, refusals, and pieces of streams.
 
 #include <algorithm>
 
-#include "gateway/http_session.h"
+#include "gateway/http_connection.h"
 
 namespace headwater::gateway {
 namespace {
@@ -13,7 +13,7 @@ constexpr auto kLinger = std::chrono::seconds(1);
 
 }  // namespace
 
-void HttpSession::sign(http::fields& head) const {
+void HttpConnection::sign(http::fields& head) const {
   head.set(http::field::server, "headwater");
   head.set(http::field::date, http_date(std::chrono::system_clock::now()));
   if (origin_.empty()) return;
@@ -23,13 +23,13 @@ void HttpSession::sign(http::fields& head) const {
   head.set(http::field::vary, "Origin");
 }
 
-Awaitable<bool> HttpSession::reply_error(const Error& error, const HttpRequest& request) {
+Awaitable<bool> HttpConnection::reply_error(const Error& error, const HttpRequest& request) {
   HttpResponse response = error_reply(error);
   if (record_) record_->error = name_of(error.code);
   co_return co_await reply(response, request);
 }
 
-Awaitable<bool> HttpSession::reply(HttpResponse& response, const HttpRequest& request) {
+Awaitable<bool> HttpConnection::reply(HttpResponse& response, const HttpRequest& request) {
   response.version(request.version());
   response.keep_alive(request.keep_alive() && !ending_ && !unread_ && hub_.accepting);
   response.prepare_payload();
@@ -39,13 +39,13 @@ Awaitable<bool> HttpSession::reply(HttpResponse& response, const HttpRequest& re
   co_return written&& response.keep_alive();
 }
 
-Awaitable<bool> HttpSession::refuse(const Error& error, const Route& route) {
+Awaitable<bool> HttpConnection::refuse(const Error& error, const Route& route) {
   HttpResponse response = error_reply(error);
   if (response.result_int() == 405) response.set(http::field::allow, std::string(allowed_methods(route)));
   co_return co_await refuse(response, error);
 }
 
-Awaitable<bool> HttpSession::refuse(HttpResponse& response, const Error& error) {
+Awaitable<bool> HttpConnection::refuse(HttpResponse& response, const Error& error) {
   // In a function of its own: GCC 12 lays the temporaries of a coroutine over its parameters.
   const auto note = [this](ErrorCode code) {
     if (!record_) begin_record({}, {});
@@ -60,7 +60,7 @@ Awaitable<bool> HttpSession::refuse(HttpResponse& response, const Error& error) 
 }
 
 /// Closing a socket with unread input resets it, and the peer may lose the answer; so some of it is read first.
-Awaitable<void> HttpSession::linger() {
+Awaitable<void> HttpConnection::linger() {
   IoError error;
   stream_.socket().shutdown(net::ip::tcp::socket::shutdown_send, error);
   stream_.expires_after(kLinger);
@@ -70,7 +70,7 @@ Awaitable<void> HttpSession::linger() {
   }
 }
 
-Awaitable<bool> HttpSession::write(HttpResponse& response) {
+Awaitable<bool> HttpConnection::write(HttpResponse& response) {
   IoError error;
   sign(response);
   begun_ = true;
@@ -87,7 +87,7 @@ Awaitable<bool> HttpSession::write(HttpResponse& response) {
   co_return !error;
 }
 
-Awaitable<bool> HttpSession::write_all(const std::vector<net::const_buffer>& pieces) {
+Awaitable<bool> HttpConnection::write_all(const std::vector<net::const_buffer>& pieces) {
   IoError error;
   beast::buffers_suffix<std::vector<net::const_buffer>> rest(pieces);
   while (!error && net::buffer_size(rest) > 0) {
@@ -99,7 +99,7 @@ Awaitable<bool> HttpSession::write_all(const std::vector<net::const_buffer>& pie
   co_return !error;
 }
 
-Awaitable<bool> HttpSession::write_chunk(const std::string& text, bool chunked) {
+Awaitable<bool> HttpConnection::write_chunk(const std::string& text, bool chunked) {
   std::vector<net::const_buffer> pieces{net::buffer(text)};
   char size[24];
   if (chunked) {

@@ -6,12 +6,12 @@
 #include "gateway/api_keys.h"
 #include "gateway/asio.h"
 #include "gateway/buffer_budget.h"
+#include "gateway/connections.h"
 #include "gateway/conversations.h"
 #include "gateway/metrics.h"
 #include "gateway/origins.h"
 #include "gateway/request_log.h"
 #include "gateway/server.h"
-#include "gateway/sessions.h"
 #include "gateway/unknown_fields.h"
 #include "gateway/worker_pool.h"
 
@@ -27,7 +27,7 @@ struct Hub {
         origins(options.host, options.allow_hosts, options.allow_origins),
         metrics(runtime),
         budget(options.max_buffered_bytes > 0 ? options.max_buffered_bytes : default_buffer_limit()),
-        sessions(options.max_connections),
+        connections(options.max_connections),
         conversations(limits_of(options)) {}
 
   /// Forgets a session's messages, and unpins its blocks. Errors: "session_busy"; "not_found".
@@ -47,7 +47,7 @@ struct Hub {
   Metrics metrics;
   BufferBudget budget;
   RequestLog log;
-  Sessions sessions;
+  Connections connections;
   Conversations conversations;
   UnknownFields unknown_fields;
   std::atomic<bool> accepting{true};

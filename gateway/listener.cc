@@ -7,7 +7,7 @@
 #include <set>
 
 #include "gateway/api_error.h"
-#include "gateway/http_session.h"
+#include "gateway/http_connection.h"
 #include "gateway/request_id.h"
 
 namespace headwater::gateway {
@@ -21,7 +21,7 @@ constexpr auto kPause = std::chrono::milliseconds(100);
 
 /// Says 503 and closes, whatever was asked. Input is read until the peer has closed, so that it gets to read the
 /// answer.
-Awaitable<void> turn_away(beast::tcp_stream stream, [[maybe_unused]] SessionSlot slot) {
+Awaitable<void> turn_away(beast::tcp_stream stream, [[maybe_unused]] ConnectionSlot slot) {
   IoError error;
   HttpResponse response =
       error_reply({ErrorCode::too_many_connections,
@@ -121,15 +121,15 @@ Awaitable<void> Listener::accept_all(Acceptor& acceptor) {
 }
 
 void Listener::serve(net::ip::tcp::socket socket) {
-  if (hub_.sessions.reserve()) {
-    HttpSession::start(std::make_shared<HttpSession>(hub_, std::move(socket), SessionSlot(hub_.sessions)));
+  if (hub_.connections.reserve()) {
+    HttpConnection::start(std::make_shared<HttpConnection>(hub_, std::move(socket), ConnectionSlot(hub_.connections)));
     return;
   }
   if (!refusals_.reserve()) return;
   const auto strand = socket.get_executor();
   net::co_spawn(
       strand,
-      [self = shared_from_this(), socket = std::move(socket), slot = SessionSlot(refusals_)]() mutable {
+      [self = shared_from_this(), socket = std::move(socket), slot = ConnectionSlot(refusals_)]() mutable {
         return turn_away(beast::tcp_stream(std::move(socket)), std::move(slot));
       },
       log_failure);

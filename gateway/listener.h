@@ -1,5 +1,5 @@
 #pragma once
-// Accepts connections and gives each a session on a strand of its own.
+// Accepts connections and serves each on a strand of its own.
 
 #include <memory>
 #include <vector>
@@ -35,7 +35,7 @@ class Listener : public std::enable_shared_from_this<Listener> {
   const Executor strand_;  ///< of all acceptors
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
   std::uint16_t port_ = 0;
-  Sessions refusals_;  ///< connections being told that there is no place
+  Connections refusals_;  ///< connections being told that there is no place
 };
 
 }  // namespace headwater::gateway

@@ -61,9 +61,9 @@ class Server::Impl {
   void stop() {
     if (stopped_.exchange(true)) return;
     stop_accepting();
-    hub_.sessions.end_all(false);
-    if (!hub_.sessions.wait_until_empty(kGrace)) hub_.sessions.end_all(true);
-    // Nothing is torn down from outside: every session ends by itself, and with the last one the threads do.
+    hub_.connections.end_all(false);
+    if (!hub_.connections.wait_until_empty(kGrace)) hub_.connections.end_all(true);
+    // Nothing is torn down from outside: every connection ends by itself, and with the last one the threads do.
     work_.reset();
     for (std::thread& thread : threads_) thread.join();
     hub_.workers.join();

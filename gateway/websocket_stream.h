@@ -6,7 +6,7 @@
 namespace headwater::gateway {
 
 /// A tcp_stream that stays open after the close frames. Beast would close it with input unread, which resets the
-/// connection and so may take the close frame from the peer; WebSocketSession lingers instead.
+/// connection and so may take the close frame from the peer; WebSocketConnection lingers instead.
 class WebSocketStream : public beast::tcp_stream {
  public:
   explicit WebSocketStream(beast::tcp_stream&& stream) : beast::tcp_stream(std::move(stream)) {}

@@ -1,9 +1,9 @@
-// WebSocketSession's sockets: reading, writing, and the ways in which a connection ends.
+// WebSocketConnection's sockets: reading, writing, and the ways in which a connection ends.
 
 #include <algorithm>
 
 #include "gateway/request_id.h"
-#include "gateway/websocket_session.h"
+#include "gateway/websocket_connection.h"
 
 namespace headwater::gateway {
 namespace {
@@ -25,28 +25,29 @@ beast::string_view view(std::string_view text) { return {text.data(), text.size(
 
 }  // namespace
 
-void WebSocketSession::start(std::shared_ptr<WebSocketSession> session, HttpRequest upgrade) {
-  session->hub_.sessions.add(session);
+void WebSocketConnection::start(std::shared_ptr<WebSocketConnection> connection, HttpRequest upgrade) {
+  connection->hub_.connections.add(connection);
   net::co_spawn(
-      session->strand_, [session, upgrade = std::move(upgrade)]() mutable { return session->run(std::move(upgrade)); },
+      connection->strand_,
+      [connection, upgrade = std::move(upgrade)]() mutable { return connection->run(std::move(upgrade)); },
       log_failure);
 }
 
-void WebSocketSession::end(bool at_once) {
+void WebSocketConnection::end(bool at_once) {
   net::post(strand_, [self = shared_from_this(), at_once] {
     if (at_once) return self->close_socket();
     self->finish(websocket::close_code::going_away, "the server is shutting down", self->hub_.options.write_timeout);
   });
 }
 
-void WebSocketSession::make_room() {
+void WebSocketConnection::make_room() {
   net::post(strand_, [self = shared_from_this()] {
     if (self->idle_since() == 0) return self->stay();
     self->finish(websocket::close_code::try_again_later, "idle, and others need the place", kCutOffPatience);
   });
 }
 
-Awaitable<void> WebSocketSession::run(HttpRequest upgrade) {
+Awaitable<void> WebSocketConnection::run(HttpRequest upgrade) {
   std::exception_ptr failure;
   bool polite = false;
   try {
@@ -66,7 +67,7 @@ Awaitable<void> WebSocketSession::run(HttpRequest upgrade) {
   close_socket();
 }
 
-Awaitable<bool> WebSocketSession::accept(HttpRequest& upgrade) {
+Awaitable<bool> WebSocketConnection::accept(HttpRequest& upgrade) {
   beast::get_lowest_layer(socket_).expires_never();
   websocket::stream_base::timeout timeouts{};
   timeouts.handshake_timeout = hub_.options.header_timeout;
@@ -111,7 +112,7 @@ Awaitable<bool> WebSocketSession::accept(HttpRequest& upgrade) {
   co_return true;
 }
 
-Awaitable<bool> WebSocketSession::read_frames() {
+Awaitable<bool> WebSocketConnection::read_frames() {
   for (;;) {
     beast::flat_buffer buffer;
     const IoError error = co_await read_message(buffer);
@@ -147,7 +148,7 @@ Awaitable<bool> WebSocketSession::read_frames() {
   }
 }
 
-Awaitable<IoError> WebSocketSession::read_message(beast::flat_buffer& buffer) {
+Awaitable<IoError> WebSocketConnection::read_message(beast::flat_buffer& buffer) {
   IoError error;
   do {
     co_await socket_.async_read_some(buffer, kPiece, into(error));
@@ -163,7 +164,7 @@ Awaitable<IoError> WebSocketSession::read_message(beast::flat_buffer& buffer) {
   co_return error;
 }
 
-Awaitable<void> WebSocketSession::write_frames() {
+Awaitable<void> WebSocketConnection::write_frames() {
   IoError error;
   while (!error && !closed_ && !peer_closing_ && !cut_off_) {
     if (queue_.empty()) {
@@ -182,7 +183,7 @@ Awaitable<void> WebSocketSession::write_frames() {
   co_await socket_.async_close(*closing_, into(error));
 }
 
-Awaitable<IoError> WebSocketSession::write_frame(const std::string& frame) {
+Awaitable<IoError> WebSocketConnection::write_frame(const std::string& frame) {
   IoError error;
   std::size_t sent = 0;
   do {
@@ -200,7 +201,7 @@ Awaitable<IoError> WebSocketSession::write_frame(const std::string& frame) {
   co_return error;
 }
 
-void WebSocketSession::on_control(websocket::frame_type kind) {
+void WebSocketConnection::on_control(websocket::frame_type kind) {
   heard_ = Clock::now();
   answers_ping_ = true;
   if (kind != websocket::frame_type::close || peer_closing_) return;
@@ -213,7 +214,7 @@ void WebSocketSession::on_control(websocket::frame_type kind) {
   socket_.async_close(websocket::close_code::protocol_error, [self = shared_from_this()](const IoError&) {});
 }
 
-Awaitable<void> WebSocketSession::watch() {
+Awaitable<void> WebSocketConnection::watch() {
   const auto& options = hub_.options;
   const auto shortest = std::min({options.idle_timeout, options.write_timeout, options.stall_timeout});
   const auto tick = std::clamp(shortest / 4, std::chrono::milliseconds(5), std::chrono::milliseconds(1000));
@@ -224,7 +225,7 @@ Awaitable<void> WebSocketSession::watch() {
   }
 }
 
-void WebSocketSession::look_after(Clock::time_point now) {
+void WebSocketConnection::look_after(Clock::time_point now) {
   if (closing_) {
     if (now >= close_by_) close_socket();
     return;
@@ -245,7 +246,8 @@ void WebSocketSession::look_after(Clock::time_point now) {
   socket_.async_ping({}, [self = shared_from_this()](const IoError&) { self->pinging_ = false; });
 }
 
-void WebSocketSession::finish(websocket::close_code code, std::string_view reason, std::chrono::milliseconds patience) {
+void WebSocketConnection::finish(websocket::close_code code, std::string_view reason,
+                                 std::chrono::milliseconds patience) {
   if (closing_ || closed_) return;
   closing_.emplace(code, view(reason));
   close_by_ = Clock::now() + patience;
@@ -253,7 +255,7 @@ void WebSocketSession::finish(websocket::close_code code, std::string_view reaso
   queue_changed_.notify();
 }
 
-void WebSocketSession::cut_off(websocket::close_code code, std::string_view reason) {
+void WebSocketConnection::cut_off(websocket::close_code code, std::string_view reason) {
   if (cut_off_ || closed_) return;
   cut_off_ = true;
   closing_.emplace(code, view(reason));
@@ -266,12 +268,12 @@ void WebSocketSession::cut_off(websocket::close_code code, std::string_view reas
   queue_changed_.notify();
 }
 
-void WebSocketSession::note_work() {
+void WebSocketConnection::note_work() {
   if (closing_ || closed_ || !live_.empty() || !queue_.empty() || writing_bytes_ > 0) return set_busy();
   set_idle();
 }
 
-Awaitable<void> WebSocketSession::linger() {
+Awaitable<void> WebSocketConnection::linger() {
   IoError error;
   auto& stream = beast::get_lowest_layer(socket_);
   stream.socket().shutdown(net::ip::tcp::socket::shutdown_send, error);
@@ -282,7 +284,7 @@ Awaitable<void> WebSocketSession::linger() {
   }
 }
 
-void WebSocketSession::close_socket() {
+void WebSocketConnection::close_socket() {
   closed_ = true;
   set_busy();
   beast::get_lowest_layer(socket_).close();

@@ -1,4 +1,4 @@
-// What HttpSession keeps of a request that never ends.
+// What HttpConnection keeps of a request that never ends.
 
 #include <gtest/gtest.h>
 #include <unistd.h>

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "gateway/http_session.h"
+#include "gateway/http_connection.h"
 #include "tests/gateway/live_server.h"
 
 namespace headwater::test {

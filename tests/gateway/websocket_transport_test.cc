@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "gateway/websocket_session.h"
+#include "gateway/websocket_connection.h"
 #include "tests/gateway/live_server.h"
 
 namespace headwater::test {

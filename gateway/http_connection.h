@@ -14,13 +14,13 @@ namespace headwater::gateway {
 /// The interim answer: a client that waits to be asked for its body goes on, any other skips it.
 inline constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
-class HttpSession : public Session, public std::enable_shared_from_this<HttpSession> {
+class HttpConnection : public Connection, public std::enable_shared_from_this<HttpConnection> {
  public:
-  HttpSession(Hub& hub, net::ip::tcp::socket socket, SessionSlot slot);
-  ~HttpSession() override;
+  HttpConnection(Hub& hub, net::ip::tcp::socket socket, ConnectionSlot slot);
+  ~HttpConnection() override;
 
   /// Serves until the connection ends. REQUIRES: the socket's executor is a strand of this connection.
-  static void start(std::shared_ptr<HttpSession> session);
+  static void start(std::shared_ptr<HttpConnection> connection);
 
   void end(bool at_once) override;
   void make_room() override;
@@ -87,7 +87,7 @@ class HttpSession : public Session, public std::enable_shared_from_this<HttpSess
   Hub& hub_;
   const Executor strand_;
   beast::tcp_stream stream_;
-  SessionSlot slot_;
+  ConnectionSlot slot_;
   BufferAccount account_;
   Signal watch_ended_;
   Signal watch_pause_;
@@ -100,7 +100,7 @@ class HttpSession : public Session, public std::enable_shared_from_this<HttpSess
   bool peer_done_ = false;     ///< has closed its side, so that no further request comes
   bool reading_ = false;       ///< between requests
   bool ending_ = false;
-  bool upgraded_ = false;  ///< a WebSocketSession has the stream now
+  bool upgraded_ = false;  ///< a WebSocketConnection has the stream now
   // Of the request being served.
   std::string origin_;   ///< of the page that asks, where it may
   bool begun_ = false;   ///< part of its answer may have been written

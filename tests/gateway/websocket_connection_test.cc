@@ -1,4 +1,4 @@
-#include "gateway/websocket_session.h"
+#include "gateway/websocket_connection.h"
 
 #include <gtest/gtest.h>
 
@@ -15,7 +15,7 @@ Json generate(const std::string& id, Json params = Json::object()) {
   return {{"type", "generate"}, {"id", id}, {"prompt", "hello"}, {"params", std::move(params)}};
 }
 
-TEST(WebSocketSession, StreamsARequestFromAcceptedToFinished) {
+TEST(WebSocketConnection, StreamsARequestFromAcceptedToFinished) {
   LiveServer live;
   WsClient client(live);
   client.send(generate("a1", {{"max_tokens", 3}, {"logprobs", 1}}));
@@ -40,7 +40,7 @@ TEST(WebSocketSession, StreamsARequestFromAcceptedToFinished) {
   EXPECT_EQ(finished["timings"]["ttft_ms"], 2);
 }
 
-TEST(WebSocketSession, CarriesManyRequestsAtOnce) {
+TEST(WebSocketConnection, CarriesManyRequestsAtOnce) {
   LiveServer live;
   WsClient client(live);
   constexpr int kRequests = 40;
@@ -59,7 +59,7 @@ TEST(WebSocketSession, CarriesManyRequestsAtOnce) {
   }
 }
 
-TEST(WebSocketSession, CancelsOneRequestAndNotTheOthers) {
+TEST(WebSocketConnection, CancelsOneRequestAndNotTheOthers) {
   LiveServer live;
   live.runtime.hold();
   WsClient client(live);
@@ -76,7 +76,7 @@ TEST(WebSocketSession, CancelsOneRequestAndNotTheOthers) {
   EXPECT_EQ(client.receive("finished")["id"], "a");
 }
 
-TEST(WebSocketSession, ToldOfAMistakeLivesOn) {
+TEST(WebSocketConnection, ToldOfAMistakeLivesOn) {
   ServerOptions options;
   options.strict_fields = true;
   LiveServer live(options);
@@ -99,7 +99,7 @@ TEST(WebSocketSession, ToldOfAMistakeLivesOn) {
   EXPECT_EQ(client.receive("finished")["id"], "ok");
 }
 
-TEST(WebSocketSession, RefusesAnIdThatIsUnderWay) {
+TEST(WebSocketConnection, RefusesAnIdThatIsUnderWay) {
   LiveServer live;
   live.runtime.hold();
   WsClient client(live);
@@ -112,7 +112,7 @@ TEST(WebSocketSession, RefusesAnIdThatIsUnderWay) {
   EXPECT_EQ(client.receive("finished")["id"], "a");
 }
 
-TEST(WebSocketSession, PassesOnRefusalsAndFailures) {
+TEST(WebSocketConnection, PassesOnRefusalsAndFailures) {
   LiveServer live;
   WsClient client(live);
   client.send({{"type", "generate"}, {"id", "f"}, {"prompt", "TOO LONG"}});
@@ -128,7 +128,7 @@ TEST(WebSocketSession, PassesOnRefusalsAndFailures) {
   EXPECT_EQ(refused["error"]["retry_after"], 7);
 }
 
-TEST(WebSocketSession, CancelsEverythingOfAClientThatGoes) {
+TEST(WebSocketConnection, CancelsEverythingOfAClientThatGoes) {
   LiveServer live;
   live.runtime.hold();
   {
@@ -139,7 +139,7 @@ TEST(WebSocketSession, CancelsEverythingOfAClientThatGoes) {
   EXPECT_TRUE(live.runtime.wait_cancelled(5));
 }
 
-TEST(WebSocketSession, CutsOffAReaderThatIsTooSlowAndDisturbsNoOther) {
+TEST(WebSocketConnection, CutsOffAReaderThatIsTooSlowAndDisturbsNoOther) {
   ServerOptions options;
   options.max_unsent_bytes = 64 << 10;
   options.stall_timeout = std::chrono::milliseconds(500);
@@ -166,7 +166,7 @@ TEST(WebSocketSession, CutsOffAReaderThatIsTooSlowAndDisturbsNoOther) {
   }
 }
 
-TEST(WebSocketSession, RefusesAMessageThatIsTooLarge) {
+TEST(WebSocketConnection, RefusesAMessageThatIsTooLarge) {
   ServerOptions options;
   options.max_body_bytes = 1000;
   LiveServer live(options);
@@ -176,7 +176,7 @@ TEST(WebSocketSession, RefusesAMessageThatIsTooLarge) {
   EXPECT_EQ(client.close_code(), websocket::close_code::too_big);
 }
 
-TEST(WebSocketSession, ClosesOnTextThatIsNotUtf8) {
+TEST(WebSocketConnection, ClosesOnTextThatIsNotUtf8) {
   LiveServer live;
   WsClient client(live);
   client.send_text("\"\xff\"");
@@ -184,7 +184,7 @@ TEST(WebSocketSession, ClosesOnTextThatIsNotUtf8) {
   EXPECT_EQ(client.close_code(), websocket::close_code::bad_payload);
 }
 
-TEST(WebSocketSession, AnswersAPing) {
+TEST(WebSocketConnection, AnswersAPing) {
   LiveServer live;
   WsClient client(live);
   std::string payload;
@@ -197,7 +197,7 @@ TEST(WebSocketSession, AnswersAPing) {
   EXPECT_EQ(payload, "beat");
 }
 
-TEST(WebSocketSession, ClosesAConnectionWithoutASignOfLife) {
+TEST(WebSocketConnection, ClosesAConnectionWithoutASignOfLife) {
   ServerOptions options;
   options.idle_timeout = std::chrono::milliseconds(100);
   LiveServer live(options);
@@ -208,7 +208,7 @@ TEST(WebSocketSession, ClosesAConnectionWithoutASignOfLife) {
   EXPECT_TRUE(silent.closed());
 }
 
-TEST(WebSocketSession, WantsAKeyWhereKeysAreSet) {
+TEST(WebSocketConnection, WantsAKeyWhereKeysAreSet) {
   ServerOptions options;
   options.api_keys = {"alpha"};
   LiveServer live(options);
@@ -234,7 +234,7 @@ std::string contents(const Request& request) {
   return text;
 }
 
-TEST(WebSocketSession, GoesOnWithASessionOnAnyConnectionOfItsTenant) {
+TEST(WebSocketConnection, GoesOnWithASessionOnAnyConnectionOfItsTenant) {
   ServerOptions options;
   options.api_keys = {"alpha", "beta"};
   LiveServer live(options);
@@ -259,7 +259,7 @@ TEST(WebSocketSession, GoesOnWithASessionOnAnyConnectionOfItsTenant) {
   EXPECT_EQ(contents(requests[2]), "three|");
 }
 
-TEST(WebSocketSession, TakesOneTurnOfASessionAtATimeAndDropsACancelledOne) {
+TEST(WebSocketConnection, TakesOneTurnOfASessionAtATimeAndDropsACancelledOne) {
   LiveServer live;
   live.runtime.hold();
   WsClient client(live);
@@ -279,7 +279,7 @@ TEST(WebSocketSession, TakesOneTurnOfASessionAtATimeAndDropsACancelledOne) {
   EXPECT_EQ(client.receive("error")["error"]["param"], "session");
 }
 
-TEST(WebSocketSession, EndsASessionWhenToldTo) {
+TEST(WebSocketConnection, EndsASessionWhenToldTo) {
   ServerOptions options;
   options.api_keys = {"alpha"};
   options.strict_fields = true;

@@ -1,4 +1,4 @@
-#include "gateway/http_session.h"
+#include "gateway/http_connection.h"
 
 #include <gtest/gtest.h>
 
@@ -12,7 +12,7 @@ using std::chrono::milliseconds;
 
 const Json kChat = {{"messages", {{{"role", "user"}, {"content", "hi"}}}}};
 
-TEST(HttpSession, AnswersManyRequestsOnOneConnection) {
+TEST(HttpConnection, AnswersManyRequestsOnOneConnection) {
   LiveServer live;
   HttpClient client(live);
   for (int i = 0; i < 5; ++i) {
@@ -21,7 +21,7 @@ TEST(HttpSession, AnswersManyRequestsOnOneConnection) {
   }
 }
 
-TEST(HttpSession, AnswersPipelinedRequestsInTheirOrder) {
+TEST(HttpConnection, AnswersPipelinedRequestsInTheirOrder) {
   LiveServer live;
   HttpClient client(live);
   live.runtime.hold();
@@ -35,7 +35,7 @@ TEST(HttpSession, AnswersPipelinedRequestsInTheirOrder) {
   EXPECT_EQ(client.receive().status, 404U);
 }
 
-TEST(HttpSession, SaysWhichMethodsAPathTakes) {
+TEST(HttpConnection, SaysWhichMethodsAPathTakes) {
   LiveServer live;
   HttpClient client(live);
   const Answer get = client.get("/v1/chat/completions");
@@ -51,7 +51,7 @@ TEST(HttpSession, SaysWhichMethodsAPathTakes) {
   EXPECT_TRUE(client.closed());
 }
 
-TEST(HttpSession, AnswersHeadWithoutABody) {
+TEST(HttpConnection, AnswersHeadWithoutABody) {
   LiveServer live;
   HttpClient client(live);
   client.send(http::verb::head, "/health");
@@ -61,14 +61,14 @@ TEST(HttpSession, AnswersHeadWithoutABody) {
   EXPECT_EQ(client.get("/health").status, 200U);
 }
 
-TEST(HttpSession, Answers404ForAnUnknownPath) {
+TEST(HttpConnection, Answers404ForAnUnknownPath) {
   LiveServer live;
   const Answer answer = HttpClient(live).get("/v2/models");
   EXPECT_EQ(answer.status, 404U);
   EXPECT_EQ(answer.code(), "not_found");
 }
 
-TEST(HttpSession, TakesOnlyJson) {
+TEST(HttpConnection, TakesOnlyJson) {
   LiveServer live;
   const auto status = [&](const std::string& type) {
     return HttpClient(live).post_text("/v1/chat/completions", kChat.dump(), {{"Content-Type", type}}).status;
@@ -79,7 +79,7 @@ TEST(HttpSession, TakesOnlyJson) {
   EXPECT_EQ(status("Application/JSON"), 200U);
 }
 
-TEST(HttpSession, WantsAKeyWhereKeysAreSet) {
+TEST(HttpConnection, WantsAKeyWhereKeysAreSet) {
   ServerOptions options;
   options.api_keys = {"alpha", "beta"};
   LiveServer live(options);
@@ -103,7 +103,7 @@ TEST(HttpSession, WantsAKeyWhereKeysAreSet) {
   EXPECT_NE(requests[0].tenant, requests[1].tenant);
 }
 
-TEST(HttpSession, RefusesABodyThatIsTooLargeBeforeReadingIt) {
+TEST(HttpConnection, RefusesABodyThatIsTooLargeBeforeReadingIt) {
   ServerOptions options;
   options.max_body_bytes = 1000;
   LiveServer live(options);
@@ -124,7 +124,7 @@ TEST(HttpSession, RefusesABodyThatIsTooLargeBeforeReadingIt) {
   EXPECT_EQ(answer.code(), "payload_too_large");
 }
 
-TEST(HttpSession, TakesABodyInChunks) {
+TEST(HttpConnection, TakesABodyInChunks) {
   LiveServer live;
   HttpClient client(live);
   client.send_raw(
@@ -134,7 +134,7 @@ TEST(HttpSession, TakesABodyInChunks) {
   EXPECT_EQ(client.receive().json()["count"], 3);
 }
 
-TEST(HttpSession, AsksForTheBodyWhereTheClientWaitsToBeAsked) {
+TEST(HttpConnection, AsksForTheBodyWhereTheClientWaitsToBeAsked) {
   LiveServer live;
   HttpClient client(live);
   client.send_raw(
@@ -147,7 +147,7 @@ TEST(HttpSession, AsksForTheBodyWhereTheClientWaitsToBeAsked) {
   EXPECT_EQ(client.receive().json()["count"], 3);
 }
 
-TEST(HttpSession, RefusesWhatIsNotHttp) {
+TEST(HttpConnection, RefusesWhatIsNotHttp) {
   LiveServer live;
   HttpClient client(live);
   client.send_raw("EHLO example.org\r\n\r\n");
@@ -155,14 +155,14 @@ TEST(HttpSession, RefusesWhatIsNotHttp) {
   EXPECT_TRUE(client.closed());
 }
 
-TEST(HttpSession, RefusesAnEndlessHeader) {
+TEST(HttpConnection, RefusesAnEndlessHeader) {
   LiveServer live;
   HttpClient client(live);
   client.send_raw("GET /health HTTP/1.1\r\nX: " + std::string(40'000, 'x'));
   EXPECT_EQ(client.receive().status, 431U);
 }
 
-TEST(HttpSession, ClosesAConnectionWhoseHeaderOrBodyDoesNotCome) {
+TEST(HttpConnection, ClosesAConnectionWhoseHeaderOrBodyDoesNotCome) {
   ServerOptions options;
   options.header_timeout = options.body_timeout = options.idle_timeout = milliseconds(100);
   LiveServer live(options);
@@ -177,7 +177,7 @@ TEST(HttpSession, ClosesAConnectionWhoseHeaderOrBodyDoesNotCome) {
   EXPECT_TRUE(slow_body.closed());
 }
 
-TEST(HttpSession, CancelsTheRequestOfAClientThatGoes) {
+TEST(HttpConnection, CancelsTheRequestOfAClientThatGoes) {
   LiveServer live;
   live.runtime.hold();
   {
@@ -194,7 +194,7 @@ TEST(HttpSession, CancelsTheRequestOfAClientThatGoes) {
   EXPECT_EQ(HttpClient(live).get("/health").status, 200U);
 }
 
-TEST(HttpSession, AnswersHttp10AndCloses) {
+TEST(HttpConnection, AnswersHttp10AndCloses) {
   LiveServer live;
   HttpClient client(live);
   Json body = kChat;
@@ -208,7 +208,7 @@ TEST(HttpSession, AnswersHttp10AndCloses) {
   EXPECT_EQ(answer.events().back(), "[DONE]");
 }
 
-TEST(HttpSession, SaysThatTheStreamIsForWebSockets) {
+TEST(HttpConnection, SaysThatTheStreamIsForWebSockets) {
   LiveServer live;
   const Answer answer = HttpClient(live).get("/v1/stream");
   EXPECT_EQ(answer.status, 426U);
@@ -226,7 +226,7 @@ Answer answer_to(const LiveServer& live, const std::string& text) {
   return client.receive();
 }
 
-TEST(HttpSession, CountsTrailersAndChunkExtensionsAgainstTheHeaderLimit) {
+TEST(HttpConnection, CountsTrailersAndChunkExtensionsAgainstTheHeaderLimit) {
   LiveServer live;
   const std::string begin(kChunked);
   EXPECT_EQ(answer_to(live, begin + "0\r\nX: " + std::string(70'000, 'a') + "\r\n\r\n").status, 431U);
@@ -242,7 +242,7 @@ TEST(HttpSession, CountsTrailersAndChunkExtensionsAgainstTheHeaderLimit) {
   EXPECT_EQ(HttpClient(live).get("/health").status, 200U);
 }
 
-TEST(HttpSession, ReadsNoBodyWhereARouteTakesNone) {
+TEST(HttpConnection, ReadsNoBodyWhereARouteTakesNone) {
   LiveServer live;
   HttpClient client(live);
   client.send_raw("GET /health HTTP/1.1\r\nHost: localhost\r\nContent-Length: 40\r\n\r\nGET /nowhere HTTP/1.1\r\n");
@@ -250,7 +250,7 @@ TEST(HttpSession, ReadsNoBodyWhereARouteTakesNone) {
   EXPECT_TRUE(client.closed());
 }
 
-TEST(HttpSession, ClosesAfterAHeadThatTwoReadersWouldFrameDifferently) {
+TEST(HttpConnection, ClosesAfterAHeadThatTwoReadersWouldFrameDifferently) {
   LiveServer live;
   for (const auto& [coding, status] :
        {std::pair("identity", 400U), std::pair("gzip, chunked", 501U), std::pair("chunked, chunked", 400U)}) {
@@ -273,7 +273,7 @@ TEST(HttpSession, ClosesAfterAHeadThatTwoReadersWouldFrameDifferently) {
   }
 }
 
-TEST(HttpSession, AnswersAnExceptionAndServesOthersOn) {
+TEST(HttpConnection, AnswersAnExceptionAndServesOthersOn) {
   LiveServer live;
   HttpClient other(live);
   EXPECT_EQ(other.get("/health").status, 200U);
@@ -294,7 +294,7 @@ TEST(HttpSession, AnswersAnExceptionAndServesOthersOn) {
   EXPECT_EQ(other.post("/v1/chat/completions", kChat).status, 200U);
 }
 
-TEST(HttpSession, LetsNoWebPageUseItThatIsNotAllowed) {
+TEST(HttpConnection, LetsNoWebPageUseItThatIsNotAllowed) {
   ServerOptions options;
   options.allow_origins = {"https://app.example"};
   LiveServer live(options);
@@ -311,7 +311,7 @@ TEST(HttpSession, LetsNoWebPageUseItThatIsNotAllowed) {
   EXPECT_EQ(HttpClient(live).post_text("/tokenize", "{}", {{"Content-Type", ""}}).status, 415U);
 }
 
-TEST(HttpSession, TellsABrowserWhatAnAllowedPageMaySend) {
+TEST(HttpConnection, TellsABrowserWhatAnAllowedPageMaySend) {
   ServerOptions options;
   options.allow_origins = {"*"};
   options.api_keys = {"alpha"};
@@ -329,7 +329,7 @@ TEST(HttpSession, TellsABrowserWhatAnAllowedPageMaySend) {
   EXPECT_EQ(client.get("/health").status, 200U) << "the connection goes on";
 }
 
-TEST(HttpSession, TakesAbsoluteTargetsAndEmptyLines) {
+TEST(HttpConnection, TakesAbsoluteTargetsAndEmptyLines) {
   LiveServer live;
   HttpClient client(live);
   client.send_raw("\r\n\r\nGET http://localhost/health HTTP/1.1\r\nHost: localhost\r\n\r\n");
@@ -342,7 +342,7 @@ TEST(HttpSession, TakesAbsoluteTargetsAndEmptyLines) {
   EXPECT_TRUE(endless.closed());
 }
 
-TEST(HttpSession, SaysTheTimeInEveryAnswer) {
+TEST(HttpConnection, SaysTheTimeInEveryAnswer) {
   LiveServer live;
   EXPECT_TRUE(HttpClient(live).get("/health").header("Date").ends_with(" GMT"));
   EXPECT_TRUE(HttpClient(live).get("/nowhere").header("Date").ends_with(" GMT"));
@@ -352,14 +352,14 @@ TEST(HttpSession, SaysTheTimeInEveryAnswer) {
   EXPECT_TRUE(HttpClient(live).post("/v1/chat/completions", body).header("Date").ends_with(" GMT"));
 }
 
-TEST(HttpSession, SaysThatACompressedBodyIsNotUnderstood) {
+TEST(HttpConnection, SaysThatACompressedBodyIsNotUnderstood) {
   LiveServer live;
   const Answer answer = HttpClient(live).post("/tokenize", {{"prompt", "x"}}, {{"Content-Encoding", "gzip"}});
   EXPECT_EQ(answer.status, 415U);
   EXPECT_NE(answer.message().find("gzip"), std::string::npos);
 }
 
-TEST(HttpSession, AnswersARequestThatDoesNotComeInTime) {
+TEST(HttpConnection, AnswersARequestThatDoesNotComeInTime) {
   ServerOptions options;
   options.body_timeout = options.header_timeout = milliseconds(100);
   LiveServer live(options);
@@ -367,7 +367,7 @@ TEST(HttpSession, AnswersARequestThatDoesNotComeInTime) {
   EXPECT_EQ(answer_to(live, "GET /health HT").status, 408U);
 }
 
-TEST(HttpSession, RefusesBodiesForWhichThereIsNoRoom) {
+TEST(HttpConnection, RefusesBodiesForWhichThereIsNoRoom) {
   ServerOptions options;
   options.max_buffered_bytes = 10'000;
   LiveServer live(options);

@@ -21,14 +21,14 @@
 
 namespace headwater::gateway {
 
-class WebSocketSession : public Session, public std::enable_shared_from_this<WebSocketSession> {
+class WebSocketConnection : public Connection, public std::enable_shared_from_this<WebSocketConnection> {
  public:
   /// `tenant`: see ApiKeys. `id`: of the upgrade, and the beginning of those of all requests.
-  WebSocketSession(Hub& hub, beast::tcp_stream stream, SessionSlot slot, std::string tenant, std::string id);
-  ~WebSocketSession() override;
+  WebSocketConnection(Hub& hub, beast::tcp_stream stream, ConnectionSlot slot, std::string tenant, std::string id);
+  ~WebSocketConnection() override;
 
   /// Answers the upgrade and serves until the connection ends.
-  static void start(std::shared_ptr<WebSocketSession> session, HttpRequest upgrade);
+  static void start(std::shared_ptr<WebSocketConnection> connection, HttpRequest upgrade);
 
   void end(bool at_once) override;
   void make_room() override;
@@ -82,7 +82,7 @@ class WebSocketSession : public Session, public std::enable_shared_from_this<Web
   Hub& hub_;
   const Executor strand_;
   websocket::stream<WebSocketStream> socket_;
-  SessionSlot slot_;
+  ConnectionSlot slot_;
   BufferAccount account_;
   const std::string tenant_;
   const std::string id_;

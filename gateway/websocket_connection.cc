@@ -1,4 +1,4 @@
-#include "gateway/websocket_session.h"
+#include "gateway/websocket_connection.h"
 
 #include "gateway/answer_size.h"
 #include "gateway/http_routes.h"
@@ -12,8 +12,8 @@ constexpr std::size_t kMaxBadFrames = 32;
 
 }  // namespace
 
-WebSocketSession::WebSocketSession(Hub& hub, beast::tcp_stream stream, SessionSlot slot, std::string tenant,
-                                   std::string id)
+WebSocketConnection::WebSocketConnection(Hub& hub, beast::tcp_stream stream, ConnectionSlot slot, std::string tenant,
+                                         std::string id)
     : hub_(hub),
       strand_(stream.get_executor()),
       socket_(std::move(stream)),
@@ -36,12 +36,12 @@ WebSocketSession::WebSocketSession(Hub& hub, beast::tcp_stream stream, SessionSl
   hub_.metrics.connection_opened();
 }
 
-WebSocketSession::~WebSocketSession() {
-  hub_.sessions.remove(this);
+WebSocketConnection::~WebSocketConnection() {
+  hub_.connections.remove(this);
   hub_.metrics.connection_closed();
 }
 
-void WebSocketSession::on_frame(ClientFrame frame) {
+void WebSocketConnection::on_frame(ClientFrame frame) {
   if (!bridge_ || closing_) return;
   if (auto* bad = std::get_if<BadFrame>(&frame)) return refuse_bad(bad->id, bad->error);
   bad_frames_ = 0;
@@ -54,13 +54,13 @@ void WebSocketSession::on_frame(ClientFrame frame) {
   }
 }
 
-void WebSocketSession::refuse_bad(const std::optional<std::string>& id, const Error& error) {
+void WebSocketConnection::refuse_bad(const std::optional<std::string>& id, const Error& error) {
   refuse_frame(id, error);
   if (++bad_frames_ < kMaxBadFrames) return;
   cut_off(websocket::close_code::policy_error, "too many frames that are not understood");
 }
 
-void WebSocketSession::generate(GenerateFrame frame) {
+void WebSocketConnection::generate(GenerateFrame frame) {
   if (request_of_.contains(frame.id)) {
     return refuse_frame(frame.id, {ErrorCode::duplicate_id,
                                    "a request with this id is under way on this connection; choose another", "id"});
@@ -84,7 +84,7 @@ void WebSocketSession::generate(GenerateFrame frame) {
   send(accepted_frame(frame.id, *ticket, messages));
 }
 
-Result<std::unique_ptr<Turn>> WebSocketSession::begin_turn(Request& request) {
+Result<std::unique_ptr<Turn>> WebSocketConnection::begin_turn(Request& request) {
   const Conversations::Name name{tenant_, request.session};
   auto& messages = std::get<std::vector<ChatMessage>>(request.prompt);
   std::optional<std::chrono::milliseconds> ttl;
@@ -95,7 +95,7 @@ Result<std::unique_ptr<Turn>> WebSocketSession::begin_turn(Request& request) {
   return std::make_unique<Turn>(hub_.conversations, name);
 }
 
-void WebSocketSession::cancel(const CancelFrame& frame) {
+void WebSocketConnection::cancel(const CancelFrame& frame) {
   const auto found = request_of_.find(frame.id);
   if (found == request_of_.end()) {
     return send(error_frame(
@@ -105,12 +105,12 @@ void WebSocketSession::cancel(const CancelFrame& frame) {
   bridge_->cancel(found->second);
 }
 
-void WebSocketSession::end_session(const EndSessionFrame& frame) {
+void WebSocketConnection::end_session(const EndSessionFrame& frame) {
   const auto ended = hub_.end_session(tenant_, frame.session);
   send(ended ? session_ended_frame(frame) : error_frame(frame.id, ended.error()));
 }
 
-void WebSocketSession::on_events(const std::vector<TokenEvent>& events) {
+void WebSocketConnection::on_events(const std::vector<TokenEvent>& events) {
   for (const TokenEvent& event : events) {
     const auto found = live_.find(event.id);
     if (found == live_.end()) continue;
@@ -132,7 +132,7 @@ void WebSocketSession::on_events(const std::vector<TokenEvent>& events) {
   note_work();
 }
 
-RequestRecord WebSocketSession::record_of(std::string_view name) const {
+RequestRecord WebSocketConnection::record_of(std::string_view name) const {
   RequestRecord record;
   record.id = id_ + "/" + loggable_id(name);
   record.method = "WS";
@@ -142,19 +142,19 @@ RequestRecord WebSocketSession::record_of(std::string_view name) const {
   return record;
 }
 
-void WebSocketSession::refuse_frame(const std::optional<std::string>& name, const Error& error) {
+void WebSocketConnection::refuse_frame(const std::optional<std::string>& name, const Error& error) {
   hub_.metrics.count_refused(error.code);
   refuse(name, error);
 }
 
-void WebSocketSession::refuse(const std::optional<std::string>& name, const Error& error) {
+void WebSocketConnection::refuse(const std::optional<std::string>& name, const Error& error) {
   RequestRecord record = record_of(name.value_or(""));
   record.error = name_of(error.code);
   hub_.log.ended(record);
   send(error_frame(name, error));
 }
 
-void WebSocketSession::send(const Json& frame) {
+void WebSocketConnection::send(const Json& frame) {
   if (closing_) return;
   if (queue_.empty() && writing_bytes_ == 0) written_ = Clock::now();
   queue_.push_back(to_text(frame));
@@ -163,7 +163,7 @@ void WebSocketSession::send(const Json& frame) {
   queue_changed_.notify();
 }
 
-void WebSocketSession::drop_requests() {
+void WebSocketConnection::drop_requests() {
   bridge_.reset();
   request_of_.clear();
   for (auto& [id, live] : live_) {

@@ -1,11 +1,11 @@
-#include "gateway/http_session.h"
+#include "gateway/http_connection.h"
 
 #include "gateway/api_error.h"
 #include "gateway/deadline.h"
 #include "gateway/http_admin.h"
 #include "gateway/http_endpoints.h"
 #include "gateway/request_head.h"
-#include "gateway/websocket_session.h"
+#include "gateway/websocket_connection.h"
 
 namespace headwater::gateway {
 namespace {
@@ -85,7 +85,7 @@ std::size_t empty_bytes(std::string_view text) {
 
 }  // namespace
 
-HttpSession::HttpSession(Hub& hub, net::ip::tcp::socket socket, SessionSlot slot)
+HttpConnection::HttpConnection(Hub& hub, net::ip::tcp::socket socket, ConnectionSlot slot)
     : hub_(hub),
       strand_(socket.get_executor()),
       stream_(std::move(socket)),
@@ -99,18 +99,18 @@ HttpSession::HttpSession(Hub& hub, net::ip::tcp::socket socket, SessionSlot slot
   hub_.metrics.connection_opened();
 }
 
-HttpSession::~HttpSession() {
-  hub_.sessions.remove(this);
+HttpConnection::~HttpConnection() {
+  hub_.connections.remove(this);
   hub_.metrics.connection_closed();
 }
 
-void HttpSession::start(std::shared_ptr<HttpSession> session) {
-  session->hub_.sessions.add(session);
+void HttpConnection::start(std::shared_ptr<HttpConnection> connection) {
+  connection->hub_.connections.add(connection);
   net::co_spawn(
-      session->strand_, [session] { return session->run(); }, log_failure);
+      connection->strand_, [connection] { return connection->run(); }, log_failure);
 }
 
-void HttpSession::end(bool at_once) {
+void HttpConnection::end(bool at_once) {
   net::post(strand_, [self = shared_from_this(), at_once] {
     self->ending_ = true;
     if (self->upgraded_ || (!at_once && !self->reading_)) return;
@@ -119,7 +119,7 @@ void HttpSession::end(bool at_once) {
   });
 }
 
-void HttpSession::make_room() {
+void HttpConnection::make_room() {
   net::post(strand_, [self = shared_from_this()] {
     if (self->idle_since() == 0) return self->stay();
     self->ending_ = true;
@@ -127,7 +127,7 @@ void HttpSession::make_room() {
   });
 }
 
-void HttpSession::shed() {
+void HttpConnection::shed() {
   net::post(strand_, [weak = weak_from_this()] {
     const auto self = weak.lock();
     if (!self || self->upgraded_) return;
@@ -137,7 +137,7 @@ void HttpSession::shed() {
   });
 }
 
-Awaitable<void> HttpSession::run() {
+Awaitable<void> HttpConnection::run() {
   for (bool go_on = true; go_on && !ending_;) {
     go_on = co_await serve_guarded();
     end_record();
@@ -148,7 +148,7 @@ Awaitable<void> HttpSession::run() {
   stream_.close();
 }
 
-Awaitable<bool> HttpSession::serve_guarded() {
+Awaitable<bool> HttpConnection::serve_guarded() {
   std::exception_ptr failure;
   try {
     co_return co_await serve_one();
@@ -162,7 +162,7 @@ Awaitable<bool> HttpSession::serve_guarded() {
   co_return co_await refuse(error, unknown);
 }
 
-Awaitable<bool> HttpSession::serve_one() {
+Awaitable<bool> HttpConnection::serve_one() {
   Parser parser;
   parser.header_limit(kMaxHeaderBytes);
   parser.body_limit(hub_.options.max_body_bytes);
@@ -178,7 +178,7 @@ Awaitable<bool> HttpSession::serve_one() {
   co_return co_await serve_request(parser);
 }
 
-Awaitable<bool> HttpSession::serve_request(Parser& parser) {
+Awaitable<bool> HttpConnection::serve_request(Parser& parser) {
   HttpRequest& request = parser.get();
   const Route route = find_route(split_target(view(request.target())).path);
   begin_record(request, route);
@@ -207,17 +207,17 @@ Awaitable<bool> HttpSession::serve_request(Parser& parser) {
       co_return co_await refuse(early, route);
     }
     upgraded_ = true;
-    hub_.sessions.remove(this);
+    hub_.connections.remove(this);
     record_->status = 101;
-    WebSocketSession::start(
-        std::make_shared<WebSocketSession>(hub_, std::move(stream_), std::move(slot_), *tenant, record_->id),
+    WebSocketConnection::start(
+        std::make_shared<WebSocketConnection>(hub_, std::move(stream_), std::move(slot_), *tenant, record_->id),
         parser.release());
     co_return false;
   }
   co_return co_await dispatch(route, tenant.value_or(""), request);
 }
 
-Awaitable<bool> HttpSession::await_request() {
+Awaitable<bool> HttpConnection::await_request() {
   IoError error;
   std::size_t skipped = 0;
   reading_ = true;
@@ -237,7 +237,7 @@ Awaitable<bool> HttpSession::await_request() {
   co_return !error && !ending_ && buffer_.size() > 0 && skipped <= kMaxEmptyBytes;
 }
 
-Awaitable<bool> HttpSession::read_header(Parser& parser) {
+Awaitable<bool> HttpConnection::read_header(Parser& parser) {
   IoError error;
   stream_.expires_never();
   {
@@ -254,14 +254,14 @@ Awaitable<bool> HttpSession::read_header(Parser& parser) {
 }
 
 /// A request for tokens that there was no room for.
-void HttpSession::count_unread(const HttpRequest& head, const Error& why) {
+void HttpConnection::count_unread(const HttpRequest& head, const Error& why) {
   const Endpoint wanted = find_route(split_target(view(head.target())).path).endpoint;
   if (wanted != Endpoint::chat && wanted != Endpoint::completions) return;
   const bool no_room = why.code == ErrorCode::payload_too_large || why.code == ErrorCode::unavailable;
   if (no_room) hub_.metrics.count_refused(why.code);
 }
 
-Awaitable<bool> HttpSession::read_body(Parser& parser) {
+Awaitable<bool> HttpConnection::read_body(Parser& parser) {
   IoError error;
   const Route unknown;
   // Beast makes room for all of an announced body at once.
@@ -299,7 +299,7 @@ Awaitable<bool> HttpSession::read_body(Parser& parser) {
   co_return co_await refuse(why, unknown);
 }
 
-Awaitable<bool> HttpSession::answer_preflight(const Route& route, const HttpRequest& request) {
+Awaitable<bool> HttpConnection::answer_preflight(const Route& route, const HttpRequest& request) {
   HttpResponse response;
   response.result(http::status::no_content);
   response.set(http::field::access_control_allow_methods, std::string(allowed_methods(route)));
@@ -310,12 +310,12 @@ Awaitable<bool> HttpSession::answer_preflight(const Route& route, const HttpRequ
   co_return co_await reply(response, request);
 }
 
-void HttpSession::drop_body(HttpRequest& request) {
+void HttpConnection::drop_body(HttpRequest& request) {
   std::string().swap(request.body());
   const auto kept = account_.keep_input(0);
 }
 
-Awaitable<bool> HttpSession::dispatch(const Route& route, const std::string& tenant, HttpRequest& request) {
+Awaitable<bool> HttpConnection::dispatch(const Route& route, const std::string& tenant, HttpRequest& request) {
   if (route.endpoint == Endpoint::chat || route.endpoint == Endpoint::completions) {
     co_return co_await generate(route.endpoint, tenant, request);
   }
@@ -339,7 +339,7 @@ Awaitable<bool> HttpSession::dispatch(const Route& route, const std::string& ten
   co_return co_await reply(response, request);
 }
 
-void HttpSession::begin_record(const HttpRequest& request, const Route& route) {
+void HttpConnection::begin_record(const HttpRequest& request, const Route& route) {
   record_.emplace();
   record_->id = request_id(view(request[beast::string_view(kRequestIdHeader.data(), kRequestIdHeader.size())]));
   record_->method = std::string(view(http::to_string(request.method())));
@@ -348,7 +348,7 @@ void HttpSession::begin_record(const HttpRequest& request, const Route& route) {
   record_->begun = std::chrono::steady_clock::now();
 }
 
-void HttpSession::end_record() {
+void HttpConnection::end_record() {
   if (!record_) return;
   hub_.log.ended(*record_);
   record_.reset();

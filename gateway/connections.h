@@ -14,9 +14,9 @@
 namespace headwater::gateway {
 
 /// What serves one connection.
-class Session {
+class Connection {
  public:
-  virtual ~Session() = default;
+  virtual ~Connection() = default;
   /// Ends the connection: after what is being answered, or `at_once`. Any thread; returns immediately.
   virtual void end(bool at_once) = 0;
   /// Ends it for others to have its place, unless it has something to do by then. Any thread; returns immediately.
@@ -32,20 +32,20 @@ class Session {
   void stay() { asked_to_go_ = false; }
 
  private:
-  friend class Sessions;
+  friend class Connections;
   std::atomic<std::int64_t> idle_since_{0};
   std::atomic<bool> asked_to_go_{false};
 };
 
 /// Threading: every member may be called from any thread.
-class Sessions {
+class Connections {
  public:
-  explicit Sessions(std::size_t limit) : limit_(limit) {}
+  explicit Connections(std::size_t limit) : limit_(limit) {}
 
   /// Where the limit is reached, the one that has been idle for longest makes room. False where all are busy.
   /// Every reserve() that succeeds needs one release().
   bool reserve() {
-    std::shared_ptr<Session> idlest;  // outlives the lock: it may die here, and be removed
+    std::shared_ptr<Connection> idlest;  // outlives the lock: it may die here, and be removed
     const std::scoped_lock lock(mutex_);
     if (reserved_ >= limit_) {
       if (reserved_ < limit_ + kMostGoing) idlest = find_idlest();
@@ -62,26 +62,27 @@ class Sessions {
     changed_.notify_all();
   }
 
-  void add(const std::shared_ptr<Session>& session) {
+  void add(const std::shared_ptr<Connection>& connection) {
     const std::scoped_lock lock(mutex_);
-    open_[session.get()] = session;
-    if (ending_) session->end(at_once_);
+    open_[connection.get()] = connection;
+    if (ending_) connection->end(at_once_);
   }
-  void remove(const Session* session) {
+  void remove(const Connection* connection) {
     const std::scoped_lock lock(mutex_);
-    open_.erase(session);
+    open_.erase(connection);
   }
 
   /// Ends those that are open, and those to come as they are added.
   void end_all(bool at_once) {
-    std::vector<std::shared_ptr<Session>> sessions;  // outlives the lock: one of them may die here, and be removed
+    std::vector<std::shared_ptr<Connection>>
+        connections;  // outlives the lock: one of them may die here, and be removed
     const std::scoped_lock lock(mutex_);
     ending_ = true;
     at_once_ = at_once;
     for (auto& [key, weak] : open_) {
-      if (auto session = weak.lock()) sessions.push_back(std::move(session));
+      if (auto connection = weak.lock()) connections.push_back(std::move(connection));
     }
-    for (const auto& session : sessions) session->end(at_once);
+    for (const auto& connection : connections) connection->end(at_once);
   }
   /// Whether all are gone within `patience`.
   bool wait_until_empty(std::chrono::milliseconds patience) {
@@ -93,12 +94,12 @@ class Sessions {
   /// Those that make room still have their places while they do: more than the limit, by so many at most.
   static constexpr std::size_t kMostGoing = 64;
 
-  std::shared_ptr<Session> find_idlest() const {
-    const std::weak_ptr<Session>* found = nullptr;
+  std::shared_ptr<Connection> find_idlest() const {
+    const std::weak_ptr<Connection>* found = nullptr;
     std::int64_t since = 0;
-    for (const auto& [session, weak] : open_) {
-      const std::int64_t idle = session->idle_since();
-      if (idle == 0 || session->asked_to_go_ || (found != nullptr && idle >= since)) continue;
+    for (const auto& [connection, weak] : open_) {
+      const std::int64_t idle = connection->idle_since();
+      if (idle == 0 || connection->asked_to_go_ || (found != nullptr && idle >= since)) continue;
       found = &weak;
       since = idle;
     }
@@ -111,22 +112,22 @@ class Sessions {
   std::size_t reserved_ = 0;
   bool ending_ = false;
   bool at_once_ = false;
-  std::unordered_map<const Session*, std::weak_ptr<Session>> open_;
+  std::unordered_map<const Connection*, std::weak_ptr<Connection>> open_;
 };
 
 /// One place among the connections, given back at the end.
-class SessionSlot {
+class ConnectionSlot {
  public:
-  /// REQUIRES: sessions.reserve() has succeeded for it.
-  explicit SessionSlot(Sessions& sessions) : sessions_(&sessions) {}
-  SessionSlot(SessionSlot&& other) noexcept : sessions_(std::exchange(other.sessions_, nullptr)) {}
-  SessionSlot& operator=(SessionSlot&&) = delete;
-  ~SessionSlot() {
-    if (sessions_ != nullptr) sessions_->release();
+  /// REQUIRES: connections.reserve() has succeeded for it.
+  explicit ConnectionSlot(Connections& connections) : connections_(&connections) {}
+  ConnectionSlot(ConnectionSlot&& other) noexcept : connections_(std::exchange(other.connections_, nullptr)) {}
+  ConnectionSlot& operator=(ConnectionSlot&&) = delete;
+  ~ConnectionSlot() {
+    if (connections_ != nullptr) connections_->release();
   }
 
  private:
-  Sessions* sessions_;
+  Connections* connections_;
 };
 
 }  // namespace headwater::gateway
