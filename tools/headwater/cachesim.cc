@@ -6,7 +6,6 @@
 #include <cmath>
 #include <cstring>
 #include <fstream>
-#include <map>
 #include <optional>
 
 #include "model/model_info.h"
@@ -21,8 +20,6 @@ namespace {
 
 constexpr std::size_t kMaxTraceBytes = std::size_t{1} << 30;
 constexpr std::uint32_t kMostBlocks = 1 << 24;
-const std::map<std::string, cachesim::Part> kParts = {
-    {"whole", cachesim::Part::whole}, {"first", cachesim::Part::first}, {"second", cachesim::Part::second}};
 
 /// A cache's size: a share of the trace's distinct blocks, or a number of blocks.
 struct Capacity {
@@ -40,7 +37,7 @@ struct Options {
   std::string trace;
   bool families = false;
   unsigned seed = cachesim::kJudgeSeed;
-  cachesim::Part part = cachesim::Part::second;
+  std::string part = "second";
   std::vector<std::string> policies;
   std::vector<std::string> capacities = {"1%", "3%", "10%", "30%"};
   bool json = false;
@@ -173,7 +170,9 @@ int cachesim(const Options& options) {
 }
 
 int judge(const Options& options) {
-  FamiliesOptions judged{.seed = options.seed, .part = options.part};
+  FamiliesOptions judged{.seed = options.seed};
+  if (options.part == "whole") judged.part = cachesim::Part::whole;
+  if (options.part == "first") judged.part = cachesim::Part::first;
   if (options.trace.empty()) return judge_families(judged);
   const auto trace = read_trace(options.trace);
   if (!trace) return fail(trace.error().message);
@@ -208,8 +207,8 @@ void add_cachesim(CLI::App& app, Action& action) {
       ->capture_default_str();
   command->add_option("--part", options->part, "of each trace of --families: whole, first or second half")
       ->needs(families)
-      ->transform(CLI::CheckedTransformer(kParts, CLI::ignore_case))
-      ->default_str("second");
+      ->check(CLI::IsMember({"whole", "first", "second"}))
+      ->capture_default_str();
   command
       ->add_option(
           "--policy", options->policies,
