@@ -6,6 +6,8 @@
 #include <condition_variable>
 #include <mutex>
 
+#include "tests/actors/handler_actor.h"
+
 namespace headwater::actors {
 namespace {
 
@@ -30,8 +32,9 @@ TEST(AskAll, AsksAllBeforeItWaitsForAny) {
   caf::actor_system_config config;
   caf::actor_system system(config);
   Meeting meeting;
-  const auto answers = [&]() -> caf::behavior { return {[&](int) { return meeting.wait(); }}; };
-  const std::vector<caf::actor> actors{system.spawn<caf::detached>(answers), system.spawn<caf::detached>(answers)};
+  const auto answers = [&](caf::event_based_actor*) -> caf::behavior { return {[&](int) { return meeting.wait(); }}; };
+  const std::vector<caf::actor> actors{system.spawn<test::HandlerActor, caf::detached>(answers),
+                                       system.spawn<test::HandlerActor, caf::detached>(answers)};
   int met = 0;
   ask_all<bool>(system, actors, caf::infinite, 1, [&](bool both) { met += both ? 1 : 0; });
   EXPECT_EQ(met, 2);

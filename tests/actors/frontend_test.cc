@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "actors/supervisor.h"
+#include "tests/actors/handler_actor.h"
 #include "tests/actors/manual_system.h"
 #include "tests/support/events.h"
 
@@ -22,7 +23,7 @@ class FrontendTest : public testing::Test {
     };
     assets_ = std::move(assets);
     frontend_ = spawn_frontend(*system_, assets_, admission_);
-    tokenizer_ = (*system_).spawn([this]() -> caf::behavior {
+    tokenizer_ = (*system_).spawn<test::HandlerActor>([this](caf::event_based_actor*) -> caf::behavior {
       return {[this](const GenerateRequest& message) { arrived_.push_back(message.request->id); },
               [this](const CancelRequests& message) {
                 cancelled_.insert(cancelled_.end(), message.ids.begin(), message.ids.end());
@@ -129,7 +130,8 @@ TEST_F(FrontendTest, OutlivesAClientsHandlerThatThrowsAnything) {
 }
 
 TEST_F(FrontendTest, FailsAllRequestsAndTakesNoMoreWhereTheSupervisorHasDied) {
-  const caf::actor supervisor = (*system_).spawn([]() -> caf::behavior { return {[](int) {}}; });
+  const caf::actor supervisor =
+      (*system_).spawn<test::HandlerActor>([](caf::event_based_actor*) -> caf::behavior { return {[](int) {}}; });
   caf::anon_send(frontend_, WatchSupervisor{supervisor.address()});
   const auto client = connect(1);
   const RequestId id = submit(client);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "actors/stage.h"
+#include "tests/actors/handler_actor.h"
 #include "tests/actors/manual_system.h"
 
 namespace headwater::actors {
@@ -25,12 +26,12 @@ class PrefixMatcherTest : public testing::Test {
     context.cache.cache_ttl_ms = 3'600'000;
     context.assets = std::move(assets);
     matcher_ = spawn_prefix_matcher(*system_, context);
-    scheduler_ = (*system_).spawn([this]() -> caf::behavior {
+    scheduler_ = (*system_).spawn<test::HandlerActor>([this](caf::event_based_actor*) -> caf::behavior {
       return {[this](MatchedRequest& message) { matched_.push_back(std::move(message.sequence)); },
               [this](const BlockGrant& grant) { granted_ = grant.blocks; },
               [this](const CancelRequests& cancel) { cancelled_ = cancel.ids; }};
     });
-    evictor_ = (*system_).spawn([this]() -> caf::behavior {
+    evictor_ = (*system_).spawn<test::HandlerActor>([this](caf::event_based_actor*) -> caf::behavior {
       return {[this](const CacheTouches& message) {
         for (const cache::Touch& touch : message.touches) touches_.push_back(touch.kind);
       }};

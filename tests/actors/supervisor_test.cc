@@ -8,6 +8,7 @@
 
 #include "actors/frontend.h"
 #include "tests/actors/graph_fixture.h"
+#include "tests/actors/handler_actor.h"
 #include "tests/actors/manual_system.h"
 
 namespace headwater::test {
@@ -106,7 +107,7 @@ class WatchedSupervisor : public testing::Test {
       EXPECT_TRUE(registry
                       .add({info,
                             [](caf::actor_system& system, const actors::StageContext&) {
-                              return system.spawn([]() -> caf::behavior {
+                              return system.spawn<HandlerActor>([](caf::event_based_actor*) -> caf::behavior {
                                 return {[](const actors::Wire&) {}, [](const actors::ResetStage&) {}};
                               });
                             }})
@@ -132,10 +133,11 @@ class WatchedSupervisor : public testing::Test {
 
   std::vector<actors::StageHandle> stages() {
     std::vector<actors::StageHandle> stages;
-    auto asks = (*system_).spawn([&](caf::event_based_actor* self) {
+    auto asks = (*system_).spawn<HandlerActor>([&](caf::event_based_actor* self) -> caf::behavior {
       self->request(supervisor_, caf::infinite, actors::ListStages{}).then([&](const actors::StageList& list) {
         stages = list.stages;
       });
+      return {};
     });
     system_.run();
     return stages;
