@@ -193,7 +193,7 @@ Result<void> BytePairTokenizer::load_special(const GgufFile& file) {
   return {};
 }
 
-std::unique_ptr<Encoding> BytePairTokenizer::begin(std::string_view text, EncodeOptions options) const {
+std::unique_ptr<Encoding> BytePairTokenizer::begin_encoding(std::string_view text, EncodeOptions options) const {
   return std::make_unique<BytePairEncoding>(*this, text, options);
 }
 

@@ -16,11 +16,11 @@
 
 namespace headwater::model {
 
-class BytePairTokenizer : public SlicedTokenizer {
+class BytePairTokenizer : public Tokenizer {
  public:
   static Result<std::shared_ptr<const Tokenizer>> load(const GgufFile& file);
 
-  std::unique_ptr<Encoding> begin(std::string_view text, EncodeOptions options) const override;
+  std::unique_ptr<Encoding> begin_encoding(std::string_view text, EncodeOptions options) const override;
   std::size_t max_bytes_for(std::size_t tokens) const override;
   std::string_view token_bytes(TokenId id) const override { return tokens_[static_cast<std::size_t>(id)].bytes; }
   std::uint32_t vocab_size() const override { return static_cast<std::uint32_t>(tokens_.size()); }

@@ -2,13 +2,10 @@
 // Text to token ids a slice at a time, for what must not hold others up.
 
 #include <cstddef>
-#include <limits>
-#include <memory>
-#include <string_view>
 #include <utility>
 #include <vector>
 
-#include "model/tokenizer.h"
+#include "headwater/request.h"
 
 namespace headwater::model {
 
@@ -31,26 +28,5 @@ class Encoding {
   Encoding() = default;
   std::vector<TokenId> ids_;
 };
-
-/// A tokenizer that encodes in slices.
-class SlicedTokenizer : public Tokenizer {
- public:
-  static constexpr std::size_t kAny = std::numeric_limits<std::size_t>::max();
-
-  std::vector<TokenId> encode(std::string_view text, EncodeOptions options) const override {
-    const std::unique_ptr<Encoding> encoding = begin(text, options);
-    while (!encoding->advance(kAny)) {
-    }
-    return std::move(*encoding).take();
-  }
-  /// The text and the tokenizer outlive it.
-  virtual std::unique_ptr<Encoding> begin(std::string_view text, EncodeOptions options) const = 0;
-  /// A text of more bytes has more than `tokens` tokens, whatever it says.
-  virtual std::size_t max_bytes_for(std::size_t tokens) const = 0;
-};
-
-// For any tokenizer; one that does not slice encodes all at once, and rules nothing out.
-std::unique_ptr<Encoding> begin_encoding(const Tokenizer& tokenizer, std::string_view text, EncodeOptions options);
-std::size_t max_bytes_for(const Tokenizer& tokenizer, std::size_t tokens);
 
 }  // namespace headwater::model

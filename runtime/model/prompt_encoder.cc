@@ -62,7 +62,7 @@ bool PromptEncoder::advance(std::size_t bytes, std::size_t most) {
     if (part.id >= 0) {
       ids_.push_back(part.id);
     } else {
-      encoding_ = begin_encoding(*tokenizer_, part.text, part.options);
+      encoding_ = tokenizer_->begin_encoding(part.text, part.options);
     }
   }
   return true;

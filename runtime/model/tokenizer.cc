@@ -1,5 +1,8 @@
 #include "model/tokenizer.h"
 
+#include <limits>
+#include <utility>
+
 #include "model/bpe.h"
 #include "model/utf8.h"
 
@@ -11,6 +14,13 @@ Result<std::shared_ptr<const Tokenizer>> Tokenizer::load(const GgufFile& file) {
   if (*kind == "gpt2") return BytePairTokenizer::load(file);
   return Error{ErrorCode::invalid_model, file.path() + ": unknown tokenizer \"" + printable(*kind) + "\" (known: gpt2)",
                ""};
+}
+
+std::vector<TokenId> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
+  const std::unique_ptr<Encoding> encoding = begin_encoding(text, options);
+  while (!encoding->advance(std::numeric_limits<std::size_t>::max())) {
+  }
+  return std::move(*encoding).take();
 }
 
 std::string Tokenizer::decode(std::span<const TokenId> ids) const {

@@ -3,6 +3,7 @@
 //
 // Threading: immutable after load(); any number of threads may use one object.
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -12,6 +13,7 @@
 
 #include "headwater/request.h"
 #include "headwater/result.h"
+#include "model/encoding.h"
 #include "model/gguf.h"
 
 namespace headwater::model {
@@ -30,7 +32,11 @@ class Tokenizer {
 
   /// Any byte sequence can be encoded and decodes to itself, except that a byte for which the vocabulary has no token
   /// becomes U+FFFD. Time is O(n log n) in the text's length.
-  virtual std::vector<TokenId> encode(std::string_view text, EncodeOptions options) const = 0;
+  std::vector<TokenId> encode(std::string_view text, EncodeOptions options) const;
+  /// The same a slice at a time. The text and the tokenizer outlive it.
+  virtual std::unique_ptr<Encoding> begin_encoding(std::string_view text, EncodeOptions options) const = 0;
+  /// A text of more bytes has more than `tokens` tokens, whatever it says.
+  virtual std::size_t max_bytes_for(std::size_t tokens) const = 0;
 
   /// The token's bytes; a special (control) token gives its text, e.g. "<|im_end|>". REQUIRES: valid(id).
   virtual std::string_view token_bytes(TokenId id) const = 0;

@@ -20,7 +20,7 @@ std::shared_ptr<const Tokenizer> tiny() {
 
 std::vector<TokenId> sliced(const Tokenizer& tokenizer, const std::string& text, EncodeOptions options,
                             std::size_t bytes) {
-  const auto encoding = begin_encoding(tokenizer, text, options);
+  const auto encoding = tokenizer.begin_encoding(text, options);
   while (!encoding->advance(bytes)) {
   }
   return std::move(*encoding).take();
@@ -63,7 +63,7 @@ TEST(BytePairEncoding, GivesAWordThatComesAgainTheSameIds) {
 TEST(BytePairEncoding, StopsAfterASliceWhateverTheTextIs) {
   const auto tokenizer = tiny();
   for (const std::string& text : {std::string(100'000, 'a'), std::string(100'000, ' '), std::string(100'000, '1')}) {
-    const auto encoding = begin_encoding(*tokenizer, text, {});
+    const auto encoding = tokenizer->begin_encoding(text, {});
     std::size_t slices = 1;
     while (!encoding->advance(1000)) ++slices;
     EXPECT_GE(slices, 50U);
@@ -77,9 +77,9 @@ TEST(BytePairEncoding, RulesOutByLengthOnlyWhatHasMoreTokens) {
   for (int round = 0; round < 300; ++round) {
     const std::string text = random_text(random, random() % 40);
     const std::size_t tokens = tokenizer->encode(text, {.parse_special = true}).size();
-    EXPECT_LE(text.size(), max_bytes_for(*tokenizer, tokens)) << text;
+    EXPECT_LE(text.size(), tokenizer->max_bytes_for(tokens)) << text;
   }
-  EXPECT_LT(max_bytes_for(*tokenizer, 100), 10'000U);
+  EXPECT_LT(tokenizer->max_bytes_for(100), 10'000U);
 }
 
 }  // namespace
