@@ -53,15 +53,7 @@ class CacheTier : public testing::Test {
 
   TierStats tier() { return graph_->runtime().stats().tier.value(); }
 
-  template <class Condition>
-  void wait_until(const Condition& holds) {
-    const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-    while (!holds()) {
-      ASSERT_LT(std::chrono::steady_clock::now(), give_up);
-      std::this_thread::yield();
-    }
-  }
-  void wait_until(State state) {
+  void wait_for(State state) {
     wait_until([&] { return tier().state == state; });
   }
 
@@ -136,7 +128,7 @@ TEST_F(CacheTier, GivesBackWhatMemoryHasGivenUp) {
 }
 
 TEST_F(CacheTier, SavesNothingThatWasAskedForOnce) {
-  wait_until(State::on);
+  wait_for(State::on);
   for (std::uint32_t seed = 1; seed <= 5; ++seed) ask_for(seed);
   EXPECT_EQ(tier().saved_blocks, 0U);
   EXPECT_EQ(faults_->puts, 0);
@@ -145,7 +137,7 @@ TEST_F(CacheTier, SavesNothingThatWasAskedForOnce) {
 TEST_F(CacheTier, FindsAgainAfterARestartWhatWasSaved) {
   save(1);
   start();
-  wait_until(State::on);
+  wait_for(State::on);
   EXPECT_GE(tier().blocks, 10U);
   expect_hit(1);
 }
@@ -155,7 +147,7 @@ TEST_F(CacheTier, StopsSavingToAFullDiskAndGoesOnOnceThereIsRoom) {
   faults_->put_fails = true;
   ask_for(2);
   ask_for(2);
-  wait_until(State::degraded);
+  wait_for(State::degraded);
   const int puts = faults_->puts;
   ask_for(3);
   ask_for(3);
@@ -185,7 +177,7 @@ TEST_F(CacheTier, ServesWithoutAStoreThatCannotBeOpenedAndTriesAgain) {
   faults_->open_fails = false;
   now_ += 100'000'000'000;
   ask_for(2);
-  wait_until(State::on);
+  wait_for(State::on);
   expect_hit(1);
 }
 
@@ -212,7 +204,7 @@ TEST_F(CacheTier, IsOffWhileADeviceDoesNotAnswerAndOnOnceItDoes) {
   hang();
   save(1);
   ask_for(1);
-  wait_until(State::off);
+  wait_for(State::off);
   const auto flushed = graph_->runtime().flush_cache(std::nullopt);
   ASSERT_TRUE(flushed.ok());
   EXPECT_TRUE(flushed->tier_pending) << "nobody waits for it, and nothing of it is found later";
@@ -248,7 +240,7 @@ TEST_F(CacheTier, OpensAnewByItselfThoughNobodyAsks) {
   wait_until([&] { return tier().errors == 1; });
   faults_->open_fails = false;
   now_ += 100'000'000'000;
-  wait_until(State::on);
+  wait_for(State::on);
 }
 
 TEST_F(CacheTier, LosesNoBlockOfARequestThatIsCancelledWhileItWaits) {
@@ -295,7 +287,7 @@ TEST_F(CacheTier, IsStartedAnewWhenItDiesAndNoRequestFails) {
   graph_->kill("disk");
   wait_until([&] { return graph_->runtime().stats().stage_restarts == 1; });
   wait_until([&] { return faults_->opens == 2; });
-  wait_until(State::on);
+  wait_for(State::on);
   expect_hit(1);
   graph_->expect_settled();
 }
@@ -310,7 +302,7 @@ TEST_F(CacheTier, IsFoundAgainByStagesThatWereStartedAnew) {
     ++restarts;
     wait_until([&] { return graph_->runtime().stats().stage_restarts == restarts; });
     wait_until([&] { return faults_->opens == static_cast<int>(restarts) + 1; });
-    wait_until(State::on);
+    wait_for(State::on);
     graph_->idle_stats();
     expect_hit(seed);
     graph_->expect_settled();
@@ -330,12 +322,12 @@ TEST_F(CacheTier, IsFlushedWithMemoryAndARestartFindsNothing) {
   EXPECT_EQ(ask_for(1), 0U);
   EXPECT_EQ(graph_->runtime().flush_cache(std::nullopt)->tier_pending, false);
   start();
-  wait_until(State::on);
+  wait_for(State::on);
   EXPECT_EQ(ask_for(2), 0U);
 }
 
 TEST_F(CacheTier, IsFlushedOfOneTenant) {
-  wait_until(State::on);
+  wait_for(State::on);
   const auto ask_as = [&](const char* tenant, std::uint32_t seed) {
     Request request = ask(prompt_of(seed, kPrompt), kAnswer);
     request.tenant = tenant;
@@ -366,12 +358,12 @@ TEST_F(CacheTier, IsFlushedLaterWhereItCannotBeReached) {
   const auto flushed = graph_->runtime().flush_cache(std::nullopt);
   ASSERT_TRUE(flushed.ok());
   EXPECT_TRUE(flushed->tier_pending);
-  wait_until(State::off);
+  wait_for(State::off);
   EXPECT_EQ(ask_for(1), 0U);
   faults_->erase_fails = false;
   now_ += 100'000'000'000;
   ask_for(1001);
-  wait_until(State::on);
+  wait_for(State::on);
   wait_until([&] { return tier().bytes == 0; });
   save(2);
   expect_hit(2);

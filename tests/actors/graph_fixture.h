@@ -9,13 +9,13 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "actors/graph_runtime.h"
 #include "tests/support/events.h"
 #include "tests/support/fake_model.h"
 #include "tests/support/tiny_gguf.h"
+#include "tests/support/wait_until.h"
 
 namespace headwater::test {
 
@@ -91,13 +91,11 @@ class Graph {
 
   /// Waits until nothing runs and gives the counters then.
   Stats idle_stats() {
-    const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-    Stats stats = runtime_->stats();
-    while (!(stats.in_flight == 0 && stats.running == 0 && stats.queued == 0 && stats.blocks_active == 0) &&
-           std::chrono::steady_clock::now() < give_up) {
-      std::this_thread::yield();
+    Stats stats;
+    wait_until([&] {
       stats = runtime_->stats();
-    }
+      return stats.in_flight == 0 && stats.running == 0 && stats.queued == 0 && stats.blocks_active == 0;
+    });
     return stats;
   }
 

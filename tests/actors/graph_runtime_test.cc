@@ -174,7 +174,7 @@ TEST(GraphRuntime, DropsRequestsWhoseClientsLeaveWhileQueuedPrefillingOrDecoding
   auto prefilling = graph.runtime().connect(log.handler());
   const std::uint64_t rows = graph.model().rows;
   ASSERT_TRUE(prefilling->submit(ask(prompt_of(3, 250), 5)).ok());
-  while (graph.model().rows < rows + 32) std::this_thread::yield();
+  wait_until([&] { return graph.model().rows >= rows + 32; });
   prefilling.reset();
   graph.expect_settled();
   EXPECT_LT(graph.model().rows, rows + 250);

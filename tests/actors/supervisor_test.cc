@@ -55,8 +55,8 @@ TEST_P(KilledStage, FailsItsRequestsClearlyAndTheServerGoesOn) {
   }
   EXPECT_EQ(log.violations(), 0);
 
-  while (graph.runtime().stats().stage_restarts < 3)
-    std::this_thread::yield();  // the last kill may still be on its way
+  // The last kill may still be on its way.
+  wait_until([&] { return graph.runtime().stats().stage_restarts >= 3; });
   graph.idle_stats();
   const auto prompt = prompt_of(99, 33);
   EXPECT_EQ(log.wait(clients.front()->submit(ask(prompt, 25))->id).tokens(), FakeModel::answer(prompt, 25));

@@ -5,13 +5,13 @@
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "headwater/runtime.h"
 #include "tests/support/chain_topology.h"
 #include "tests/support/events.h"
 #include "tests/support/model_file.h"
 #include "tests/support/sample.h"
+#include "tests/support/wait_until.h"
 
 namespace headwater::test {
 namespace {
@@ -168,7 +168,7 @@ TEST_P(Determinism, OfALongChatWhoseTurnsComputeOnlyWhatIsNew) {
     fresh += said.size() - before;
     turn(*uncached, expected, number);
     ASSERT_EQ(said, expected) << "turn " << number;
-    while (cached->stats().blocks_active > 0) std::this_thread::yield();
+    wait_until([&] { return cached->stats().blocks_active == 0; });
   }
   EXPECT_LE(static_cast<double>(computed), 1.05 * static_cast<double>(fresh));
 }
