@@ -17,6 +17,7 @@
 #include "actors/memory_plan.h"
 #include "kernels/backend.h"
 #include "kernels/memory_limits.h"
+#include "model/sampling_defaults.h"
 
 namespace headwater::actors {
 namespace {
@@ -196,6 +197,9 @@ Result<std::shared_ptr<const Assets>> load_assets(const topology::Topology& topo
   if (assets->chat_template != nullptr) assets->info.chat_template = assets->chat_template->name();
   assets->info.vocab_size = shape->vocab_size;
   assets->info.parameters = shape->parameters;
+  auto sampling = model::sampling_defaults(**file);
+  for (const std::string& warning : sampling.warnings) spdlog::warn("{}", warning);
+  assets->info.sampling = std::move(sampling.params);
   return std::shared_ptr<const Assets>(std::move(assets));
 }
 

@@ -1,5 +1,7 @@
 #include "gateway/http_endpoints.h"
 
+#include <cmath>
+
 #include "gateway/openai_chat.h"
 #include "gateway/shared_fields.h"
 
@@ -9,12 +11,21 @@ namespace {
 /// Most text that is turned into ids in one call: it takes a moment, and its answer several times the memory.
 constexpr std::size_t kMaxTokenizedBytes = 1 << 20;
 
+/// As a person would write it: 0.6, not 0.6000000238418579.
+double short_number(float value) { return std::round(double{value} * 1e6) / 1e6; }
+
 Json model_json(const ModelInfo& model) {
+  const SamplingParams& sampling = model.sampling;
   return {{"id", model.name},
           {"object", "model"},
           {"created", 0},
           {"owned_by", "headwater"},
-          {"max_model_len", model.context_length}};
+          {"max_model_len", model.context_length},
+          {"default_sampling",
+           {{"temperature", short_number(sampling.temperature)},
+            {"top_k", sampling.top_k},
+            {"top_p", short_number(sampling.top_p)},
+            {"min_p", short_number(sampling.min_p)}}}};
 }
 
 HttpResponse reply_to(Result<Json> answer) {

@@ -62,6 +62,7 @@ Result<Request> parse_generate(const Json& frame, const ModelInfo& model, Ignore
   fields.accept({"type", "id"});
   read_model(fields, model);
   read_prompt(fields, model, request);
+  request.params = model.sampling;
   read_params(fields, frame, request.params);
   fields.read("cache_salt", request.cache_salt);
   read_cache_control(fields, request.cache);

@@ -40,6 +40,7 @@ void read_common(Fields& fields, const ModelInfo& model, GenerateCall& call) {
   read_model(fields, model);
   read_streaming(fields, call);
   read_counts(fields, call);
+  call.base.params = model.sampling;
   read_sampling(fields, call.base.params);
   read_timeout(fields, call.base);
   fields.read("cache_salt", call.base.cache_salt);

@@ -140,7 +140,9 @@ void read_sampling(Fields& fields, SamplingParams& params) {
   fields.read(fields.first_of({"repetition_penalty", "repeat_penalty"}), params.repetition_penalty, Range{0, 10, true});
   fields.read("presence_penalty", params.presence_penalty, Range{-2, 2});
   fields.read("frequency_penalty", params.frequency_penalty, Range{-2, 2});
-  if (const Json* top_k = fields.value("top_k"); top_k != nullptr && *top_k != -1) {  // -1: off, as others write it
+  if (const Json* top_k = fields.value("top_k"); top_k != nullptr && *top_k == -1) {  // off, as others write it
+    params.top_k = 0;
+  } else {
     fields.read("top_k", params.top_k, 0, std::numeric_limits<std::int32_t>::max());
   }
   read_top_p(fields, params);

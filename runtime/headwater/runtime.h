@@ -63,6 +63,9 @@ struct ModelInfo {
   std::uint64_t kv_bytes_per_token = 0;  ///< of the cache, all that belongs to a token
   std::uint64_t kv_tokens = 0;           ///< that the cache holds
   double kv_factor = 1;                  ///< tokens held over those that 16 bits would hold in the same memory
+  /// What to ask for where nobody says: the usual defaults, with the temperature, top_k, top_p and min_p that the
+  /// model's file names. Request has the usual ones; who embeds the runtime puts these in.
+  SamplingParams sampling;
 };
 
 /// The disk tier of the prefix cache: counters since the start, and gauges.

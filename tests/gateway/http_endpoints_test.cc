@@ -13,6 +13,7 @@ TEST(HttpEndpoints, ListsTheModel) {
   const Json list = client.get("/v1/models?limit=1").json();
   EXPECT_EQ(list["data"][0]["id"], "fake");
   EXPECT_EQ(list["data"][0]["max_model_len"], 1024);
+  EXPECT_EQ(list["data"][0]["default_sampling"].dump(), R"({"min_p":0.0,"temperature":0.6,"top_k":0,"top_p":1.0})");
   EXPECT_EQ(client.get("/v1/models/fake").json()["id"], "fake");
   EXPECT_EQ(client.get("/v1/models/f%61ke").json()["id"], "fake");
   const Answer other = client.get("/v1/models/other");

@@ -71,6 +71,11 @@ GgufWriter& GgufWriter::add_u32(std::string_view name, std::uint32_t value) {
   put(metadata_, value);
   return *this;
 }
+GgufWriter& GgufWriter::add_i32(std::string_view name, std::int32_t value) {
+  key(name, 5);
+  put(metadata_, value);
+  return *this;
+}
 GgufWriter& GgufWriter::add_f32(std::string_view name, float value) {
   key(name, 6);
   put(metadata_, value);
@@ -169,7 +174,11 @@ std::vector<std::string> tiny_tokens() {
   return tokens;
 }
 
-void add_tiny_tokenizer(GgufWriter& writer) {
+void add_tiny_tokenizer(GgufWriter& writer, const std::string& chat_template) {
+  const std::string chatml =
+      "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + "
+      "'<|im_end|>' + '\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}"
+      "{% endif %}";
   const auto tokens = tiny_tokens();
   std::vector<std::int32_t> types(tokens.size(), 1);
   std::fill(types.end() - 3, types.end(), 3);
@@ -181,10 +190,7 @@ void add_tiny_tokenizer(GgufWriter& writer) {
       .add_strings("tokenizer.ggml.merges", {"t h", "th e", "h e", "\xC4\xA0 t", "\xC4\xA0t he", "i n", "e r"})
       .add_u32("tokenizer.ggml.bos_token_id", last - 1)
       .add_u32("tokenizer.ggml.eos_token_id", last)
-      .add_string("tokenizer.chat_template",
-                  "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + "
-                  "'<|im_end|>' + '\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}"
-                  "{% endif %}");
+      .add_string("tokenizer.chat_template", chat_template.empty() ? chatml : chat_template);
 }
 
 GgufWriter tiny_llama(const TinyOptions& options) {
@@ -203,7 +209,7 @@ GgufWriter tiny_llama(const TinyOptions& options) {
       .add_f32("llama.attention.layer_norm_rms_epsilon", 1e-5F)
       .add_u32("llama.rope.dimension_count", options.head_dim)
       .add_f32("llama.rope.freq_base", 10000.0F);
-  add_tiny_tokenizer(writer);
+  add_tiny_tokenizer(writer, options.chat_template);
 
   std::uint32_t state = options.seed;
   const auto random = [&](std::uint64_t n, float scale, float offset) {

@@ -17,6 +17,7 @@ class GgufWriter {
   explicit GgufWriter(std::uint32_t version = 3) : version_(version) {}
 
   GgufWriter& add_u32(std::string_view key, std::uint32_t value);
+  GgufWriter& add_i32(std::string_view key, std::int32_t value);
   GgufWriter& add_f32(std::string_view key, float value);
   GgufWriter& add_bool(std::string_view key, bool value);
   GgufWriter& add_string(std::string_view key, std::string_view value);
@@ -48,12 +49,13 @@ struct TinyOptions {
   bool tied = true;  ///< no output.weight
   kernels::DType type = kernels::DType::f32;
   std::uint32_t seed = 1;
+  std::string chat_template = {};  ///< empty: ChatML
 };
 
 /// A byte-level vocabulary: the 256 bytes in GPT-2's order, a few merges, three control tokens.
 std::vector<std::string> tiny_tokens();
-/// Adds tokenizer metadata and a ChatML template.
-void add_tiny_tokenizer(GgufWriter& writer);
+/// Adds tokenizer metadata and a chat template, by default ChatML's.
+void add_tiny_tokenizer(GgufWriter& writer, const std::string& chat_template = "");
 /// A complete `llama` model with random weights.
 GgufWriter tiny_llama(const TinyOptions& options);
 void write_tiny_llama(const std::string& path, const TinyOptions& options);

@@ -94,7 +94,7 @@ class Chat {
     if (!system_.empty()) messages.push_back({"system", system_});
     messages.insert(messages.end(), messages_.begin(), messages_.end());
     request.prompt = std::move(messages);
-    request.params = options_.params();
+    request.params = session_.params(options_);
     std::string text;
     const InterruptGuard guard;
     const auto end = session_.ask(

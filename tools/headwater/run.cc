@@ -15,9 +15,9 @@ struct Options {
   bool json = false;
 };
 
-Request make_request(const Options& options, std::string prompt) {
+Request make_request(const Session& session, const Options& options, std::string prompt) {
   Request request;
-  request.params = options.session.params();
+  request.params = session.params(options.session);
   if (options.raw) {
     request.prompt = std::move(prompt);
     return request;
@@ -47,7 +47,7 @@ int run(const Options& options) {
   auto session = Session::open(options.session);
   if (!session) return fail(session.error());
   std::string text;
-  const auto end = (*session)->ask(make_request(options, std::move(*prompt)), [&](const std::string& piece) {
+  const auto end = (*session)->ask(make_request(**session, options, std::move(*prompt)), [&](const std::string& piece) {
     text += piece;
     if (!options.json) print(piece);
   });

@@ -18,6 +18,7 @@
 #include "gateway/server.h"
 #include "headwater/runtime.h"
 #include "kernels/memory_reserve.h"
+#include "model/sampling_defaults.h"
 #include "tools/headwater/command.h"
 #include "tools/headwater/keys.h"
 #include "tools/headwater/topology_file.h"
@@ -162,6 +163,7 @@ int serve_until_stopped(Runtime& runtime, const topology::GatewaySpec& spec, con
   const std::string base = url(spec.host, (*server)->port());
   const ModelInfo model = runtime.model();
   spdlog::info("{}", cache_line(model));
+  spdlog::info("where a request names none: {}", model::describe_defaults(model.sampling));
   print(model.name + " is ready at " + base + "\n\n" + curl_line(base, model, !options.api_keys.empty()) + "\n\n");
 
   signal.wait();

@@ -23,23 +23,16 @@ constexpr auto kInterruptInterval = std::chrono::milliseconds(100);
 
 }  // namespace
 
-SamplingParams SessionOptions::params() const {
-  SamplingParams params;
-  params.max_tokens = max_tokens;
-  params.temperature = temperature;
-  params.seed = seed;
-  return params;
-}
-
 void add_session_options(CLI::App& command, SessionOptions& options) {
   command.add_option("-m,--model", options.model, "GGUF file")->capture_default_str();
   command.add_option("--system", options.system, "instructions that come before the conversation");
   command.add_option("-n,--max-tokens", options.max_tokens, "most tokens of an answer")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  command.add_option("-t,--temperature", options.temperature, "0: always the likeliest token; higher: more varied")
-      ->check(CLI::Range(0.0, 100.0))
-      ->capture_default_str();
+  command
+      .add_option("-t,--temperature", options.temperature,
+                  "0: always the likeliest token; higher: more varied; left out: what the model's file names, else 1")
+      ->check(CLI::Range(0.0, 100.0));
   command.add_option("--seed", options.seed, "the same seed gives the same answer");
   command.add_option("--threads", options.threads, "compute threads; 0: one per core")->capture_default_str();
   add_precision(command, options.precision);
@@ -64,6 +57,14 @@ Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
   auto runtime = Runtime::start(kTopology, "the built-in topology", overrides);
   if (!runtime) return runtime.error();
   return std::unique_ptr<Session>(new Session(std::move(*runtime)));
+}
+
+SamplingParams Session::params(const SessionOptions& options) const {
+  SamplingParams params = runtime_->model().sampling;
+  params.max_tokens = options.max_tokens;
+  if (options.temperature) params.temperature = *options.temperature;
+  params.seed = options.seed;
+  return params;
 }
 
 Result<TokenEvent> Session::ask(Request request, const std::function<void(const std::string&)>& on_text,

@@ -17,13 +17,11 @@ struct SessionOptions {
   std::string model = kDefaultModel;
   std::string system;
   std::uint32_t max_tokens = 1024;
-  float temperature = SamplingParams{}.temperature;  ///< as everywhere
+  std::optional<float> temperature;  ///< none: the model's
   std::optional<std::uint64_t> seed;
   std::uint32_t threads = 0;
   std::optional<std::string> precision;
   std::optional<std::string> quant_policy;
-
-  SamplingParams params() const;
 };
 
 void add_session_options(CLI::App& command, SessionOptions& options);
@@ -32,6 +30,9 @@ class Session {
  public:
   /// Loads the model; returns when it can answer.
   static Result<std::unique_ptr<Session>> open(const SessionOptions& options);
+
+  /// How tokens are chosen under `options`, and as the model wants it where those say nothing.
+  SamplingParams params(const SessionOptions& options) const;
 
   /// Asks and waits for the end. `on_text` gets the answer in pieces, on the calling thread. `interrupted`, asked
   /// several times a second, cancels. The event is terminal; an answer that fails is an Error.
