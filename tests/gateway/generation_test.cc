@@ -67,6 +67,7 @@ TEST(Generation, AnswersEveryPromptWithItsChoicesInOrder) {
   }
   EXPECT_EQ(answer.json()["usage"]["prompt_tokens"], 6);
   EXPECT_EQ(live.runtime.requests()[1].params.seed, 6U);
+  EXPECT_EQ(live.runtime.stats().rejected(), 0U) << "a choice that waits is not refused";
 }
 
 TEST(Generation, ScoresTextAsEvaluationHarnessesAskForIt) {
