@@ -3,17 +3,20 @@
 #include <bit>
 #include <cstring>
 
+#include "kernels/weight_group.h"
+
 namespace headwater::kernels {
 namespace {
 
-/// Names and block sizes in the order of DType. Source: ggml's block_q8_0, block_q4_0 and block_q4_1.
+/// Names and block sizes in the order of DType. Source: ggml's block_q8_0 … block_iq4_xs.
 struct Format {
   std::string_view name;
   std::uint32_t values, bytes;
 };
-constexpr Format kFormats[] = {{"F32", 1, 4},    {"F16", 1, 2},    {"BF16", 1, 2},
-                               {"Q8_0", 32, 34}, {"Q4_0", 32, 18}, {"Q4_1", 32, 20}};
-constexpr std::size_t kBlock = 32;
+constexpr Format kFormats[] = {{"F32", 1, 4},       {"F16", 1, 2},      {"BF16", 1, 2},     {"Q8_0", 32, 34},
+                               {"Q4_0", 32, 18},    {"Q4_1", 32, 20},   {"Q5_0", 32, 22},   {"Q5_1", 32, 24},
+                               {"Q4_K", 256, 144},  {"Q5_K", 256, 176}, {"Q6_K", 256, 210}, {"IQ4_NL", 32, 18},
+                               {"IQ4_XS", 256, 136}};
 
 const Format& format(DType type) { return kFormats[static_cast<std::size_t>(type)]; }
 
@@ -25,23 +28,10 @@ T load(const std::byte* at) {
 }
 float load_half(const std::byte* at) { return half_to_float(load<std::uint16_t>(at)); }
 
-/// 16 bytes of two 4-bit values: the low halves are values 0 … 15, the high ones 16 … 31.
-void expand_nibbles(const std::byte* packed, float scale, float offset, float* out) {
-  for (std::size_t i = 0; i < kBlock / 2; ++i) {
-    const auto byte = std::to_integer<unsigned>(packed[i]);
-    out[i] = static_cast<float>(byte & 15U) * scale + offset;
-    out[i + kBlock / 2] = static_cast<float>(byte >> 4U) * scale + offset;
-  }
-}
-
-void expand_block(DType type, const std::byte* block, float* out) {
-  const float scale = load_half(block);
-  if (type == DType::q4_0) {
-    expand_nibbles(block + 2, scale, -8.0F * scale, out);
-  } else if (type == DType::q4_1) {
-    expand_nibbles(block + 4, scale, load_half(block + 2), out);
-  } else {
-    for (std::size_t i = 0; i < kBlock; ++i) out[i] = scale * static_cast<float>(load<std::int8_t>(block + 2 + i));
+void expand_group(const WeightGroup& group, int zero, float* out) {
+  for (std::size_t i = 0; i < kGroupValues; ++i) {
+    const float code = static_cast<float>(static_cast<int>(group.codes[i]) - zero);
+    out[i] = group.scale[i / 16] * code + group.minimum[i / 16];
   }
 }
 
@@ -79,8 +69,9 @@ void dequantize_row(const HostTensor& tensor, std::uint64_t row, std::span<float
       }
       return;
     default:
-      for (std::size_t i = 0; i < out.size(); i += kBlock) {
-        expand_block(tensor.type, data + i / kBlock * kind.bytes, out.data() + i);
+      const int zero = group_format(tensor.type).zero;
+      for (std::size_t i = 0; i < out.size(); i += kGroupValues) {
+        expand_group(read_group(tensor.type, data, i / kGroupValues), zero, out.data() + i);
       }
   }
 }

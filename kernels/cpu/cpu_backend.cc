@@ -54,13 +54,16 @@ class CpuBackend : public Backend {
   }
   std::uint64_t matrix_bytes(const HostTensor& tensor) const override {
     if (precision_ != Precision::exact && cpu::QuantizedMatrix::takes({&tensor, 1})) {
+      if (!cpu::QuantizedMatrix::restores(tensor.type)) return cpu::QuantizedMatrix::bytes_of(tensor);
       return tensor.rows * tensor.cols / block_values(tensor.type) * block_bytes(tensor.type);
     }
     return tensor.rows * tensor.cols * (cpu::has_bf16_products() ? 2 : 4);
   }
   std::unique_ptr<Matrix> load_table(const HostTensor& table, const Matrix* same) override {
     const auto* packed = dynamic_cast<const cpu::QuantizedMatrix*>(same);
-    if (packed == nullptr) return std::make_unique<cpu::LookupTable>(table);
+    if (packed == nullptr || !cpu::QuantizedMatrix::restores(table.type)) {
+      return std::make_unique<cpu::LookupTable>(table);
+    }
     return std::make_unique<cpu::LookupTable>(table, *packed);
   }
   std::unique_ptr<Buffer> load_vector(const HostTensor& vector) override {

@@ -1,50 +1,59 @@
 #include "kernels/cpu/quantized_matrix.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
+#include <optional>
 #include <vector>
 
 #include "kernels/cpu/cpu_features.h"
 #include "kernels/cpu/ops.h"
 #include "kernels/cpu/thread_scratch.h"
+#include "kernels/weight_group.h"
 
 namespace headwater::kernels::cpu {
 namespace {
 
-PanelFormat format_of(DType type) {
-  switch (type) {
-    case DType::q4_1:
-      return PanelFormat::nibbles;
-    case DType::q4_0:
-      return PanelFormat::nibbles_minus_8;
-    default:
-      return PanelFormat::bytes_minus_128;
-  }
+/// The panels that hold weights of `type` exactly, but for the rounding of scales; nothing: none do.
+std::optional<PanelFormat> format_for(DType type) {
+  if (block_values(type) == 1) return std::nullopt;
+  const GroupFormat format = group_format(type);
+  if (!format.one_scale) return std::nullopt;
+  if (format.most < 16) return format.has_minimum ? PanelFormat::nibbles : PanelFormat::nibbles_minus_8;
+  if (format.has_minimum) return std::nullopt;
+  return PanelFormat::bytes_minus_128;
 }
 
-/// The blocks of row `row` of the stacked parts.
-const std::byte* blocks_of(std::span<const HostTensor> parts, std::uint64_t row) {
+std::size_t row_bytes(const HostTensor& tensor) {
+  return tensor.cols / block_values(tensor.type) * block_bytes(tensor.type);
+}
+
+/// Row `row` of the stacked parts.
+const std::byte* row_at(std::span<const HostTensor> parts, std::uint64_t row) {
   const HostTensor* part = parts.data();
   for (; row >= part->rows; ++part) row -= part->rows;
-  return part->data + row * (part->cols / kGroup) * block_bytes(part->type);
+  return part->data + row * row_bytes(*part);
 }
 
-/// Value k of a block, from 0 on.
-unsigned code_of(DType type, const std::byte* block, std::size_t k) {
-  if (type == DType::q8_0) return std::to_integer<unsigned>(block[2 + k] ^ std::byte{0x80});
-  const std::byte* nibbles = block + (type == DType::q4_1 ? 4 : 2);
-  return std::to_integer<unsigned>(k < kGroup / 2 ? nibbles[k] & std::byte{15} : nibbles[k - kGroup / 2] >> 4);
+/// A group with scale and minimum as panels have them: the value of a code is scale · code + minimum.
+struct PanelGroup {
+  std::array<std::uint8_t, kGroup> codes;
+  float scale, minimum;
+};
+PanelGroup read_panel_group(DType type, const GroupFormat& format, const std::byte* row, std::size_t group) {
+  const WeightGroup read = read_group(type, row, group);
+  return {read.codes, read.scale[0], read.minimum[0] - static_cast<float>(format.zero) * read.scale[0]};
 }
 
-/// Writes the codes of one block, of `column` of a panel. flip: from the other end.
-void place_codes(DType type, const std::byte* block, bool flip, std::size_t column, std::byte* codes) {
+/// Writes the codes of one group, of `column` of a panel.
+void place_codes(PanelFormat format, const std::array<std::uint8_t, kGroup>& group, std::size_t column,
+                 std::byte* codes) {
   constexpr std::size_t kHalf = kPanel * kGroup / 2;
   for (std::size_t k = 0; k < kGroup; ++k) {
     const std::size_t place = k / 4 * 4 * kPanel + column * 4 + k % 4;
-    const unsigned given = code_of(type, block, k);
-    const auto code = static_cast<std::byte>(flip ? 15 - given : given);
-    if (type == DType::q8_0) {
+    const auto code = static_cast<std::byte>(group[k]);
+    if (format == PanelFormat::bytes_minus_128) {
       codes[place] = code;
     } else if (place < kHalf) {
       codes[place] |= code;
@@ -54,25 +63,14 @@ void place_codes(DType type, const std::byte* block, bool flip, std::size_t colu
   }
 }
 
-/// Scale and minimum of a block.
-struct BlockScale {
-  float scale, minimum;
-};
-BlockScale scale_of(DType type, const std::byte* block) {
-  std::uint16_t bits[2];
-  std::memcpy(bits, block, sizeof bits);
-  const float scale = half_to_float(bits[0]);
-  if (type == DType::q4_1) return {scale, half_to_float(bits[1])};
-  return {scale, scale * (type == DType::q4_0 ? -8.0F : -128.0F)};
-}
-
-/// What 1 is worth in a row of `groups` blocks.
-float step_of(DType type, const std::byte* blocks, std::size_t groups) {
-  const float most_code = type == DType::q8_0 ? 255 : 15;
+/// What 1 is worth in a row of `groups` groups.
+float step_of(DType type, const std::byte* row, std::size_t groups) {
+  const GroupFormat format = group_format(type);
   float greatest = 0;
   for (std::size_t g = 0; g < groups; ++g) {
-    const BlockScale block = scale_of(type, blocks + g * block_bytes(type));
-    for (const float end : {block.minimum, most_code * block.scale + block.minimum}) {
+    const PanelGroup group = read_panel_group(type, format, row, g);
+    for (const std::uint8_t code : {format.least, format.most}) {
+      const float end = static_cast<float>(code) * group.scale + group.minimum;
       if (!(std::abs(end) <= greatest)) greatest = std::abs(end);  // a NaN stays
       if (std::isnan(greatest)) return greatest;
     }
@@ -85,23 +83,30 @@ std::int16_t in_steps(float value, float step) {
   return step > 0 && std::isfinite(step) ? static_cast<std::int16_t>(std::nearbyint(value / step)) : std::int16_t{0};
 }
 
-void pack_column(DType type, const std::byte* blocks, std::size_t column, std::size_t groups, std::byte* panel) {
-  const PanelFormat format = format_of(type);
+void pack_column(DType type, const std::byte* row, std::size_t column, std::size_t groups, std::byte* panel) {
+  const PanelFormat format = *format_for(type);
+  const GroupFormat codes = group_format(type);
   const PanelView view = view_panel(format, panel, groups);
   const auto place = [&](const void* part) { return panel + (static_cast<const std::byte*>(part) - panel); };
-  const float step = step_of(type, blocks, groups);
+  const float step = step_of(type, row, groups);
   const float sum_step = std::ldexp(step, 8 + sum_shift(groups * kGroup));
   std::memcpy(place(view.steps + column), &sum_step, sizeof sum_step);
-  for (std::size_t g = 0; g < groups; ++g, blocks += block_bytes(type)) {
-    BlockScale block = scale_of(type, blocks);
-    const bool flip = format == PanelFormat::nibbles && block.scale < 0;
-    if (flip) block = {-block.scale, block.minimum + 15 * block.scale};
-    place_codes(type, blocks, flip, column, panel + g * code_bytes(format));
-    const std::int16_t factor = in_steps(block.scale, step);
+  for (std::size_t g = 0; g < groups; ++g) {
+    PanelGroup group = read_panel_group(type, codes, row, g);
+    if (format == PanelFormat::nibbles && group.scale < 0) {  // from the other end
+      for (std::uint8_t& code : group.codes) code = static_cast<std::uint8_t>(15 - code);
+      group.minimum += 15 * group.scale;
+      group.scale = -group.scale;
+    }
+    if (format == PanelFormat::bytes_minus_128) {
+      for (std::uint8_t& code : group.codes) code = static_cast<std::uint8_t>(code + 128 - codes.zero);
+    }
+    place_codes(format, group.codes, column, panel + g * code_bytes(format));
+    const std::int16_t factor = in_steps(group.scale, step);
     const std::int16_t* numbers = view.numbers + g * n_numbers(format) + factor_place(format, column);
     std::memcpy(place(numbers), &factor, sizeof factor);
     if (format != PanelFormat::nibbles) continue;
-    const std::int16_t offset = in_steps(block.minimum + kMiddle * block.scale, step);
+    const std::int16_t offset = in_steps(group.minimum + kMiddle * group.scale, step);
     std::memcpy(place(numbers + kOffset), &offset, sizeof offset);
   }
 }
@@ -119,10 +124,10 @@ std::size_t tasks_of(std::size_t n_panels, std::size_t threads) { return std::mi
 void read_codes(DType type, const std::byte* panels, std::uint64_t row, std::size_t group, std::size_t groups,
                 std::byte* block) {
   constexpr std::size_t kHalf = kPanel * kGroup / 2;
-  const PanelFormat format = format_of(type);
+  const PanelFormat format = *format_for(type);
   const std::byte* codes = panels + row / kPanel * panel_bytes(format, groups) + group * code_bytes(format);
   const std::size_t column = row % kPanel;
-  const bool flip = format == PanelFormat::nibbles && scale_of(type, block).scale < 0;
+  const bool flip = format == PanelFormat::nibbles && read_group(type, block, 0).scale[0] < 0;
   std::byte* nibbles = block + (type == DType::q4_1 ? 4 : 2);
   for (std::size_t k = 0; k < kGroup; ++k) {
     const std::size_t place = k / 4 * 4 * kPanel + column * 4 + k % 4;
@@ -164,15 +169,19 @@ const ProductKernels& product_kernels() {
 }
 
 bool QuantizedMatrix::takes(std::span<const HostTensor> parts) {
-  const DType type = parts[0].type;
-  const bool quantised = type == DType::q4_0 || type == DType::q4_1 || type == DType::q8_0;
-  return quantised && parts[0].cols <= kGreatestK &&
-         std::ranges::all_of(parts, [&](const HostTensor& part) { return part.type == type; });
+  return format_for(parts[0].type) && parts[0].cols <= kGreatestK &&
+         std::ranges::all_of(parts, [&](const HostTensor& part) { return part.type == parts[0].type; });
+}
+
+bool QuantizedMatrix::restores(DType type) { return type == DType::q4_0 || type == DType::q4_1 || type == DType::q8_0; }
+
+std::uint64_t QuantizedMatrix::bytes_of(const HostTensor& tensor) {
+  return divide_up(tensor.rows, kPanel) * panel_bytes(*format_for(tensor.type), tensor.cols / kGroup);
 }
 
 QuantizedMatrix::QuantizedMatrix(std::span<const HostTensor> parts, Use use, WeightMemory& weights, ThreadPool& pool)
     : Matrix(0, static_cast<std::uint32_t>(parts[0].cols)),
-      format_(format_of(parts[0].type)),
+      format_(*format_for(parts[0].type)),
       groups_(parts[0].cols / kGroup) {
   for (const HostTensor& part : parts) rows_ += static_cast<std::uint32_t>(part.rows);
   paired_ = use == Use::gated && rows_ % (2 * kPanel) == 0;
@@ -184,7 +193,7 @@ QuantizedMatrix::QuantizedMatrix(std::span<const HostTensor> parts, Use use, Wei
     std::memset(memory, 0, bytes);
     for (std::size_t column = 0; column < kPanel; ++column) {
       const std::size_t row = row_of(panel, column);
-      if (row < rows_) pack_column(parts[0].type, blocks_of(parts, row), column, groups_, memory);
+      if (row < rows_) pack_column(parts[0].type, row_at(parts, row), column, groups_, memory);
     }
   });
   const std::size_t together = paired_ ? 2 : 1;

@@ -34,15 +34,19 @@ struct WeightRange {
 };
 
 /// Writes the codes of group `group` of row `row` into `block`, behind the block's scale (and minimum) that stand
-/// there: the bytes that the panels of a matrix (Use::linear) were made of.
+/// there: the bytes that the panels of a matrix (Use::linear) were made of. REQUIRES: QuantizedMatrix::restores(type).
 void read_codes(DType type, const std::byte* panels, std::uint64_t row, std::size_t group, std::size_t groups,
                 std::byte* block);
 
 class QuantizedMatrix : public Matrix {
  public:
-  /// Whether the parts (each [rows, cols], one above the other) can be kept: all Q4_0, all Q4_1 or all Q8_0, and of no
-  /// more than 32,768 columns.
+  /// Whether the parts (each [rows, cols], one above the other) can be kept: all of one type, which has one scale for
+  /// each 32 values, and a minimum only with codes of 4 bits; and of no more than 32,768 columns.
   static bool takes(std::span<const HostTensor> parts);
+  /// Whether the rows of the file can be put together again, see read_codes().
+  static bool restores(DType type);
+  /// Memory of a matrix of this tensor alone. REQUIRES: takes(tensor).
+  static std::uint64_t bytes_of(const HostTensor& tensor);
 
   enum class Use : std::uint8_t {
     linear,

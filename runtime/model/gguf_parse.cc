@@ -27,8 +27,16 @@ constexpr std::uint64_t kMaxStringBytes = 1U << 26U;
 enum ValueType : std::uint32_t { u8, i8, u16, i16, u32, i32, f32, boolean, string, array, u64, i64, f64 };
 
 /// Tensor types that are read, by ggml's numbers.
-constexpr std::pair<std::uint32_t, DType> kTensorTypes[] = {{0, DType::f32},  {1, DType::f16},  {2, DType::q4_0},
-                                                            {3, DType::q4_1}, {8, DType::q8_0}, {30, DType::bf16}};
+constexpr std::pair<std::uint32_t, DType> kTensorTypes[] = {
+    {0, DType::f32},     {1, DType::f16},     {2, DType::q4_0},  {3, DType::q4_1},  {6, DType::q5_0},
+    {7, DType::q5_1},    {8, DType::q8_0},    {12, DType::q4_k}, {13, DType::q5_k}, {14, DType::q6_k},
+    {20, DType::iq4_nl}, {23, DType::iq4_xs}, {30, DType::bf16}};
+
+/// The names of those that are not, as GGUF tools print them.
+constexpr std::pair<std::uint32_t, std::string_view> kOtherTypes[] = {
+    {9, "Q8_1"},   {10, "Q2_K"},  {11, "Q3_K"},  {15, "Q8_K"},  {16, "IQ2_XXS"}, {17, "IQ2_XS"}, {18, "IQ3_XXS"},
+    {19, "IQ1_S"}, {21, "IQ3_S"}, {22, "IQ2_S"}, {24, "I8"},    {25, "I16"},     {26, "I32"},    {27, "I64"},
+    {28, "F64"},   {29, "IQ1_M"}, {34, "TQ1_0"}, {35, "TQ2_0"}, {39, "MXFP4"},   {40, "NVFP4"}};
 
 std::uint64_t width(std::uint32_t type) {
   switch (type) {
@@ -228,9 +236,15 @@ DType read_tensor_type(Cursor& in, const std::string& what) {
   std::string known;
   for (const auto& [code, type] : kTensorTypes) {
     if (code == number) return type;
-    known += (known.empty() ? "" : ", ") + std::string(kernels::name(type)) + " (" + std::to_string(code) + ")";
+    known += (known.empty() ? "" : ", ") + std::string(kernels::name(type));
   }
-  in.fail(what + " has type " + std::to_string(number) + ", expected one of " + known);
+  for (const auto& [code, name] : kOtherTypes) {
+    if (code == number) {
+      in.fail(what + " is " + std::string(name) + ", which is not supported, expected one of " + known +
+              " (of this model's other files, one named Q4_K_M or Q8_0 will do)");
+    }
+  }
+  in.fail(what + " has type " + std::to_string(number) + ", which is unknown, expected one of " + known);
 }
 
 GgufTensor read_tensor(Cursor& in) {

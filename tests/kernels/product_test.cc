@@ -12,6 +12,7 @@
 #include "kernels/cpu/cpu_features.h"
 #include "kernels/cpu/ops.h"
 #include "kernels/cpu/quantized_matrix.h"
+#include "kernels/weight_group.h"
 
 namespace headwater::kernels::cpu {
 namespace {
@@ -32,13 +33,13 @@ std::uint16_t half_bits(int power, bool negative) {  // ± 2^power
 Weights make_weights(DType type, std::size_t rows, std::size_t cols, unsigned seed) {
   std::mt19937 random(seed);
   Weights made;
-  made.blocks.resize(rows * cols / 32 * block_bytes(type));
+  made.blocks.resize(rows * cols / block_values(type) * block_bytes(type));
   for (std::byte& byte : made.blocks) byte = static_cast<std::byte>(random());
   for (std::size_t i = 0; i < made.blocks.size(); i += block_bytes(type)) {
     const std::uint16_t scale = half_bits(-static_cast<int>(random() % 9), random() % 8 == 0) | (random() & 0x3FFU);
     const std::uint16_t minimum = half_bits(-static_cast<int>(random() % 6), true) | (random() & 0x3FFU);
     std::memcpy(&made.blocks[i], &scale, 2);
-    if (type == DType::q4_1) std::memcpy(&made.blocks[i + 2], &minimum, 2);
+    if (group_format(type).has_minimum) std::memcpy(&made.blocks[i + 2], &minimum, 2);
   }
   made.tensor = {made.blocks.data(), type, rows, cols};
   made.values.resize(rows * cols);
@@ -49,14 +50,15 @@ Weights make_weights(DType type, std::size_t rows, std::size_t cols, unsigned se
 /// The greatest weight that the codes of a row's groups could stand for.
 double greatest_bound(const Weights& weights, std::size_t row) {
   const HostTensor& tensor = weights.tensor;
+  const GroupFormat format = group_format(tensor.type);
+  const std::byte* const at = tensor.data + row * tensor.cols / block_values(tensor.type) * block_bytes(tensor.type);
   double greatest = 0;
   for (std::size_t g = 0; g < tensor.cols / 32; ++g) {
-    std::uint16_t bits[2];
-    std::memcpy(bits, tensor.data + (row * tensor.cols / 32 + g) * block_bytes(tensor.type), 4);
-    const double scale = half_to_float(bits[0]);
-    const bool bytes = tensor.type == DType::q8_0;
-    const double low = tensor.type == DType::q4_1 ? half_to_float(bits[1]) : scale * (bytes ? -128 : -8);
-    greatest = std::max({greatest, std::abs(low), std::abs(low + scale * (bytes ? 255 : 15))});
+    const WeightGroup group = read_group(tensor.type, at, g);
+    for (const int code : {format.least, format.most}) {
+      greatest = std::max<double>(greatest,
+                                  std::abs(group.scale[0] * static_cast<float>(code - format.zero) + group.minimum[0]));
+    }
   }
   return greatest;
 }
@@ -98,12 +100,20 @@ struct Case {
 
 std::vector<Case> cases() {
   std::vector<Case> all;
-  for (const DType type : {DType::q4_0, DType::q4_1, DType::q8_0}) {
+  const auto add = [&](DType type, std::size_t rows, std::size_t cols) {
+    for (const std::size_t n : {1, 2, 3, 4, 5, 7, 8, 9, 13, 15, 16, 17, 31, 32, 48, 50}) {
+      all.push_back({type, rows, cols, n});
+    }
+  };
+  for (const DType type : {DType::q4_0, DType::q4_1, DType::q8_0, DType::q5_0, DType::iq4_nl}) {
     for (const auto& [rows, cols] :
          {std::pair<std::size_t, std::size_t>{1, 32}, {16, 64}, {17, 96}, {31, 576}, {48, 1536}}) {
-      for (const std::size_t n : {1, 2, 3, 4, 5, 7, 8, 9, 13, 15, 16, 17, 31, 32, 48, 50}) {
-        all.push_back({type, rows, cols, n});
-      }
+      add(type, rows, cols);
+    }
+  }
+  for (const DType type : {DType::q4_k, DType::iq4_xs}) {
+    for (const auto& [rows, cols] : {std::pair<std::size_t, std::size_t>{1, 256}, {17, 768}, {48, 1536}}) {
+      add(type, rows, cols);
     }
   }
   return all;
@@ -142,7 +152,8 @@ TEST(Product, ReferenceIsNearTheExactProduct) {
           greatest_x = std::max(greatest_x, std::abs(value));
         }
         // Activations are off by half a step, weights by 8 of theirs (128 of 8 bits): the factor's half times the code.
-        const double off = c.type == DType::q8_0 ? 128 : 8;
+        const GroupFormat format = group_format(c.type);
+        const double off = format.most < 16 ? 8 : std::max(format.zero - format.least, format.most - format.zero);
         const double bound = greatest_bound(weights, r);
         const double allowed = 0.51 * greatest_x / kGreatestActivation * weight_sum +
                                off * bound / kGreatestWeight * x_sum + 1e-6 * std::abs(exact) + 1e-6;
@@ -237,6 +248,10 @@ TEST(Product, MixedOrUnquantisedPartsAreNotTaken) {
   EXPECT_TRUE(QuantizedMatrix::takes({mixed, 1}));
   const HostTensor plain[] = {{four.blocks.data(), DType::f16, 1, 32}};
   EXPECT_FALSE(QuantizedMatrix::takes(plain));
+  for (const DType type : {DType::q5_1, DType::q5_k, DType::q6_k}) {  // of a minimum, or of scales of 16 values
+    const HostTensor other[] = {{four.blocks.data(), type, 1, 256}};
+    EXPECT_FALSE(QuantizedMatrix::takes(other)) << name(type);
+  }
 }
 
 /// Rounds rows by `quantize` and gives all that was written.
