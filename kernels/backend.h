@@ -117,6 +117,8 @@ class Backend {
                             Buffer& out) = 0;
   /// out = x · weightᵀ. x: [rows, weight.cols], out: [rows, weight.rows]; both with room for padded_rows(rows).
   virtual void linear(const Matrix& weight, const Buffer& x, std::uint32_t rows, Buffer& out) = 0;
+  /// x += bias, in each row. x: [rows, bias.size()].
+  virtual void add_bias(Buffer& x, const Buffer& bias, std::uint32_t rows) = 0;
   /// out = silu(x · gateᵀ) * (x · upᵀ), of a weight of load_gated_matrix(). out: [rows, dim]; x with room
   /// for padded_rows(rows).
   virtual void gated_linear(const Matrix& weight, const Buffer& x, std::uint32_t rows, Buffer& out) = 0;

@@ -137,6 +137,11 @@ class CpuBackend : public Backend {
     matrix.multiply(rounded_.data(), rows, data(out));
   }
 
+  void add_bias(Buffer& x, const Buffer& bias, std::uint32_t rows) override {
+    const std::size_t dim = bias.size();
+    for_rows(rows, [&](std::size_t r) { cpu::add(data(x) + r * dim, data(bias), dim); });
+  }
+
   void gated_linear(const Matrix& weight, const Buffer& x, std::uint32_t rows, Buffer& out) override {
     if (const auto* quantized = dynamic_cast<const cpu::QuantizedMatrix*>(&weight)) {
       quantized->multiply_gated(data(x), rows, data(out), quantized_rows_, pool_);

@@ -2,41 +2,14 @@
 
 #include <algorithm>
 
-#include "model/llama.h"
+#include "model/decoder.h"
+#include "model/decoder_spec.h"
 
 namespace headwater::model {
-namespace {
-
-/// An architecture, by the name that GGUF files give it.
-struct Entry {
-  const char* name;
-  Result<ModelShape> (*shape)(const GgufFile&);
-  Result<std::unique_ptr<Architecture>> (*load)(std::shared_ptr<const GgufFile>, std::shared_ptr<kernels::Backend>);
-};
-
-constexpr Entry kArchitectures[] = {
-    {"llama", llama_shape, load_llama},
-};
-
-Result<const Entry*> find(const GgufFile& file) {
-  const auto name = file.get_string("general.architecture");
-  if (!name) return name.error();
-  std::string known;
-  for (const Entry& entry : kArchitectures) {
-    if (*name == entry.name) return &entry;
-    known += (known.empty() ? "" : ", ") + std::string(entry.name);
-  }
-  return Error{ErrorCode::invalid_model,
-               file.path() + ": unknown architecture \"" + *name + "\" (known: " + known + ")", ""};
-}
-
-}  // namespace
 
 Result<std::unique_ptr<Architecture>> Architecture::load(std::shared_ptr<const GgufFile> file,
                                                          std::shared_ptr<kernels::Backend> backend) {
-  const auto entry = find(*file);
-  if (!entry) return entry.error();
-  return (*entry)->load(std::move(file), std::move(backend));
+  return load_decoder(std::move(file), std::move(backend));
 }
 
 std::uint64_t Architecture::weight_bytes(const GgufFile& file, const kernels::Backend& backend) {
@@ -55,9 +28,9 @@ std::uint64_t Architecture::weight_bytes(const GgufFile& file, const kernels::Ba
 }
 
 Result<ModelShape> Architecture::shape_of(const GgufFile& file) {
-  const auto entry = find(file);
-  if (!entry) return entry.error();
-  return (*entry)->shape(file);
+  auto spec = read_decoder_spec(file);
+  if (!spec) return spec.error();
+  return spec->shape;
 }
 
 }  // namespace headwater::model

@@ -1,6 +1,5 @@
 #pragma once
-// A model's forward pass behind an interface: one file for each architecture, chosen by the name in the
-// GGUF file. The next architecture needs an entry in architecture.cc and a file of its own.
+// A model's forward pass behind an interface. What the file's architecture is like stands in decoder_spec.cc.
 
 #include <cstdint>
 #include <functional>

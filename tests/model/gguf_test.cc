@@ -231,7 +231,9 @@ TEST(Gguf, RefusesTensorsThatDoNotFit) {
   expect_refused(tensor_header({}, 0, 0), "0 dimensions");
   expect_refused(tensor_header({1, 1, 1, 1, 1}, 0, 0), "5 dimensions");
   expect_refused(tensor_header({33}, 8, 0), "multiple of 32");
-  expect_refused(tensor_header({32}, 12, 0), "Q4_1 (3)");
+  expect_refused(tensor_header({32}, 12, 0), "multiple of 256 for Q4_K");
+  expect_refused(tensor_header({32}, 200, 0), "type 200, which is unknown, expected one of F32, ");
+  expect_refused(tensor_header({256}, 16, 0), "\"t\" is IQ2_XXS, which is not supported, expected one of F32, ");
 }
 
 TEST(Gguf, RefusesDuplicatesAndOverlaps) {

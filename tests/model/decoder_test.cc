@@ -1,4 +1,4 @@
-#include "model/llama.h"
+#include "model/decoder.h"
 
 #include <gtest/gtest.h>
 
@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "tests/support/tiny_gguf.h"
@@ -88,7 +89,7 @@ std::string refusal_of(const std::string& key, std::uint32_t value) {
   });
 }
 
-TEST(Llama, AnswersTheSameAfterItsFileWasCutOffOrWrittenOver) {
+TEST(Decoder, AnswersTheSameAfterItsFileWasCutOffOrWrittenOver) {
   for (const kernels::DType type : {kernels::DType::f32, kernels::DType::q8_0, kernels::DType::q4_1}) {
     for (const bool tied : {true, false}) {
       Tiny model({.tied = tied, .type = type});
@@ -101,7 +102,7 @@ TEST(Llama, AnswersTheSameAfterItsFileWasCutOffOrWrittenOver) {
   }
 }
 
-TEST(Llama, TakesItsShapeFromTheFile) {
+TEST(Decoder, TakesItsShapeFromTheFile) {
   Tiny model(test::TinyOptions{.layers = 3, .heads = 6, .kv_heads = 2, .head_dim = 16});
   EXPECT_EQ(model.shape().architecture, "llama");
   EXPECT_EQ(model.shape().n_layers, 3U);
@@ -111,7 +112,7 @@ TEST(Llama, TakesItsShapeFromTheFile) {
   EXPECT_EQ(model.shape().vocab_size, test::tiny_tokens().size());
 }
 
-TEST(Llama, LogitsAreFiniteAndDependOnEveryEarlierToken) {
+TEST(Decoder, LogitsAreFiniteAndDependOnEveryEarlierToken) {
   Tiny model(test::TinyOptions{});
   const auto prompt = tokens(30);
   const auto base = model.after(prompt);
@@ -123,7 +124,7 @@ TEST(Llama, LogitsAreFiniteAndDependOnEveryEarlierToken) {
   }
 }
 
-TEST(Llama, LogitsAreBitIdenticalInAnyChunkOnAnyThreadsWithAnyHeads) {
+TEST(Decoder, LogitsAreBitIdenticalInAnyChunkOnAnyThreadsWithAnyHeads) {
   for (const auto& [heads, kv_heads, head_dim] :
        {std::array{4U, 2U, 16U}, {6U, 1U, 24U}, {3U, 3U, 10U}, {34U, 2U, 4U}}) {
     const test::TinyOptions options{.heads = heads, .kv_heads = kv_heads, .head_dim = head_dim, .ffn = 96};
@@ -137,7 +138,7 @@ TEST(Llama, LogitsAreBitIdenticalInAnyChunkOnAnyThreadsWithAnyHeads) {
   }
 }
 
-TEST(Llama, EveryWeightFormatGivesAModelThatIsNearTheSame) {
+TEST(Decoder, EveryWeightFormatGivesAModelThatIsNearTheSame) {
   const auto prompt = tokens(20);
   const auto exact = Tiny(test::TinyOptions{.type = kernels::DType::f32}).after(prompt);
   for (auto type : {kernels::DType::f16, kernels::DType::bf16, kernels::DType::q8_0}) {
@@ -152,18 +153,18 @@ TEST(Llama, EveryWeightFormatGivesAModelThatIsNearTheSame) {
   }
 }
 
-TEST(Llama, AnOwnOutputMatrixIsUsed) {
+TEST(Decoder, AnOwnOutputMatrixIsUsed) {
   EXPECT_NE(Tiny(test::TinyOptions{.tied = false}).after(tokens(5)),
             Tiny(test::TinyOptions{.tied = true}).after(tokens(5)));
 }
 
-TEST(Llama, LinearScalingOfPositionsChangesTheAnswer) {
+TEST(Decoder, LinearScalingOfPositionsChangesTheAnswer) {
   auto scaled = test::tiny_llama({});
   scaled.add_string("llama.rope.scaling.type", "linear").add_f32("llama.rope.scaling.factor", 4);
   EXPECT_NE(Tiny(scaled).after(tokens(40)), Tiny(test::TinyOptions{}).after(tokens(40)));
 }
 
-TEST(Llama, FrequencyFactorsOfOneChangeNothingAndOthersDo) {
+TEST(Decoder, FrequencyFactorsOfOneChangeNothingAndOthersDo) {
   const auto with = [](float factor) {
     auto writer = test::tiny_llama({});
     writer.add_tensor("rope_freqs.weight", {8}, kernels::DType::f32, std::vector<float>(8, factor));
@@ -174,7 +175,7 @@ TEST(Llama, FrequencyFactorsOfOneChangeNothingAndOthersDo) {
   EXPECT_NE(with(8), plain);
 }
 
-TEST(Llama, NamesTheKeyOfEveryDimensionThatCannotBe) {
+TEST(Decoder, NamesTheKeyOfEveryDimensionThatCannotBe) {
   EXPECT_EQ(refusal_of("llama.block_count", 1), "");
   for (const char* key : {"llama.block_count", "llama.context_length", "llama.embedding_length",
                           "llama.feed_forward_length", "llama.attention.head_count", "llama.attention.head_count_kv",
@@ -190,16 +191,16 @@ TEST(Llama, NamesTheKeyOfEveryDimensionThatCannotBe) {
   EXPECT_NE(refusal_of("llama.embedding_length", 16).find("token_embd.weight"), std::string::npos);
 }
 
-TEST(Llama, RefusesAnotherArchitectureAndListsTheKnown) {
+TEST(Decoder, RefusesAnotherArchitectureAndListsTheKnown) {
   test::GgufWriter writer;
   writer.add_string("general.architecture", "lama");
   const test::TemporaryFile file(writer.bytes());
   const auto shape = Architecture::shape_of(**GgufFile::open(file.path()));
   ASSERT_FALSE(shape.ok());
-  EXPECT_NE(shape.error().message.find("\"lama\" (known: llama)"), std::string::npos) << shape.error().message;
+  EXPECT_NE(shape.error().message.find("\"lama\" (known: llama, qwen2)"), std::string::npos) << shape.error().message;
 }
 
-TEST(Llama, RefusesAnUnknownScalingAndBiases) {
+TEST(Decoder, RefusesAnUnknownScalingAndBiases) {
   const auto message = [](const test::GgufWriter& writer) {
     const test::TemporaryFile file(writer.bytes());
     const auto loaded = Architecture::load(GgufFile::open(file.path()).value(), kernels::make_cpu_backend(1));
@@ -212,6 +213,68 @@ TEST(Llama, RefusesAnUnknownScalingAndBiases) {
     biased.add_tensor(bias, {8}, kernels::DType::f32, std::vector<float>(8));
     EXPECT_NE(message(biased).find(bias), std::string::npos);
   }
+}
+
+/// A model of one layer with 2 heads of 8. halves: queries and keys are in the order of the architectures that turn
+/// values i and i + 4. bias: of queries, keys and values, or none.
+test::GgufWriter small(const std::string& architecture, bool halves, std::optional<float> bias) {
+  test::GgufWriter writer;
+  writer.add_string("general.architecture", architecture);
+  for (const auto& [name, value] : {std::pair<const char*, std::uint32_t>{"block_count", 1},
+                                    {"context_length", 64},
+                                    {"embedding_length", 16},
+                                    {"feed_forward_length", 32},
+                                    {"attention.head_count", 2},
+                                    {"attention.head_count_kv", 2}}) {
+    writer.add_u32(architecture + "." + name, value);
+  }
+  const auto add = [&](const std::string& name, std::uint64_t cols, std::uint64_t rows, bool turns) {
+    std::vector<float> values(cols * rows);
+    for (std::uint64_t row = 0; row < rows; ++row) {
+      const std::uint64_t i = row % 8;
+      const std::uint64_t place = halves && turns ? row - i + i / 2 + i % 2 * 4 : row;
+      for (std::uint64_t c = 0; c < cols; ++c) {
+        values[place * cols + c] = std::sin(static_cast<float>(row * cols + c) + static_cast<float>(name.size()));
+      }
+    }
+    writer.add_tensor(name, {cols, rows}, kernels::DType::f32, values);
+  };
+  const auto add_vector = [&](const std::string& name, std::uint64_t n, float value) {
+    writer.add_tensor(name, {n}, kernels::DType::f32, std::vector<float>(n, value));
+  };
+  add("token_embd.weight", 16, 250, false);
+  add_vector("blk.0.attn_norm.weight", 16, 1);
+  add_vector("blk.0.ffn_norm.weight", 16, 1);
+  add_vector("output_norm.weight", 16, 1);
+  for (const char* part : {"attn_q", "attn_k", "attn_v"}) {
+    add("blk.0." + std::string(part) + ".weight", 16, 16, std::string(part) != "attn_v");
+    if (bias) add_vector("blk.0." + std::string(part) + ".bias", 16, *bias);
+  }
+  add("blk.0.attn_output.weight", 16, 16, false);
+  add("blk.0.ffn_gate.weight", 16, 32, false);
+  add("blk.0.ffn_up.weight", 16, 32, false);
+  add("blk.0.ffn_down.weight", 32, 16, false);
+  return writer;
+}
+
+TEST(Decoder, TurnsHalvesAsItTurnsNeighbours) {
+  const auto expected = Tiny(small("llama", false, {})).after(tokens(40));
+  EXPECT_EQ(Tiny(small("qwen2", true, 0.0F)).after(tokens(40)), expected);
+  EXPECT_NE(Tiny(small("qwen2", false, 0.0F)).after(tokens(40)), expected);
+}
+
+TEST(Decoder, AddsBiasesInAnyChunk) {
+  Tiny biased(small("qwen2", true, 0.5F));
+  const auto expected = biased.after(tokens(40));
+  EXPECT_NE(expected, Tiny(small("qwen2", true, 0.0F)).after(tokens(40)));
+  for (const std::size_t chunk : {1, 3, 17}) EXPECT_EQ(biased.after(tokens(40), chunk), expected) << chunk;
+}
+
+TEST(Decoder, RefusesAQwenWithoutItsBiases) {
+  const test::TemporaryFile file(small("qwen2", true, {}).bytes());
+  const auto loaded = Architecture::load(GgufFile::open(file.path()).value(), kernels::make_cpu_backend(1));
+  ASSERT_FALSE(loaded.ok());
+  EXPECT_NE(loaded.error().message.find("blk.0.attn_q.bias"), std::string::npos) << loaded.error().message;
 }
 
 }  // namespace
