@@ -17,7 +17,8 @@ class LookupTable : public Matrix {
   /// A copy of the table.
   explicit LookupTable(const HostTensor& table);
   /// Of the table that `same` was packed from, only what its panels do not hold as the file has it: the scales. So a
-  /// model whose embedding is its output matrix holds it once. REQUIRES: `same` is of `table` alone, Use::linear, and restores(table.type).
+  /// model whose embedding is its output matrix holds it once. REQUIRES: `same` is of `table` alone, Use::linear, and
+  /// restores(table.type).
   LookupTable(const HostTensor& table, const QuantizedMatrix& same);
 
   /// Row `row` as float32, out: [cols].
