@@ -158,15 +158,14 @@ TEST_F(CacheTier, StopsSavingToAFullDiskAndGoesOnOnceThereIsRoom) {
   EXPECT_LE(faults_->puts, puts + 20) << "it is left alone for a while";
   expect_hit(1);  // it reads all the same
   faults_->put_fails = false;
-  now_ += 100'000'000'000;
   const std::uint64_t saved = tier().saved_blocks;
-  wait_until([&] {
+  wait_until([&] {  // on a machine that is busy a load may come too late, which stops loads for a while
+    now_ += 100'000'000'000;
     ask_for(4);
     ask_for(4);
     ask_for(5);
-    return tier().saved_blocks > saved;
+    return tier().saved_blocks > saved && tier().state == State::on;
   });
-  EXPECT_EQ(tier().state, State::on);
   graph_->expect_settled();
 }
 
