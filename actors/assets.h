@@ -1,6 +1,7 @@
 #pragma once
 // What the stages of one runtime share and nobody changes: the model's file, tokenizer and template, and
 // the sizes that follow from model, topology and memory.
+// Threading: immutable once loaded, any number of threads may read; `architecture` is the executor's alone.
 
 #include <cstdint>
 #include <functional>

@@ -1,5 +1,6 @@
 #pragma once
 // Who may come in, and which tenant of the prefix cache they are.
+// Threading: immutable; any number of threads may ask.
 
 #include <array>
 #include <optional>

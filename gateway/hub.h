@@ -1,5 +1,6 @@
 #pragma once
 // What all connections of a server share.
+// Threading: all that is here may be used by any number of threads at once.
 
 #include <atomic>
 

@@ -1,5 +1,6 @@
 #pragma once
 // The runtime's Stats as Prometheus metrics, read when they are asked for.
+// Threading: any number of threads may collect; each waits for the runtime's stages.
 
 #include <prometheus/collectable.h>
 #include <prometheus/metric_family.h>

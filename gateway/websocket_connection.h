@@ -3,6 +3,7 @@
 //
 // Writes are queued, since a WebSocket takes one at a time. A reader that takes nothing is cut off with close code
 // 1008, and its requests are cancelled: soon where more than max_unsent_bytes are queued, else after write_timeout.
+// Threading: everything runs on the connection's strand, but for what Connection lets any thread call.
 
 #include <deque>
 #include <memory>
