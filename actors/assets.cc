@@ -31,13 +31,17 @@ std::string served_name(const topology::ModelSpec& spec) {
 
 Result<std::shared_ptr<const model::ChatTemplate>> find_template(const topology::ModelSpec& spec,
                                                                  const model::GgufFile& file) {
-  if (!spec.chat_template.empty()) return model::ChatTemplate::by_name(spec.chat_template);
+  if (!spec.chat_template.empty()) {
+    const auto source = model::ChatTemplate::read_source(spec.chat_template);
+    if (!source) return source.error();
+    return model::ChatTemplate::parse(*source, model::SpecialTexts::of_file(file), spec.chat_template);
+  }
   if (file.find("tokenizer.chat_template") == nullptr) return std::shared_ptr<const model::ChatTemplate>();
-  auto recognised = model::ChatTemplate::of_file(file);
-  if (recognised) return recognised;
+  auto own = model::ChatTemplate::of_file(file);
+  if (own) return own;
   // Completions are served all the same.
-  spdlog::warn("{}: no chat is served: {}", file.path(), recognised.error().message);
-  return model::ChatTemplate::refusing(recognised.error().message);
+  spdlog::warn("{}: no chat is served: {}", file.path(), own.error().message);
+  return model::ChatTemplate::refusing(own.error().message);
 }
 
 /// An argument of the stage of that kind, if it has one of that name: another implementation may not.

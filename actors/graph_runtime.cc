@@ -179,11 +179,12 @@ Result<std::vector<TokenId>> GraphRuntime::tokenize(std::string_view text, bool 
   return encode_whole(*assets_, {{-1, std::string(text), options}});
 }
 
-Result<std::vector<TokenId>> GraphRuntime::tokenize(std::span<const ChatMessage> messages, bool open_answer) const {
+Result<std::vector<TokenId>> GraphRuntime::tokenize(std::span<const ChatMessage> messages,
+                                                    const ChatOptions& options) const {
   if (assets_->chat_template == nullptr) {
     return Error{ErrorCode::invalid_request, "the model has no chat template; send text", "messages"};
   }
-  auto parts = model::prompt_parts(*assets_->chat_template, *assets_->tokenizer, messages, open_answer);
+  auto parts = model::prompt_parts(*assets_->chat_template, *assets_->tokenizer, messages, options);
   if (!parts) return parts.error();
   return encode_whole(*assets_, std::move(*parts));
 }

@@ -22,7 +22,8 @@ class GraphRuntime : public Runtime {
   std::unique_ptr<Client> connect(EventHandler on_events) override;
   ModelInfo model() const override { return assets_->info; }
   Result<std::vector<TokenId>> tokenize(std::string_view text, bool add_special, bool parse_special) const override;
-  Result<std::vector<TokenId>> tokenize(std::span<const ChatMessage> messages, bool open_answer) const override;
+  Result<std::vector<TokenId>> tokenize(std::span<const ChatMessage> messages,
+                                        const ChatOptions& options) const override;
   Result<std::string> detokenize(std::span<const TokenId> ids) const override;
   Stats stats() const override;
   Result<CacheAdvice> cache_advice() const override;

@@ -132,9 +132,10 @@ class TokenizerStage : public StageActor {
                      "messages"};
       }
       std::size_t bytes = 0;
-      for (const ChatMessage& message : *messages) bytes += message.content.size();
+      for (const ChatMessage& message : *messages) bytes += message.content.size() + message.more.size();
+      bytes += request.chat.tools.size() + request.chat.variables.size();
       if (auto fits = check_bytes(bytes, "messages"); !fits) return fits.error();
-      return model::prompt_parts(*assets().chat_template, *assets().tokenizer, *messages);
+      return model::prompt_parts(*assets().chat_template, *assets().tokenizer, *messages, request.chat);
     }
     const std::string& text = std::get<std::string>(request.prompt);
     if (auto fits = check_bytes(text.size(), "prompt"); !fits) return fits.error();

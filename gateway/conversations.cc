@@ -3,7 +3,9 @@
 namespace headwater::gateway {
 namespace {
 
-std::uint64_t bytes_of(const ChatMessage& message) { return message.role.size() + message.content.size(); }
+std::uint64_t bytes_of(const ChatMessage& message) {
+  return message.role.size() + message.content.size() + message.more.size();
+}
 
 Error busy() {
   return {ErrorCode::session_busy, "a turn of this session is under way; wait for its end, or cancel it", "session"};

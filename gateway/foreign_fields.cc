@@ -25,11 +25,11 @@ void refuse_samplers(Fields& fields) {
                  "post_sampling_probs"});
 }
 
-/// Answers of a given form, and calls of tools.
+/// Answers of a given form, and calls that a model must make.
 void refuse_forms(Fields& fields) {
   fields.refuse_other_than("response_format", {Json{{"type", "text"}}});
-  fields.refuse({"tools", "functions", "function_call"});
-  fields.refuse_other_than("tool_choice", {"none", "auto"});  // without tools, both call none
+  fields.refuse({"functions", "function_call"});
+  fields.refuse_other_than("tool_choice", {"none", "auto"});  // what a model calls stands in its text
   fields.refuse({"grammar", "grammar_triggers", "json_schema", "guided_json", "guided_regex", "guided_choice",
                  "guided_grammar", "structured_outputs", "structural_tag", "regex", "ebnf", "format"});
 }
@@ -40,7 +40,6 @@ void refuse_inputs(Fields& fields) {
                  "truncate_prompt_tokens",
                  "continue_final_message",
                  "chat_template",
-                 "chat_template_kwargs",
                  "documents",
                  "mm_processor_kwargs",
                  "images",

@@ -89,12 +89,15 @@ Result<Json> flush(Hub& hub, const Json& body) {
 
 Result<std::vector<TokenId>> tokens_of(const Runtime& runtime, const Request& request) {
   if (const auto* ids = std::get_if<std::vector<TokenId>>(&request.prompt)) return *ids;
-  if (const auto* messages = std::get_if<std::vector<ChatMessage>>(&request.prompt)) return runtime.tokenize(*messages);
+  if (const auto* messages = std::get_if<std::vector<ChatMessage>>(&request.prompt)) {
+    return runtime.tokenize(*messages, request.chat);
+  }
   return runtime.tokenize(std::get<std::string>(request.prompt), request.add_special_tokens, true);
 }
 
-Result<Json> pin(Hub& hub, const Json& body, bool pin) {
+Result<Json> pin(Hub& hub, const Json& body, std::string_view text, bool pin) {
   Fields fields(body);
+  fields.read_from(text);
   Request request;
   CacheOwner owner;
   std::optional<std::uint64_t> ttl_ms;
@@ -121,7 +124,7 @@ Result<Json> change(Hub& hub, Endpoint endpoint, std::string_view text) {
   const auto body = parse_request(text.empty() ? "{}" : text, hub.model);
   if (!body) return body.error();
   if (!body->is_object()) return Error{ErrorCode::invalid_request, "the body must be a JSON object", ""};
-  return endpoint == Endpoint::admin_flush ? flush(hub, *body) : pin(hub, *body, endpoint == Endpoint::admin_pin);
+  return endpoint == Endpoint::admin_flush ? flush(hub, *body) : pin(hub, *body, text, endpoint == Endpoint::admin_pin);
 }
 
 }  // namespace

@@ -38,7 +38,7 @@ Result<Json> answer_body(Hub& hub, Endpoint endpoint, std::string_view text) {
   if (!body->is_object()) return Error{ErrorCode::invalid_request, "the body must be a JSON object", ""};
   IgnoredFields ignored;
   IgnoredFields* const lenient = hub.options.strict_fields ? nullptr : &ignored;
-  auto answer = endpoint == Endpoint::tokenize ? tokenize(hub.runtime, hub.model, *body, lenient)
+  auto answer = endpoint == Endpoint::tokenize ? tokenize(hub.runtime, hub.model, *body, lenient, text)
                                                : detokenize(hub.runtime, hub.model, *body, lenient);
   hub.unknown_fields.tell(ignored);
   return answer;
@@ -66,8 +66,10 @@ Result<void> check_text(std::size_t bytes, const char* param) {
 
 }  // namespace
 
-Result<Json> tokenize(const Runtime& runtime, const ModelInfo& model, const Json& body, IgnoredFields* ignored) {
+Result<Json> tokenize(const Runtime& runtime, const ModelInfo& model, const Json& body, IgnoredFields* ignored,
+                      std::string_view text) {
   Fields fields(body, "", ignored);
+  fields.read_from(text);
   std::string prompt;
   std::vector<ChatMessage> messages;
   bool add_special = true;
@@ -75,17 +77,19 @@ Result<Json> tokenize(const Runtime& runtime, const ModelInfo& model, const Json
   const bool has_prompt = fields.value("prompt") != nullptr;
   const bool has_messages = fields.value("messages") != nullptr;
   if (has_prompt == has_messages) fields.fail("prompt", "exactly one of \"prompt\" and \"messages\" must be there");
+  ChatOptions options;
   if (has_messages) read_messages(fields, messages);
+  has_messages ? read_chat_options(fields, options) : refuse_chat_options(fields);
   fields.read("prompt", prompt);
   fields.read("add_special_tokens", add_special);
-  bool open_answer = true;
-  fields.read("add_generation_prompt", open_answer);
-  fields.refuse({"continue_final_message", "chat_template", "chat_template_kwargs", "tools", "return_token_strs"});
+  fields.read("add_generation_prompt", options.open_answer);
+  fields.refuse({"continue_final_message", "chat_template", "return_token_strs"});
   if (auto read = fields.finish(); !read) return read.error();
   std::size_t bytes = prompt.size();
-  for (const ChatMessage& message : messages) bytes += message.content.size();
+  for (const ChatMessage& message : messages) bytes += message.content.size() + message.more.size();
+  bytes += options.tools.size() + options.variables.size();
   if (const auto fits = check_text(bytes, has_prompt ? "prompt" : "messages"); !fits) return fits.error();
-  const auto ids = has_prompt ? runtime.tokenize(prompt, add_special, true) : runtime.tokenize(messages, open_answer);
+  const auto ids = has_prompt ? runtime.tokenize(prompt, add_special, true) : runtime.tokenize(messages, options);
   if (!ids) return ids.error();
   return Json{{"tokens", *ids}, {"count", ids->size()}, {"max_model_len", model.context_length}};
 }

@@ -13,8 +13,9 @@ HttpResponse answer_at_once(Hub& hub, const Route& route, const std::string& ten
 
 /// POST /tokenize and /detokenize.
 /// `ignored`: gets the unknown fields; null: they are refused.
+/// `text`: what the body was read from, for the order of keys; empty: it is not known.
 Result<Json> tokenize(const Runtime& runtime, const ModelInfo& model, const Json& body,
-                      IgnoredFields* ignored = nullptr);
+                      IgnoredFields* ignored = nullptr, std::string_view text = {});
 Result<Json> detokenize(const Runtime& runtime, const ModelInfo& model, const Json& body,
                         IgnoredFields* ignored = nullptr);
 

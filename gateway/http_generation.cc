@@ -48,8 +48,8 @@ Result<GenerateCall> parse_call(Hub& hub, Endpoint endpoint, const std::string& 
   if (!json) return json.error();
   IgnoredFields ignored;
   IgnoredFields* const lenient = hub.options.strict_fields ? nullptr : &ignored;
-  auto call =
-      endpoint == Endpoint::chat ? parse_chat(*json, hub.model, lenient) : parse_completion(*json, hub.model, lenient);
+  auto call = endpoint == Endpoint::chat ? parse_chat(*json, hub.model, lenient, body)
+                                         : parse_completion(*json, hub.model, lenient);
   hub.unknown_fields.tell(ignored);
   if (call) {
     const auto fits = check_answer_size(*call, hub.model, hub.options.max_answer_bytes);

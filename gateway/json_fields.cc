@@ -4,6 +4,7 @@
 #include <charconv>
 #include <limits>
 
+#include "gateway/json_slices.h"
 #include "gateway/nearest_name.h"
 
 namespace headwater::gateway {
@@ -84,6 +85,13 @@ Fields Fields::nested(std::string_view name, const Json& object) const {
   std::string inner = path_;
   inner.append(name).push_back('.');
   return Fields(object, std::move(inner), ignored_);
+}
+
+std::string Fields::raw(std::string_view name) {
+  const Json* found = value(name);
+  if (found == nullptr) return "";
+  const std::string_view as_sent = json_member(text_, name);
+  return as_sent.empty() ? to_text(*found) : std::string(as_sent);
 }
 
 const Json* Fields::find(std::string_view name) {

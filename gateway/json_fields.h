@@ -40,6 +40,11 @@ class Fields {
   /// `ignored`: gets the fields that no call has named; null: such a field is a mistake.
   explicit Fields(const Json& object, std::string path = "", IgnoredFields* ignored = nullptr)
       : object_(object), path_(std::move(path)), ignored_(ignored) {}
+  /// The JSON that the object was read from, for raw(). It outlives this.
+  void read_from(std::string_view text) { text_ = text; }
+  /// A field as JSON, with the keys of objects in the order of the text, if that is known. Empty: it is absent or null.
+  std::string raw(std::string_view name);
+
   /// The fields of an object within this one, at `name`; what is unknown is met as here.
   Fields nested(std::string_view name, const Json& object) const;
 
@@ -84,6 +89,7 @@ class Fields {
   std::optional<std::uint32_t> integer(std::string_view name, std::uint32_t low, std::uint32_t high);
 
   const Json& object_;
+  std::string_view text_;
   std::string path_;
   IgnoredFields* ignored_;
   std::vector<std::string> known_;

@@ -46,6 +46,7 @@ void read_params(Fields& frame, const Json& object, SamplingParams& params) {
   if (value != nullptr && !value->is_object()) return frame.fail_type("params", "an object", *value);
   Fields fields = frame.nested("params", value != nullptr ? *value : kNone);
   read_sampling(fields, params);
+  refuse_chat_options(fields);
   read_max_tokens(fields, params, 0);
   fields.read("logprobs", params.logprobs, 0, kMaxLogprobs);
   fields.read("prompt_logprobs", params.prompt_logprobs, 0, kMaxLogprobs);
@@ -56,9 +57,11 @@ void read_params(Fields& frame, const Json& object, SamplingParams& params) {
   refuse_outside(frame, object, fields);
 }
 
-Result<Request> parse_generate(const Json& frame, const ModelInfo& model, IgnoredFields* ignored) {
+Result<Request> parse_generate(const Json& frame, std::string_view text, const ModelInfo& model,
+                               IgnoredFields* ignored) {
   Request request;
   Fields fields(frame, "", ignored);
+  fields.read_from(text);
   fields.accept({"type", "id"});
   read_model(fields, model);
   read_prompt(fields, model, request);
@@ -138,7 +141,7 @@ ClientFrame parse_frame(std::string_view text, const ModelInfo& model, IgnoredFi
   if (!id) return BadFrame{std::nullopt, id.error()};
   const auto type = frame->find("type");
   if (type != frame->end() && *type == "generate") {
-    auto request = parse_generate(*frame, model, ignored);
+    auto request = parse_generate(*frame, text, model, ignored);
     if (!request) return BadFrame{*id, request.error()};
     return GenerateFrame{std::move(*id), std::move(*request)};
   }

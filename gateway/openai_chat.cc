@@ -101,19 +101,22 @@ class ChatDialect : public Dialect {
 
 }  // namespace
 
-Result<GenerateCall> parse_chat(const Json& body, const ModelInfo& model, IgnoredFields* ignored) {
+Result<GenerateCall> parse_chat(const Json& body, const ModelInfo& model, IgnoredFields* ignored,
+                                std::string_view text) {
   if (!body.is_object()) return Error{ErrorCode::invalid_request, "the body must be a JSON object", ""};
   GenerateCall call;
   std::vector<ChatMessage> messages;
   Fields fields(body, "", ignored);
+  fields.read_from(text);
   read_common(fields, model, call);
   read_messages(fields, messages);
+  read_chat_options(fields, call.base.chat);
   read_session(fields, call.base.session);
   read_max_tokens(fields, call.base.params, 1);
   read_logprobs(fields, call.base.params);
   read_modalities(fields);
   fields.read("return_tokens_as_token_ids", call.tokens_by_id);
-  fields.refuse_other_than("add_generation_prompt", {true});
+  fields.read("add_generation_prompt", call.base.chat.open_answer);
   fields.refuse({"audio", "prediction", "web_search_options", "verbosity", "moderation", "echo", "prompt_logprobs",
                  "add_special_tokens"});
   if (auto read = fields.finish(); !read) return read.error();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "gateway/openai_chat.h"
 #include "gateway/openai_common.h"
 #include "gateway/shared_fields.h"
 #include "gateway/token_text.h"
@@ -216,6 +217,7 @@ Result<GenerateCall> parse_completion(const Json& body, const ModelInfo& model, 
   read_prompts(fields, model, call);
   read_scoring(fields, call);
   fields.refuse({"suffix", "prompt_logprobs"});
+  refuse_chat_options(fields);
   if (auto read = fields.finish(); !read) return read.error();
   return call;
 }

@@ -176,7 +176,9 @@ void read_prompt(Fields& fields, const ModelInfo& model, Request& request) {
   }
   if (text) fields.read("prompt", request.prompt.emplace<std::string>());
   if (ids) read_prompt_ids(fields, model, request.prompt.emplace<std::vector<TokenId>>());
-  if (messages) read_messages(fields, request.prompt.emplace<std::vector<ChatMessage>>());
+  if (!messages) return refuse_chat_options(fields);
+  read_messages(fields, request.prompt.emplace<std::vector<ChatMessage>>());
+  read_chat_options(fields, request.chat);
 }
 
 void read_timeout(Fields& fields, Request& request) {

@@ -21,8 +21,18 @@ using TokenId = std::int32_t;
 
 /// One turn of a conversation.
 struct ChatMessage {
-  std::string role;  ///< "system", "user" or "assistant"
+  std::string role;  ///< "system", "user", "assistant" or "tool"
   std::string content;
+  /// What else it says, as a JSON object for the model's template: {"tool_calls": […]}. A `content` in it counts more
+  /// than the one above. Empty: nothing.
+  std::string more{};
+};
+
+/// What the model's chat template is told beside the messages.
+struct ChatOptions {
+  std::string tools{};      ///< a JSON list of functions that the model may call; empty: none
+  std::string variables{};  ///< a JSON object of what the template knows by name: {"enable_thinking": false}
+  bool open_answer = true;  ///< up to where an answer begins; false: up to the end of the last message
 };
 
 /// How tokens are chosen and when to stop. The defaults are OpenAI's.
@@ -51,6 +61,7 @@ inline constexpr std::uint32_t kMaxLogprobs = 20;
 /// One request. `prompt` is text, a conversation for the model's chat template, or token ids.
 struct Request {
   std::variant<std::string, std::vector<ChatMessage>, std::vector<TokenId>> prompt;
+  ChatOptions chat{};              ///< for a conversation
   bool add_special_tokens = true;  ///< for text: whether the model's BOS goes in front where it asks for one
   SamplingParams params;
   std::string tenant;      ///< whose quota its cache blocks count against

@@ -30,6 +30,7 @@ using EventHandler = std::function<void(std::span<const TokenEvent>)>;
 /// Values that replace those of a topology file; unset ones leave the file's.
 struct Overrides {
   std::optional<std::string> model;             ///< path of a GGUF file
+  std::optional<std::string> chat_template;     ///< file of a Jinja template, or a form by name: "chatml"
   std::optional<std::string> listen;            ///< host:port of the gateway
   std::optional<std::string> quant_policy;      ///< bits of keys and values in the cache: "0" (16), "8", "4" or "k8v4"
   std::optional<std::string> cache_size_limit;  ///< "0.6" of memory, or "2GiB"
@@ -55,7 +56,7 @@ struct ModelInfo {
   std::string name;  ///< what clients call it
   std::string path;
   std::string architecture;   ///< e.g. "llama"
-  std::string chat_template;  ///< e.g. "chatml"; empty: the file has none
+  std::string chat_template;  ///< whose it is: "the model's own", a file's path, "chatml"; empty: no chat is served
   std::uint32_t vocab_size = 0;
   std::uint32_t context_length = 0;  ///< tokens of one sequence that are served: model, session_len and pool
   std::uint64_t parameters = 0;
@@ -170,10 +171,9 @@ class Runtime {
 
   /// Text to ids. `parse_special`: whether "<|im_end|>" and the like become their special tokens.
   virtual Result<std::vector<TokenId>> tokenize(std::string_view text, bool add_special, bool parse_special) const = 0;
-  /// The ids of a conversation as the model's chat template renders it. `open_answer`: up to where an answer begins;
-  /// false: up to the end of the last message.
+  /// The ids of a conversation as the model's chat template renders it.
   virtual Result<std::vector<TokenId>> tokenize(std::span<const ChatMessage> messages,
-                                                bool open_answer = true) const = 0;
+                                                const ChatOptions& options = {}) const = 0;
   /// Ids to bytes (UTF-8 where the ids are whole text). Errors: an id outside the vocabulary.
   virtual Result<std::string> detokenize(std::span<const TokenId> ids) const = 0;
 

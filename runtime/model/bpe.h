@@ -28,6 +28,10 @@ class BytePairTokenizer : public Tokenizer {
   bool is_end(TokenId id) const override { return tokens_[static_cast<std::size_t>(id)].end; }
   TokenId bos() const override { return bos_; }
   TokenId find_special(std::string_view text) const override { return specials_.find(text); }
+  Special special_at(std::string_view text) const override {
+    const SpecialTokens::Match match = specials_.longest_at(text, true);
+    return {match.id, match.length};
+  }
 
  private:
   friend class BytePairEncoding;

@@ -1,10 +1,10 @@
 #pragma once
-// Renders a conversation in the form that a model was trained on.
+// Renders a conversation in the form that a model was trained on, by the Jinja template that its file carries.
 //
-// A GGUF file carries a Jinja program. It is recognised by its marks and rendered natively, if it writes the same for a
-// few conversations (jinja_probe.h); what a client sends never meets it.
+// Threading: immutable; any number of threads may render.
 
 #include <cstdint>
+#include <ctime>
 #include <memory>
 #include <span>
 #include <string>
@@ -13,49 +13,52 @@
 
 #include "headwater/request.h"
 #include "headwater/result.h"
+#include "model/jinja/template.h"
 #include "model/tokenizer.h"
 
 namespace headwater::model {
 
 class GgufFile;
 
+/// The texts of a model's special tokens, which templates write by name. Empty: it has none.
+struct SpecialTexts {
+  std::string bos, eos, unk, pad;
+  static SpecialTexts of_file(const GgufFile& file);
+};
+
 class ChatTemplate {
  public:
-  /// The form that writes what `jinja`, a file's `tokenizer.chat_template`, would. `eos`: the text of the file's token.
-  /// Error where there is none: what differs, and the way out.
-  static Result<std::shared_ptr<const ChatTemplate>> recognise(std::string_view jinja, std::string_view eos = "</s>");
-  /// recognise() of what the file has. REQUIRES: it has a `tokenizer.chat_template`.
-  static Result<std::shared_ptr<const ChatTemplate>> of_file(const GgufFile& file);
-  /// "chatml", "llama3", "gemma", "mistral". Error: lists the known.
-  static Result<std::shared_ptr<const ChatTemplate>> by_name(std::string_view name);
+  using Made = Result<std::shared_ptr<const ChatTemplate>>;
+  /// Error "invalid_model": what cannot be read, with its line. `name`: whose template it is.
+  static Made parse(std::string_view jinja, const SpecialTexts& texts, std::string name);
+  /// The file's own. REQUIRES: it has a `tokenizer.chat_template`.
+  static Made of_file(const GgufFile& file);
   /// For a model that serves no chat: render() gives the error "invalid_request" with these words.
   static std::shared_ptr<const ChatTemplate> refusing(std::string why);
-  virtual ~ChatTemplate() = default;
+
+  /// The Jinja text of an operator's choice: a built-in form ("chatml"), or the path of a file. Error
+  /// "invalid_topology": neither, what it cannot be read for, or the line that is none of Jinja.
+  static Result<std::string> read_source(const std::string& name_or_path);
 
   /// "" for one that refuses.
-  virtual std::string_view name() const = 0;
+  const std::string& name() const { return name_; }
 
-  /// A piece of the rendered prompt.
-  struct Piece {
-    enum class Kind : std::uint8_t {
-      text,     ///< the template's or a client's words; special tokens are not looked for in them
-      special,  ///< one special token, by its text
-      bos,      ///< the model's beginning-of-text token, if it has one
-    };
-    Kind kind = Kind::text;
-    std::string text;
-  };
-  /// The prompt up to where the answer begins. Errors: unknown role, roles out of order where the model
-  /// forbids it, no message at all; `param` names the place, e.g. "messages[2].role".
-  /// `open_answer`: false leaves out what opens the answer, after the last message.
-  virtual Result<std::vector<Piece>> render(std::span<const ChatMessage> messages, bool open_answer = true) const = 0;
-
-  /// render(), joined, without BOS. For people and tests.
-  Result<std::string> render_text(std::span<const ChatMessage> messages) const;
-  /// render(), encoded. The text between two special tokens is encoded as one, as if it had been read from the joined
-  /// prompt. BOS is in front, once, where the template or the file asks for it.
+  /// The prompt up to where the answer begins, or up to the end of the last message. A byte's origin says whether the
+  /// template has written it: special tokens are made of those alone. Errors: of chat_context(); "invalid_request", in
+  /// the template's own words where it refuses the conversation.
+  Result<jinja::Text> render(std::span<const ChatMessage> messages, const ChatOptions& options = {}) const;
+  /// render(), encoded. The text between two special tokens is encoded as one, as if it had been read from the prompt
+  /// as a whole. BOS is in front, once, where the template or the file asks for it.
   Result<std::vector<TokenId>> encode(const Tokenizer& tokenizer, std::span<const ChatMessage> messages,
-                                      bool open_answer = true) const;
+                                      const ChatOptions& options = {}) const;
+
+ private:
+  ChatTemplate() = default;
+
+  std::string name_;
+  std::string why_;  ///< it refuses
+  std::shared_ptr<const jinja::Template> jinja_;
+  SpecialTexts texts_;
 };
 
 }  // namespace headwater::model

@@ -70,13 +70,13 @@ std::string tokenizer(const GgufFile& file) {
   return text;
 }
 
-/// The form that was recognised and the template's first line.
+/// The template's first line, and why no chat is served with it, if so.
 std::string chat_template(const GgufFile& file) {
   const auto jinja = file.get_string("tokenizer.chat_template");
   if (!jinja) return kNotGiven;
   const auto known = ChatTemplate::of_file(file);
   const std::string first_line = jinja->substr(0, jinja->find('\n'));
-  return (known ? std::string((*known)->name()) : "not recognised") + ": " + printable(first_line);
+  return known ? printable(first_line) : known.error().message;
 }
 
 void add_tensors(const GgufFile& file, Lines& lines) {

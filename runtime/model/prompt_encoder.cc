@@ -12,26 +12,38 @@ constexpr std::size_t kStride = 4096;
 }  // namespace
 
 Result<std::vector<PromptPart>> prompt_parts(const ChatTemplate& chat, const Tokenizer& tokenizer,
-                                             std::span<const ChatMessage> messages, bool open_answer) {
-  using Kind = ChatTemplate::Piece::Kind;
-  auto pieces = chat.render(messages, open_answer);
-  if (!pieces) return pieces.error();
+                                             std::span<const ChatMessage> messages, const ChatOptions& options) {
+  auto prompt = chat.render(messages, options);
+  if (!prompt) return prompt.error();
   std::vector<PromptPart> parts;
   for (const TokenId id : tokenizer.encode("", {.add_special = true})) parts.push_back({id, ""});  // BOS
   const bool begun = !parts.empty();
-  for (ChatTemplate::Piece& piece : *pieces) {
-    if (piece.kind == Kind::bos && begun) continue;
-    const TokenId id = piece.kind == Kind::bos       ? tokenizer.bos()
-                       : piece.kind == Kind::special ? tokenizer.find_special(piece.text)
-                                                     : -1;
-    if (id >= 0) {
-      parts.push_back({id, ""});
-    } else if (parts.empty() || parts.back().id >= 0) {
-      parts.push_back({-1, std::move(piece.text)});
-    } else {
-      parts.back().text += piece.text;  // words, or a mark for which the vocabulary has no token
+  const auto add_text = [&](std::string_view text) {
+    if (text.empty()) return;
+    if (parts.empty() || parts.back().id >= 0) parts.push_back({-1, ""});
+    parts.back().text += text;
+  };
+  bool first = true;
+  prompt->each_stretch(0, prompt->size(), [&](std::string_view text, jinja::Origin origin) {
+    if (origin == jinja::Origin::data) {
+      add_text(text);
+      first = false;
+      return;
     }
-  }
+    // What is found in any text stays text here, so that the words around it are met as in a text.
+    for (std::size_t begin = 0, at = 0;; first = false) {
+      const Tokenizer::Special special =
+          at < text.size() ? tokenizer.special_at(text.substr(at)) : Tokenizer::Special{};
+      const bool control = special.id >= 0 && tokenizer.is_control(special.id);
+      if (control || at >= text.size()) add_text(text.substr(begin, at - begin));
+      if (at >= text.size()) break;
+      at += special.id >= 0 ? special.length : 1;
+      if (!control) continue;
+      begin = at;
+      const bool again = first && begun && special.id == tokenizer.bos();
+      if (!again) parts.push_back({special.id, ""});
+    }
+  });
   return parts;
 }
 

@@ -23,7 +23,7 @@ struct PromptPart {
 
 /// What ChatTemplate::encode() encodes. Errors: its own.
 Result<std::vector<PromptPart>> prompt_parts(const ChatTemplate& chat, const Tokenizer& tokenizer,
-                                             std::span<const ChatMessage> messages, bool open_answer = true);
+                                             std::span<const ChatMessage> messages, const ChatOptions& options = {});
 
 class PromptEncoder {
  public:

@@ -46,6 +46,13 @@ class Tokenizer {
   virtual bool is_end(TokenId id) const = 0;                      ///< ends an answer (EOS, EOT)
   virtual TokenId bos() const = 0;                                ///< -1: none
   virtual TokenId find_special(std::string_view text) const = 0;  ///< -1: no special token has this text
+  /// The longest token with which `text` begins of those that are found as a whole, before words are cut: special ones
+  /// and a user's. id -1: none.
+  struct Special {
+    TokenId id = -1;
+    std::size_t length = 0;
+  };
+  virtual Special special_at(std::string_view text) const = 0;
 
   bool valid(TokenId id) const { return id >= 0 && static_cast<std::uint32_t>(id) < vocab_size(); }
   std::string decode(std::span<const TokenId> ids) const;

@@ -18,7 +18,8 @@ std::size_t text_bytes(const Request& request) {
   if (const auto* text = std::get_if<std::string>(&request.prompt)) return text->size();
   std::size_t bytes = 0;
   if (const auto* messages = std::get_if<std::vector<ChatMessage>>(&request.prompt)) {
-    for (const ChatMessage& message : *messages) bytes += message.content.size();
+    for (const ChatMessage& message : *messages) bytes += message.content.size() + message.more.size();
+    bytes += request.chat.tools.size();
   }
   return bytes;
 }

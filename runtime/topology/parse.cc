@@ -54,7 +54,7 @@ class Parser {
     model.name = section.text("name");
     model.chat_template = section.text("chat_template");
     if (!model.chat_template.empty()) {
-      if (const auto known = model::ChatTemplate::by_name(model.chat_template); !known) {
+      if (const auto known = model::ChatTemplate::read_source(model.chat_template); !known) {
         problems_.at(*section.find("chat_template"), known.error().message);
       }
     }

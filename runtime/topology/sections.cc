@@ -51,7 +51,9 @@ SectionSpec model() {
           "",
           {needed(text("path", "", "GGUF file; relative to the folder in which the command is started")),
            text("name", "", "what clients call the model; left out: the file's name"),
-           text("chat_template", "", "a template by name, such as chatml; left out: the file's own")}};
+           text("chat_template", "",
+                "a file with a Jinja template, or a form by name: chatml, llama3, gemma, mistral; left out: the "
+                "model's own")}};
 }
 
 SectionSpec cache() {

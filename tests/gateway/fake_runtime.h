@@ -100,10 +100,11 @@ class FakeRuntime : public Runtime {
     for (const char c : text) ids.push_back(static_cast<unsigned char>(c));
     return ids;
   }
-  Result<std::vector<TokenId>> tokenize(std::span<const ChatMessage> messages, bool open_answer = true) const override {
+  Result<std::vector<TokenId>> tokenize(std::span<const ChatMessage> messages,
+                                        const ChatOptions& options = {}) const override {
     std::string text;
     for (const ChatMessage& message : messages) text += message.role + ":" + message.content + "\n";
-    if (!open_answer) text.pop_back();
+    if (!options.open_answer) text.pop_back();
     return tokenize(text, false, true);
   }
   Result<std::string> detokenize(std::span<const TokenId> ids) const override {

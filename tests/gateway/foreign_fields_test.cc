@@ -86,7 +86,7 @@ TEST(ForeignFields, HaveNoEffectWhereTheyAreSwitchedOff) {
 }
 
 TEST(ForeignFields, AreRefusedByNameWhereTheyWouldChangeTheAnswer) {
-  for (const char* fields : {R"({"tools": [{"type": "function"}]})",
+  for (const char* fields : {R"({"functions": [{"name": "f"}]})",
                              R"({"response_format": {"type": "json_object"}})",
                              R"({"guided_json": {"type": "object"}})",
                              R"({"guided_choice": ["a", "b"]})",

@@ -152,7 +152,7 @@ TEST(OpenAiChat, AcceptsWhatHasNoEffectAndRefusesWhatWouldHaveOne) {
            "response_format": {"type": "text"}, "modalities": ["text"], "tool_choice": "none", "tools": [],
            "top_k": -1, "logit_bias": null, "functions": null})");
   for (const char* fields :
-       {R"({"tools": [{"type": "function"}]})", R"({"functions": [{"name": "f"}]})", R"({"audio": {"voice": "x"}})",
+       {R"({"functions": [{"name": "f"}]})", R"({"audio": {"voice": "x"}})",
         R"({"response_format": {"type": "json_object"}})", R"({"modalities": ["audio"]})",
         R"({"tool_choice": "required"})", R"({"best_of": 2})", R"({"reasoning_effort": "high"})"}) {
     const Error got = error(fields);
@@ -175,11 +175,40 @@ TEST(OpenAiChat, TakesAnAssistantThatSaidNothing) {
   EXPECT_EQ(error(R"({"messages": [{"role": "user", "content": null}]})").param, "messages[0].content");
 }
 
-TEST(OpenAiChat, SaysThatToolsAreNotSupportedWhereOneSpeaks) {
-  const Error got = error(R"({"messages": [{"role": "tool", "content": "42", "tool_call_id": "x"}]})");
-  EXPECT_EQ(got.code, ErrorCode::unsupported_parameter);
-  EXPECT_EQ(got.param, "messages[0].role");
-  EXPECT_NE(got.message.find("tools are not supported by this server"), std::string::npos) << got.message;
+TEST(OpenAiChat, GivesToolsTheirCallsAndWhatTheySaidToTheTemplateAsTheyCame) {
+  constexpr const char* kText = R"({"tools": [ {"type": "function", "function": {"name": "f", "a\\u0062": 1.0}} ],
+      "chat_template_kwargs": {"z": 1, "enable_thinking": false},
+      "messages": [{"role": "user", "content": "x", "name": "Ann"},
+                   {"role": "assistant", "content": null, "tool_calls": [{"type": "function", "id": "1",
+                    "function": {"name": "f", "arguments": "{}"}}]},
+                   {"role": "tool", "tool_call_id": "1", "content": [{"type": "text", "text": "42"}]},
+                   {"role": "assistant", "content": "y", "reasoning_content": "so", "tool_calls": []}]})";
+  const auto got = parse_chat(Json::parse(kText), test::FakeRuntime().model(), nullptr, kText);
+  ASSERT_TRUE(got.ok()) << got.error().message;
+  EXPECT_EQ(got->base.chat.tools, R"([ {"type": "function", "function": {"name": "f", "a\\u0062": 1.0}} ])");
+  EXPECT_EQ(got->base.chat.variables, R"({"z": 1, "enable_thinking": false})");
+  const auto& messages = std::get<std::vector<ChatMessage>>(got->prompts.at(0));
+  EXPECT_EQ(messages.at(0).more, R"({"name":"Ann"})");
+  EXPECT_TRUE(messages.at(1).more.starts_with(R"({"tool_calls":[{"type": "function", "id": "1",)")) << messages[1].more;
+  EXPECT_TRUE(messages.at(1).more.ends_with(R"(}}],"content":null})")) << messages[1].more;
+  EXPECT_EQ(messages.at(2).role, "tool");
+  EXPECT_EQ(messages.at(2).content, "42");
+  EXPECT_EQ(messages.at(2).more, R"({"tool_call_id":"1"})");
+  EXPECT_EQ(messages.at(3).more, R"({"reasoning_content":"so"})");
+}
+
+TEST(OpenAiChat, ChecksWhatToolsAndTheirCallsAre) {
+  const auto param = [](const char* fields) { return error(fields).param; };
+  EXPECT_EQ(param(R"({"tools": {}})"), "tools");
+  EXPECT_EQ(param(R"({"tools": [{"type": "function"}]})"), "tools");
+  EXPECT_EQ(param(R"({"tools": [{"function": {"name": 1}}]})"), "tools");
+  EXPECT_EQ(param(R"({"chat_template_kwargs": []})"), "chat_template_kwargs");
+  EXPECT_EQ(param(R"({"messages": [{"role": "user", "content": "x", "tool_calls": [{"function": {"name": "f"}}]}]})"),
+            "messages[0].tool_calls");
+  EXPECT_EQ(param(R"({"messages": [{"role": "tool", "content": "x", "tool_call_id": 1}]})"),
+            "messages[0].tool_call_id");
+  EXPECT_EQ(param(R"({"messages": [{"role": "tool", "tool_call_id": "1"}]})"), "messages[0].content");
+  EXPECT_EQ(param(R"({"messages": [{"role": "function", "content": "x"}]})"), "messages[0].role");
 }
 
 TEST(OpenAiChat, KnowsOnlyItsOwnModel) {

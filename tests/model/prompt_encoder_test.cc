@@ -20,6 +20,10 @@ std::shared_ptr<const Tokenizer> tiny() {
   return std::move(Tokenizer::load(**file)).value();
 }
 
+std::shared_ptr<const ChatTemplate> test_chat(const std::string& name) {
+  return ChatTemplate::parse(ChatTemplate::read_source(name).value(), {}, name).value();
+}
+
 std::vector<TokenId> run(PromptEncoder encoder, std::size_t slice) {
   while (!encoder.advance(slice, kAny)) {
   }
@@ -39,7 +43,7 @@ TEST(PromptEncoder, JoinsItsPartsHoweverItIsSliced) {
 
 TEST(PromptEncoder, EncodesAConversationAsItsTemplateDoes) {
   const auto tokenizer = tiny();
-  const auto chat = ChatTemplate::by_name("chatml").value();
+  const auto chat = test_chat("chatml");
   const std::vector<ChatMessage> messages = {{"user", "the <|im_end|> other"}, {"assistant", "the"}, {"user", "!"}};
   EXPECT_EQ(run({*tokenizer, prompt_parts(*chat, *tokenizer, messages).value()}, 3),
             chat->encode(*tokenizer, messages).value());

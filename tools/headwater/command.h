@@ -54,6 +54,14 @@ void add_quant_policy(CLI::App& command, Text& policy) {
                      "bits of keys and values in the cache: 0 (16 bits), 8, 4, or k8v4 (keys 8, values 4)");
 }
 
+/// --chat-template, for an override.
+template <class Text>
+void add_chat_template(CLI::App& command, Text& chosen) {
+  command.add_option(
+      "--chat-template", chosen,
+      "a file with a Jinja template in place of the model's, or a form by name: chatml, llama3, gemma, mistral");
+}
+
 /// --trace FILE: main() records what the command does, and writes it.
 void add_trace(CLI::App& command);
 /// The file, if one was given.

@@ -25,6 +25,7 @@ constexpr auto kInterruptInterval = std::chrono::milliseconds(100);
 
 void add_session_options(CLI::App& command, SessionOptions& options) {
   command.add_option("-m,--model", options.model, "GGUF file")->capture_default_str();
+  add_chat_template(command, options.chat_template);
   command.add_option("--system", options.system, "instructions that come before the conversation");
   command.add_option("-n,--max-tokens", options.max_tokens, "most tokens of an answer")
       ->check(CLI::PositiveNumber)
@@ -51,6 +52,7 @@ Session::Session(std::unique_ptr<Runtime> runtime) : runtime_(std::move(runtime)
 Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
   Overrides overrides;
   overrides.model = options.model;
+  overrides.chat_template = options.chat_template;
   overrides.threads = options.threads;
   overrides.precision = options.precision;
   overrides.quant_policy = options.quant_policy;

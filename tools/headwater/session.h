@@ -15,6 +15,7 @@ namespace headwater::tools {
 /// The options that `run` and `chat` share.
 struct SessionOptions {
   std::string model = kDefaultModel;
+  std::optional<std::string> chat_template;
   std::string system;
   std::uint32_t max_tokens = 1024;
   std::optional<float> temperature;  ///< none: the model's

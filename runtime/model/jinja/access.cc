@@ -7,6 +7,7 @@
 #include "model/jinja/characters.h"
 #include "model/jinja/functions.h"
 #include "model/jinja/print.h"
+#include "model/jinja/text_operations.h"
 
 namespace headwater::model::jinja {
 namespace {
@@ -19,7 +20,10 @@ struct BoundMethod : Callable {
     holds(this->self);
     hold(sizeof(BoundMethod));
   }
-  Value call(Run& run, Arguments& arguments) const override { return method(run, self, arguments); }
+  Value call(Run& run, Arguments& arguments) const override {
+    run.look_through(self);
+    return method(run, self, arguments);
+  }
   const Method method;
   const Value self;
 };
@@ -154,6 +158,7 @@ Value get_attribute(Run& run, const Value& object, std::string_view name) {
 
 Value get_item(Run& run, const Value& object, const Value& key) {
   if (object.is(Kind::undefined)) fail_undefined(object);
+  run.look_through(key);
   if (auto found = item_of(run, object, key)) return *found;
   if (!key.is(Kind::string)) {
     return run.undefined(object_name(object) + " has no element " + shown(key, run.budget).bytes());
@@ -245,6 +250,7 @@ std::optional<std::size_t> length_of(const Value& value) {
 }
 
 bool contains(Run& run, const Value& container, const Value& item) {
+  run.look_through(item);
   switch (container.kind()) {
     case Kind::undefined:
       return false;
@@ -253,8 +259,7 @@ bool contains(Run& run, const Value& container, const Value& item) {
       if (!item.is(Kind::string)) {
         fail("'in <string>' requires string as left operand, not " + std::string(type_name(item)));
       }
-      run.budget.copy(container.text().size());
-      return container.bytes().find(item.bytes()) != std::string::npos;
+      return find_bytes(container.bytes(), item.bytes(), 0, run.budget) != kNowhere;
     case Kind::dict:
       return container.dict().find(item) != nullptr;
     case Kind::list:

@@ -51,12 +51,18 @@ const Value& Arguments::required(std::string_view function, std::size_t place, s
   return *value;
 }
 
+void look_through(Run& run, const Arguments& arguments) {
+  for (const Value& argument : arguments.positional) run.look_through(argument);
+  for (const auto& [name, argument] : arguments.named) run.look_through(argument);
+}
+
 Value call(Run& run, const Value& value, Arguments& arguments) {
   if (value.is(Value::Kind::undefined)) fail_undefined(value);
   const auto* callable = dynamic_cast<const Callable*>(value.object());
   if (callable == nullptr) fail("'" + std::string(type_name(value)) + "' object is not callable");
   const Budget::Level level(run.budget);
   run.budget.step();
+  look_through(run, arguments);
   return callable->call(run, arguments);
 }
 

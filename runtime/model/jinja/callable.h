@@ -44,6 +44,8 @@ struct Function : Callable {
   const Body body;
 };
 
+/// Charges for looking through what a function is given.
+void look_through(Run& run, const Arguments& arguments);
 /// Throws where `value` is none that can be called.
 Value call(Run& run, const Value& value, Arguments& arguments);
 

@@ -84,6 +84,8 @@ Value apply_filter(Run& run, std::string_view name, const Value& input, const Ar
   const FilterFunction filter = find_filter(name);
   if (filter == nullptr) fail("No filter named '" + std::string(name) + "' found.");
   run.budget.step();
+  run.look_through(input);
+  look_through(run, arguments);
   return filter(run, input, arguments);
 }
 

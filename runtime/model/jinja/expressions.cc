@@ -123,7 +123,10 @@ Value Call::evaluate(Run& run) const {
     const Value self = jinja::evaluate(*member->object, run);
     if (const Method method = find_method(self, member->name)) {
       const Budget::Level level(run.budget);
-      return method(run, self, arguments.evaluate(run));
+      const Arguments values = arguments.evaluate(run);
+      run.look_through(self);
+      look_through(run, values);
+      return method(run, self, values);
     }
     Arguments values = arguments.evaluate(run);
     return jinja::call(run, get_attribute(run, self, member->name), values);

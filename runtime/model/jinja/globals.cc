@@ -65,6 +65,7 @@ Value make_namespace(Run& run, const Arguments& arguments) {
   run.namespaces.push_back(space);
   for (const auto& [key, value] : entries_of(run, arguments)) {
     if (!key.is(Kind::string)) fail("a namespace's names must be strings");
+    run.budget.step(space->attributes.size() / 8);
     space->set(key.bytes(), value);
   }
   return Value::of(Kind::object, space);

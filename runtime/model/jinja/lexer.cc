@@ -28,6 +28,8 @@ std::string normalised(std::string_view source) {
   return text;
 }
 
+constexpr std::size_t kLongestName = 256;
+
 class Lexer {
  public:
   explicit Lexer(std::string_view source) : source_(normalised(source)), rest_(source_) {}
@@ -195,6 +197,7 @@ class Lexer {
     if (begins_name(c)) {
       std::size_t n = 1;
       while (n < rest_.size() && (begins_name(rest_[n]) || digit(rest_[n]))) ++n;
+      if (n > kLongestName) mistake("a name of more than " + std::to_string(kLongestName) + " bytes is not supported");
       return add(Token::Kind::name, std::string(take(n)));
     }
     if (c == '"' || c == '\'') return read_string(c);

@@ -58,6 +58,7 @@ Value MacroValue::call(Run& run, Arguments& arguments) const {
   std::vector<bool> used(arguments.named.size());
   for (std::size_t i = 0; i < macro.parameters.size(); ++i) {
     const auto& [name, otherwise] = macro.parameters[i];
+    run.budget.step(1 + arguments.named.size() / 8);
     const auto given = std::ranges::find_if(arguments.named, [&](const auto& one) { return one.first == name; });
     if (i < arguments.positional.size()) {
       run.scope->set(name, arguments.positional[i]);

@@ -160,8 +160,11 @@ Text shown(const Value& value, Budget& budget) {
 }
 
 Text printed(const Value& value, Budget& budget) {
-  if (value.is(Kind::string)) return value.text();
   if (value.is(Kind::undefined)) return {};
+  if (value.is(Kind::string)) {
+    budget.copy(value.text().size());
+    return value.text();
+  }
   return shown(value, budget);
 }
 

@@ -2,29 +2,25 @@
 
 namespace headwater::model::jinja {
 
-void Scope::set(std::string_view name, Value value) {
-  for (auto& [known, old] : names) {
-    if (known != name) continue;
-    old = std::move(value);
-    return;
-  }
-  names.emplace_back(name, std::move(value));
-}
+void Scope::set(std::string_view name, Value value) { names.insert_or_assign(std::string(name), std::move(value)); }
 
 const Value* Scope::find(std::string_view name) const {
   for (const Scope* scope = this; scope != nullptr; scope = scope->outer.get()) {
-    for (const auto& [known, value] : scope->names) {
-      if (known == name) return &value;
-    }
+    const auto found = scope->names.find(name);
+    if (found != scope->names.end()) return &found->second;
   }
   return nullptr;
 }
 
 Run::~Run() {
   // What is taken out lives until the list of all has gone: nothing lets go of another in a long chain.
-  std::vector<std::vector<std::pair<std::string, Value>>> values;
-  for (const auto& space : namespaces) values.push_back(std::exchange(space->attributes, {}));
-  for (const auto& scope : kept_scopes) values.push_back(std::exchange(scope->names, {}));
+  Values values;
+  for (const auto& space : namespaces) {
+    for (auto& [name, value] : space->attributes) values.push_back(std::exchange(value, {}));
+  }
+  for (const auto& kept : kept_scopes) {
+    for (auto& [name, value] : kept->names) values.push_back(std::exchange(value, {}));
+  }
 }
 
 void Run::write(const Text& text) {
@@ -50,6 +46,17 @@ Value Run::string(std::string bytes, Origin origin) { return string(Text(std::mo
 Value Run::string(Text text) {
   budget.copy(text.size());
   return Value::string(std::move(text), &budget);
+}
+
+Value Run::undefined(std::string why) {
+  budget.copy(why.size());
+  return Value::undefined(std::move(why), &budget);
+}
+
+void Run::look_through(const Value& value) {
+  if (value.is(Value::Kind::string)) budget.copy(value.text().size());
+  if (value.is(Value::Kind::list)) budget.copy(value.list().items.size() * sizeof(Value));
+  if (value.is(Value::Kind::dict)) budget.copy(value.dict().entries().size() * sizeof(Value));
 }
 
 void Run::keep(const std::shared_ptr<Scope>& scope) {

@@ -4,6 +4,8 @@
 // Threading: one caller at a time.
 
 #include <ctime>
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -23,7 +25,7 @@ struct Scope {
   const Value* find(std::string_view name) const;
 
   std::shared_ptr<Scope> outer;
-  std::vector<std::pair<std::string, Value>> names;
+  std::map<std::string, Value, std::less<>> names;
   bool kept = false;
 };
 
@@ -38,7 +40,9 @@ struct Run {
   void write(std::string_view bytes, Origin origin);
   Value string(std::string bytes, Origin origin);
   Value string(Text text);
-  Value undefined(std::string why) { return Value::undefined(std::move(why), &budget); }
+  Value undefined(std::string why);
+  /// Before all of a value is looked at: of a string its bytes, of a list its items.
+  void look_through(const Value& value);
   /// A macro looks names up in the scope where it stands, whenever it is called: such scopes live until the end.
   void keep(const std::shared_ptr<Scope>& scope);
 

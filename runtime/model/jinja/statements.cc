@@ -72,6 +72,7 @@ void Target::assign(Run& run, const Value& value) const {
   const Value* owner = run.scope->find(name);
   const auto* space = owner == nullptr ? nullptr : dynamic_cast<const Namespace*>(owner->object());
   if (space == nullptr) fail("cannot assign attribute on non-namespace object");
+  run.budget.step(space->attributes.size() / 8);
   space->set(attribute, value);
 }
 

@@ -115,6 +115,8 @@ bool apply_test(Run& run, std::string_view name, const Value& input, const Argum
   const TestFunction test = find_test(name);
   if (test == nullptr) fail("No test named '" + std::string(name) + "' found.");
   run.budget.step();
+  run.look_through(input);
+  look_through(run, arguments);
   return test(run, input, arguments);
 }
 

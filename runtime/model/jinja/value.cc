@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "model/jinja/run.h"
+
 namespace headwater::model::jinja {
 namespace {
 
@@ -132,6 +134,7 @@ Dict::Dict(std::vector<Entry> entries, Budget* budget) : Object(budget) {
       entries_[place->second].second = std::move(entry.second);
     }
   }
+  if (budget != nullptr) budget->copy(bytes);
   hold(bytes);
 }
 
@@ -143,7 +146,8 @@ const Value* Dict::found(const std::string& name) const {
 const Value* Dict::find(const Value& key) const { return found(name_of(key)); }
 const Value* Dict::find(std::string_view key) const { return found("s" + std::string(key)); }
 
-std::optional<Value> Namespace::attribute(std::string_view name, Run& /*run*/) const {
+std::optional<Value> Namespace::attribute(std::string_view name, Run& run) const {
+  run.budget.step(attributes.size() / 8);
   for (const auto& [known, value] : attributes) {
     if (known == name) return value;
   }
@@ -211,6 +215,7 @@ bool equal(const Value& a, const Value& b, Budget& budget) {
     case Kind::dict:
       if (a.dict().entries().size() != b.dict().entries().size()) return false;
       return std::ranges::all_of(a.dict().entries(), [&](const Dict::Entry& entry) {
+        if (entry.first.is(Kind::string)) budget.copy(entry.first.text().size());
         const Value* other = b.dict().find(entry.first);
         return other != nullptr && same(entry.second, *other);
       });

@@ -1,0 +1,82 @@
+#include "model/builtin_templates.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+namespace headwater::model {
+namespace {
+
+constexpr std::string_view kChatMl = R"jinja(
+{%- for message in messages %}
+    {{- '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|im_start|>assistant\n' }}
+{%- endif %}
+)jinja";
+
+constexpr std::string_view kLlama3 = R"jinja(
+{{- bos_token }}
+{%- for message in messages %}
+    {{- '<|start_header_id|>' + message.role + '<|end_header_id|>\n\n' + message.content | trim + '<|eot_id|>' }}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|start_header_id|>assistant<|end_header_id|>\n\n' }}
+{%- endif %}
+)jinja";
+
+// Models of these two know turns of user and assistant alone: what the system says stands in front of the first.
+constexpr std::string_view kGemma = R"jinja(
+{{- bos_token }}
+{%- set system = '' %}
+{%- set turns = messages %}
+{%- if messages[0].role == 'system' %}
+    {%- set system = messages[0].content + '\n\n' %}
+    {%- set turns = messages[1:] %}
+{%- endif %}
+{%- if not turns %}{{ raise_exception('messages has no user message; the model needs one') }}{% endif %}
+{%- for message in turns %}
+    {%- if message.role != ('user' if loop.index0 is even else 'assistant') %}
+        {{- raise_exception('roles must alternate: user, assistant, user, …') }}
+    {%- endif %}
+    {{- '<start_of_turn>' + ('model' if message.role == 'assistant' else 'user') + '\n' }}
+    {{- (system if loop.first else '') + message.content | trim + '<end_of_turn>\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<start_of_turn>model\n' }}
+{%- endif %}
+)jinja";
+
+constexpr std::string_view kMistral = R"jinja(
+{{- bos_token }}
+{%- set system = '' %}
+{%- set turns = messages %}
+{%- if messages[0].role == 'system' %}
+    {%- set system = messages[0].content + '\n\n' %}
+    {%- set turns = messages[1:] %}
+{%- endif %}
+{%- if not turns %}{{ raise_exception('messages has no user message; the model needs one') }}{% endif %}
+{%- for message in turns %}
+    {%- if message.role != ('user' if loop.index0 is even else 'assistant') %}
+        {{- raise_exception('roles must alternate: user, assistant, user, …') }}
+    {%- endif %}
+    {%- if message.role == 'user' %}
+        {{- '[INST]' + (system if loop.first else '') + message.content + '[/INST]' }}
+    {%- else %}
+        {{- message.content | trim + eos_token }}
+    {%- endif %}
+{%- endfor %}
+)jinja";
+
+constexpr std::pair<std::string_view, std::string_view> kTemplates[] = {
+    {"chatml", kChatMl}, {"llama3", kLlama3}, {"gemma", kGemma}, {"mistral", kMistral}};
+
+}  // namespace
+
+std::string_view builtin_template(std::string_view name) {
+  const auto* found = std::ranges::find(kTemplates, name, [](const auto& entry) { return entry.first; });
+  return found == std::end(kTemplates) ? std::string_view() : found->second;
+}
+
+}  // namespace headwater::model
