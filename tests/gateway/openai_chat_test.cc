@@ -183,7 +183,7 @@ TEST(OpenAiChat, GivesToolsTheirCallsAndWhatTheySaidToTheTemplateAsTheyCame) {
                     "function": {"name": "f", "arguments": "{}"}}]},
                    {"role": "tool", "tool_call_id": "1", "content": [{"type": "text", "text": "42"}]},
                    {"role": "assistant", "content": "y", "reasoning_content": "so", "tool_calls": []}]})";
-  const auto got = parse_chat(Json::parse(kText), test::FakeRuntime().model(), nullptr, kText);
+  const auto got = parse_chat(Json::parse(kText), model(), nullptr, kText);
   ASSERT_TRUE(got.ok()) << got.error().message;
   EXPECT_EQ(got->base.chat.tools, R"([ {"type": "function", "function": {"name": "f", "a\\u0062": 1.0}} ])");
   EXPECT_EQ(got->base.chat.variables, R"({"z": 1, "enable_thinking": false})");

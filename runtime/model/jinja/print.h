@@ -16,7 +16,7 @@ Text printed(const Value& value, Budget& budget);
 Text shown(const Value& value, Budget& budget);
 
 struct JsonForm {
-  std::optional<std::string> indent;  ///< of a level; none: all on one line
+  std::optional<std::string> indent{};  ///< of a level; none: all on one line
   std::string comma = ", ";
   std::string colon = ": ";
   bool ascii = false;  ///< other characters as \uXXXX
