@@ -37,7 +37,7 @@ std::string read_all(HttpClient& client) {
 TEST(WebSocketTransport, SendsALargeFrameToAClientThatReads) {
   ServerOptions options;
   options.max_unsent_bytes = 1000;
-  options.stall_timeout = milliseconds(2000);
+  options.stall_timeout = milliseconds(30'000);  // making the event takes long under a sanitizer
   LiveServer live(options);
   live.runtime.pad_words(5'000'000);
   WsClient client(live);
