@@ -10,6 +10,7 @@ using testing::HasSubstr;
 TEST(Overrides, ReplaceWhatTheFileSays) {
   Overrides overrides;
   overrides.model = "other.gguf";
+  overrides.chat_template = "gemma";
   overrides.listen = "[::1]:99";
   overrides.cache_size_limit = "64MiB";
   overrides.enable_prefix_caching = false;
@@ -26,6 +27,7 @@ TEST(Overrides, ReplaceWhatTheFileSays) {
   overrides.quant_policy = "8";
   const Topology topology = sound(kSound, overrides);
   EXPECT_EQ(topology.model.path, "other.gguf");
+  EXPECT_EQ(topology.model.chat_template, "gemma");
   EXPECT_EQ(topology.gateway.host, "::1");
   EXPECT_EQ(topology.gateway.port, 99);
   EXPECT_EQ(topology.cache.size_limit.bytes, std::uint64_t{64} << 20);

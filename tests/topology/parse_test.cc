@@ -2,6 +2,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "tests/support/tiny_gguf.h"
 #include "tests/topology/check.h"
 
 namespace headwater::topology {
@@ -192,6 +193,18 @@ TEST(Parse, QuantPoliciesCanBeWrittenInSeveralWays) {
   EXPECT_EQ(format("{ k: 8, v: 4 }"), *kernels::parse_quant_policy("k8v4"));
   EXPECT_EQ(format("k8v4"), format("{ k: 8, v: 4 }"));
   EXPECT_EQ(format("{ k: 4, v: 4 }"), format("4"));
+}
+
+TEST(Parse, ChatTemplatesAreNamesOrFilesThatCanBeRead) {
+  const auto report_of = [](const std::string& value) {
+    return report(with("model: { path: m.gguf }", "model: { path: m.gguf, chat_template: '" + value + "' }"));
+  };
+  const test::TemporaryFile good("{% for m in messages %}{{ m.content }}{% endfor %}");
+  EXPECT_EQ(report_of(good.path()), "");
+  const test::TemporaryFile bad("{% for m in messages %}\n{{ m.content");
+  EXPECT_THAT(report_of(bad.path()),
+              StartsWith("t.yaml:2:39: the chat template " + bad.path() + " cannot be read: line 2: expected \"}}\""));
+  EXPECT_THAT(report_of("chatlm"), StartsWith("t.yaml:2:39: unknown chat template \"chatlm\": No such file"));
 }
 
 TEST(Parse, BlockTokensMustBeAPowerOfTwo) {
