@@ -92,7 +92,7 @@ Text number_text(const Value& value, const Specification& spec) {
   return {std::move(text), value.origin()};
 }
 
-Text aligned(Text text, const Specification& spec, char otherwise, Budget& budget) {
+Text aligned(const Text& text, const Specification& spec, char otherwise, Budget& budget) {
   const char align = spec.align == '\0' ? otherwise : spec.align;
   return filled(text, spec.width, spec.fill, align == '<' ? 0 : align == '>' ? 1 : 2, budget);
 }
@@ -108,7 +108,7 @@ Text formatted(Run& run, const Value& value, const Specification& spec) {
          std::string(type_name(value)) + "'");
   Text text = printed(value, run.budget);
   if (spec.precision >= 0) text = text.part(0, byte_of(text.bytes(), static_cast<std::size_t>(spec.precision)));
-  return aligned(std::move(text), spec, '<', run.budget);
+  return aligned(text, spec, '<', run.budget);
 }
 
 Specification read_specification(std::string_view rest) {
@@ -197,7 +197,7 @@ Text format_percent(Run& run, const Text& form, const Values& values) {
     if (plain) {
       Text text = printed(value, run.budget);
       if (spec.precision >= 0) text = text.part(0, byte_of(text.bytes(), static_cast<std::size_t>(spec.precision)));
-      result.append(aligned(std::move(text), spec, '>', run.budget));
+      result.append(aligned(text, spec, '>', run.budget));
     } else {
       const bool cut = whole && value.is(Kind::real) && std::abs(value.number()) < 9e18;
       result.append(formatted(

@@ -57,7 +57,8 @@ Value MacroValue::call(Run& run, Arguments& arguments) const {
   const InnerScope own(run, scope.lock());
   std::vector<bool> used(arguments.named.size());
   for (std::size_t i = 0; i < macro.parameters.size(); ++i) {
-    const auto& [name, otherwise] = macro.parameters[i];
+    const std::string& name = macro.parameters[i].first;
+    const ExpressionPtr& otherwise = macro.parameters[i].second;
     run.budget.step(1 + arguments.named.size() / 8);
     const auto given = std::ranges::find_if(arguments.named, [&](const auto& one) { return one.first == name; });
     if (i < arguments.positional.size()) {

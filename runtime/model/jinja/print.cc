@@ -118,7 +118,7 @@ std::string real_text(double number) {
   if (std::isinf(number)) return number < 0 ? "-inf" : "inf";
   char buffer[64];
   const auto shortest = std::to_chars(buffer, buffer + sizeof(buffer), number, std::chars_format::scientific);
-  const std::string science(buffer, shortest.ptr);
+  std::string science(buffer, shortest.ptr);
   const int exponent = std::stoi(science.substr(science.find('e') + 1));
   if (exponent < -4 || exponent >= 16) return science;
   const auto end = std::to_chars(buffer, buffer + sizeof(buffer), number, std::chars_format::fixed).ptr;

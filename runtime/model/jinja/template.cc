@@ -19,7 +19,7 @@ constexpr std::size_t kMostWords = 1000;
 Error rejected(const std::string& what) { return {ErrorCode::invalid_model, what, ""}; }
 
 std::string described(const Failure& failure) {
-  const std::string what = printable(failure.message, kMostWords);
+  std::string what = printable(failure.message, kMostWords);
   if (failure.kind == Failure::Kind::raised) return what;
   return "line " + std::to_string(failure.line) + " of the chat template: " + what;
 }
