@@ -107,7 +107,7 @@ TEST(Assets, OfAModelWithAnUnknownChatTemplateServeCompletionsAndRefuseChats) {
   overrides.threads = 1;
   auto runtime = Runtime::start(chain_topology("cache_size_limit: 1MiB", 2), "chain.yaml", overrides);
   ASSERT_TRUE(runtime) << runtime.error().message;
-  EXPECT_THAT(log.lines("no chat is served"), ElementsAre(HasSubstr("model.chat_template")));
+  EXPECT_THAT(log.lines("no chat is served"), ElementsAre(HasSubstr("--chat-template")));
   EventLog events;
   const auto client = (*runtime)->connect(events.handler());
   Request request;
@@ -120,7 +120,7 @@ TEST(Assets, OfAModelWithAnUnknownChatTemplateServeCompletionsAndRefuseChats) {
   const Outcome refused = events.wait(client->submit(request)->id);
   ASSERT_EQ(refused.last().kind, TokenEvent::Kind::failed);
   EXPECT_EQ(refused.last().error.code, ErrorCode::invalid_request);
-  EXPECT_THAT(refused.last().error.message, HasSubstr("model.chat_template")) << "which is the way out";
+  EXPECT_THAT(refused.last().error.message, HasSubstr("--chat-template")) << "which is the way out";
 }
 
 }  // namespace
