@@ -1,6 +1,7 @@
 #include "gateway/origins.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "gateway/asio.h"
 
@@ -21,6 +22,28 @@ std::optional<net::ip::address> address_of(std::string_view name) {
   const auto address = net::ip::make_address(std::string(bare), error);
   if (error) return std::nullopt;
   return address;
+}
+
+/// An origin as browsers write it: without the port that its scheme has anyway.
+std::string_view as_sent(std::string_view origin) {
+  for (const auto& [scheme, port] :
+       {std::pair<std::string_view, std::string_view>{"https://", ":443"}, {"http://", ":80"}}) {
+    if (origin.size() > scheme.size() && equal(origin.substr(0, scheme.size()), scheme) && origin.ends_with(port)) {
+      return origin.substr(0, origin.size() - port.size());
+    }
+  }
+  return origin;
+}
+
+/// A name or an address, with or without a port.
+bool is_authority(std::string_view text) {
+  const std::string_view name = without_port(text);
+  if (name.empty() || name.find_first_of("/*?#@\\ \t") != std::string_view::npos) return false;
+  if (name.size() == text.size()) return true;
+  const std::string_view port = text.substr(name.size() + 1);
+  unsigned number = 0;
+  const auto [end, failed] = std::from_chars(port.data(), port.data() + port.size(), number);
+  return failed == std::errc() && end == port.data() + port.size() && number > 0 && number < 65'536;
 }
 
 /// "scheme://authority" → authority with its port. Empty: it is none ("null" is what browsers say of files).
@@ -61,7 +84,7 @@ bool Origins::knows(std::string_view host) const {
 }
 
 bool Origins::takes_origin(std::string_view origin, std::string_view host) const {
-  const auto allows = [&](const std::string& allowed) { return allowed == "*" || equal(allowed, origin); };
+  const auto allows = [&](const std::string& allowed) { return allowed == "*" || equal(as_sent(allowed), origin); };
   if (std::any_of(origins_.begin(), origins_.end(), allows)) return true;
   const std::string own = authority_of(origin);
   if (own.empty() || !knows(host)) return false;
@@ -74,8 +97,7 @@ bool Origins::takes_origin(std::string_view origin, std::string_view host) const
 std::optional<std::string> check_origin(std::string_view origin) {
   if (origin == "*" || origin == "null") return std::nullopt;
   const std::size_t scheme = origin.find("://");
-  const bool named = scheme != std::string_view::npos && scheme > 0 && scheme + 3 < origin.size();
-  if (named && origin.find('/', scheme + 3) == std::string_view::npos) return std::nullopt;
+  if (scheme != std::string_view::npos && scheme > 0 && is_authority(origin.substr(scheme + 3))) return std::nullopt;
   std::string message = "\"";
   message.append(origin).append("\" is no origin; write it as browsers do: https://app.example, or * for any");
   return message;

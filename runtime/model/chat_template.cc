@@ -29,6 +29,14 @@ std::size_t bytes_of(std::span<const ChatMessage> messages, const ChatOptions& o
   return bytes;
 }
 
+/// Clients are told so who ask for a chat.
+Error unusable(const std::string& why) {
+  return {ErrorCode::invalid_model,
+          "the chat template of this model cannot be read: " + why +
+              ". Send a prompt to /v1/completions, or start with another template: --chat-template FILE",
+          ""};
+}
+
 Error unreadable(const std::string& path, const std::string& why) {
   return {ErrorCode::invalid_topology, "the chat template " + printable(path) + " " + why, "chat_template"};
 }
@@ -40,13 +48,9 @@ SpecialTexts SpecialTexts::of_file(const GgufFile& file) {
 }
 
 ChatTemplate::Made ChatTemplate::parse(std::string_view jinja, const SpecialTexts& texts, std::string name) {
+  if (!valid_utf8(jinja)) return unusable("it is not UTF-8");
   auto parsed = jinja::Template::parse(jinja);
-  if (!parsed) {
-    return Error{ErrorCode::invalid_model,
-                 "the chat template of this model cannot be read: " + parsed.error().message +
-                     ". Send a prompt to /v1/completions, or start with another template: --chat-template FILE",
-                 ""};
-  }
+  if (!parsed) return unusable(parsed.error().message);
   const std::shared_ptr<ChatTemplate> made(new ChatTemplate);
   made->name_ = std::move(name);
   made->jinja_ = std::move(*parsed);
@@ -56,7 +60,7 @@ ChatTemplate::Made ChatTemplate::parse(std::string_view jinja, const SpecialText
 
 ChatTemplate::Made ChatTemplate::of_file(const GgufFile& file) {
   const auto jinja = file.get_string("tokenizer.chat_template");
-  if (!jinja) return jinja.error();
+  if (!jinja) return unusable("it is no text");  // clients are told, and not where the file is
   return parse(*jinja, SpecialTexts::of_file(file), "the model's own");
 }
 

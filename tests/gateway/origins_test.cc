@@ -63,12 +63,20 @@ TEST(Origins, LetsThoseInThatAreAllowed) {
 }
 
 TEST(Origins, SaysHowAnOriginIsWritten) {
-  for (const char* fine : {"*", "null", "https://app.example", "http://localhost:3000"}) {
+  for (const char* fine : {"*", "null", "https://app.example", "http://localhost:3000", "http://[::1]:8080"}) {
     EXPECT_FALSE(check_origin(fine)) << fine;
   }
-  for (const char* wrong : {"", "app.example", "https://", "https://app.example/", "://x"}) {
+  for (const char* wrong : {"", "app.example", "https://", "https://app.example/", "://x", "https://*.example",
+                            "https://a b", "http://[::1]:99999", "http://a:", "http://a:80x"}) {
     EXPECT_TRUE(check_origin(wrong)) << wrong;
   }
+}
+
+TEST(Origins, TakesAnOriginWithThePortThatItsSchemeHasAnyway) {
+  const Origins some("127.0.0.1", {}, {"https://app.example:443", "http://other.example:80"});
+  EXPECT_TRUE(some.takes_origin("https://app.example", "localhost:8080"));
+  EXPECT_TRUE(some.takes_origin("http://other.example", "localhost:8080"));
+  EXPECT_FALSE(some.takes_origin("http://app.example", "localhost:8080"));
 }
 
 }  // namespace

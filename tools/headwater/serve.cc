@@ -217,7 +217,8 @@ int serve(Options& options) {
                 "127.0.0.1:8080, to: [tok] }");
   }
   for (const std::string& origin : spec.allow_origins) {
-    if (auto wrong = gateway::check_origin(origin)) return fail(options.topology + ": allow_origins: " + *wrong);
+    if (auto wrong = gateway::check_origin(origin))
+      return fail(options.topology + ": gateway: allow_origins: " + *wrong);
   }
   warn_if_open(spec, options);
   for (const std::string& tenant : gateway::ApiKeys(options.api_keys).tenants()) {

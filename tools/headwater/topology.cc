@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "gateway/origins.h"
 #include "model/architecture.h"
 #include "model/gguf.h"
 #include "tools/headwater/command.h"
@@ -47,11 +48,23 @@ bool check_model(const std::string& topology_file, const std::string& path) {
   return true;
 }
 
+/// Whether browsers can send the origins that the gateway allows; what is wrong goes to stderr.
+bool check_origins(const std::string& topology_file, const topology::GatewaySpec& spec) {
+  for (const std::string& origin : spec.allow_origins) {
+    if (const auto wrong = gateway::check_origin(origin)) {
+      fail(topology_file + ": gateway: allow_origins: " + *wrong);
+      return false;
+    }
+  }
+  return true;
+}
+
 int check(const std::vector<std::string>& files, bool with_model) {
   int status = 0;
   for (const std::string& file : files) {
     const auto topology = load(file);
-    if (topology && (!with_model || check_model(file, topology->model.path))) {
+    if (topology && check_origins(file, topology->gateway) &&
+        (!with_model || check_model(file, topology->model.path))) {
       print(file + ": ok, " + std::to_string(topology->stages.size()) + " stages\n");
     } else {
       status = kFailed;
