@@ -69,10 +69,11 @@ struct Bridge::Inbox : std::enable_shared_from_this<Inbox> {
     const std::scoped_lock lock(mutex);
     closed = true;
     events.clear();
+    strand = Executor();  // the runtime may hold the handler, and so this, for longer than there is a server
   }
 
   Metrics& metrics;
-  const Executor strand;
+  Executor strand;  ///< until it is closed
   const Consumer consume;
   const std::function<void()> lost;
   std::mutex mutex;
