@@ -103,4 +103,11 @@ std::optional<std::string> check_origin(std::string_view origin) {
   return message;
 }
 
+std::optional<std::string> check_origins(const std::vector<std::string>& origins) {
+  for (const std::string& origin : origins) {
+    if (auto wrong = check_origin(origin)) return wrong;
+  }
+  return std::nullopt;
+}
+
 }  // namespace headwater::gateway

@@ -46,5 +46,7 @@ class Origins {
 
 /// What is wrong with an entry of `origins`: it needs a scheme and a host, and has no path.
 std::optional<std::string> check_origin(std::string_view origin);
+/// The same of the first that is wrong.
+std::optional<std::string> check_origins(const std::vector<std::string>& origins);
 
 }  // namespace headwater::gateway

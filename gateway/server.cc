@@ -20,8 +20,8 @@ Result<void> check(const ServerOptions& options) {
   if (options.threads == 0 || options.threads > 256) return bad("threads must be from 1 to 256");
   if (options.max_connections == 0) return bad("max_connections must be at least 1");
   if (options.max_body_bytes == 0) return bad("max_body_bytes must be at least 1");
-  for (const std::string& origin : options.allow_origins) {
-    if (auto wrong = check_origin(origin)) return Error{ErrorCode::invalid_options, "allow_origins: " + *wrong, ""};
+  if (auto wrong = check_origins(options.allow_origins)) {
+    return Error{ErrorCode::invalid_options, "allow_origins: " + *wrong, ""};
   }
   for (const std::string& key : options.api_keys) {
     if (key.empty()) return bad("an API key is empty; remove it, or nobody can be told apart from strangers");

@@ -216,9 +216,8 @@ int serve(Options& options) {
                 " has no gateway section, so there is nothing to serve on; add gateway: { listen: "
                 "127.0.0.1:8080, to: [tok] }");
   }
-  for (const std::string& origin : spec.allow_origins) {
-    if (auto wrong = gateway::check_origin(origin))
-      return fail(options.topology + ": gateway: allow_origins: " + *wrong);
+  if (const auto wrong = gateway::check_origins(spec.allow_origins)) {
+    return fail(options.topology + ": gateway: allow_origins: " + *wrong);
   }
   warn_if_open(spec, options);
   for (const std::string& tenant : gateway::ApiKeys(options.api_keys).tenants()) {
@@ -316,8 +315,8 @@ void add_serve(CLI::App& app, Action& action) {
     for (const std::string& key : options->api_keys) {
       if (key.empty()) throw CLI::ValidationError("--api-key", "a key must not be empty");
     }
-    for (const std::string& origin : options->allow_origins) {
-      if (auto wrong = gateway::check_origin(origin)) throw CLI::ValidationError("--allow-origin", *wrong);
+    if (const auto wrong = gateway::check_origins(options->allow_origins)) {
+      throw CLI::ValidationError("--allow-origin", *wrong);
     }
     if (const auto size = topology::parse_size(options->max_buffered); !size && !options->max_buffered.empty()) {
       throw CLI::ValidationError("--max-buffered", size.error().message);

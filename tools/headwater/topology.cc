@@ -50,13 +50,9 @@ bool check_model(const std::string& topology_file, const std::string& path) {
 
 /// Whether browsers can send the origins that the gateway allows; what is wrong goes to stderr.
 bool check_origins(const std::string& topology_file, const topology::GatewaySpec& spec) {
-  for (const std::string& origin : spec.allow_origins) {
-    if (const auto wrong = gateway::check_origin(origin)) {
-      fail(topology_file + ": gateway: allow_origins: " + *wrong);
-      return false;
-    }
-  }
-  return true;
+  const auto wrong = gateway::check_origins(spec.allow_origins);
+  if (wrong) fail(topology_file + ": gateway: allow_origins: " + *wrong);
+  return !wrong;
 }
 
 int check(const std::vector<std::string>& files, bool with_model) {
