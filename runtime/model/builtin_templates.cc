@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <iterator>
-#include <utility>
 
 namespace headwater::model {
 namespace {
@@ -26,8 +25,8 @@ constexpr std::string_view kLlama3 = R"jinja(
 {%- endif %}
 )jinja";
 
-// Models of these two know turns of user and assistant alone: what the system says stands in front of the first.
-constexpr std::string_view kGemma = R"jinja(
+/// Models of the next two know turns of user and assistant alone: what the system says stands in front of the first.
+constexpr std::string_view kAlternating = R"jinja(
 {{- bos_token }}
 {%- set system = '' %}
 {%- set turns = messages %}
@@ -39,7 +38,9 @@ constexpr std::string_view kGemma = R"jinja(
 {%- for message in turns %}
     {%- if message.role != ('user' if loop.index0 is even else 'assistant') %}
         {{- raise_exception('roles must alternate: user, assistant, user, …') }}
-    {%- endif %}
+    {%- endif %})jinja";
+
+constexpr std::string_view kGemma = R"jinja(
     {{- '<start_of_turn>' + ('model' if message.role == 'assistant' else 'user') + '\n' }}
     {{- (system if loop.first else '') + message.content | trim + '<end_of_turn>\n' }}
 {%- endfor %}
@@ -49,18 +50,6 @@ constexpr std::string_view kGemma = R"jinja(
 )jinja";
 
 constexpr std::string_view kMistral = R"jinja(
-{{- bos_token }}
-{%- set system = '' %}
-{%- set turns = messages %}
-{%- if messages[0].role == 'system' %}
-    {%- set system = messages[0].content + '\n\n' %}
-    {%- set turns = messages[1:] %}
-{%- endif %}
-{%- if not turns %}{{ raise_exception('messages has no user message; the model needs one') }}{% endif %}
-{%- for message in turns %}
-    {%- if message.role != ('user' if loop.index0 is even else 'assistant') %}
-        {{- raise_exception('roles must alternate: user, assistant, user, …') }}
-    {%- endif %}
     {%- if message.role == 'user' %}
         {{- '[INST]' + (system if loop.first else '') + message.content + '[/INST]' }}
     {%- else %}
@@ -69,14 +58,20 @@ constexpr std::string_view kMistral = R"jinja(
 {%- endfor %}
 )jinja";
 
-constexpr std::pair<std::string_view, std::string_view> kTemplates[] = {
-    {"chatml", kChatMl}, {"llama3", kLlama3}, {"gemma", kGemma}, {"mistral", kMistral}};
+struct Builtin {
+  std::string_view name, beginning, rest;
+};
+constexpr Builtin kTemplates[] = {{"chatml", "", kChatMl},
+                                  {"llama3", "", kLlama3},
+                                  {"gemma", kAlternating, kGemma},
+                                  {"mistral", kAlternating, kMistral}};
 
 }  // namespace
 
-std::string_view builtin_template(std::string_view name) {
-  const auto* found = std::ranges::find(kTemplates, name, [](const auto& entry) { return entry.first; });
-  return found == std::end(kTemplates) ? std::string_view() : found->second;
+std::string builtin_template(std::string_view name) {
+  const auto* found = std::ranges::find(kTemplates, name, &Builtin::name);
+  if (found == std::end(kTemplates)) return {};
+  return std::string(found->beginning).append(found->rest);
 }
 
 }  // namespace headwater::model

@@ -3,6 +3,7 @@
 //
 // Threading: functions without state.
 
+#include <string>
 #include <string_view>
 
 namespace headwater::model {
@@ -10,6 +11,6 @@ namespace headwater::model {
 inline constexpr std::string_view kBuiltinTemplates = "chatml, llama3, gemma, mistral";
 
 /// The Jinja text of one of these; empty: there is none of this name.
-std::string_view builtin_template(std::string_view name);
+std::string builtin_template(std::string_view name);
 
 }  // namespace headwater::model

@@ -71,7 +71,7 @@ std::shared_ptr<const ChatTemplate> ChatTemplate::refusing(std::string why) {
 }
 
 Result<std::string> ChatTemplate::read_source(const std::string& name_or_path) {
-  if (const auto known = builtin_template(name_or_path); !known.empty()) return std::string(known);
+  if (auto known = builtin_template(name_or_path); !known.empty()) return known;
   std::ifstream file(name_or_path, std::ios::binary);
   std::string text(kMostFile + 1, '\0');
   if (!file.read(text.data(), static_cast<std::streamsize>(text.size())) && !file.eof()) {
