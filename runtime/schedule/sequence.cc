@@ -91,28 +91,34 @@ std::vector<Sequence*> WaitingQueue::first(std::size_t n) const {
   return chosen;
 }
 
+std::optional<WaitingQueue::Place> WaitingQueue::place_of(const Sequence& sequence) {
+  const auto tenant = tenants_.find(sequence.request->request.tenant);
+  if (tenant == tenants_.end()) return std::nullopt;
+  std::list<Turn>& turns = tenant->second.turns;
+  const auto turn = std::ranges::find(turns, sequence.request->connection, &Turn::connection);
+  if (turn == turns.end()) return std::nullopt;
+  return Place{&tenant->second, turn};
+}
+
+void WaitingQueue::remove_from(const Place& place, Sequence* sequence) {
+  std::erase(place.turn->sequences, sequence);
+  if (place.turn->sequences.empty()) place.tenant->turns.erase(place.turn);
+}
+
 void WaitingQueue::take(Sequence* sequence) {
   if (std::erase(urgent_, sequence) > 0) return;
-  const auto tenant = tenants_.find(sequence->request->request.tenant);
-  if (tenant == tenants_.end()) return;
-  std::list<Turn>& turns = tenant->second.turns;
-  const auto turn = std::ranges::find(turns, sequence->request->connection, &Turn::connection);
-  if (turn == turns.end()) return;
-  turns.splice(turns.end(), turns, turn);
-  floor_ = std::max(floor_, tenant->second.served);
-  tenant->second.served += sequence->uncomputed();
-  remove(sequence);
+  const auto place = place_of(*sequence);
+  if (!place) return;
+  std::list<Turn>& turns = place->tenant->turns;
+  turns.splice(turns.end(), turns, place->turn);
+  floor_ = std::max(floor_, place->tenant->served);
+  place->tenant->served += sequence->uncomputed();
+  remove_from(*place, sequence);
 }
 
 void WaitingQueue::remove(Sequence* sequence) {
   if (std::erase(urgent_, sequence) > 0) return;
-  const auto tenant = tenants_.find(sequence->request->request.tenant);
-  if (tenant == tenants_.end()) return;
-  std::list<Turn>& turns = tenant->second.turns;
-  const auto turn = std::ranges::find(turns, sequence->request->connection, &Turn::connection);
-  if (turn == turns.end()) return;
-  std::erase(turn->sequences, sequence);
-  if (turn->sequences.empty()) turns.erase(turn);
+  if (const auto place = place_of(*sequence)) remove_from(*place, sequence);
 }
 
 }  // namespace headwater::schedule

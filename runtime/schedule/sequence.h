@@ -5,6 +5,7 @@
 #include <deque>
 #include <list>
 #include <map>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -95,6 +96,14 @@ class WaitingQueue {
     std::list<Turn> turns;
   };
 
+  struct Place {
+    Tenant* tenant;
+    std::list<Turn>::iterator turn;
+  };
+
+  /// Where a sequence waits that is not urgent.
+  std::optional<Place> place_of(const Sequence& sequence);
+  static void remove_from(const Place& place, Sequence* sequence);
   /// Raised to what others that wait were served: nobody saves service up.
   Tenant& tenant(const std::string& name);
   static std::vector<Sequence*> order(const Tenant& tenant, std::size_t n);

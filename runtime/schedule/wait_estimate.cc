@@ -125,7 +125,7 @@ double WaitEstimate::next_turn(const std::string& tenant) const {
   return found == tenants_.end() ? turn_ : std::max(turn_, found->second.served);
 }
 
-Forecast WaitEstimate::simulate(const ExpectedWork& mine, double turn) const {
+WaitEstimate::Simulation WaitEstimate::before(double turn) const {
   Simulation simulation(limits_, cost_);
   for (const auto& [id, job] : jobs_) {
     if (job.decoding) simulation.decode(std::max(job.answer, 1.0), job.footprint);
@@ -135,6 +135,11 @@ Forecast WaitEstimate::simulate(const ExpectedWork& mine, double turn) const {
     // Who has begun is in front of all who have not.
     if (place <= turn || job.started) simulation.wait({job.prompt, job.answer, job.footprint});
   }
+  return simulation;
+}
+
+Forecast WaitEstimate::simulate(const ExpectedWork& mine, double turn) const {
+  Simulation simulation = before(turn);
   simulation.wait({mine.prompt, mine.answer, mine.prompt + mine.answer});
   Forecast forecast = simulation.run();
   // Whoever ends while it decodes is followed by somebody else, and prompts come as they did lately.
@@ -150,14 +155,7 @@ Forecast WaitEstimate::forecast(const Request& request) const {
 
 double WaitEstimate::backlog() const {
   if (!cost_.known() || jobs_.empty()) return 0;
-  Simulation simulation(limits_, cost_);
-  for (const auto& [id, job] : jobs_) {
-    if (job.decoding) simulation.decode(std::max(job.answer, 1.0), job.footprint);
-  }
-  for (const auto& [place, id] : waiting_) {
-    const Job& job = jobs_.at(id);
-    simulation.wait({job.prompt, job.answer, job.footprint});
-  }
+  Simulation simulation = before(std::numeric_limits<double>::infinity());
   simulation.run();
   simulation.drain();
   return simulation.clock();

@@ -94,6 +94,8 @@ class WaitEstimate {
 
   class Simulation;
   double next_turn(const std::string& tenant) const;
+  /// What is under way, and what waits up to that turn.
+  Simulation before(double turn) const;
   Forecast simulate(const ExpectedWork& mine, double turn) const;
   /// To compute a prompt while so many sequences decode.
   double prompt_seconds(double tokens, double decode) const;
