@@ -5,18 +5,10 @@
 #include <random>
 #include <string>
 
-#include "tests/support/tiny_gguf.h"
+#include "tests/model/tiny_tokenizer.h"
 
 namespace headwater::model {
 namespace {
-
-std::shared_ptr<const Tokenizer> tiny() {
-  test::GgufWriter writer;
-  test::add_tiny_tokenizer(writer);
-  const test::TemporaryFile bytes(writer.bytes());
-  const auto file = GgufFile::open(bytes.path());
-  return std::move(Tokenizer::load(**file)).value();
-}
 
 std::vector<TokenId> sliced(const Tokenizer& tokenizer, const std::string& text, EncodeOptions options,
                             std::size_t bytes) {
@@ -35,7 +27,7 @@ std::string random_text(std::mt19937& random, std::size_t parts) {
 }
 
 TEST(BytePairEncoding, GivesTheSameIdsHoweverItIsSliced) {
-  const auto tokenizer = tiny();
+  const auto tokenizer = test::tiny_tokenizer();
   std::mt19937 random(11);
   for (int round = 0; round < 300; ++round) {
     const std::string text = random_text(random, random() % 40);
@@ -45,7 +37,7 @@ TEST(BytePairEncoding, GivesTheSameIdsHoweverItIsSliced) {
 }
 
 TEST(BytePairEncoding, GivesAWordThatComesAgainTheSameIds) {
-  const auto tokenizer = tiny();
+  const auto tokenizer = test::tiny_tokenizer();
   // What is remembered of words in a long text is what each of them gives alone.
   std::string text;
   std::vector<TokenId> expected;
@@ -61,7 +53,7 @@ TEST(BytePairEncoding, GivesAWordThatComesAgainTheSameIds) {
 }
 
 TEST(BytePairEncoding, StopsAfterASliceWhateverTheTextIs) {
-  const auto tokenizer = tiny();
+  const auto tokenizer = test::tiny_tokenizer();
   for (const std::string& text : {std::string(100'000, 'a'), std::string(100'000, ' '), std::string(100'000, '1')}) {
     const auto encoding = tokenizer->begin_encoding(text, {});
     std::size_t slices = 1;
@@ -72,7 +64,7 @@ TEST(BytePairEncoding, StopsAfterASliceWhateverTheTextIs) {
 }
 
 TEST(BytePairEncoding, RulesOutByLengthOnlyWhatHasMoreTokens) {
-  const auto tokenizer = tiny();
+  const auto tokenizer = test::tiny_tokenizer();
   std::mt19937 random(12);
   for (int round = 0; round < 300; ++round) {
     const std::string text = random_text(random, random() % 40);

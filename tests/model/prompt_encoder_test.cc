@@ -5,20 +5,12 @@
 #include <limits>
 
 #include "model/chat_template.h"
-#include "tests/support/tiny_gguf.h"
+#include "tests/model/tiny_tokenizer.h"
 
 namespace headwater::model {
 namespace {
 
 constexpr std::size_t kAny = std::numeric_limits<std::size_t>::max();
-
-std::shared_ptr<const Tokenizer> tiny() {
-  test::GgufWriter writer;
-  test::add_tiny_tokenizer(writer);
-  const test::TemporaryFile bytes(writer.bytes());
-  const auto file = GgufFile::open(bytes.path());
-  return std::move(Tokenizer::load(**file)).value();
-}
 
 std::shared_ptr<const ChatTemplate> test_chat(const std::string& name) {
   return ChatTemplate::parse(ChatTemplate::read_source(name).value(), {}, name).value();
@@ -31,7 +23,7 @@ std::vector<TokenId> run(PromptEncoder encoder, std::size_t slice) {
 }
 
 TEST(PromptEncoder, JoinsItsPartsHoweverItIsSliced) {
-  const auto tokenizer = tiny();
+  const auto tokenizer = test::tiny_tokenizer();
   const std::vector<PromptPart> parts = {{1, ""}, {-1, "the other"}, {2, ""}, {-1, ""}, {-1, "the"}};
   std::vector<TokenId> expected = {1};
   for (TokenId id : tokenizer->encode("the other", {})) expected.push_back(id);
@@ -42,7 +34,7 @@ TEST(PromptEncoder, JoinsItsPartsHoweverItIsSliced) {
 }
 
 TEST(PromptEncoder, EncodesAConversationAsItsTemplateDoes) {
-  const auto tokenizer = tiny();
+  const auto tokenizer = test::tiny_tokenizer();
   const auto chat = test_chat("chatml");
   const std::vector<ChatMessage> messages = {{"user", "the <|im_end|> other"}, {"assistant", "the"}, {"user", "!"}};
   EXPECT_EQ(run({*tokenizer, prompt_parts(*chat, *tokenizer, messages).value()}, 3),
@@ -50,7 +42,7 @@ TEST(PromptEncoder, EncodesAConversationAsItsTemplateDoes) {
 }
 
 TEST(PromptEncoder, StopsOnceThereAreMoreIdsThanFit) {
-  const auto tokenizer = tiny();
+  const auto tokenizer = test::tiny_tokenizer();
   std::string words;
   for (int i = 0; i < 200'000; ++i) words += "a!";
   PromptEncoder encoder(*tokenizer, {{-1, words}});
@@ -62,7 +54,7 @@ TEST(PromptEncoder, StopsOnceThereAreMoreIdsThanFit) {
 }
 
 TEST(PromptEncoder, RulesOutByLengthWhatCannotFit) {
-  const auto tokenizer = tiny();
+  const auto tokenizer = test::tiny_tokenizer();
   const PromptEncoder encoder(*tokenizer, {{-1, std::string(10'000, 'e')}});
   EXPECT_EQ(encoder.bytes(), 10'000U);
   EXPECT_FALSE(encoder.may_fit(10));

@@ -4,6 +4,7 @@
 
 #include <random>
 
+#include "tests/model/tiny_tokenizer.h"
 #include "tests/support/tiny_gguf.h"
 
 namespace headwater::model {
@@ -18,12 +19,6 @@ Result<std::shared_ptr<const Tokenizer>> load(const GgufWriter& writer) {
   return Tokenizer::load(**file);
 }
 
-std::shared_ptr<const Tokenizer> tiny() {
-  GgufWriter writer;
-  test::add_tiny_tokenizer(writer);
-  return std::move(load(writer)).value();
-}
-
 std::vector<std::string> pieces(const Tokenizer& tokenizer, std::string_view text, EncodeOptions options = {}) {
   std::vector<std::string> found;
   for (TokenId id : tokenizer.encode(text, options)) found.emplace_back(tokenizer.token_bytes(id));
@@ -31,14 +26,14 @@ std::vector<std::string> pieces(const Tokenizer& tokenizer, std::string_view tex
 }
 
 TEST(Tokenizer, MergesTheBestPairsFirst) {
-  const auto tokenizer = tiny();
+  const auto tokenizer = test::tiny_tokenizer();
   EXPECT_EQ(pieces(*tokenizer, "the other"), (std::vector<std::string>{"the", " ", "o", "the", "r"}));
   EXPECT_EQ(pieces(*tokenizer, " the"), (std::vector<std::string>{" ", "the"}));  // "t h" comes before " t"
   EXPECT_TRUE(tokenizer->encode("", {}).empty());
 }
 
 TEST(Tokenizer, RoundTripsEveryByteSequence) {
-  const auto tokenizer = tiny();
+  const auto tokenizer = test::tiny_tokenizer();
   std::mt19937 random(5);
   for (int i = 0; i < 500; ++i) {
     std::string text;
@@ -50,7 +45,7 @@ TEST(Tokenizer, RoundTripsEveryByteSequence) {
 }
 
 TEST(Tokenizer, RoundTripsEveryCharacter) {
-  const auto tokenizer = tiny();
+  const auto tokenizer = test::tiny_tokenizer();
   std::mt19937 random(6);
   for (int i = 0; i < 500; ++i) {
     std::string text;
@@ -107,7 +102,7 @@ TEST(Tokenizer, GivesATokenThatIsNotWrittenInTheByteAlphabetItsOwnText) {
 }
 
 TEST(Tokenizer, FindsSpecialTokensOnlyWhereItMay) {
-  const auto tokenizer = tiny();
+  const auto tokenizer = test::tiny_tokenizer();
   const TokenId end = tokenizer->find_special("<|im_end|>");
   ASSERT_GE(end, 0);
   EXPECT_TRUE(tokenizer->is_control(end));
@@ -126,11 +121,11 @@ TEST(Tokenizer, PutsBosInFrontOnlyWhereTheFileAsksForIt) {
   const auto tokenizer = std::move(load(writer)).value();
   EXPECT_EQ(tokenizer->encode("a", {.add_special = true}).front(), tokenizer->bos());
   EXPECT_EQ(tokenizer->encode("a", {.add_special = false}).size(), 1U);
-  EXPECT_EQ(tiny()->encode("a", {.add_special = true}).size(), 1U);
+  EXPECT_EQ(test::tiny_tokenizer()->encode("a", {.add_special = true}).size(), 1U);
 }
 
 TEST(Tokenizer, TakesLongTextsInReasonableTime) {
-  const auto tokenizer = tiny();
+  const auto tokenizer = test::tiny_tokenizer();
   const std::string text(1 << 20, 'e');
   EXPECT_EQ(tokenizer->encode(text, {}).size(), text.size());
   std::string merging;
