@@ -3,6 +3,7 @@
 #include <bit>
 #include <cstring>
 
+#include "kernels/unaligned.h"
 #include "kernels/weight_group.h"
 
 namespace headwater::kernels {
@@ -19,14 +20,6 @@ constexpr Format kFormats[] = {{"F32", 1, 4},       {"F16", 1, 2},      {"BF16",
                                {"IQ4_XS", 256, 136}};
 
 const Format& format(DType type) { return kFormats[static_cast<std::size_t>(type)]; }
-
-template <class T>
-T load(const std::byte* at) {
-  T value;
-  std::memcpy(&value, at, sizeof value);
-  return value;
-}
-float load_half(const std::byte* at) { return half_to_float(load<std::uint16_t>(at)); }
 
 void expand_group(const WeightGroup& group, int zero, float* out) {
   for (std::size_t i = 0; i < kGroupValues; ++i) {
@@ -52,10 +45,10 @@ float half_to_float(std::uint16_t half) {
 std::string_view name(DType type) { return format(type).name; }
 std::uint32_t block_values(DType type) { return format(type).values; }
 std::uint32_t block_bytes(DType type) { return format(type).bytes; }
+std::size_t row_bytes(DType type, std::uint64_t cols) { return cols / format(type).values * format(type).bytes; }
 
 void dequantize_row(const HostTensor& tensor, std::uint64_t row, std::span<float> out) {
-  const Format& kind = format(tensor.type);
-  const std::byte* data = tensor.data + row * (tensor.cols / kind.values) * kind.bytes;
+  const std::byte* data = tensor.data + row * row_bytes(tensor.type, tensor.cols);
   switch (tensor.type) {
     case DType::f32:
       std::memcpy(out.data(), data, out.size_bytes());

@@ -17,6 +17,8 @@ std::string_view name(DType type);
 std::uint32_t block_values(DType type);
 /// Bytes of one block.
 std::uint32_t block_bytes(DType type);
+/// Bytes of a row of `cols` values. REQUIRES: whole blocks.
+std::size_t row_bytes(DType type, std::uint64_t cols);
 
 /// The value of 16-bit float bits.
 float half_to_float(std::uint16_t half);

@@ -2,22 +2,14 @@
 
 #include "kernels/weight_group.h"
 
-#include <cstring>
+#include "kernels/unaligned.h"
 
 namespace headwater::kernels {
 namespace {
 
 constexpr std::size_t kHalf = kGroupValues / 2;
-constexpr std::size_t kGroupsInSuperBlock = 8;
 constexpr std::size_t kScaleBytes = 12;
 
-template <class T>
-T load(const std::byte* at) {
-  T value;
-  std::memcpy(&value, at, sizeof value);
-  return value;
-}
-float load_half(const std::byte* at) { return half_to_float(load<std::uint16_t>(at)); }
 unsigned number(std::byte byte) { return std::to_integer<unsigned>(byte); }
 
 /// 16 bytes of two 4-bit codes: the low halves are codes 0 … 15, the high ones 16 … 31.
@@ -41,13 +33,11 @@ void put_fifth_bits(std::uint32_t bits, WeightGroup& group) {
   for (std::size_t i = 0; i < kGroupValues; ++i) group.codes[i] |= static_cast<std::uint8_t>((bits >> i & 1U) << 4U);
 }
 
-void put_scale(float scale, float minimum, WeightGroup& group) {
-  group.scale = {scale, scale};
-  group.minimum = {minimum, minimum};
-}
+/// One for all 32 values.
+GroupScale same(float scale, float minimum) { return {{scale, scale}, {minimum, minimum}}; }
 
 /// Scale and minimum of Q4_K and Q5_K: 6 bits each, of eight groups in 12 bytes.
-void put_k_scale(const std::byte* block, std::size_t i, WeightGroup& group) {
+GroupScale k_scale(const std::byte* block, std::size_t i) {
   const std::byte* const packed = block + 4;
   unsigned scale = 0, minimum = 0;
   if (i < 4) {
@@ -57,7 +47,7 @@ void put_k_scale(const std::byte* block, std::size_t i, WeightGroup& group) {
     scale = (number(packed[i + 4]) & 15U) | (number(packed[i - 4]) >> 6U) << 4U;
     minimum = number(packed[i + 4]) >> 4U | (number(packed[i]) >> 6U) << 4U;
   }
-  put_scale(load_half(block) * static_cast<float>(scale), -(load_half(block + 2) * static_cast<float>(minimum)), group);
+  return same(load_half(block) * static_cast<float>(scale), -(load_half(block + 2) * static_cast<float>(minimum)));
 }
 
 /// The 4-bit codes of Q4_K and Q5_K: 32 bytes hold those of two groups, the first in their low halves.
@@ -75,19 +65,30 @@ void put_q6(const std::byte* block, std::size_t i, WeightGroup& group) {
     const unsigned nibble = number(low[k]) >> (i % 4 < 2 ? 0 : 4) & 15U;
     group.codes[k] = static_cast<std::uint8_t>(nibble | (number(high[k]) >> 2 * (i % 4) & 3U) << 4U);
   }
+}
+GroupScale q6_scale(const std::byte* block, std::size_t i) {
   const float scale = load_half(block + 208);
-  for (std::size_t half = 0; half < 2; ++half) {
-    group.scale[half] = scale * static_cast<float>(load<std::int8_t>(block + 192 + 2 * i + half));
-  }
-  group.minimum = {0, 0};
+  const auto half = [&](std::size_t h) {
+    return scale * static_cast<float>(load<std::int8_t>(block + 192 + 2 * i + h));
+  };
+  return {{half(0), half(1)}, {0, 0}};
 }
 
-void put_iq4_xs(const std::byte* block, std::size_t i, WeightGroup& group) {
+GroupScale iq4_xs_scale(const std::byte* block, std::size_t i) {
   const unsigned low = number(block[4 + i / 2]) >> 4 * (i % 2) & 15U;
   const unsigned high = load<std::uint16_t>(block + 2) >> 2 * i & 3U;
   const int scale = static_cast<int>(low | high << 4U) - 32;
-  put_scale(load_half(block) * static_cast<float>(scale), 0, group);
-  put_nonlinear(block + 8 + i * kHalf, group);
+  return same(load_half(block) * static_cast<float>(scale), 0);
+}
+
+/// The block that a group is in, and which of its groups it is.
+struct Place {
+  const std::byte* block;
+  std::size_t i;
+};
+Place find(DType type, const std::byte* row, std::size_t group) {
+  const std::size_t in_block = block_values(type) / kGroupValues;
+  return {row + group / in_block * block_bytes(type), group % in_block};
 }
 
 }  // namespace
@@ -118,37 +119,53 @@ GroupFormat group_format(DType type) {
   return {128, 0, 255, false, true};
 }
 
+GroupScale read_scale(DType type, const std::byte* row, std::size_t group) {
+  const Place at = find(type, row, group);
+  switch (type) {
+    case DType::q4_1:
+    case DType::q5_1:
+      return same(load_half(at.block), load_half(at.block + 2));
+    case DType::q4_k:
+    case DType::q5_k:
+      return k_scale(at.block, at.i);
+    case DType::q6_k:
+      return q6_scale(at.block, at.i);
+    case DType::iq4_xs:
+      return iq4_xs_scale(at.block, at.i);
+    case DType::q4_0:
+    case DType::q5_0:
+    case DType::q8_0:
+    case DType::iq4_nl:
+    case DType::f32:
+    case DType::f16:
+    case DType::bf16:
+      break;
+  }
+  return same(load_half(at.block), 0);
+}
+
 WeightGroup read_group(DType type, const std::byte* row, std::size_t group) {
-  const std::size_t in_block = block_values(type) / kGroupValues;
-  const std::byte* const block = row + group / in_block * block_bytes(type);
-  const std::size_t i = group % in_block;
-  static_assert(kGroupsInSuperBlock * kGroupValues == 256);
-  WeightGroup read;
+  const auto [block, i] = find(type, row, group);
+  WeightGroup read{read_scale(type, row, group), {}};
   switch (type) {
     case DType::q4_0:
-      put_scale(load_half(block), 0, read);
       put_nibbles(block + 2, read);
       break;
     case DType::q4_1:
-      put_scale(load_half(block), load_half(block + 2), read);
       put_nibbles(block + 4, read);
       break;
     case DType::q5_0:
-      put_scale(load_half(block), 0, read);
       put_nibbles(block + 6, read);
       put_fifth_bits(load<std::uint32_t>(block + 2), read);
       break;
     case DType::q5_1:
-      put_scale(load_half(block), load_half(block + 2), read);
       put_nibbles(block + 8, read);
       put_fifth_bits(load<std::uint32_t>(block + 4), read);
       break;
     case DType::q4_k:
-      put_k_scale(block, i, read);
       put_k_nibbles(block + 4 + kScaleBytes, i, read);
       break;
     case DType::q5_k:
-      put_k_scale(block, i, read);
       put_k_nibbles(block + 4 + kScaleBytes + kGroupValues, i, read);
       for (std::size_t k = 0; k < kGroupValues; ++k) {
         read.codes[k] |= static_cast<std::uint8_t>((number(block[4 + kScaleBytes + k]) >> i & 1U) << 4U);
@@ -158,17 +175,15 @@ WeightGroup read_group(DType type, const std::byte* row, std::size_t group) {
       put_q6(block, i, read);
       break;
     case DType::iq4_nl:
-      put_scale(load_half(block), 0, read);
       put_nonlinear(block + 2, read);
       break;
     case DType::iq4_xs:
-      put_iq4_xs(block, i, read);
+      put_nonlinear(block + 8 + i * kHalf, read);
       break;
     case DType::q8_0:
     case DType::f32:
     case DType::f16:
     case DType::bf16:
-      put_scale(load_half(block), 0, read);
       for (std::size_t k = 0; k < kGroupValues; ++k) {
         read.codes[k] = static_cast<std::uint8_t>(number(block[2 + k]) ^ 0x80U);
       }

@@ -13,9 +13,11 @@ inline constexpr std::size_t kGroupValues = 32;
 
 /// Value i of the group is scale[i / 16] · (codes[i] - zero) + minimum[i / 16], in float32, rounded after each step.
 /// Where a format has one scale for all 32, both are that; where it has no minimum, it is 0.
-struct WeightGroup {
-  std::array<std::uint8_t, kGroupValues> codes;
+struct GroupScale {
   std::array<float, 2> scale, minimum;
+};
+struct WeightGroup : GroupScale {
+  std::array<std::uint8_t, kGroupValues> codes;
 };
 
 /// What all groups of a type have in common.
@@ -30,5 +32,7 @@ GroupFormat group_format(DType type);
 
 /// Group `group` of a row, which begins at `row` and has whole blocks. REQUIRES: block_values(type) > 1.
 WeightGroup read_group(DType type, const std::byte* row, std::size_t group);
+/// The same without the codes, which are most of the work.
+GroupScale read_scale(DType type, const std::byte* row, std::size_t group);
 
 }  // namespace headwater::kernels

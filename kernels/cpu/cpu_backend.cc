@@ -55,7 +55,7 @@ class CpuBackend : public Backend {
   std::uint64_t matrix_bytes(const HostTensor& tensor) const override {
     if (precision_ != Precision::exact && cpu::QuantizedMatrix::takes({&tensor, 1})) {
       if (!cpu::QuantizedMatrix::restores(tensor.type)) return cpu::QuantizedMatrix::bytes_of(tensor);
-      return tensor.rows * tensor.cols / block_values(tensor.type) * block_bytes(tensor.type);
+      return tensor.rows * row_bytes(tensor.type, tensor.cols);
     }
     return tensor.rows * tensor.cols * (cpu::has_bf16_products() ? 2 : 4);
   }

@@ -8,8 +8,6 @@ namespace {
 /// Bytes of a block before its codes: scale and, for Q4_1, minimum.
 std::size_t head_bytes(DType type) { return type == DType::q4_1 ? 4 : 2; }
 
-std::size_t row_bytes(DType type, std::size_t cols) { return cols / block_values(type) * block_bytes(type); }
-
 }  // namespace
 
 LookupTable::LookupTable(const HostTensor& table)

@@ -25,26 +25,20 @@ std::optional<PanelFormat> format_for(DType type) {
   return PanelFormat::bytes_minus_128;
 }
 
-std::size_t row_bytes(const HostTensor& tensor) {
-  return tensor.cols / block_values(tensor.type) * block_bytes(tensor.type);
-}
-
 /// Row `row` of the stacked parts.
 const std::byte* row_at(std::span<const HostTensor> parts, std::uint64_t row) {
   const HostTensor* part = parts.data();
   for (; row >= part->rows; ++part) row -= part->rows;
-  return part->data + row * row_bytes(*part);
+  return part->data + row * row_bytes(part->type, part->cols);
 }
 
-/// A group with scale and minimum as panels have them: the value of a code is scale · code + minimum.
-struct PanelGroup {
-  std::array<std::uint8_t, kGroup> codes;
+/// Scale and minimum as panels have them: the value of a code is scale · code + minimum.
+struct PanelScale {
   float scale, minimum;
+
+  PanelScale(const GroupScale& read, const GroupFormat& format)
+      : scale(read.scale[0]), minimum(read.minimum[0] - static_cast<float>(format.zero) * read.scale[0]) {}
 };
-PanelGroup read_panel_group(DType type, const GroupFormat& format, const std::byte* row, std::size_t group) {
-  const WeightGroup read = read_group(type, row, group);
-  return {read.codes, read.scale[0], read.minimum[0] - static_cast<float>(format.zero) * read.scale[0]};
-}
 
 /// Writes the codes of one group, of `column` of a panel.
 void place_codes(PanelFormat format, const std::array<std::uint8_t, kGroup>& group, std::size_t column,
@@ -68,9 +62,9 @@ float step_of(DType type, const std::byte* row, std::size_t groups) {
   const GroupFormat format = group_format(type);
   float greatest = 0;
   for (std::size_t g = 0; g < groups; ++g) {
-    const PanelGroup group = read_panel_group(type, format, row, g);
+    const PanelScale of_group(read_scale(type, row, g), format);
     for (const std::uint8_t code : {format.least, format.most}) {
-      const float end = static_cast<float>(code) * group.scale + group.minimum;
+      const float end = static_cast<float>(code) * of_group.scale + of_group.minimum;
       if (!(std::abs(end) <= greatest)) greatest = std::abs(end);  // a NaN stays
       if (std::isnan(greatest)) return greatest;
     }
@@ -92,21 +86,22 @@ void pack_column(DType type, const std::byte* row, std::size_t column, std::size
   const float sum_step = std::ldexp(step, 8 + sum_shift(groups * kGroup));
   std::memcpy(place(view.steps + column), &sum_step, sizeof sum_step);
   for (std::size_t g = 0; g < groups; ++g) {
-    PanelGroup group = read_panel_group(type, codes, row, g);
-    if (format == PanelFormat::nibbles && group.scale < 0) {  // from the other end
+    WeightGroup group = read_group(type, row, g);
+    PanelScale of_group(group, codes);
+    if (format == PanelFormat::nibbles && of_group.scale < 0) {  // from the other end
       for (std::uint8_t& code : group.codes) code = static_cast<std::uint8_t>(15 - code);
-      group.minimum += 15 * group.scale;
-      group.scale = -group.scale;
+      of_group.minimum += 15 * of_group.scale;
+      of_group.scale = -of_group.scale;
     }
     if (format == PanelFormat::bytes_minus_128) {
       for (std::uint8_t& code : group.codes) code = static_cast<std::uint8_t>(code + 128 - codes.zero);
     }
     place_codes(format, group.codes, column, panel + g * code_bytes(format));
-    const std::int16_t factor = in_steps(group.scale, step);
+    const std::int16_t factor = in_steps(of_group.scale, step);
     const std::int16_t* numbers = view.numbers + g * n_numbers(format) + factor_place(format, column);
     std::memcpy(place(numbers), &factor, sizeof factor);
     if (format != PanelFormat::nibbles) continue;
-    const std::int16_t offset = in_steps(group.minimum + kMiddle * group.scale, step);
+    const std::int16_t offset = in_steps(of_group.minimum + kMiddle * of_group.scale, step);
     std::memcpy(place(numbers + kOffset), &offset, sizeof offset);
   }
 }
@@ -127,7 +122,7 @@ void read_codes(DType type, const std::byte* panels, std::uint64_t row, std::siz
   const PanelFormat format = *format_for(type);
   const std::byte* codes = panels + row / kPanel * panel_bytes(format, groups) + group * code_bytes(format);
   const std::size_t column = row % kPanel;
-  const bool flip = format == PanelFormat::nibbles && read_group(type, block, 0).scale[0] < 0;
+  const bool flip = format == PanelFormat::nibbles && read_scale(type, block, 0).scale[0] < 0;
   std::byte* nibbles = block + (type == DType::q4_1 ? 4 : 2);
   for (std::size_t k = 0; k < kGroup; ++k) {
     const std::size_t place = k / 4 * 4 * kPanel + column * 4 + k % 4;

@@ -34,10 +34,6 @@ bool is_mark(std::string_view text) {
          std::ranges::find(kTurnTexts, text) != std::end(kTurnTexts);
 }
 
-Error bad(const GgufFile& file, const std::string& message) {
-  return {ErrorCode::invalid_model, file.path() + ": " + message, ""};
-}
-
 /// GPT-2 writes bytes as characters: printable ones as themselves, the others as U+0100 onwards.
 /// Source: bytes_to_unicode in openai/gpt-2 encoder.py.
 struct ByteAlphabet {
@@ -80,7 +76,7 @@ Result<std::shared_ptr<const Tokenizer>> BytePairTokenizer::load(const GgufFile&
     name = *named;
   }
   auto pretokenizer = Pretokenizer::by_name(name);
-  if (!pretokenizer) return bad(file, pretokenizer.error().message);
+  if (!pretokenizer) return file.invalid(pretokenizer.error().message);
   tokenizer->pretokenizer_ = *pretokenizer;
   for (auto step :
        {&BytePairTokenizer::load_tokens, &BytePairTokenizer::load_merges, &BytePairTokenizer::load_special}) {
@@ -92,12 +88,12 @@ Result<std::shared_ptr<const Tokenizer>> BytePairTokenizer::load(const GgufFile&
 Result<void> BytePairTokenizer::load_tokens(const GgufFile& file) {
   const auto* texts = file.find_strings("tokenizer.ggml.tokens");
   if (texts == nullptr || texts->empty()) {
-    return bad(file, "metadata \"tokenizer.ggml.tokens\" is missing or empty, expected the vocabulary");
+    return file.invalid("metadata \"tokenizer.ggml.tokens\" is missing or empty, expected the vocabulary");
   }
   const GgufValue* kinds_value = file.find("tokenizer.ggml.token_type");
   const auto* kinds = kinds_value == nullptr ? nullptr : std::get_if<std::vector<std::int64_t>>(kinds_value);
   if (kinds_value != nullptr && (kinds == nullptr || kinds->size() != texts->size())) {
-    return bad(file, "metadata \"tokenizer.ggml.token_type\" does not give one kind for each token");
+    return file.invalid("metadata \"tokenizer.ggml.token_type\" does not give one kind for each token");
   }
   std::unordered_set<std::string_view> known;
   tokens_.resize(texts->size());
@@ -105,10 +101,10 @@ Result<void> BytePairTokenizer::load_tokens(const GgufFile& file) {
     const std::string& text = (*texts)[i];
     const std::int64_t kind = kinds == nullptr ? kOrdinary : (*kinds)[i];
     if (kind < 0 || kind > kLastKind) {
-      return bad(file, "token " + std::to_string(i) + " is of kind " + std::to_string(kind) + ", expected 0 to 6");
+      return file.invalid("token " + std::to_string(i) + " is of kind " + std::to_string(kind) + ", expected 0 to 6");
     }
     if (!text.empty() && !known.insert(text).second) {
-      return bad(file, "token " + std::to_string(i) + " \"" + printable(text) + "\" is in the vocabulary twice");
+      return file.invalid("token " + std::to_string(i) + " \"" + printable(text) + "\" is in the vocabulary twice");
     }
     add_token(static_cast<TokenId>(i), text, kind);
   }
@@ -141,13 +137,14 @@ void BytePairTokenizer::add_token(TokenId id, const std::string& text, std::int6
 
 Result<void> BytePairTokenizer::load_merges(const GgufFile& file) {
   const auto* merges = file.find_strings("tokenizer.ggml.merges");
-  if (merges == nullptr) return bad(file, "metadata \"tokenizer.ggml.merges\" is missing, expected a list of strings");
+  if (merges == nullptr)
+    return file.invalid("metadata \"tokenizer.ggml.merges\" is missing, expected a list of strings");
   merges_.reserve(merges->size());
   for (std::size_t rank = 0; rank < merges->size(); ++rank) {
     const std::string& text = (*merges)[rank];
     const std::size_t space = text.find(' ', 1);
     const auto problem = [&](const char* what) {
-      return bad(file, "merge " + std::to_string(rank) + " \"" + printable(text) + "\" " + what);
+      return file.invalid("merge " + std::to_string(rank) + " \"" + printable(text) + "\" " + what);
     };
     if (space == std::string::npos) return problem("is not two tokens with a space between them");
     const auto left = decode_token(std::string_view(text).substr(0, space));
@@ -172,8 +169,8 @@ Result<TokenId> BytePairTokenizer::optional_id(const GgufFile& file, const char*
   const auto id = file.get_uint(key);
   if (!id) return id.error();
   if (*id >= tokens_.size()) {
-    return bad(file, std::string("metadata \"") + key + "\" is " + std::to_string(*id) + ", expected an id below " +
-                         std::to_string(tokens_.size()));
+    return file.invalid(std::string("metadata \"") + key + "\" is " + std::to_string(*id) + ", expected an id below " +
+                        std::to_string(tokens_.size()));
   }
   return static_cast<TokenId>(*id);
 }

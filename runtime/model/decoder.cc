@@ -17,20 +17,16 @@ using kernels::Buffer;
 using kernels::HostTensor;
 using kernels::Matrix;
 
-Error bad(const GgufFile& file, const std::string& message) {
-  return {ErrorCode::invalid_model, file.path() + ": " + message, ""};
-}
-
 /// Copies a matrix (or a vector, as its column) of heads, each [head_dim, …], with the first `rope_dim` rows of each in
 /// another order: i and i + rope_dim / 2 come to stand beside each other, as rotary embedding wants them here.
 HostTensor pair_up(const HostTensor& tensor, std::uint32_t head_dim, std::uint32_t rope_dim, TensorRoom& room) {
   const std::uint64_t rows = tensor.rows;
-  const std::size_t row_bytes = tensor.cols / kernels::block_values(tensor.type) * kernels::block_bytes(tensor.type);
-  const std::span<std::byte> out = room.take(rows * row_bytes);
+  const std::size_t bytes = kernels::row_bytes(tensor.type, tensor.cols);
+  const std::span<std::byte> out = room.take(rows * bytes);
   for (std::uint64_t row = 0; row < rows; ++row) {
     const std::uint64_t i = row % head_dim;
     const std::uint64_t from = i < rope_dim ? row - i + i / 2 + i % 2 * (rope_dim / 2) : row;
-    std::memcpy(out.data() + row * row_bytes, tensor.data + from * row_bytes, row_bytes);
+    std::memcpy(out.data() + row * bytes, tensor.data + from * bytes, bytes);
   }
   return {out.data(), tensor.type, rows, tensor.cols};
 }
@@ -161,8 +157,8 @@ Result<void> Decoder::load_layer(std::uint32_t index) {
                                  "ffn_up.bias", "ffn_down.bias"}) {
     const bool expected = spec_.qkv_bias && (bias == "attn_q.bias" || bias == "attn_k.bias" || bias == "attn_v.bias");
     if (!expected && file_->find_tensor(prefix + bias) != nullptr) {
-      return bad(*file_, "tensor \"" + prefix + bias + "\" is there, expected a " + shape().architecture +
-                             " model without that bias");
+      return file_->invalid("tensor \"" + prefix + bias + "\" is there, expected a " + shape().architecture +
+                            " model without that bias");
     }
   }
   Layer layer;

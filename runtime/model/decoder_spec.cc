@@ -38,12 +38,7 @@ Result<const ArchitectureEntry*> find_architecture(const GgufFile& file) {
     if (*name == entry.name) return &entry;
     known += (known.empty() ? "" : ", ") + std::string(entry.name);
   }
-  return Error{ErrorCode::invalid_model,
-               file.path() + ": unknown architecture \"" + *name + "\" (known: " + known + ")", ""};
-}
-
-Error bad(const GgufFile& file, const std::string& message) {
-  return {ErrorCode::invalid_model, file.path() + ": " + message, ""};
+  return file.invalid("unknown architecture \"" + *name + "\" (known: " + known + ")");
 }
 
 /// Reads and checks the metadata one after the other; the first mistake is kept.
@@ -56,8 +51,8 @@ class Reader {
     const auto value = fallback ? file_.get_uint_or(key, *fallback) : file_.get_uint(key);
     if (!value) return fail(value.error());
     if (*value == 0 || *value > most) {
-      return fail(bad(
-          file_, "metadata \"" + key + "\" is " + std::to_string(*value) + ", expected 1 … " + std::to_string(most)));
+      return fail(file_.invalid("metadata \"" + key + "\" is " + std::to_string(*value) + ", expected 1 … " +
+                                std::to_string(most)));
     }
     return static_cast<std::uint32_t>(*value);
   }
@@ -67,7 +62,7 @@ class Reader {
     const auto value = file_.get_float_or(key, fallback);
     if (!value) return fail(value.error());
     if (!(*value > 0) || !std::isfinite(*value)) {
-      return fail(bad(file_, "metadata \"" + key + "\" is not a number greater than 0"));
+      return fail(file_.invalid("metadata \"" + key + "\" is not a number greater than 0"));
     }
     return *value;
   }
@@ -109,23 +104,25 @@ Result<DecoderSpec> read_decoder_spec(const GgufFile& file) {
   if (read.error()) return *read.error();
 
   if (shape.n_heads % shape.n_kv_heads != 0) {
-    return bad(file, prefix + "attention.head_count is " + std::to_string(shape.n_heads) + ", expected a multiple of " +
-                         prefix + "attention.head_count_kv, " + std::to_string(shape.n_kv_heads));
+    return file.invalid(prefix + "attention.head_count is " + std::to_string(shape.n_heads) +
+                        ", expected a multiple of " + prefix + "attention.head_count_kv, " +
+                        std::to_string(shape.n_kv_heads));
   }
   const auto value_length = file.get_uint_or(prefix + "attention.value_length", shape.head_dim);
   if (!value_length) return value_length.error();
   if (*value_length != shape.head_dim) {
-    return bad(file, prefix + "attention.value_length differs from key_length, expected the same");
+    return file.invalid(prefix + "attention.value_length differs from key_length, expected the same");
   }
   const std::uint64_t heads_dim = std::uint64_t{shape.n_heads} * shape.head_dim;
   if (heads_dim > kMaxDimension ||
       (file.find(prefix + "attention.key_length") == nullptr && heads_dim != shape.embedding_dim)) {
-    return bad(file, prefix + "attention.head_count is " + std::to_string(shape.n_heads) + ", expected a divisor of " +
-                         prefix + "embedding_length, " + std::to_string(shape.embedding_dim));
+    return file.invalid(prefix + "attention.head_count is " + std::to_string(shape.n_heads) +
+                        ", expected a divisor of " + prefix + "embedding_length, " +
+                        std::to_string(shape.embedding_dim));
   }
   if (spec.rope.dim % 2 != 0 || spec.rope.dim > shape.head_dim) {
-    return bad(file, prefix + "rope.dimension_count is " + std::to_string(spec.rope.dim) +
-                         ", expected an even number of at most the head's " + std::to_string(shape.head_dim));
+    return file.invalid(prefix + "rope.dimension_count is " + std::to_string(spec.rope.dim) +
+                        ", expected an even number of at most the head's " + std::to_string(shape.head_dim));
   }
   if (file.find(prefix + "rope.scaling.type") != nullptr) {
     const auto type = file.get_string(prefix + "rope.scaling.type");
@@ -133,16 +130,16 @@ Result<DecoderSpec> read_decoder_spec(const GgufFile& file) {
     if (*type == "linear") {
       spec.rope.factor = read.positive("rope.scaling.factor", 1);
     } else if (*type != "none") {
-      return bad(file, prefix + "rope.scaling.type is \"" + *type + "\", expected one of none, linear");
+      return file.invalid(prefix + "rope.scaling.type is \"" + *type + "\", expected one of none, linear");
     }
   }
   if (read.error()) return *read.error();
 
   const GgufTensor* embedding = file.find_tensor("token_embd.weight");
-  if (embedding == nullptr) return bad(file, "tensor \"token_embd.weight\" is missing");
+  if (embedding == nullptr) return file.invalid("tensor \"token_embd.weight\" is missing");
   if (embedding->dims.size() != 2 || embedding->dims[0] != shape.embedding_dim || embedding->dims[1] > kMaxContext) {
-    return bad(file, "tensor \"token_embd.weight\" has another shape than [" + std::to_string(shape.embedding_dim) +
-                         " x vocabulary]");
+    return file.invalid("tensor \"token_embd.weight\" has another shape than [" + std::to_string(shape.embedding_dim) +
+                        " x vocabulary]");
   }
   shape.vocab_size = static_cast<std::uint32_t>(embedding->dims[1]);
   for (const GgufTensor& tensor : file.tensors()) {

@@ -55,6 +55,8 @@ class GgufFile {
   GgufFile& operator=(const GgufFile&) = delete;
 
   const std::string& path() const { return path_; }
+  /// That the file, as a model's, is not what it should be: `message` behind its path.
+  Error invalid(const std::string& message) const { return {ErrorCode::invalid_model, path_ + ": " + message, ""}; }
   std::uint32_t version() const { return version_; }
   std::uint64_t file_bytes() const { return size_; }
 

@@ -12,8 +12,7 @@ Result<std::shared_ptr<const Tokenizer>> Tokenizer::load(const GgufFile& file) {
   const auto kind = file.get_string("tokenizer.ggml.model");
   if (!kind) return kind.error();
   if (*kind == "gpt2") return BytePairTokenizer::load(file);
-  return Error{ErrorCode::invalid_model, file.path() + ": unknown tokenizer \"" + printable(*kind) + "\" (known: gpt2)",
-               ""};
+  return file.invalid("unknown tokenizer \"" + printable(*kind) + "\" (known: gpt2)");
 }
 
 std::vector<TokenId> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
