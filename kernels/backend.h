@@ -83,6 +83,11 @@ class Backend {
   virtual std::unique_ptr<Matrix> load_table(const HostTensor& table, const Matrix* same) = 0;
   /// Bytes that a matrix takes once loaded; `tensor` needs no data.
   virtual std::uint64_t matrix_bytes(const HostTensor& tensor) const = 0;
+  /// Bytes that a table takes; shared: beside those of the matrix that load_table() is given. `table` needs no data.
+  virtual std::uint64_t table_bytes(const HostTensor& table, bool shared) const = 0;
+  /// How products with a matrix of these parts are computed, for people: "whole numbers (Q4_K + Q6_K)", "bfloat16". If
+  /// quantised weights fall back to the latter, it says why: "bfloat16, since …". The parts need no data.
+  virtual std::string matrix_path(std::span<const HostTensor> parts) const = 0;
   virtual std::unique_ptr<Buffer> load_vector(const HostTensor& vector) = 0;
   virtual std::unique_ptr<Buffer> allocate(std::size_t size) = 0;
   /// Rows that a product may touch where `rows` are asked for; buffers need room for as many.

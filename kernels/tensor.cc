@@ -21,13 +21,6 @@ constexpr Format kFormats[] = {{"F32", 1, 4},       {"F16", 1, 2},      {"BF16",
 
 const Format& format(DType type) { return kFormats[static_cast<std::size_t>(type)]; }
 
-void expand_group(const WeightGroup& group, int zero, float* out) {
-  for (std::size_t i = 0; i < kGroupValues; ++i) {
-    const float code = static_cast<float>(static_cast<int>(group.codes[i]) - zero);
-    out[i] = group.scale[i / 16] * code + group.minimum[i / 16];
-  }
-}
-
 }  // namespace
 
 float half_to_float(std::uint16_t half) {
@@ -62,9 +55,8 @@ void dequantize_row(const HostTensor& tensor, std::uint64_t row, std::span<float
       }
       return;
     default:
-      const int zero = group_format(tensor.type).zero;
       for (std::size_t i = 0; i < out.size(); i += kGroupValues) {
-        expand_group(read_group(tensor.type, data, i / kGroupValues), zero, out.data() + i);
+        expand_group(tensor.type, read_group(tensor.type, data, i / kGroupValues), out.subspan(i, kGroupValues));
       }
   }
 }

@@ -191,4 +191,36 @@ WeightGroup read_group(DType type, const std::byte* row, std::size_t group) {
   return read;
 }
 
+ScaleBytes scale_bytes(DType type) {
+  switch (type) {
+    case DType::q4_1:
+    case DType::q5_1:
+      return {0, 4};
+    case DType::q4_k:
+    case DType::q5_k:
+      return {0, 4 + kScaleBytes};
+    case DType::q6_k:
+      return {192, 18};
+    case DType::iq4_xs:
+      return {0, 8};
+    case DType::q4_0:
+    case DType::q5_0:
+    case DType::q8_0:
+    case DType::iq4_nl:
+    case DType::f32:
+    case DType::f16:
+    case DType::bf16:
+      break;
+  }
+  return {0, 2};
+}
+
+void expand_group(DType type, const WeightGroup& group, std::span<float> out) {
+  const int zero = group_format(type).zero;
+  for (std::size_t i = 0; i < kGroupValues; ++i) {
+    const float code = static_cast<float>(static_cast<int>(group.codes[i]) - zero);
+    out[i] = group.scale[i / kHalf] * code + group.minimum[i / kHalf];
+  }
+}
+
 }  // namespace headwater::kernels

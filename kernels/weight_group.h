@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "kernels/tensor.h"
 
@@ -34,5 +35,14 @@ GroupFormat group_format(DType type);
 WeightGroup read_group(DType type, const std::byte* row, std::size_t group);
 /// The same without the codes, which are most of the work.
 GroupScale read_scale(DType type, const std::byte* row, std::size_t group);
+
+/// The bytes of a block that read_scale() reads.
+struct ScaleBytes {
+  std::size_t first, size;
+};
+ScaleBytes scale_bytes(DType type);
+
+/// The values of a group. out: [32]. REQUIRES: block_values(type) > 1.
+void expand_group(DType type, const WeightGroup& group, std::span<float> out);
 
 }  // namespace headwater::kernels

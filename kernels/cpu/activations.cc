@@ -30,7 +30,7 @@ namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-using Floats = hn::CappedTag<float, kGroup>;
+using Floats = hn::CappedTag<float, kGroup / 2>;
 using Numbers = hn::RebindToSigned<Floats>;
 
 /// As whole numbers the magnitudes of floats have the same order, and NaN is the greatest.
@@ -66,20 +66,24 @@ void QuantizeRow(const float* x, const QuantizedRows& into, std::size_t row) {
   const auto byte = hn::Set(di, 255);
   for (std::size_t g = 0; g < into.groups; ++g, x += kGroup) {
     std::int8_t* codes = into.at(row, g / 2) + g % 2 * kGroup;
-    auto high_sum = hn::Zero(di);
-    auto low_sum = hn::Zero(di);
-    for (std::size_t i = 0; i < kGroup; i += lanes) {
-      const auto shifted = hn::Add(hn::NearestInt(hn::Mul(hn::LoadU(d, x + i), factor)), half);
-      const auto high = hn::ShiftRight<8>(shifted);
-      const auto low = hn::Sub(hn::And(shifted, byte), half);
-      high_sum = hn::Add(high_sum, high);
-      low_sum = hn::Add(low_sum, low);
-      hn::StoreU(hn::DemoteTo(d8, high), d8, codes + i);
-      hn::StoreU(hn::DemoteTo(d8, low), d8, codes + into.low + i);
+    int high_sums[2];
+    int low_sums[2];
+    for (std::size_t h = 0; h < 2; ++h) {
+      auto high_sum = hn::Zero(di);
+      auto low_sum = hn::Zero(di);
+      for (std::size_t i = h * kGroup / 2; i < (h + 1) * kGroup / 2; i += lanes) {
+        const auto shifted = hn::Add(hn::NearestInt(hn::Mul(hn::LoadU(d, x + i), factor)), half);
+        const auto high = hn::ShiftRight<8>(shifted);
+        const auto low = hn::Sub(hn::And(shifted, byte), half);
+        high_sum = hn::Add(high_sum, high);
+        low_sum = hn::Add(low_sum, low);
+        hn::StoreU(hn::DemoteTo(d8, high), d8, codes + i);
+        hn::StoreU(hn::DemoteTo(d8, low), d8, codes + into.low + i);
+      }
+      high_sums[h] = hn::GetLane(hn::SumOfLanes(di, high_sum));
+      low_sums[h] = hn::GetLane(hn::SumOfLanes(di, low_sum));
     }
-    if (sums != nullptr) {
-      sums[g] = GroupSums::of(hn::GetLane(hn::SumOfLanes(di, high_sum)), hn::GetLane(hn::SumOfLanes(di, low_sum)));
-    }
+    if (sums != nullptr) sums[g] = GroupSums::of(high_sums[0], low_sums[0], high_sums[1], low_sums[1]);
   }
   if (into.groups % 2 == 1) clear_steps(into, row, into.steps - 1, kGroup);
 }
@@ -116,17 +120,19 @@ void quantize_row(const float* x, const QuantizedRows& into, std::size_t row) {
   into.scales[row] = factors.scale;
   clear_steps(into, row, 0, 0);
   for (std::size_t g = 0; g < into.groups; ++g) {
-    int high_sum = 0;
-    int low_sum = 0;
+    int high_sums[2] = {};
+    int low_sums[2] = {};
     for (std::size_t i = g * kGroup; i < (g + 1) * kGroup; ++i) {
       const int number = factors.usable ? static_cast<int>(std::nearbyint(x[i] * factors.inverse)) : 0;
       std::int8_t* code = into.at(row, i / kStep) + i % kStep;
       code[0] = static_cast<std::int8_t>((number + 128) >> 8);
       code[into.low] = static_cast<std::int8_t>(number - 256 * code[0]);
-      high_sum += code[0];
-      low_sum += code[into.low];
+      high_sums[i % kGroup / (kGroup / 2)] += code[0];
+      low_sums[i % kGroup / (kGroup / 2)] += code[into.low];
     }
-    if (into.sums != nullptr) into.sums[row * into.groups + g] = GroupSums::of(high_sum, low_sum);
+    if (into.sums != nullptr) {
+      into.sums[row * into.groups + g] = GroupSums::of(high_sums[0], low_sums[0], high_sums[1], low_sums[1]);
+    }
   }
 }
 }  // namespace reference

@@ -43,20 +43,21 @@ inline void store_step(__m512i a, __m512i b, __m512i c, __m512i d, std::int8_t* 
   _mm512_storeu_si512(codes + low, _mm512_permutexvar_epi32(order, _mm512_packs_epi16(first_low, last_low)));
 }
 
-/// Four sums of 8 bytes each.
-inline __m256i sum_bytes(const std::int8_t* codes) {
+/// The sum of 16 bytes.
+inline int sum_half(const std::int8_t* codes) {
   // Bytes are taken for unsigned ones, 128 more each.
-  const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes));
-  return _mm256_sad_epu8(_mm256_xor_si256(bytes, _mm256_set1_epi8(-128)), _mm256_setzero_si256());
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(codes));
+  const __m128i eights = _mm_sad_epu8(_mm_xor_si128(bytes, _mm_set1_epi8(-128)), _mm_setzero_si128());
+  return _mm_cvtsi128_si32(_mm_add_epi64(eights, _mm_unpackhi_epi64(eights, eights))) -
+         128 * static_cast<int>(kGroup / 2);
 }
-inline int sum_group(const std::int8_t* codes) {
-  const __m256i fours = sum_bytes(codes);
-  const __m128i twos = _mm_add_epi64(_mm256_castsi256_si128(fours), _mm256_extracti128_si256(fours, 1));
-  return _mm_cvtsi128_si32(_mm_add_epi64(twos, _mm_unpackhi_epi64(twos, twos))) - 128 * static_cast<int>(kGroup);
+inline GroupSums sum_group(const std::int8_t* codes, std::size_t low) {
+  constexpr std::size_t kHalf = kGroup / 2;
+  return GroupSums::of(sum_half(codes), sum_half(codes + low), sum_half(codes + kHalf), sum_half(codes + low + kHalf));
 }
 inline void sum_groups(const std::int8_t* codes, std::size_t low, GroupSums* sums, bool both) {
-  sums[0] = GroupSums::of(sum_group(codes), sum_group(codes + low));
-  if (both) sums[1] = GroupSums::of(sum_group(codes + kGroup), sum_group(codes + low + kGroup));
+  sums[0] = sum_group(codes, low);
+  if (both) sums[1] = sum_group(codes + kGroup, low);
 }
 
 }  // namespace

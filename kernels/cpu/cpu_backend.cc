@@ -53,17 +53,16 @@ class CpuBackend : public Backend {
     return load(parts, cpu::QuantizedMatrix::Use::gated);
   }
   std::uint64_t matrix_bytes(const HostTensor& tensor) const override {
-    if (precision_ != Precision::exact && cpu::QuantizedMatrix::takes({&tensor, 1})) {
-      if (!cpu::QuantizedMatrix::restores(tensor.type)) return cpu::QuantizedMatrix::bytes_of(tensor);
-      return tensor.rows * row_bytes(tensor.type, tensor.cols);
-    }
+    if (keeps({&tensor, 1})) return cpu::QuantizedMatrix::bytes_of(tensor);
     return tensor.rows * tensor.cols * (cpu::has_bf16_products() ? 2 : 4);
   }
+  std::uint64_t table_bytes(const HostTensor& table, bool shared) const override {
+    return cpu::LookupTable::bytes_of(table, shared && keeps({&table, 1}));
+  }
+  std::string matrix_path(std::span<const HostTensor> parts) const override;
   std::unique_ptr<Matrix> load_table(const HostTensor& table, const Matrix* same) override {
     const auto* packed = dynamic_cast<const cpu::QuantizedMatrix*>(same);
-    if (packed == nullptr || !cpu::QuantizedMatrix::restores(table.type)) {
-      return std::make_unique<cpu::LookupTable>(table);
-    }
+    if (packed == nullptr) return std::make_unique<cpu::LookupTable>(table);
     return std::make_unique<cpu::LookupTable>(table, *packed);
   }
   std::unique_ptr<Buffer> load_vector(const HostTensor& vector) override {
@@ -178,15 +177,19 @@ class CpuBackend : public Backend {
                                : has.avx512      ? "avx512"
                                : has.avx2        ? "avx2"
                                                  : "plain";
-    return std::string("cpu 1 ") + (precision_ == Precision::exact ? "exact " : "fast ") + instructions +
+    return std::string("cpu 2 ") + (precision_ == Precision::exact ? "exact " : "fast ") + instructions +
            (has.avx512_vnni ? " vnni" : "");
   }
   void run_on_host(std::size_t n, const std::function<void(std::size_t)>& work) override { pool_.run(n, work); }
   std::span<float> read(Buffer& x, std::size_t n) override { return {data(x), n}; }
 
  private:
+  /// Whether products with these are sums of whole numbers.
+  bool keeps(std::span<const HostTensor> parts) const {
+    return precision_ != Precision::exact && cpu::QuantizedMatrix::takes(parts);
+  }
   std::unique_ptr<Matrix> load(std::span<const HostTensor> parts, cpu::QuantizedMatrix::Use use) {
-    if (precision_ == Precision::exact || !cpu::QuantizedMatrix::takes(parts)) return products_.pack(parts);
+    if (!keeps(parts)) return products_.pack(parts);
     auto matrix = std::make_unique<cpu::QuantizedMatrix>(parts, use, weight_memory_, pool_);
     // They are computed in the order in which they are loaded, over and over.
     (last_next_ == nullptr ? first_weights_ : *last_next_) = matrix->range();
@@ -217,6 +220,21 @@ class CpuBackend : public Backend {
   std::vector<std::uint16_t> rounded_;
   std::unique_ptr<CpuBuffer> gate_up_;  ///< of a gated product that is not quantised
 };
+
+std::string CpuBackend::matrix_path(std::span<const HostTensor> parts) const {
+  if (keeps(parts)) {
+    std::string types;
+    for (const HostTensor& part : parts) {
+      const std::string type(name(part.type));
+      if (types.find(type) == std::string::npos) types += (types.empty() ? "" : " + ") + type;
+    }
+    return "whole numbers (" + types + ")";
+  }
+  const std::string path = cpu::has_bf16_products() ? "bfloat16" : "float32";
+  const bool quantised = std::ranges::any_of(parts, [](const HostTensor& part) { return block_values(part.type) > 1; });
+  if (precision_ == Precision::exact || !quantised) return path;
+  return path + ", since " + cpu::QuantizedMatrix::obstacle(parts);
+}
 
 }  // namespace
 

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <vector>
 
 #include "kernels/backend.h"
 #include "kernels/cpu/quantized_matrix.h"
@@ -17,16 +16,17 @@ class LookupTable : public Matrix {
   /// A copy of the table.
   explicit LookupTable(const HostTensor& table);
   /// Of the table that `same` was packed from, only what its panels do not hold as the file has it: the scales. So a
-  /// model whose embedding is its output matrix holds it once. REQUIRES: `same` is of `table` alone, Use::linear, and
-  /// restores(table.type).
+  /// model whose embedding is its output matrix holds it once. REQUIRES: `same` is of `table` alone, and Use::linear.
   LookupTable(const HostTensor& table, const QuantizedMatrix& same);
+  /// Memory of its own. shared: of the second kind.
+  static std::uint64_t bytes_of(const HostTensor& table, bool shared);
 
   /// Row `row` as float32, out: [cols].
   void read(std::uint64_t row, std::span<float> out) const;
 
  private:
-  /// `row` as the file has it, put together from scales and panels, at `out`.
-  void put_together(std::uint64_t row, std::byte* out) const;
+  /// As read() does, from scales and panels.
+  void put_together(std::uint64_t row, std::span<float> out) const;
 
   DType type_;
   std::unique_ptr<std::byte[]> bytes_;         ///< the table, or the scales of all its blocks

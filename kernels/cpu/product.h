@@ -4,8 +4,8 @@
 // A weight of a model file is scale · q + minimum for its group of 32 along K. Scales and minimums become multiples of
 // one step for the column, so that every weight of it is step · W, W = factor · (q - middle) + offset, a whole number
 // of 16 bits; the step is the column's greatest weight / 31,000, so this moves a 4-bit weight by less than 1/6,800 of
-// that, one of 8 bits by less than 1/480. A row of activations becomes step · a, a = 256 · high + low of 16 bits. A
-// result is then
+// that, one of 5 or 6 bits by less than 1/1,900 and one of 8 bits by less than 1/480. A row of activations becomes
+// step · a, a = 256 · high + low of 16 bits. A result is then
 //     step_w · step_x · Σ a · W
 // and the sum is exact, whatever its order; so much of it as matters becomes a float. So every kernel here gives the
 // same bits: one row or many, any split of the work, any instruction set.
@@ -14,6 +14,14 @@
 // formula with factor and offset rounded to that: low · 256 · (coarse factor · (q - middle) + coarse offset). It is off
 // by some hundredth of the column's greatest weight, and counts for 1/256 of the sum; and it saves AMX a quarter of its
 // products, which are what bounds prompts.
+//
+// Of weights of 8 bits, W has no coarse form: a · W is summed as it is. The bounds, for any of their formats:
+//  - |W| <= 31,000 + half of the greatest |q - middle| + 1/2 <= 31,065, as a factor is off by half a step for each of
+//    q - middle and an offset by half a step. So W has 16 bits and its high byte, [-122, 121], is a signed byte;
+//  - Σ a · (q - 128) of 32 values is at most 32 · 32,512 · 128 < 2^27, and as bytes, with q not yet reduced by 128,
+//    Σ high · q <= 32 · 127 · 255 < 2^20, times 256 < 2^28; so 32 bits hold the dot of a group or of a part of it;
+//  - a whole row is at most K · 32,512 · 31,065 <= 2^44.9, so doubles sum factors times dots exactly;
+//  - on AMX, Σ (high · low byte of W + low · high byte of W) <= K · (127 · 255 + 128 · 122) <= 2^30.6.
 
 #include <cstddef>
 #include <cstdint>
@@ -59,23 +67,37 @@ enum class PanelFormat : std::uint8_t {
   nibbles,          ///< q of 4 bits, W = factor · (q - 7) + offset; no factor is negative
   nibbles_minus_8,  ///< q of 4 bits, W = factor · (q - 7) - factor
   bytes_minus_128,  ///< q of 8 bits, W = factor · (q - 128)
+  // Two numbers a group and column each, not the three that would make one format of these: 9 bits a weight, not 9.5.
+  bytes_and_offset,   ///< q of 8 bits, W = factor · (q - 128) + offset
+  bytes_two_factors,  ///< q of 8 bits, W = factor · (q - 128), with a factor for the first and one for the last 16
 };
+[[gnu::always_inline]] constexpr bool has_nibbles(PanelFormat format) {
+  return format == PanelFormat::nibbles || format == PanelFormat::nibbles_minus_8;
+}
+/// Whether a column has two numbers in each group: its factor, and its offset or second factor.
+[[gnu::always_inline]] constexpr bool has_two_numbers(PanelFormat format) {
+  return format != PanelFormat::nibbles_minus_8 && format != PanelFormat::bytes_minus_128;
+}
 
 /// Codes of a group in a panel: bytes [8 quads of K][16 columns][4 values of K]; as nibbles, the first four quads in
 /// the low and the last four in the high halves.
 [[gnu::always_inline]] constexpr std::size_t code_bytes(PanelFormat format) {
-  return format == PanelFormat::bytes_minus_128 ? kPanel * kGroup : kPanel * kGroup / 2;
+  return has_nibbles(format) ? kPanel * kGroup / 2 : kPanel * kGroup;
 }
-/// Numbers of a group in a panel: the factors of the columns, or four factors and their four offsets in turn, so that
-/// a vector's halves of 128 bits hold both of the same columns.
+/// Numbers of a group in a panel: the factors of the columns and then, if there are any, their second numbers. Nibbles
+/// have four factors and their four offsets in turn, so that a vector's halves of 128 bits hold both of the same
+/// columns.
 [[gnu::always_inline]] constexpr std::size_t n_numbers(PanelFormat format) {
-  return (format == PanelFormat::nibbles ? 2 : 1) * kPanel;
+  return (has_two_numbers(format) ? 2 : 1) * kPanel;
 }
-/// Where a column's factor is among a group's numbers; its offset is kOffset further on.
+/// Where a column's factor is among a group's numbers.
 [[gnu::always_inline]] constexpr std::size_t factor_place(PanelFormat format, std::size_t column) {
   return format == PanelFormat::nibbles ? column / 4 * 8 + column % 4 : column;
 }
-inline constexpr std::size_t kOffset = 4;
+/// How much further its second number is. REQUIRES: has_two_numbers(format).
+[[gnu::always_inline]] constexpr std::size_t to_second(PanelFormat format) {
+  return format == PanelFormat::nibbles ? 4 : kPanel;
+}
 [[gnu::always_inline]] constexpr std::size_t panel_bytes(PanelFormat format, std::size_t groups) {
   const std::size_t numbers = n_numbers(format) * sizeof(std::int16_t);
   return (groups * (code_bytes(format) + numbers) + 63) / 64 * 64 + kPanel * sizeof(float);
@@ -92,15 +114,22 @@ struct PanelView {
           reinterpret_cast<const float*>(panel + panel_bytes(format, groups)) - kPanel};
 }
 
-/// The sums of the high and of the low bytes of a row's activations in a group, and those times -16 · kMiddle: kernels
-/// begin with codes that lie in the upper halves of bytes.
+/// The sums of the high and of the low bytes of a row's activations in a group, those times -16 · kMiddle (kernels
+/// begin with codes that lie in the upper halves of bytes), and the sum of its first 16 activations.
 struct GroupSums {
   std::int32_t high_start, low_start;
   std::int16_t high, low;
+  std::int32_t first;
 
-  [[gnu::always_inline]] static GroupSums of(int high, int low) {
-    return {-16 * kMiddle * high, -16 * kMiddle * low, static_cast<std::int16_t>(high), static_cast<std::int16_t>(low)};
+  /// Of the bytes of the first 16 and of the last 16.
+  [[gnu::always_inline]] static GroupSums of(int first_high, int first_low, int last_high, int last_low) {
+    const int high = first_high + last_high;
+    const int low = first_low + last_low;
+    return {-16 * kMiddle * high, -16 * kMiddle * low, static_cast<std::int16_t>(high), static_cast<std::int16_t>(low),
+            256 * first_high + first_low};
   }
+  /// The sum of the activations.
+  [[gnu::always_inline]] int all() const { return 256 * high + low; }
   /// `high` in the lower 16 bits, `low` in the upper.
   [[gnu::always_inline]] int both() const {
     int numbers;
@@ -125,15 +154,16 @@ struct QuantizedRows {
   }
 };
 
-/// Some rows and columns of a product.
+/// Some rows and columns of a product with panels of one format.
 struct ProductTask {
   PanelFormat format = PanelFormat::nibbles;
-  const std::byte* panels = nullptr;  ///< of the whole matrix, 64-byte aligned
-  std::size_t columns = 0;            ///< of the whole matrix
+  const std::byte* panels = nullptr;  ///< all that are of this format side by side, 64-byte aligned
+  std::size_t columns = 0;            ///< of all of these
   std::size_t first_panel = 0, end_panel = 0;
   const QuantizedRows* x = nullptr;
   std::size_t first_row = 0, end_row = 0;  ///< first_row begins a tile
-  float* out = nullptr;                    ///< [x.rows, columns]
+  float* out = nullptr;                    ///< [x.rows, columns], where the first column of `panels` stands
+  std::size_t out_stride = 0;              ///< floats from one row of `out` to the next
   std::byte* scratch = nullptr;  ///< [scratch_bytes(end_row - first_row)], 64-byte aligned, of this task alone
   /// Panels are pairs, a gate's and an up's (first_panel and end_panel count pairs), and the result is
   /// silu(x · gateᵀ) * (x · upᵀ). Only product_vnni() and product_amx() do it.
@@ -167,6 +197,10 @@ template <class Work>
       return work(FormatConstant<PanelFormat::nibbles_minus_8>());
     case PanelFormat::bytes_minus_128:
       return work(FormatConstant<PanelFormat::bytes_minus_128>());
+    case PanelFormat::bytes_and_offset:
+      return work(FormatConstant<PanelFormat::bytes_and_offset>());
+    case PanelFormat::bytes_two_factors:
+      return work(FormatConstant<PanelFormat::bytes_two_factors>());
   }
 }
 
@@ -185,12 +219,12 @@ template <class Multiply>
     const std::size_t column = index * kPanel;
     const std::size_t left = task.columns - column;
     const auto columns = static_cast<std::uint16_t>(left >= kPanel ? 0xFFFF : (1U << left) - 1);
-    float* const out = task.out + task.first_row * task.columns + column;
+    float* const out = task.out + task.first_row * task.out_stride + column;
     if (task.gated) {
       multiply(2 * index, PanelResults{gate, kPanel, columns, nullptr});
-      multiply(2 * index + 1, PanelResults{out, task.columns, columns, gate});
+      multiply(2 * index + 1, PanelResults{out, task.out_stride, columns, gate});
     } else {
-      multiply(index, PanelResults{out, task.columns, columns, nullptr});
+      multiply(index, PanelResults{out, task.out_stride, columns, nullptr});
     }
   }
 }

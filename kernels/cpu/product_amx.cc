@@ -11,28 +11,38 @@
 namespace headwater::kernels::cpu {
 namespace {
 
-/// The numbers of a group, twice each, as 32 lanes of 16 bits.
+/// A step of weights: a tile each of high bytes, low bytes and, if there are any, coarse weights.
+template <PanelFormat kFormat>
+constexpr bool kHasCoarse = has_nibbles(kFormat);
+template <PanelFormat kFormat>
+constexpr std::size_t kStepBytes = (kHasCoarse<kFormat> ? 3 : 2) * kTileBytes;
+
+/// 16 numbers, twice each, as 32 lanes of 16 bits.
+inline __m512i twice(const std::int16_t* numbers) {
+  const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(numbers)));
+  return _mm512_or_si512(wide, _mm512_slli_epi32(wide, 16));
+}
+
+/// The numbers of a group, or of its half that begins with quad `first_quad` of K, likewise.
 struct Numbers {
   __m512i factor, offset;
 };
 template <PanelFormat kFormat>
-inline Numbers load_numbers(const PanelView& panel, std::size_t group) {
+inline Numbers load_numbers(const PanelView& panel, std::size_t group, int first_quad) {
   const std::int16_t* numbers = panel.numbers + group * n_numbers(kFormat);
   if constexpr (kFormat == PanelFormat::nibbles) {
     const __m512i both = _mm512_load_si512(numbers);
     return {_mm512_unpacklo_epi16(both, both), _mm512_unpackhi_epi16(both, both)};
   }
-  const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(numbers)));
-  const __m512i factor = _mm512_or_si512(wide, _mm512_slli_epi32(wide, 16));
-  const int middle = kFormat == PanelFormat::bytes_minus_128 ? -128 : -1;
-  return {factor, _mm512_mullo_epi16(factor, _mm512_set1_epi16(middle))};
+  const bool second = kFormat == PanelFormat::bytes_two_factors && first_quad > 0;
+  const __m512i factor = twice(numbers + (second ? to_second(kFormat) : 0));
+  const int middle = kHasCoarse<kFormat> ? -1 : -128;
+  __m512i offset = _mm512_mullo_epi16(factor, _mm512_set1_epi16(middle));
+  if constexpr (kFormat == PanelFormat::bytes_and_offset) {
+    offset = _mm512_add_epi16(offset, twice(numbers + to_second(kFormat)));
+  }
+  return {factor, offset};
 }
-
-/// A step of weights: a tile each of high bytes, low bytes and, if there are any, coarse weights.
-template <PanelFormat kFormat>
-constexpr bool kHasCoarse = kFormat != PanelFormat::bytes_minus_128;
-template <PanelFormat kFormat>
-constexpr std::size_t kStepBytes = (kHasCoarse<kFormat> ? 3 : 2) * kTileBytes;
 
 /// What makes weights of a group's codes.
 template <PanelFormat kFormat>
@@ -41,8 +51,9 @@ struct Expander {
   __m512i coarse_factor, coarse_offset;  ///< the former's magnitude in 16 bits, the latter in bytes
   __mmask64 negative;                    ///< where the coarse factor is
 
-  Expander(const PanelView& panel, std::size_t group) {
-    const Numbers numbers = load_numbers<kFormat>(panel, group);
+  /// Of the group's quads from `first_quad` on: 0, or 4 where the last half has a factor of its own.
+  Expander(const PanelView& panel, std::size_t group, int first_quad) {
+    const Numbers numbers = load_numbers<kFormat>(panel, group, first_quad);
     factor = numbers.factor;
     offset = numbers.offset;
     if constexpr (!kHasCoarse<kFormat>) return;
@@ -86,11 +97,15 @@ struct Expander {
 template <PanelFormat kFormat>
 void expand_group(const PanelView& panel, std::size_t group, std::byte* tile, PanelStream& ahead) {
   const std::byte* codes = panel.codes + group * code_bytes(kFormat);
-  const Expander<kFormat> expander(panel, group);
   ahead.ask();
-  if constexpr (kFormat == PanelFormat::bytes_minus_128) {
-    for (int i = 0; i < 8; ++i) expander.quad(_mm512_load_si512(codes + 64 * i), tile + 64 * i);
+  if constexpr (!has_nibbles(kFormat)) {
+    constexpr int kRun = kFormat == PanelFormat::bytes_two_factors ? 4 : 8;  // quads that share a factor
+    for (int run = 0; run < 8; run += kRun) {
+      const Expander<kFormat> expander(panel, group, run);
+      for (int i = run; i < run + kRun; ++i) expander.quad(_mm512_load_si512(codes + 64 * i), tile + 64 * i);
+    }
   } else {
+    const Expander<kFormat> expander(panel, group, 0);
     const __m512i low = _mm512_set1_epi8(15);
     for (int i = 0; i < 4; ++i) {
       const __m512i both = _mm512_load_si512(codes + 64 * i);

@@ -13,7 +13,7 @@ constexpr std::size_t kLanes = 8;
 /// The codes of quad `i` of eight columns, a byte each.
 template <PanelFormat kFormat>
 inline __m256i unpack(const std::byte* codes, int i) {
-  if constexpr (kFormat == PanelFormat::bytes_minus_128) {
+  if constexpr (!has_nibbles(kFormat)) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + 64 * i));
   } else {
     const __m256i both = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + 64 * (i % 4)));
@@ -141,42 +141,63 @@ inline void sum_nibbles(const PanelView& panel, const QuantizedRows& x, std::siz
   }
 }
 
-/// Σ a · W of weights of 8 bits, likewise.
-template <std::size_t N, std::size_t H>
+/// sum += a · b
+inline void multiply_add(Doubles& sum, const Doubles& a, const Doubles& b) {
+  sum.first = _mm256_fmadd_pd(a.first, b.first, sum.first);
+  sum.last = _mm256_fmadd_pd(a.last, b.last, sum.last);
+}
+
+/// Σ a · W of weights of 8 bits, likewise. Quads of K that share a factor make a run: all of a group, or half of them.
+template <PanelFormat kFormat, std::size_t N, std::size_t H>
 inline void sum_bytes(const PanelView& panel, const QuantizedRows& x, std::size_t half, std::size_t row,
                       PanelStream& ahead, Doubles (&sums)[N * H]) {
-  constexpr PanelFormat kFormat = PanelFormat::bytes_minus_128;
+  constexpr bool kTwoFactors = kFormat == PanelFormat::bytes_two_factors;
+  constexpr int kRun = kTwoFactors ? 4 : 8;
   for (std::size_t g = 0; g < x.groups; ++g) {
     ahead.ask();
+    const std::int16_t* numbers = panel.numbers + g * n_numbers(kFormat);
     Pairs pairs[N];
-    __m256i dots[N * H];
+    const GroupSums* group[N];
     for (std::size_t r = 0; r < N; ++r) {
       const std::int8_t* high = x.at(row + r, g / 2) + g % 2 * kGroup;
       join(high, high + x.low, pairs[r]);
-      const GroupSums& group = x.sums[(row + r) * x.groups + g];
-      for (std::size_t h = 0; h < H; ++h) dots[r * H + h] = _mm256_set1_epi32(-128 * (256 * group.high + group.low));
+      group[r] = x.sums + (row + r) * x.groups + g;
     }
+#pragma GCC unroll 2
+    for (int run = 0; run < 8; run += kRun) {
+      __m256i dots[N * H];
+      for (std::size_t r = 0; r < N; ++r) {
+        const int all = group[r]->all();
+        const int sum = !kTwoFactors ? all : run == 0 ? group[r]->first : all - group[r]->first;
+        for (std::size_t h = 0; h < H; ++h) dots[r * H + h] = _mm256_set1_epi32(-128 * sum);
+      }
 #pragma GCC unroll 8
-    for (int i = 0; i < 8; ++i) {
-      for (std::size_t h = 0; h < H; ++h) {
-        const __m256i codes = unpack<kFormat>(panel.codes + g * code_bytes(kFormat) + (half + h) * 32, i);
-        const __m256i even = _mm256_and_si256(codes, _mm256_set1_epi16(0xFF));
-        const __m256i odd = _mm256_srli_epi16(codes, 8);
+      for (int i = run; i < run + kRun; ++i) {
+        for (std::size_t h = 0; h < H; ++h) {
+          const __m256i codes = unpack<kFormat>(panel.codes + g * code_bytes(kFormat) + (half + h) * 32, i);
+          const __m256i even = _mm256_and_si256(codes, _mm256_set1_epi16(0xFF));
+          const __m256i odd = _mm256_srli_epi16(codes, 8);
 #pragma GCC unroll 8
-        for (std::size_t r = 0; r < N; ++r) {
-          __m256i& dot = dots[r * H + h];
-          dot = settled(_mm256_add_epi32(dot, _mm256_madd_epi16(even, _mm256_set1_epi32(pairs[r].even[i]))));
-          dot = settled(_mm256_add_epi32(dot, _mm256_madd_epi16(odd, _mm256_set1_epi32(pairs[r].odd[i]))));
+          for (std::size_t r = 0; r < N; ++r) {
+            __m256i& dot = dots[r * H + h];
+            dot = settled(_mm256_add_epi32(dot, _mm256_madd_epi16(even, _mm256_set1_epi32(pairs[r].even[i]))));
+            dot = settled(_mm256_add_epi32(dot, _mm256_madd_epi16(odd, _mm256_set1_epi32(pairs[r].odd[i]))));
+          }
         }
       }
+      const std::int16_t* factors = numbers + (run == 0 ? 0 : to_second(kFormat));
+      for (std::size_t h = 0; h < H; ++h) {
+        const Doubles factor = to_doubles(widen(factors + (half + h) * kLanes));
+        for (std::size_t r = 0; r < N; ++r) multiply_add(sums[r * H + h], factor, to_doubles(dots[r * H + h]));
+      }
     }
-    for (std::size_t h = 0; h < H; ++h) {
-      const Doubles factor = to_doubles(widen(panel.numbers + g * kPanel + (half + h) * kLanes));
-      for (std::size_t r = 0; r < N; ++r) {
-        Doubles& sum = sums[r * H + h];
-        const Doubles dot = to_doubles(dots[r * H + h]);
-        sum.first = _mm256_fmadd_pd(factor.first, dot.first, sum.first);
-        sum.last = _mm256_fmadd_pd(factor.last, dot.last, sum.last);
+    if constexpr (kFormat == PanelFormat::bytes_and_offset) {
+      for (std::size_t h = 0; h < H; ++h) {
+        const Doubles offset = to_doubles(widen(numbers + to_second(kFormat) + (half + h) * kLanes));
+        for (std::size_t r = 0; r < N; ++r) {
+          const __m256d all = _mm256_set1_pd(group[r]->all());
+          multiply_add(sums[r * H + h], offset, {all, all});
+        }
       }
     }
   }
@@ -189,11 +210,11 @@ void rows(const ProductTask& task, std::size_t index, std::size_t half, std::siz
   Doubles sums[N * H];
   for (Doubles& sum : sums) sum = {_mm256_setzero_pd(), _mm256_setzero_pd()};
   int shift = sum_shift(x.groups * kGroup);
-  if constexpr (kFormat == PanelFormat::bytes_minus_128) {
-    sum_bytes<N, H>(panel, x, half, row, ahead, sums);
-    shift += 8;
-  } else {
+  if constexpr (has_nibbles(kFormat)) {
     sum_nibbles<kFormat, N, H>(panel, x, half, row, ahead, sums);
+  } else {
+    sum_bytes<kFormat, N, H>(panel, x, half, row, ahead, sums);
+    shift += 8;
   }
   for (std::size_t i = 0; i < N * H; ++i) {
     alignas(32) double lanes[kLanes];
@@ -202,7 +223,7 @@ void rows(const ProductTask& task, std::size_t index, std::size_t half, std::siz
     const std::size_t r = row + i / H, first = (half + i % H) * kLanes, column = index * kPanel + first;
     for (std::size_t lane = 0; lane < kLanes && column + lane < task.columns; ++lane) {
       const auto value = static_cast<float>(static_cast<std::int64_t>(lanes[lane]) >> shift);
-      task.out[r * task.columns + column + lane] = value * panel.steps[first + lane] * x.scales[r];
+      task.out[r * task.out_stride + column + lane] = value * panel.steps[first + lane] * x.scales[r];
     }
   }
 }

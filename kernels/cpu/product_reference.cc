@@ -8,7 +8,7 @@ namespace {
 int code(const ProductTask& task, const PanelView& panel, std::size_t group, std::size_t column, std::size_t k) {
   const std::byte* codes = panel.codes + group * code_bytes(task.format);
   const std::size_t place = k / 4 * 4 * kPanel + column * 4 + k % 4;
-  if (task.format == PanelFormat::bytes_minus_128) return std::to_integer<int>(codes[place]);
+  if (!has_nibbles(task.format)) return std::to_integer<int>(codes[place]);
   constexpr std::size_t kHalf = kPanel * kGroup / 2;
   return std::to_integer<int>(place < kHalf ? codes[place] & std::byte{15} : codes[place - kHalf] >> 4);
 }
@@ -23,11 +23,16 @@ float element(const ProductTask& task, const PanelView& panel, std::size_t row, 
     const int q = code(task, panel, group, column, k % kGroup);
     const std::int16_t* numbers = panel.numbers + group * n_numbers(task.format) + factor_place(task.format, column);
     const int factor = numbers[0];
-    if (task.format == PanelFormat::bytes_minus_128) {
-      sum += activation * (factor * (q - 128));
+    const int second = has_two_numbers(task.format) ? numbers[to_second(task.format)] : 0;
+    if (task.format == PanelFormat::bytes_two_factors) {
+      sum += activation * ((k % kGroup < kGroup / 2 ? factor : second) * (q - 128));
       continue;
     }
-    const int offset = task.format == PanelFormat::nibbles ? numbers[kOffset] : -factor;
+    if (!has_nibbles(task.format)) {
+      sum += activation * (factor * (q - 128) + second);
+      continue;
+    }
+    const int offset = task.format == PanelFormat::nibbles ? second : -factor;
     const int weight = factor * (q - kMiddle) + offset;
     const int coarse_weight = coarse(factor) * (q - kMiddle) + coarse(offset);
     sum += 256 * std::int64_t{high[0] * weight + high[x.low] * coarse_weight};
@@ -43,7 +48,7 @@ void product_reference(const ProductTask& task) {
         view_panel(task.format, task.panels + p * panel_bytes(task.format, task.x->groups), task.x->groups);
     for (std::size_t row = task.first_row; row < task.end_row; ++row) {
       for (std::size_t i = 0; i < kPanel && p * kPanel + i < task.columns; ++i) {
-        task.out[row * task.columns + p * kPanel + i] = element(task, panel, row, i);
+        task.out[row * task.out_stride + p * kPanel + i] = element(task, panel, row, i);
       }
     }
   }

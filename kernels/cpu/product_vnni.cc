@@ -142,34 +142,53 @@ inline void sum_nibbles(const PanelView& panel, const QuantizedRows& x, const Ro
   }
 }
 
-/// Σ a · W of weights of 8 bits.
-template <std::size_t N>
+/// sum += a · b
+inline void multiply_add(Doubles& sum, const Doubles& a, const Doubles& b) {
+  sum.first = _mm512_fmadd_pd(a.first, b.first, sum.first);
+  sum.last = _mm512_fmadd_pd(a.last, b.last, sum.last);
+}
+
+/// Σ a · W of weights of 8 bits. Quads of K that share a factor make a run: all of a group, or half of them.
+template <PanelFormat kFormat, std::size_t N>
 inline void sum_bytes(const PanelView& panel, const QuantizedRows& x, const Row (&rows)[N], Doubles (&sums)[N],
                       PanelStream& ahead) {
-  constexpr PanelFormat kFormat = PanelFormat::bytes_minus_128;
+  constexpr bool kTwoFactors = kFormat == PanelFormat::bytes_two_factors;
+  constexpr int kRun = kTwoFactors ? 4 : 8;
   for (std::size_t g = 0; g < x.groups; ++g) {
     ahead.ask<kLines<kFormat>>();
     const std::byte* codes = panel.codes + g * code_bytes(kFormat);
+    const std::int16_t* numbers = panel.numbers + g * n_numbers(kFormat);
     const std::size_t place = g / 2 * x.step_stride + g % 2 * kGroup;
-    Dots<N> dots;
+#pragma GCC unroll 2
+    for (int run = 0; run < 8; run += kRun) {
+      Dots<N> dots;
 #pragma GCC unroll 4
-    for (std::size_t r = 0; r < N; ++r) {
-      const GroupSums& group = rows[r].sums[g];
-      dots.high[r] = _mm512_setzero_si512();
-      dots.low[r] = _mm512_set1_epi32(-128 * (256 * group.high + group.low));
-    }
+      for (std::size_t r = 0; r < N; ++r) {
+        const GroupSums& group = rows[r].sums[g];
+        const int sum = !kTwoFactors ? group.all() : run == 0 ? group.first : group.all() - group.first;
+        dots.high[r] = _mm512_setzero_si512();
+        dots.low[r] = _mm512_set1_epi32(-128 * sum);
+      }
 #pragma GCC unroll 8
-    for (int i = 0; i < 8; ++i) {
-      const __m512i quads = _mm512_load_si512(codes + 64 * i);
+      for (int i = run; i < run + kRun; ++i) {
+        const __m512i quads = _mm512_load_si512(codes + 64 * i);
 #pragma GCC unroll 4
-      for (std::size_t r = 0; r < N; ++r) dots.add(r, quads, rows[r].codes + place, x.low, i);
+        for (std::size_t r = 0; r < N; ++r) dots.add(r, quads, rows[r].codes + place, x.low, i);
+      }
+      const Doubles factor = to_doubles(widen(numbers + (run == 0 ? 0 : to_second(kFormat))));
+#pragma GCC unroll 4
+      for (std::size_t r = 0; r < N; ++r) {
+        const __m512i dot = _mm512_add_epi32(dots.low[r], _mm512_slli_epi32(dots.high[r], 8));
+        multiply_add(sums[r], factor, to_doubles(dot));
+      }
     }
-    const Doubles factor = to_doubles(widen(panel.numbers + g * kPanel));
+    if constexpr (kFormat == PanelFormat::bytes_and_offset) {
+      const Doubles offset = to_doubles(widen(numbers + to_second(kFormat)));
 #pragma GCC unroll 4
-    for (std::size_t r = 0; r < N; ++r) {
-      const Doubles dot = to_doubles(_mm512_add_epi32(dots.low[r], _mm512_slli_epi32(dots.high[r], 8)));
-      sums[r].first = _mm512_fmadd_pd(factor.first, dot.first, sums[r].first);
-      sums[r].last = _mm512_fmadd_pd(factor.last, dot.last, sums[r].last);
+      for (std::size_t r = 0; r < N; ++r) {
+        const __m512d all = _mm512_set1_pd(rows[r].sums[g].all());
+        multiply_add(sums[r], offset, {all, all});
+      }
     }
   }
 }
@@ -185,11 +204,11 @@ inline void rows(const QuantizedRows& x, const PanelView& panel, std::size_t row
     sums[r] = {_mm512_setzero_pd(), _mm512_setzero_pd()};
   }
   double unit = 1.0 / (1 << sum_shift(x.groups * kGroup));
-  if constexpr (kFormat == PanelFormat::bytes_minus_128) {
-    sum_bytes(panel, x, rows, sums, ahead);
-    unit /= 256;
-  } else {
+  if constexpr (has_nibbles(kFormat)) {
     sum_nibbles<kFormat>(panel, x, rows, sums, ahead);
+  } else {
+    sum_bytes<kFormat>(panel, x, rows, sums, ahead);
+    unit /= 256;
   }
   const __m512 steps = _mm512_load_ps(panel.steps);
 #pragma GCC unroll 4

@@ -1,109 +1,26 @@
 #include "kernels/cpu/quantized_matrix.h"
 
 #include <algorithm>
-#include <array>
-#include <cmath>
 #include <cstring>
-#include <optional>
 #include <vector>
 
 #include "kernels/cpu/cpu_features.h"
 #include "kernels/cpu/ops.h"
+#include "kernels/cpu/panel_packing.h"
 #include "kernels/cpu/thread_scratch.h"
-#include "kernels/weight_group.h"
 
 namespace headwater::kernels::cpu {
 namespace {
 
-/// The panels that hold weights of `type` exactly, but for the rounding of scales; nothing: none do.
-std::optional<PanelFormat> format_for(DType type) {
-  if (block_values(type) == 1) return std::nullopt;
-  const GroupFormat format = group_format(type);
-  if (!format.one_scale) return std::nullopt;
-  if (format.most < 16) return format.has_minimum ? PanelFormat::nibbles : PanelFormat::nibbles_minus_8;
-  if (format.has_minimum) return std::nullopt;
-  return PanelFormat::bytes_minus_128;
-}
-
-/// Row `row` of the stacked parts.
-const std::byte* row_at(std::span<const HostTensor> parts, std::uint64_t row) {
+/// Of row `row` of the stacked parts: its type, and where it begins.
+struct Row {
+  DType type;
+  const std::byte* data;
+};
+Row row_at(std::span<const HostTensor> parts, std::uint64_t row) {
   const HostTensor* part = parts.data();
   for (; row >= part->rows; ++part) row -= part->rows;
-  return part->data + row * row_bytes(part->type, part->cols);
-}
-
-/// Scale and minimum as panels have them: the value of a code is scale · code + minimum.
-struct PanelScale {
-  float scale, minimum;
-
-  PanelScale(const GroupScale& read, const GroupFormat& format)
-      : scale(read.scale[0]), minimum(read.minimum[0] - static_cast<float>(format.zero) * read.scale[0]) {}
-};
-
-/// Writes the codes of one group, of `column` of a panel.
-void place_codes(PanelFormat format, const std::array<std::uint8_t, kGroup>& group, std::size_t column,
-                 std::byte* codes) {
-  constexpr std::size_t kHalf = kPanel * kGroup / 2;
-  for (std::size_t k = 0; k < kGroup; ++k) {
-    const std::size_t place = k / 4 * 4 * kPanel + column * 4 + k % 4;
-    const auto code = static_cast<std::byte>(group[k]);
-    if (format == PanelFormat::bytes_minus_128) {
-      codes[place] = code;
-    } else if (place < kHalf) {
-      codes[place] |= code;
-    } else {
-      codes[place - kHalf] |= code << 4;
-    }
-  }
-}
-
-/// What 1 is worth in a row of `groups` groups.
-float step_of(DType type, const std::byte* row, std::size_t groups) {
-  const GroupFormat format = group_format(type);
-  float greatest = 0;
-  for (std::size_t g = 0; g < groups; ++g) {
-    const PanelScale of_group(read_scale(type, row, g), format);
-    for (const std::uint8_t code : {format.least, format.most}) {
-      const float end = static_cast<float>(code) * of_group.scale + of_group.minimum;
-      if (!(std::abs(end) <= greatest)) greatest = std::abs(end);  // a NaN stays
-      if (std::isnan(greatest)) return greatest;
-    }
-  }
-  return greatest / kGreatestWeight;
-}
-
-std::int16_t in_steps(float value, float step) {
-  // A step of zero is a row of zeros; one that is not finite makes the results NaN by itself.
-  return step > 0 && std::isfinite(step) ? static_cast<std::int16_t>(std::nearbyint(value / step)) : std::int16_t{0};
-}
-
-void pack_column(DType type, const std::byte* row, std::size_t column, std::size_t groups, std::byte* panel) {
-  const PanelFormat format = *format_for(type);
-  const GroupFormat codes = group_format(type);
-  const PanelView view = view_panel(format, panel, groups);
-  const auto place = [&](const void* part) { return panel + (static_cast<const std::byte*>(part) - panel); };
-  const float step = step_of(type, row, groups);
-  const float sum_step = std::ldexp(step, 8 + sum_shift(groups * kGroup));
-  std::memcpy(place(view.steps + column), &sum_step, sizeof sum_step);
-  for (std::size_t g = 0; g < groups; ++g) {
-    WeightGroup group = read_group(type, row, g);
-    PanelScale of_group(group, codes);
-    if (format == PanelFormat::nibbles && of_group.scale < 0) {  // from the other end
-      for (std::uint8_t& code : group.codes) code = static_cast<std::uint8_t>(15 - code);
-      of_group.minimum += 15 * of_group.scale;
-      of_group.scale = -of_group.scale;
-    }
-    if (format == PanelFormat::bytes_minus_128) {
-      for (std::uint8_t& code : group.codes) code = static_cast<std::uint8_t>(code + 128 - codes.zero);
-    }
-    place_codes(format, group.codes, column, panel + g * code_bytes(format));
-    const std::int16_t factor = in_steps(of_group.scale, step);
-    const std::int16_t* numbers = view.numbers + g * n_numbers(format) + factor_place(format, column);
-    std::memcpy(place(numbers), &factor, sizeof factor);
-    if (format != PanelFormat::nibbles) continue;
-    const std::int16_t offset = in_steps(of_group.minimum + kMiddle * of_group.scale, step);
-    std::memcpy(place(numbers + kOffset), &offset, sizeof offset);
-  }
+  return {part->type, part->data + row * row_bytes(part->type, part->cols)};
 }
 
 /// Of the second-level cache, which is 1 or 2 MiB on processors that serve.
@@ -116,40 +33,27 @@ std::size_t tasks_of(std::size_t n_panels, std::size_t threads) { return std::mi
 
 }  // namespace
 
-void read_codes(DType type, const std::byte* panels, std::uint64_t row, std::size_t group, std::size_t groups,
-                std::byte* block) {
-  constexpr std::size_t kHalf = kPanel * kGroup / 2;
-  const PanelFormat format = *format_for(type);
-  const std::byte* codes = panels + row / kPanel * panel_bytes(format, groups) + group * code_bytes(format);
-  const std::size_t column = row % kPanel;
-  const bool flip = format == PanelFormat::nibbles && read_scale(type, block, 0).scale[0] < 0;
-  std::byte* nibbles = block + (type == DType::q4_1 ? 4 : 2);
-  for (std::size_t k = 0; k < kGroup; ++k) {
-    const std::size_t place = k / 4 * 4 * kPanel + column * 4 + k % 4;
-    if (type == DType::q8_0) {
-      block[2 + k] = codes[place] ^ std::byte{0x80};
-      continue;
-    }
-    std::byte code = place < kHalf ? codes[place] & std::byte{15} : codes[place - kHalf] >> 4;
-    if (flip) code = std::byte{15} ^ code;  // 15 - code
-    if (k < kGroup / 2) {
-      nibbles[k] = code;
-    } else {
-      nibbles[k - kGroup / 2] |= code << 4;
-    }
+std::size_t WeightRange::place(std::size_t panel) const {
+  std::size_t bytes = 0;
+  for (const Run& run : runs) {
+    const std::size_t n = std::min(panel, run.n_panels);
+    bytes += n * run.panel_bytes;
+    panel -= n;
   }
+  return bytes;
 }
 
 WeightStream::Range WeightRange::part(std::size_t first, std::size_t end) const {
   const auto begin = reinterpret_cast<std::uintptr_t>(panels.get());
-  return {begin + first * panel_bytes, begin + end * panel_bytes};
+  return {begin + place(first), begin + place(end)};
 }
 
 WeightStream::Range WeightRange::share(const ThreadPool& pool, std::size_t thread) const {
-  const std::size_t tasks = tasks_of(n_panels, pool.size());
+  const std::size_t n = n_panels / together;
+  const std::size_t tasks = tasks_of(n, pool.size());
   if (tasks == 0) return {};
-  return part(n_panels * pool.share_begin(tasks, thread) / tasks,
-              n_panels * pool.share_begin(tasks, thread + 1) / tasks);
+  return part(n * pool.share_begin(tasks, thread) / tasks * together,
+              n * pool.share_begin(tasks, thread + 1) / tasks * together);
 }
 
 const ProductKernels& product_kernels() {
@@ -163,53 +67,75 @@ const ProductKernels& product_kernels() {
   return kernels;
 }
 
-bool QuantizedMatrix::takes(std::span<const HostTensor> parts) {
-  return format_for(parts[0].type) && parts[0].cols <= kGreatestK &&
-         std::ranges::all_of(parts, [&](const HostTensor& part) { return part.type == parts[0].type; });
+std::string QuantizedMatrix::obstacle(std::span<const HostTensor> parts) {
+  if (parts[0].cols > kGreatestK) {
+    return "it has " + std::to_string(parts[0].cols) + " columns, more than " + std::to_string(kGreatestK);
+  }
+  for (const HostTensor& part : parts) {
+    if (!panel_format(part.type)) return "weights in " + std::string(name(part.type)) + " are part of it";
+  }
+  return "";
 }
 
-bool QuantizedMatrix::restores(DType type) { return type == DType::q4_0 || type == DType::q4_1 || type == DType::q8_0; }
-
 std::uint64_t QuantizedMatrix::bytes_of(const HostTensor& tensor) {
-  return divide_up(tensor.rows, kPanel) * panel_bytes(*format_for(tensor.type), tensor.cols / kGroup);
+  return divide_up(tensor.rows, kPanel) * panel_bytes(*panel_format(tensor.type), tensor.cols / kGroup);
 }
 
 QuantizedMatrix::QuantizedMatrix(std::span<const HostTensor> parts, Use use, WeightMemory& weights, ThreadPool& pool)
-    : Matrix(0, static_cast<std::uint32_t>(parts[0].cols)),
-      format_(*format_for(parts[0].type)),
-      groups_(parts[0].cols / kGroup) {
-  for (const HostTensor& part : parts) rows_ += static_cast<std::uint32_t>(part.rows);
-  paired_ = use == Use::gated && rows_ % (2 * kPanel) == 0;
-  const std::size_t bytes = panel_bytes(format_, groups_);
-  const std::size_t n_panels = divide_up(rows_, kPanel);
-  const std::shared_ptr<std::byte> panels = weights.take(n_panels * bytes);
-  pool.run(n_panels, [&](std::size_t panel) {
-    std::byte* memory = panels.get() + panel * bytes;
+    : Matrix(0, static_cast<std::uint32_t>(parts[0].cols)), groups_(parts[0].cols / kGroup) {
+  add_segments(parts);
+  paired_ = use == Use::gated && segments_.size() == 1 && rows_ % (2 * kPanel) == 0;
+  for (const Segment& segment : segments_) {
+    range_.runs.push_back({divide_up(segment.rows, kPanel), panel_bytes(segment.format, groups_)});
+    range_.n_panels += range_.runs.back().n_panels;
+  }
+  if (paired_) range_.together = 2;
+  const std::shared_ptr<std::byte> panels = weights.take(range_.bytes());
+  for (const Segment& segment : segments_) pack(parts, segment, panels.get() + range_.place(segment.first_panel), pool);
+  range_.panels = panels;
+}
+
+void QuantizedMatrix::add_segments(std::span<const HostTensor> parts) {
+  for (const HostTensor& part : parts) {
+    const PanelFormat format = *panel_format(part.type);
+    if (segments_.empty()) {
+      segments_.push_back({format, 0, 0, 0});
+    } else if (const Segment& last = segments_.back(); last.format != format) {
+      segments_.push_back({format, rows_, 0, last.first_panel + divide_up(last.rows, kPanel)});
+    }
+    segments_.back().rows += part.rows;
+    rows_ += static_cast<std::uint32_t>(part.rows);
+  }
+}
+
+void QuantizedMatrix::pack(std::span<const HostTensor> parts, const Segment& segment, std::byte* panels,
+                           ThreadPool& pool) const {
+  const std::size_t bytes = panel_bytes(segment.format, groups_);
+  pool.run(divide_up(segment.rows, kPanel), [&](std::size_t panel) {
+    std::byte* memory = panels + panel * bytes;
     std::memset(memory, 0, bytes);
     for (std::size_t column = 0; column < kPanel; ++column) {
-      const std::size_t row = row_of(panel, column);
-      if (row < rows_) pack_column(parts[0].type, row_at(parts, row), column, groups_, memory);
+      const std::size_t at = (paired_ ? panel % 2 * (segment.rows / 2) + panel / 2 * kPanel : panel * kPanel) + column;
+      if (at >= segment.rows) break;
+      const Row row = row_at(parts, segment.first_row + at);
+      pack_column(row.type, row.data, column, groups_, memory);
     }
   });
-  const std::size_t together = paired_ ? 2 : 1;
-  range_ = {panels, n_panels / together, together * bytes};
 }
 
-std::size_t QuantizedMatrix::row_of(std::size_t panel, std::size_t column) const {
-  if (!paired_) return panel * kPanel + column;
-  return panel % 2 * (rows_ / 2) + panel / 2 * kPanel + column;
-}
-
-ProductTask QuantizedMatrix::task(const Activations& x, float* out) const {
+ProductTask QuantizedMatrix::task(std::size_t segment, const Activations& x, float* out, bool gated) const {
+  const Segment& of = segments_[segment];
+  const std::size_t together = gated ? 2 : 1;
   ProductTask whole;
-  whole.format = format_;
-  whole.panels = range_.panels.get();
-  whole.columns = paired_ ? rows_ / 2 : rows_;
-  whole.end_panel = range_.n_panels;
+  whole.format = of.format;
+  whole.panels = range_.panels.get() + range_.place(of.first_panel);
+  whole.columns = of.rows / together;
+  whole.end_panel = divide_up(of.rows, kPanel) / together;
   whole.x = &x.rows();
   whole.end_row = x.rows().rows;
-  whole.out = out;
-  whole.gated = paired_;
+  whole.out = out + of.first_row;
+  whole.out_stride = rows_ / together;
+  whole.gated = gated;
   return whole;
 }
 
@@ -220,63 +146,70 @@ void QuantizedMatrix::quantize(const float* x, std::size_t n, Activations& round
   });
 }
 
-void QuantizedMatrix::run(const ProductTask& whole, ThreadPool& pool) const {
-  const std::size_t n = whole.end_row;
+void QuantizedMatrix::run(const Activations& x, float* out, bool gated, ThreadPool& pool) const {
+  const std::size_t n = x.rows().rows;
   const ProductKernels& kernels = product_kernels();
   const ProductKernel kernel = n >= kernels.min_rows ? kernels.many_rows : kernels.few_rows;
   const std::size_t threads = pool.size();
+  const std::size_t together = gated ? 2 : 1;
+  const std::size_t n_panels = range_.n_panels / together;  // or pairs
   // Many rows: each thread its own, which it has rounded itself, in blocks that stay in its cache while all panels of a
   // task go by. Few rows: each thread its own panels. In between it depends on the weights: either each thread expands
   // all of them, or each reads all rows.
-  const std::size_t many_rows = range_.n_panels * range_.panel_bytes > (std::size_t{1} << 20U) ? 128 : 64;
-  std::size_t row_blocks = divide_up(n * whole.x->steps * 2 * kStep, kCachedBytes);
-  std::size_t panel_blocks = tasks_of(whole.end_panel, divide_up(threads, row_blocks));
+  const std::size_t many_rows = range_.bytes() > (std::size_t{1} << 20U) ? 128 : 64;
+  std::size_t row_blocks = divide_up(n * x.rows().steps * 2 * kStep, kCachedBytes);
+  std::size_t panel_blocks = tasks_of(n_panels, divide_up(threads, row_blocks));
   if (n >= many_rows * threads) {
     row_blocks = divide_up(row_blocks, threads) * threads;
-    panel_blocks = tasks_of(whole.end_panel, 1);
+    panel_blocks = tasks_of(n_panels, 1);
   }
   const std::size_t block_rows = divide_up(divide_up(n, row_blocks), kTileRows) * kTileRows;
   const std::size_t n_tasks = row_blocks * panel_blocks;
-  pool.run(n_tasks, [&](std::size_t task) {
-    ProductTask part = whole;
-    part.first_row = std::min(n, task / panel_blocks * block_rows);
-    part.end_row = std::min(n, part.first_row + block_rows);
-    part.first_panel = whole.end_panel * (task % panel_blocks) / panel_blocks;
-    part.end_panel = whole.end_panel * (task % panel_blocks + 1) / panel_blocks;
-    part.scratch = thread_scratch(scratch_bytes(block_rows));
+  pool.run(n_tasks, [&](std::size_t index) {
+    const std::size_t first_row = std::min(n, index / panel_blocks * block_rows);
+    const std::size_t end_row = std::min(n, first_row + block_rows);
+    const std::size_t first_panel = n_panels * (index % panel_blocks) / panel_blocks;
+    const std::size_t end_panel = n_panels * (index % panel_blocks + 1) / panel_blocks;
     // A thread has a stream of its own shares. What it does for another one, or with all panels, is no part of that.
     const std::size_t thread = ThreadPool::this_thread();
     const bool own =
-        row_blocks == 1 && task >= pool.share_begin(n_tasks, thread) && task < pool.share_begin(n_tasks, thread + 1);
+        row_blocks == 1 && index >= pool.share_begin(n_tasks, thread) && index < pool.share_begin(n_tasks, thread + 1);
     WeightStream others;
-    part.weights = own ? &thread_weights() : &others;
     if (!own) {
-      others.enter(range_.part(part.first_panel, range_.n_panels), {});
-    } else if (task == pool.share_begin(n_tasks, thread)) {
+      others.enter(range_.part(first_panel * together, range_.n_panels), {});
+    } else if (index == pool.share_begin(n_tasks, thread)) {
       thread_weights().enter(range_.share(pool, thread), next_->share(pool, thread));
     }
-    if (part.first_row < part.end_row) kernel(part);
+    if (first_row == end_row) return;
+    for (std::size_t segment = 0; segment < segments_.size(); ++segment) {
+      ProductTask part = task(segment, x, out, gated);
+      const std::size_t before = segments_[segment].first_panel / together;
+      part.first_panel = std::max(first_panel, before) - before;
+      part.end_panel = std::min(std::max(end_panel, before) - before, part.end_panel);
+      if (part.first_panel >= part.end_panel) continue;
+      part.first_row = first_row;
+      part.end_row = end_row;
+      part.scratch = thread_scratch(scratch_bytes(block_rows));
+      part.weights = own ? &thread_weights() : &others;
+      kernel(part);
+    }
   });
 }
 
 void QuantizedMatrix::multiply(const float* x, std::size_t n, float* out, Activations& rounded,
                                ThreadPool& pool) const {
   quantize(x, n, rounded, pool);
-  run(task(rounded, out), pool);
+  run(rounded, out, false, pool);
 }
 
 void QuantizedMatrix::multiply_gated(const float* x, std::size_t n, float* out, Activations& rounded,
                                      ThreadPool& pool) const {
   const ProductKernels& kernels = product_kernels();
-  if (paired_ && (n >= kernels.min_rows || kernels.few_gate)) return multiply(x, n, out, rounded, pool);
+  quantize(x, n, rounded, pool);
+  if (paired_ && (n >= kernels.min_rows || kernels.few_gate)) return run(rounded, out, true, pool);
   thread_local std::vector<float> gate_up;
   if (gate_up.size() < n * rows_) gate_up.resize(n * rows_);
-  quantize(x, n, rounded, pool);
-  ProductTask both = task(rounded, gate_up.data());
-  both.gated = false;
-  both.columns = rows_;
-  both.end_panel = divide_up(rows_, kPanel);
-  run(both, pool);
+  run(rounded, gate_up.data(), false, pool);
   const std::size_t dim = rows_ / 2;
   const std::size_t together = paired_ ? kPanel : dim;  // columns of the gate that stand before as many of the other
   const float* from = gate_up.data();                   // of this thread; the others have a vector of their own

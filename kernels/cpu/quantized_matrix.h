@@ -1,9 +1,11 @@
 #pragma once
-// Weight matrices that keep the 4 or 8 bits of the model file, in panels of 16 columns of the result (see product.h).
+// Weight matrices that keep the codes of the model file, in panels of 16 columns of the result (see product.h).
 
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "kernels/backend.h"
 #include "kernels/cpu/activations.h"
@@ -22,29 +24,37 @@ struct ProductKernels {
 };
 const ProductKernels& product_kernels();
 
-/// The panels of a matrix, as products share them out: of gated ones, pairs.
+/// The panels of a matrix, which lie in memory one behind the other.
 struct WeightRange {
-  std::shared_ptr<const std::byte> panels;
-  std::size_t n_panels = 0, panel_bytes = 0;
+  /// Panels of one size.
+  struct Run {
+    std::size_t n_panels, panel_bytes;
+  };
 
+  std::shared_ptr<const std::byte> panels;
+  std::vector<Run> runs{};
+  std::size_t n_panels = 0;  ///< of all runs
+  std::size_t together = 1;  ///< panels that products do not part: of gated ones, pairs
+
+  std::size_t bytes() const { return place(n_panels); }
+  /// Bytes before panel `panel`.
+  std::size_t place(std::size_t panel) const;
   /// The part of it that a thread of `pool` begins with if each task has all rows.
   WeightStream::Range share(const ThreadPool& pool, std::size_t thread) const;
   /// From panel `first` to before panel `end`.
   WeightStream::Range part(std::size_t first, std::size_t end) const;
 };
 
-/// Writes the codes of group `group` of row `row` into `block`, behind the block's scale (and minimum) that stand
-/// there: the bytes that the panels of a matrix (Use::linear) were made of. REQUIRES: QuantizedMatrix::restores(type).
-void read_codes(DType type, const std::byte* panels, std::uint64_t row, std::size_t group, std::size_t groups,
-                std::byte* block);
-
+/// Of parts that need panels of different formats, each run of one format is a segment: with panels of its own, the
+/// last of which may have columns to spare, and with its columns of the result. A product has one task list for all of
+/// them.
 class QuantizedMatrix : public Matrix {
  public:
-  /// Whether the parts (each [rows, cols], one above the other) can be kept: all of one type, which has one scale for
-  /// each 32 values, and a minimum only with codes of 4 bits; and of no more than 32,768 columns.
-  static bool takes(std::span<const HostTensor> parts);
-  /// Whether the rows of the file can be put together again, see read_codes().
-  static bool restores(DType type);
+  /// Whether the parts (each [rows, cols], one above the other) can be kept: each of a type with blocks, and of no more
+  /// than 32,768 columns.
+  static bool takes(std::span<const HostTensor> parts) { return obstacle(parts).empty(); }
+  /// Why they cannot be kept: what follows "since". Empty: they can.
+  static std::string obstacle(std::span<const HostTensor> parts);
   /// Memory of a matrix of this tensor alone. REQUIRES: takes(tensor).
   static std::uint64_t bytes_of(const HostTensor& tensor);
 
@@ -67,17 +77,25 @@ class QuantizedMatrix : public Matrix {
   /// What is read after these weights, to be filled in: a thread asks for it while it computes the last of these.
   const std::shared_ptr<WeightRange>& next() const { return next_; }
 
-  /// The whole of a product as one task, without scratch.
-  ProductTask task(const Activations& x, float* out) const;
+  std::size_t n_segments() const { return segments_.size(); }
+  /// The whole of a product with one segment as one task, without scratch. out: [n, rows] of all segments. gated: of a
+  /// matrix whose panels are pairs, the gated product; out is [n, rows / 2] then.
+  ProductTask task(std::size_t segment, const Activations& x, float* out, bool gated) const;
 
  private:
+  struct Segment {
+    PanelFormat format;
+    std::size_t first_row, rows;
+    std::size_t first_panel;  ///< among those of the matrix, as are all
+  };
+
+  void add_segments(std::span<const HostTensor> parts);
+  void pack(std::span<const HostTensor> parts, const Segment& segment, std::byte* panels, ThreadPool& pool) const;
   void quantize(const float* x, std::size_t n, Activations& rounded, ThreadPool& pool) const;
-  void run(const ProductTask& whole, ThreadPool& pool) const;
+  /// As task() has it, of all segments.
+  void run(const Activations& x, float* out, bool gated, ThreadPool& pool) const;
 
-  /// Which row of the weights column `column` of panel `panel` is; rows() or more: none.
-  std::size_t row_of(std::size_t panel, std::size_t column) const;
-
-  PanelFormat format_;
+  std::vector<Segment> segments_;
   bool paired_;  ///< panels of the gate and of the up matrix take turns
   std::size_t groups_;
   WeightRange range_;

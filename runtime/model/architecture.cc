@@ -18,11 +18,13 @@ std::uint64_t Architecture::weight_bytes(const GgufFile& file, const kernels::Ba
   for (const GgufTensor& tensor : file.tensors()) {
     const bool matrix = tensor.dims.size() > 1;
     const kernels::HostTensor view{nullptr, tensor.type, matrix ? tensor.dims[1] : 1, tensor.dims[0]};
-    const std::uint64_t loaded = matrix ? backend.matrix_bytes(view) : tensor.dims[0] * sizeof(float);
+    std::uint64_t loaded = matrix ? backend.matrix_bytes(view) : tensor.dims[0] * sizeof(float);
+    if (tensor.name == "token_embd.weight") {
+      const bool tied = file.find_tensor("output.weight") == nullptr;
+      loaded = (tied ? loaded : 0) + backend.table_bytes(view, tied);
+    }
     under_way = std::max(under_way, tensor.bytes + loaded);
     sum += loaded;
-    // An embedding that is the output matrix, too, shares the memory of that only where both keep the file's format.
-    if (tensor.name == "token_embd.weight" && loaded != tensor.bytes) sum += tensor.bytes;
   }
   return sum + under_way;
 }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <optional>
@@ -29,7 +30,8 @@ class LookupTables : public testing::TestWithParam<DType> {};
 
 TEST_P(LookupTables, GiveTheBitsOfTheFileWithMemoryOfTheirOwnAndWithThatOfThePackedMatrix) {
   for (const std::size_t rows : {1U, 15U, 16U, 33U}) {
-    for (const std::size_t cols : {32U, 96U, 576U}) {
+    for (const std::size_t blocks : {1U, 3U, 18U}) {
+      const std::size_t cols = blocks * std::max(block_values(GetParam()), 32U);
       std::vector<std::byte> bytes = random_bytes(rows * cols / block_values(GetParam()) * block_bytes(GetParam()));
       const HostTensor table{bytes.data(), GetParam(), rows, cols};
       std::vector<std::vector<std::uint32_t>> expected;
@@ -46,6 +48,7 @@ TEST_P(LookupTables, GiveTheBitsOfTheFileWithMemoryOfTheirOwnAndWithThatOfThePac
       if (QuantizedMatrix::takes({&table, 1})) {
         const QuantizedMatrix packed({&table, 1}, QuantizedMatrix::Use::linear, memory, pool);
         tables.push_back(&shared.emplace(table, packed));  // which outlives `packed`
+        EXPECT_LT(LookupTable::bytes_of(table, true), LookupTable::bytes_of(table, false) / 4);
       }
       std::memset(bytes.data(), 0, bytes.size());  // nothing of it is read any more
       for (const LookupTable* each : tables) {
@@ -60,7 +63,9 @@ TEST_P(LookupTables, GiveTheBitsOfTheFileWithMemoryOfTheirOwnAndWithThatOfThePac
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, LookupTables,
-                         testing::Values(DType::f32, DType::f16, DType::bf16, DType::q8_0, DType::q4_0, DType::q4_1),
+                         testing::Values(DType::f32, DType::f16, DType::bf16, DType::q8_0, DType::q4_0, DType::q4_1,
+                                         DType::q5_0, DType::q5_1, DType::q4_k, DType::q5_k, DType::q6_k, DType::iq4_nl,
+                                         DType::iq4_xs),
                          [](const auto& info) { return std::string(name(info.param)); });
 
 }  // namespace

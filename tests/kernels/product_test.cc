@@ -10,81 +10,24 @@
 
 #include "kernels/cpu/activations.h"
 #include "kernels/cpu/cpu_features.h"
-#include "kernels/cpu/ops.h"
 #include "kernels/cpu/quantized_matrix.h"
-#include "kernels/weight_group.h"
+#include "tests/kernels/weights.h"
 
 namespace headwater::kernels::cpu {
 namespace {
 
 constexpr auto kLinear = QuantizedMatrix::Use::linear;
 
-/// A weight matrix as a model file has it, with its float values.
-struct Weights {
-  std::vector<std::byte> blocks;
-  std::vector<float> values;
-  HostTensor tensor;
-};
-
-std::uint16_t half_bits(int power, bool negative) {  // ± 2^power
-  return static_cast<std::uint16_t>((negative ? 0x8000 : 0) | (power + 15) << 10);
-}
-
-Weights make_weights(DType type, std::size_t rows, std::size_t cols, unsigned seed) {
-  std::mt19937 random(seed);
-  Weights made;
-  made.blocks.resize(rows * cols / block_values(type) * block_bytes(type));
-  for (std::byte& byte : made.blocks) byte = static_cast<std::byte>(random());
-  for (std::size_t i = 0; i < made.blocks.size(); i += block_bytes(type)) {
-    const std::uint16_t scale = half_bits(-static_cast<int>(random() % 9), random() % 8 == 0) | (random() & 0x3FFU);
-    const std::uint16_t minimum = half_bits(-static_cast<int>(random() % 6), true) | (random() & 0x3FFU);
-    std::memcpy(&made.blocks[i], &scale, 2);
-    if (group_format(type).has_minimum) std::memcpy(&made.blocks[i + 2], &minimum, 2);
-  }
-  made.tensor = {made.blocks.data(), type, rows, cols};
-  made.values.resize(rows * cols);
-  for (std::size_t r = 0; r < rows; ++r) dequantize_row(made.tensor, r, {made.values.data() + r * cols, cols});
-  return made;
-}
-
-/// The greatest weight that the codes of a row's groups could stand for.
-double greatest_bound(const Weights& weights, std::size_t row) {
-  const HostTensor& tensor = weights.tensor;
-  const GroupFormat format = group_format(tensor.type);
-  const std::byte* const at = tensor.data + row * tensor.cols / block_values(tensor.type) * block_bytes(tensor.type);
-  double greatest = 0;
-  for (std::size_t g = 0; g < tensor.cols / 32; ++g) {
-    const WeightGroup group = read_group(tensor.type, at, g);
-    for (const int code : {format.least, format.most}) {
-      greatest = std::max<double>(greatest,
-                                  std::abs(group.scale[0] * static_cast<float>(code - format.zero) + group.minimum[0]));
-    }
-  }
-  return greatest;
-}
-
-std::vector<float> make_rows(std::size_t rows, std::size_t cols, unsigned seed) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal;
-  std::vector<float> x(rows * cols);
-  for (float& value : x) value = normal(random) * (random() % 50 == 0 ? 30.0F : 1.0F);
-  return x;
-}
-
-/// Packs and multiplies by one kernel.
-std::vector<float> run(ProductKernel kernel, bool tiles, const Weights& weights, const std::vector<float>& x,
-                       std::size_t n) {
-  const std::size_t cols = weights.tensor.cols;
-  const std::size_t groups = cols / kGroup;
-  ThreadPool pool(1);
-  WeightMemory memory;
-  const QuantizedMatrix matrix({&weights.tensor, 1}, kLinear, memory, pool);
+/// Multiplies by one kernel what `describe` makes a task of: describe(activations, out).
+template <class Describe>
+std::vector<float> run(ProductKernel kernel, bool tiles, std::size_t cols, std::size_t columns,
+                       const std::vector<float>& x, std::size_t n, const Describe& describe) {
   Activations rounded;
-  rounded.resize(n, groups, tiles);
+  rounded.resize(n, cols / kGroup, tiles);
   for (std::size_t r = 0; r < n; ++r) quantize_row(x.data() + r * cols, rounded.rows(), r);
-  std::vector<float> out(n * weights.tensor.rows + 1, -7.0F);
+  std::vector<float> out(n * columns + 1, -7.0F);
   std::vector<std::byte> scratch(scratch_bytes(n) + 64);
-  ProductTask task = matrix.task(rounded, out.data());
+  ProductTask task = describe(rounded, out.data());
   WeightStream stream;
   task.weights = &stream;
   task.scratch = scratch.data() + (64 - reinterpret_cast<std::uintptr_t>(scratch.data()) % 64) % 64;
@@ -92,6 +35,80 @@ std::vector<float> run(ProductKernel kernel, bool tiles, const Weights& weights,
   EXPECT_EQ(out.back(), -7.0F) << "written past the end";
   return out;
 }
+/// Packs and multiplies.
+std::vector<float> run(ProductKernel kernel, bool tiles, const Weights& weights, const std::vector<float>& x,
+                       std::size_t n) {
+  ThreadPool pool(1);
+  WeightMemory memory;
+  const QuantizedMatrix matrix({&weights.tensor, 1}, kLinear, memory, pool);
+  return run(kernel, tiles, weights.tensor.cols, weights.tensor.rows, x, n,
+             [&](const Activations& rounded, float* out) { return matrix.task(0, rounded, out, false); });
+}
+
+/// Panels of any codes, and of numbers as great as they come; `extreme`: codes that make all weights as great.
+struct Panels {
+  static constexpr PanelFormat kAll[] = {PanelFormat::nibbles, PanelFormat::nibbles_minus_8,
+                                         PanelFormat::bytes_minus_128, PanelFormat::bytes_and_offset,
+                                         PanelFormat::bytes_two_factors};
+  PanelFormat format;
+  std::size_t groups, columns;
+  std::vector<std::byte> bytes;
+
+  Panels(PanelFormat format, std::size_t groups, std::size_t columns, bool extreme)
+      : format(format), groups(groups), columns(columns) {
+    const std::size_t panels = (columns + kPanel - 1) / kPanel;
+    bytes.resize(panels * panel_bytes(format, groups) + 64);
+    std::mt19937 random(static_cast<unsigned>(groups * columns));
+    for (std::size_t p = 0; p < panels; ++p) {
+      std::byte* const panel = data() + p * panel_bytes(format, groups);
+      for (std::size_t i = 0; i < groups * code_bytes(format); ++i) {
+        panel[i] = static_cast<std::byte>(extreme ? 0xFF : random());
+      }
+      const PanelView view = view_panel(format, panel, groups);
+      const auto write = [&](const void* at, auto value) {
+        std::memcpy(panel + (static_cast<const std::byte*>(at) - panel), &value, sizeof value);
+      };
+      for (std::size_t g = 0; g < groups; ++g) {
+        for (std::size_t c = 0; c < kPanel; ++c) {
+          const std::int16_t* numbers = view.numbers + g * n_numbers(format) + factor_place(format, c);
+          write(numbers, number(greatest_factor(), format == PanelFormat::nibbles, extreme, random));
+          if (!has_two_numbers(format)) continue;
+          const bool two = format == PanelFormat::bytes_two_factors;
+          write(numbers + to_second(format), number(two ? greatest_factor() : 15000, false, extreme, random));
+        }
+      }
+      for (std::size_t c = 0; c < kPanel; ++c) write(view.steps + c, 0.001F + static_cast<float>(c));
+    }
+  }
+  std::byte* data() { return bytes.data() + (64 - reinterpret_cast<std::uintptr_t>(bytes.data()) % 64) % 64; }
+
+  std::vector<float> multiply(ProductKernel kernel, bool tiles, const std::vector<float>& x, std::size_t n) {
+    return run(kernel, tiles, groups * kGroup, columns, x, n, [&](const Activations& rounded, float* out) {
+      ProductTask task;
+      task.format = format;
+      task.panels = data();
+      task.columns = task.out_stride = columns;
+      task.end_panel = (columns + kPanel - 1) / kPanel;
+      task.x = &rounded.rows();
+      task.end_row = n;
+      task.out = out;
+      return task;
+    });
+  }
+
+ private:
+  int greatest_factor() const {
+    return format == PanelFormat::nibbles            ? 2000
+           : format == PanelFormat::nibbles_minus_8  ? 3875
+           : format == PanelFormat::bytes_and_offset ? 125
+                                                     : 242;
+  }
+  static std::int16_t number(int greatest, bool positive, bool extreme, std::mt19937& random) {
+    if (extreme) return static_cast<std::int16_t>(greatest);
+    const int any = static_cast<int>(random() % static_cast<unsigned>(2 * greatest + 1)) - greatest;
+    return static_cast<std::int16_t>(positive ? std::abs(any) : any);
+  }
+};
 
 struct Case {
   DType type;
@@ -105,13 +122,13 @@ std::vector<Case> cases() {
       all.push_back({type, rows, cols, n});
     }
   };
-  for (const DType type : {DType::q4_0, DType::q4_1, DType::q8_0, DType::q5_0, DType::iq4_nl}) {
+  for (const DType type : {DType::q4_0, DType::q4_1, DType::q8_0, DType::q5_0, DType::q5_1, DType::iq4_nl}) {
     for (const auto& [rows, cols] :
          {std::pair<std::size_t, std::size_t>{1, 32}, {16, 64}, {17, 96}, {31, 576}, {48, 1536}}) {
       add(type, rows, cols);
     }
   }
-  for (const DType type : {DType::q4_k, DType::iq4_xs}) {
+  for (const DType type : {DType::q4_k, DType::q5_k, DType::q6_k, DType::iq4_xs}) {
     for (const auto& [rows, cols] : {std::pair<std::size_t, std::size_t>{1, 256}, {17, 768}, {48, 1536}}) {
       add(type, rows, cols);
     }
@@ -127,6 +144,22 @@ void expect_reference_bits(ProductKernel kernel, bool tiles) {
     const std::vector<float> got = run(kernel, tiles, weights, x, c.n);
     ASSERT_EQ(std::memcmp(got.data(), expected.data(), got.size() * sizeof(float)), 0)
         << name(c.type) << ' ' << c.rows << 'x' << c.cols << ", " << c.n << " rows";
+  }
+  for (const PanelFormat format : Panels::kAll) {
+    SCOPED_TRACE(static_cast<int>(format));
+    for (const std::size_t groups : {1, 3, 8, 19}) {
+      Panels panels(format, groups, 37, false);
+      for (std::size_t n = 1; n <= 40; ++n) {
+        const std::vector<float> x = make_rows(n, groups * kGroup, static_cast<unsigned>(n));
+        ASSERT_EQ(panels.multiply(kernel, tiles, x, n), panels.multiply(product_reference, false, x, n))
+            << groups << " groups, " << n << " rows";
+      }
+    }
+    // As great as sums get: numbers of the first row are 127 · 256, of the second nearly all -126 · 256 - 127.
+    Panels panels(format, kGreatestK / kGroup, 5, true);
+    std::vector<float> x(2 * kGreatestK, 1.0F);
+    std::fill(x.begin() + kGreatestK + 1, x.end(), -32383.0F / kGreatestActivation);
+    ASSERT_EQ(panels.multiply(kernel, tiles, x, 2), panels.multiply(product_reference, false, x, 2));
   }
 }
 
@@ -151,9 +184,11 @@ TEST(Product, ReferenceIsNearTheExactProduct) {
           greatest_weight = std::max(greatest_weight, std::abs(weight));
           greatest_x = std::max(greatest_x, std::abs(value));
         }
-        // Activations are off by half a step, weights by 8 of theirs (128 of 8 bits): the factor's half times the code.
+        // Activations are off by half a step. Weights are off by half of one of theirs for each that a code is away
+        // from the middle, and a half for the offset; coarse ones count for more, a 256th of the time.
         const GroupFormat format = group_format(c.type);
-        const double off = format.most < 16 ? 8 : std::max(format.zero - format.least, format.most - format.zero);
+        const int middle = format.has_minimum ? (format.most + 1) / 2 : format.zero;
+        const double off = format.most < 16 ? 8 : 0.5 * std::max(middle - format.least, format.most - middle) + 0.51;
         const double bound = greatest_bound(weights, r);
         const double allowed = 0.51 * greatest_x / kGreatestActivation * weight_sum +
                                off * bound / kGreatestWeight * x_sum + 1e-6 * std::abs(exact) + 1e-6;
@@ -179,81 +214,6 @@ TEST(Product, AmxGivesTheBitsOfTheReference) {
   expect_reference_bits(product_amx, true);
 }
 
-TEST(Product, StackedPartsAreOneMatrix) {
-  const Weights top = make_weights(DType::q4_1, 21, 64, 1);
-  const Weights bottom = make_weights(DType::q4_1, 14, 64, 2);
-  ThreadPool pool(2);
-  WeightMemory memory;
-  Activations rounded;
-  const std::vector<float> x = make_rows(9, 64, 3);
-  const HostTensor parts[] = {top.tensor, bottom.tensor};
-  const QuantizedMatrix both(parts, kLinear, memory, pool);
-  std::vector<float> out(9 * 35);
-  both.multiply(x.data(), 9, out.data(), rounded, pool);
-  std::vector<float> first(9 * 21);
-  QuantizedMatrix({parts, 1}, kLinear, memory, pool).multiply(x.data(), 9, first.data(), rounded, pool);
-  std::vector<float> second(9 * 14);
-  QuantizedMatrix({parts + 1, 1}, kLinear, memory, pool).multiply(x.data(), 9, second.data(), rounded, pool);
-  for (std::size_t n = 0; n < 9; ++n) {
-    for (std::size_t r = 0; r < 35; ++r) {
-      EXPECT_EQ(out[n * 35 + r], r < 21 ? first[n * 21 + r] : second[n * 14 + r - 21]);
-    }
-  }
-}
-
-TEST(Product, ARowHasTheSameBitsAloneAndInAnyCompany) {
-  const Weights weights = make_weights(DType::q4_1, 960, 576, 1);
-  const std::vector<float> x = make_rows(300, 576, 2);
-  WeightMemory memory;
-  Activations rounded;
-  ThreadPool one(1);
-  ThreadPool three(3);
-  const QuantizedMatrix matrix({&weights.tensor, 1}, kLinear, memory, one);
-  std::vector<float> all(300 * 960);
-  matrix.multiply(x.data(), 300, all.data(), rounded, three);
-  for (const std::size_t n : {1, 2, 3, 4, 5, 6, 17, 48, 129}) {
-    std::vector<float> some(n * 960);
-    const std::size_t first = 300 - n;
-    matrix.multiply(x.data() + first * 576, n, some.data(), rounded, n % 2 == 0 ? one : three);
-    EXPECT_EQ(std::memcmp(some.data(), all.data() + first * 960, some.size() * sizeof(float)), 0) << n;
-  }
-}
-
-TEST(Product, GatedProductsHaveTheBitsOfTheirParts) {
-  for (const std::size_t dim : {16, 48, 20}) {  // the last is no whole number of panels
-    const Weights weights = make_weights(DType::q4_1, 2 * dim, 96, 1);
-    const std::vector<float> x = make_rows(50, 96, 2);
-    WeightMemory memory;
-    Activations rounded;
-    ThreadPool pool(2);
-    const QuantizedMatrix matrix({&weights.tensor, 1}, kLinear, memory, pool);
-    const QuantizedMatrix gated({&weights.tensor, 1}, QuantizedMatrix::Use::gated, memory, pool);
-    for (const std::size_t n : {1, 3, 4, 16, 17, 50}) {
-      std::vector<float> both(n * 2 * dim);
-      matrix.multiply(x.data(), n, both.data(), rounded, pool);
-      std::vector<float> expected(n * dim);
-      silu_mul(both.data(), n, dim, expected.data(), dim);
-      std::vector<float> got(n * dim);
-      gated.multiply_gated(x.data(), n, got.data(), rounded, pool);
-      EXPECT_EQ(std::memcmp(got.data(), expected.data(), got.size() * sizeof(float)), 0) << dim << ", " << n << " rows";
-    }
-  }
-}
-
-TEST(Product, MixedOrUnquantisedPartsAreNotTaken) {
-  const Weights four = make_weights(DType::q4_1, 16, 32, 1);
-  const Weights eight = make_weights(DType::q8_0, 16, 32, 1);
-  const HostTensor mixed[] = {four.tensor, eight.tensor};
-  EXPECT_FALSE(QuantizedMatrix::takes(mixed));
-  EXPECT_TRUE(QuantizedMatrix::takes({mixed, 1}));
-  const HostTensor plain[] = {{four.blocks.data(), DType::f16, 1, 32}};
-  EXPECT_FALSE(QuantizedMatrix::takes(plain));
-  for (const DType type : {DType::q5_1, DType::q5_k, DType::q6_k}) {  // of a minimum, or of scales of 16 values
-    const HostTensor other[] = {{four.blocks.data(), type, 1, 256}};
-    EXPECT_FALSE(QuantizedMatrix::takes(other)) << name(type);
-  }
-}
-
 /// Rounds rows by `quantize` and gives all that was written.
 struct Rounded {
   std::vector<int> numbers;
@@ -277,7 +237,7 @@ Rounded round(void (*quantize)(const float*, const QuantizedRows&, std::size_t),
     if (!tiles) {
       for (std::size_t g = 0; g < into.groups; ++g) {
         const GroupSums& sums = into.sums[r * into.groups + g];
-        got.sums.insert(got.sums.end(), {sums.high_start, sums.low_start, sums.high, sums.low});
+        got.sums.insert(got.sums.end(), {sums.high_start, sums.low_start, sums.high, sums.low, sums.first});
       }
     }
   }

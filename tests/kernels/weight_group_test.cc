@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <fstream>
@@ -78,6 +79,23 @@ TEST(WeightGroup, KeepsToItsFormat) {
         EXPECT_GE(code, format.least);
         EXPECT_LE(code, format.most);
       }
+    }
+  }
+}
+
+TEST(WeightGroup, ReadsScalesFromTheirBytesAlone) {
+  for (const Block& block : blocks()) {
+    SCOPED_TRACE(name(block.type));
+    const ScaleBytes scales = scale_bytes(block.type);
+    std::vector<std::byte> alone(block.bytes.size(), std::byte{0x5A});
+    std::copy_n(block.bytes.begin() + static_cast<std::ptrdiff_t>(scales.first), scales.size,
+                alone.begin() + static_cast<std::ptrdiff_t>(scales.first));
+    EXPECT_LE(scales.size, block.bytes.size() / 5);
+    for (std::size_t g = 0; g < block.values.size() / kGroupValues; ++g) {
+      const GroupScale expected = read_scale(block.type, block.bytes.data(), g);
+      const GroupScale got = read_scale(block.type, alone.data(), g);
+      EXPECT_EQ(got.scale, expected.scale);
+      EXPECT_EQ(got.minimum, expected.minimum);
     }
   }
 }

@@ -1,4 +1,5 @@
-// Products with quantised weights, in the shapes of SmolLM2-135M: bandwidth for a row, operations for many.
+// Products with quantised weights: bandwidth for a row, operations for many. In the shapes of SmolLM2-135M, and, for
+// what the types cost beside each other, of Qwen2.5-1.5B.
 
 #include <benchmark/benchmark.h>
 
@@ -12,6 +13,7 @@
 
 #include "kernels/cpu/cpu_features.h"
 #include "kernels/cpu/quantized_matrix.h"
+#include "kernels/weight_group.h"
 #include "tools/bench/kernels/limits.h"
 
 namespace headwater::bench {
@@ -26,23 +28,42 @@ ThreadPool& pool() {
   return threads;
 }
 
+/// Rows of a matrix that have one type.
+struct Part {
+  DType type;
+  std::uint64_t rows;
+};
+using Parts = std::vector<Part>;
+
+/// Random codes, and scales of 1/128.
+std::vector<std::byte> random_blocks(const Part& part, std::uint64_t cols) {
+  std::mt19937 random(1);
+  std::vector<std::byte> blocks(part.rows * kernels::row_bytes(part.type, cols));
+  for (std::byte& byte : blocks) byte = static_cast<std::byte>(random());
+  constexpr std::uint16_t kScale = 0x2000;
+  const kernels::ScaleBytes place = kernels::scale_bytes(part.type);
+  const std::size_t first = part.type == DType::q6_k ? place.first + place.size - 2 : place.first;
+  const std::size_t scales = kernels::group_format(part.type).has_minimum ? 2 : 1;
+  for (std::size_t i = 0; i < blocks.size(); i += kernels::block_bytes(part.type)) {
+    for (std::size_t k = 0; k < scales; ++k) std::memcpy(&blocks[i + first + 2 * k], &kScale, sizeof kScale);
+  }
+  return blocks;
+}
+
 /// As many copies of a matrix as a model has layers: what one step reads does not stay in a cache for the next.
 class Layers {
  public:
-  Layers(DType type, std::uint64_t rows, std::uint64_t cols, std::size_t n, QuantizedMatrix::Use use) {
-    std::mt19937 random(1);
-    std::vector<std::byte> blocks(rows * cols / kernels::block_values(type) * kernels::block_bytes(type));
-    for (std::byte& byte : blocks) byte = static_cast<std::byte>(random());
-    constexpr std::uint16_t kScale = 0x2000;  // 1/128 in 16 bits
-    const std::size_t scales = type == DType::q4_1 ? 2 : 1;
-    for (std::size_t i = 0; i < blocks.size(); i += kernels::block_bytes(type)) {
-      for (std::size_t k = 0; k < scales; ++k) std::memcpy(&blocks[i + 2 * k], &kScale, sizeof kScale);
+  Layers(const Parts& parts, std::uint64_t cols, std::size_t n, QuantizedMatrix::Use use) {
+    std::vector<std::vector<std::byte>> blocks;
+    std::vector<HostTensor> tensors;
+    for (const Part& part : parts) {
+      blocks.push_back(random_blocks(part, cols));
+      tensors.push_back({blocks.back().data(), part.type, part.rows, cols});
     }
-    const HostTensor tensor{blocks.data(), type, rows, cols};
     for (std::size_t i = 0; i < n; ++i) {
-      matrices_.push_back(std::make_unique<QuantizedMatrix>(std::span(&tensor, 1), use, memory_, pool()));
+      matrices_.push_back(std::make_unique<QuantizedMatrix>(tensors, use, memory_, pool()));
+      bytes_ += matrices_.back()->range().bytes();
     }
-    bytes_ = blocks.size() * n;
   }
   void multiply(const std::vector<float>& x, std::size_t rows, bool gated, std::vector<float>& out) {
     for (const auto& matrix : matrices_) {
@@ -61,9 +82,11 @@ class Layers {
 };
 
 /// state.range(0) rows through all layers.
-void product(benchmark::State& state, DType type, std::size_t columns, std::size_t k, std::size_t layers, bool gated) {
+void product(benchmark::State& state, const Parts& parts, std::size_t k, std::size_t layers, bool gated) {
   const auto rows = static_cast<std::size_t>(state.range(0));
-  Layers weights(type, columns, k, layers, gated ? QuantizedMatrix::Use::gated : QuantizedMatrix::Use::linear);
+  std::size_t columns = 0;
+  for (const Part& part : parts) columns += part.rows;
+  Layers weights(parts, k, layers, gated ? QuantizedMatrix::Use::gated : QuantizedMatrix::Use::linear);
   std::vector<float> x(rows * k);
   for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i * 37 % 101) * 0.01F - 0.5F;
   std::vector<float> out(rows * columns);
@@ -87,16 +110,37 @@ void rows(benchmark::internal::Benchmark* bench) {
   for (const int n : {1, 2, 4, 8, 16, 48, 128, 224, 512}) bench->Arg(n);
   bench->UseRealTime()->Unit(benchmark::kMillisecond);
 }
-BENCHMARK_CAPTURE(product, qkv, DType::q4_1, 960, 576, 30, false)->Apply(rows);
-BENCHMARK_CAPTURE(product, attention_out, DType::q4_1, 576, 576, 30, false)->Apply(rows);
-BENCHMARK_CAPTURE(product, gate_up, DType::q4_1, 3072, 576, 30, true)->Apply(rows);
-BENCHMARK_CAPTURE(product, down, DType::q4_1, 576, 1536, 30, false)->Apply(rows);
-BENCHMARK_CAPTURE(product, logits, DType::q8_0, 49152, 576, 1, false)
+const Parts kQkv = {{DType::q4_1, 960}};
+const Parts kAttentionOut = {{DType::q4_1, 576}};
+const Parts kGateUp = {{DType::q4_1, 3072}};
+const Parts kLogits = {{DType::q8_0, 49152}};
+BENCHMARK_CAPTURE(product, qkv, kQkv, 576, 30, false)->Apply(rows);
+BENCHMARK_CAPTURE(product, attention_out, kAttentionOut, 576, 30, false)->Apply(rows);
+BENCHMARK_CAPTURE(product, gate_up, kGateUp, 576, 30, true)->Apply(rows);
+BENCHMARK_CAPTURE(product, down, kAttentionOut, 1536, 30, false)->Apply(rows);
+BENCHMARK_CAPTURE(product, logits, kLogits, 576, 1, false)
     ->Arg(1)
     ->Arg(8)
     ->Arg(48)
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
+
+void types(benchmark::internal::Benchmark* bench) {
+  for (const int n : {1, 8, 512}) bench->Arg(n);
+  bench->UseRealTime()->Unit(benchmark::kMillisecond);
+}
+const Parts kDownQ4K = {{DType::q4_k, 1536}};
+const Parts kDownQ5K = {{DType::q5_k, 1536}};
+const Parts kDownQ6K = {{DType::q6_k, 1536}};
+const Parts kDownQ8 = {{DType::q8_0, 1536}};
+BENCHMARK_CAPTURE(product, down_q4_k, kDownQ4K, 8960, 8, false)->Apply(types);
+BENCHMARK_CAPTURE(product, down_q5_k, kDownQ5K, 8960, 8, false)->Apply(types);
+BENCHMARK_CAPTURE(product, down_q6_k, kDownQ6K, 8960, 8, false)->Apply(types);
+BENCHMARK_CAPTURE(product, down_q8_0, kDownQ8, 8960, 8, false)->Apply(types);
+const Parts kQkvQ4K = {{DType::q4_k, 2048}};
+const Parts kQkvMixed = {{DType::q4_k, 1792}, {DType::q6_k, 256}};
+BENCHMARK_CAPTURE(product, qkv_q4_k, kQkvQ4K, 1536, 28, false)->Apply(types);
+BENCHMARK_CAPTURE(product, qkv_q4_k_q6_k, kQkvMixed, 1536, 28, false)->Apply(types);
 
 }  // namespace
 }  // namespace headwater::bench
