@@ -10,8 +10,11 @@ static_assert(kGroup == kGroupValues);
 constexpr std::size_t kQuads = kGroup / 4;
 using Codes = std::array<std::uint8_t, kGroup>;
 
-/// The code of the file that stands where W is the offset alone, or 0: of formats with a minimum one in the middle.
-int middle_code(const GroupFormat& codes) { return codes.has_minimum ? (codes.most + 1) / 2 : codes.zero; }
+/// What codes of 6 or 8 bits become greater by in a panel, so that the one which stands for 0, or is in the middle
+/// where there is a minimum, becomes the panel's middle.
+int code_shift(PanelFormat format, const GroupFormat& codes) {
+  return middle(format) - (codes.has_minimum ? (codes.most + 1) / 2 : codes.zero);
+}
 
 /// Nibbles need factors that are not negative where they have an offset: codes are counted from the other end then.
 bool is_turned(PanelFormat format, const GroupScale& scale) {
@@ -28,11 +31,21 @@ std::uint32_t load_quad(const std::uint8_t* codes) {
 std::size_t quad_place(std::size_t i, std::size_t column) { return (i * kPanel + column) * 4; }
 
 void place_codes(PanelFormat format, const Codes& group, std::size_t column, std::byte* codes) {
-  const bool nibbles = has_nibbles(format);
-  for (std::size_t i = 0; i < (nibbles ? kQuads / 2 : kQuads); ++i) {
-    std::uint32_t quad = load_quad(group.data() + 4 * i);
-    if (nibbles) quad |= load_quad(group.data() + kGroup / 2 + 4 * i) << 4U;
-    std::memcpy(codes + quad_place(i, column), &quad, sizeof quad);
+  const auto quad = [&](std::size_t i) { return load_quad(group.data() + 4 * i); };
+  const auto place = [&](std::size_t i, std::uint32_t bytes) {
+    std::memcpy(codes + quad_place(i, column), &bytes, sizeof bytes);
+  };
+  if (has_nibbles(format)) {
+    for (std::size_t i = 0; i < kQuads / 2; ++i) place(i, quad(i) | quad(i + kQuads / 2) << 4U);
+  } else if (has_sixes(format)) {
+    constexpr std::uint32_t kTwoBits = 0x03030303;
+    for (std::size_t four = 0; four < kQuads / 4; ++four) {
+      for (std::size_t i = 0; i < 3; ++i) {
+        place(3 * four + i, quad(4 * four + i) | (quad(4 * four + 3) >> (4 - 2 * i) & kTwoBits) << 6U);
+      }
+    }
+  } else {
+    for (std::size_t i = 0; i < kQuads; ++i) place(i, quad(i));
   }
 }
 
@@ -67,11 +80,11 @@ struct Numbers {
 Numbers adapt(PanelFormat format, const GroupFormat& codes, WeightGroup& group) {
   const float scale = group.scale[0];
   const float at_zero = group.minimum[0] - static_cast<float>(codes.zero) * scale;
-  const int middle = middle_code(codes);
   if (!has_nibbles(format)) {
-    for (std::uint8_t& code : group.codes) code = static_cast<std::uint8_t>(code + 128 - middle);
-    if (format == PanelFormat::bytes_two_factors) return {scale, group.scale[1]};
-    return {scale, at_zero + static_cast<float>(middle) * scale};
+    const int shift = code_shift(format, codes);
+    for (std::uint8_t& code : group.codes) code = static_cast<std::uint8_t>(code + shift);
+    if (format == PanelFormat::sixes_two_factors) return {scale, group.scale[1]};
+    return {scale, at_zero + static_cast<float>(middle(format) - shift) * scale};
   }
   if (!is_turned(format, group)) return {scale, at_zero + kMiddle * scale};
   for (std::uint8_t& code : group.codes) code = static_cast<std::uint8_t>(15 - code);
@@ -84,13 +97,15 @@ Numbers adapt(PanelFormat format, const GroupFormat& codes, WeightGroup& group) 
 std::optional<PanelFormat> panel_format(DType type) {
   if (block_values(type) == 1) return std::nullopt;
   const GroupFormat codes = group_format(type);
-  const bool nibbles = codes.most < 16;
-  if (!codes.one_scale) {
-    if (nibbles || codes.has_minimum) return std::nullopt;
-    return PanelFormat::bytes_two_factors;
+  if (codes.one_scale && codes.most < 16)
+    return codes.has_minimum ? PanelFormat::nibbles : PanelFormat::nibbles_minus_8;
+  if (codes.most < 64) {
+    if (codes.one_scale) return codes.has_minimum ? PanelFormat::sixes_and_offset : PanelFormat::sixes_minus_32;
+    if (!codes.has_minimum) return PanelFormat::sixes_two_factors;
+  } else if (codes.one_scale && !codes.has_minimum) {
+    return PanelFormat::bytes_minus_128;
   }
-  if (codes.has_minimum) return nibbles ? PanelFormat::nibbles : PanelFormat::bytes_and_offset;
-  return nibbles ? PanelFormat::nibbles_minus_8 : PanelFormat::bytes_minus_128;
+  return std::nullopt;
 }
 
 void pack_column(DType type, const std::byte* row, std::size_t column, std::size_t groups, std::byte* panel) {
@@ -118,17 +133,24 @@ std::array<std::uint8_t, kGroupValues> read_codes(DType type, const GroupScale& 
                                                   std::size_t column, std::size_t group, std::size_t groups) {
   const PanelFormat format = *panel_format(type);
   const std::byte* codes = view_panel(format, panel, groups).codes + group * code_bytes(format);
-  const int middle = middle_code(group_format(type));
+  const auto shift = static_cast<unsigned>(has_nibbles(format) ? 0 : code_shift(format, group_format(type)));
   Codes read;
   for (std::size_t k = 0; k < kGroup; ++k) {
-    if (!has_nibbles(format)) {
-      const auto code = std::to_integer<int>(codes[quad_place(k / 4, column) + k % 4]);
-      read[k] = static_cast<std::uint8_t>(code - 128 + middle);
-      continue;
+    const std::size_t quad = k / 4;
+    const auto byte = [&](std::size_t i) { return std::to_integer<unsigned>(codes[quad_place(i, column) + k % 4]); };
+    unsigned code = 0;
+    if (has_nibbles(format)) {
+      const unsigned both = byte(quad % (kQuads / 2));
+      code = k < kGroup / 2 ? both & 15U : both >> 4U;
+      if (is_turned(format, scale)) code = 15 - code;
+    } else if (has_sixes(format)) {
+      const std::size_t four = quad / 4 * 3;
+      code = quad % 4 < 3 ? byte(four + quad % 4) & 63U
+                          : byte(four) >> 6U << 4U | byte(four + 1) >> 6U << 2U | byte(four + 2) >> 6U;
+    } else {
+      code = byte(quad);
     }
-    const auto both = std::to_integer<unsigned>(codes[quad_place(k / 4 % (kQuads / 2), column) + k % 4]);
-    const unsigned code = k < kGroup / 2 ? both & 15U : both >> 4U;
-    read[k] = static_cast<std::uint8_t>(is_turned(format, scale) ? 15 - code : code);
+    read[k] = static_cast<std::uint8_t>(code - shift);
   }
   return read;
 }

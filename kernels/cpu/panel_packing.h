@@ -12,7 +12,7 @@
 
 namespace headwater::kernels::cpu {
 
-/// The panels that hold weights of `type` exactly, but for the rounding of scales; nothing: the type has no blocks.
+/// The panels that hold weights of `type` exactly, but for the rounding of scales; nothing: none do.
 std::optional<PanelFormat> panel_format(DType type);
 
 /// Writes a row of the file, of `groups` groups, as column `column` of a panel. REQUIRES: panel_format(type).

@@ -15,10 +15,10 @@
 // by some hundredth of the column's greatest weight, and counts for 1/256 of the sum; and it saves AMX a quarter of its
 // products, which are what bounds prompts.
 //
-// Of weights of 8 bits, W has no coarse form: a · W is summed as it is. The bounds, for any of their formats:
+// Of weights of 6 or 8 bits, W has no coarse form: a · W is summed as it is. The bounds, for any of their formats:
 //  - |W| <= 31,000 + half of the greatest |q - middle| + 1/2 <= 31,065, as a factor is off by half a step for each of
 //    q - middle and an offset by half a step. So W has 16 bits and its high byte, [-122, 121], is a signed byte;
-//  - Σ a · (q - 128) of 32 values is at most 32 · 32,512 · 128 < 2^27, and as bytes, with q not yet reduced by 128,
+//  - Σ a · (q - middle) of 32 values is at most 32 · 32,512 · 128 < 2^27, and as bytes, with q not yet reduced,
 //    Σ high · q <= 32 · 127 · 255 < 2^20, times 256 < 2^28; so 32 bits hold the dot of a group or of a part of it;
 //  - a whole row is at most K · 32,512 · 31,065 <= 2^44.9, so doubles sum factors times dots exactly;
 //  - on AMX, Σ (high · low byte of W + low · high byte of W) <= K · (127 · 255 + 128 · 122) <= 2^30.6.
@@ -67,22 +67,33 @@ enum class PanelFormat : std::uint8_t {
   nibbles,          ///< q of 4 bits, W = factor · (q - 7) + offset; no factor is negative
   nibbles_minus_8,  ///< q of 4 bits, W = factor · (q - 7) - factor
   bytes_minus_128,  ///< q of 8 bits, W = factor · (q - 128)
-  // Two numbers a group and column each, not the three that would make one format of these: 9 bits a weight, not 9.5.
-  bytes_and_offset,   ///< q of 8 bits, W = factor · (q - 128) + offset
-  bytes_two_factors,  ///< q of 8 bits, W = factor · (q - 128), with a factor for the first and one for the last 16
+  // For 5 and 6 bits. With as many numbers as a type needs, not with the three that would make one format of these: 7
+  // bits a weight, not 7.5; and without the bits that codes of 8 bits would leave empty, as few rows wait for memory.
+  sixes_minus_32,     ///< q of 6 bits, W = factor · (q - 32)
+  sixes_and_offset,   ///< q of 6 bits, W = factor · (q - 32) + offset
+  sixes_two_factors,  ///< q of 6 bits, W = factor · (q - 32), with a factor for the first and one for the last 16
 };
 [[gnu::always_inline]] constexpr bool has_nibbles(PanelFormat format) {
   return format == PanelFormat::nibbles || format == PanelFormat::nibbles_minus_8;
 }
+[[gnu::always_inline]] constexpr bool has_sixes(PanelFormat format) {
+  return !has_nibbles(format) && format != PanelFormat::bytes_minus_128;
+}
+/// The code for which W is the offset, or 0 where there is none (but of nibbles_minus_8).
+[[gnu::always_inline]] constexpr int middle(PanelFormat format) {
+  return has_nibbles(format) ? kMiddle : has_sixes(format) ? 32 : 128;
+}
 /// Whether a column has two numbers in each group: its factor, and its offset or second factor.
 [[gnu::always_inline]] constexpr bool has_two_numbers(PanelFormat format) {
-  return format != PanelFormat::nibbles_minus_8 && format != PanelFormat::bytes_minus_128;
+  return format == PanelFormat::nibbles || format == PanelFormat::sixes_and_offset ||
+         format == PanelFormat::sixes_two_factors;
 }
 
-/// Codes of a group in a panel: bytes [8 quads of K][16 columns][4 values of K]; as nibbles, the first four quads in
-/// the low and the last four in the high halves.
+/// Codes of a group in a panel: bytes [8 quads of K][16 columns][4 values of K]. As nibbles, the first four quads in
+/// the low and the last four in the high halves. As sixes, of each four quads the first three in bytes likewise, of
+/// which the upper two bits hold the fourth: its upper, its middle, and its lower two bits.
 [[gnu::always_inline]] constexpr std::size_t code_bytes(PanelFormat format) {
-  return has_nibbles(format) ? kPanel * kGroup / 2 : kPanel * kGroup;
+  return kPanel * kGroup / 8 * (has_nibbles(format) ? 4 : has_sixes(format) ? 6 : 8);
 }
 /// Numbers of a group in a panel: the factors of the columns and then, if there are any, their second numbers. Nibbles
 /// have four factors and their four offsets in turn, so that a vector's halves of 128 bits hold both of the same
@@ -197,10 +208,12 @@ template <class Work>
       return work(FormatConstant<PanelFormat::nibbles_minus_8>());
     case PanelFormat::bytes_minus_128:
       return work(FormatConstant<PanelFormat::bytes_minus_128>());
-    case PanelFormat::bytes_and_offset:
-      return work(FormatConstant<PanelFormat::bytes_and_offset>());
-    case PanelFormat::bytes_two_factors:
-      return work(FormatConstant<PanelFormat::bytes_two_factors>());
+    case PanelFormat::sixes_minus_32:
+      return work(FormatConstant<PanelFormat::sixes_minus_32>());
+    case PanelFormat::sixes_and_offset:
+      return work(FormatConstant<PanelFormat::sixes_and_offset>());
+    case PanelFormat::sixes_two_factors:
+      return work(FormatConstant<PanelFormat::sixes_two_factors>());
   }
 }
 

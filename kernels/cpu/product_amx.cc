@@ -4,6 +4,7 @@
 
 #include <immintrin.h>
 
+#include "kernels/cpu/panel_codes_avx512.h"
 #include "kernels/cpu/product.h"
 #include "kernels/cpu/silu_avx512.h"
 #include "kernels/cpu/tile_config.h"
@@ -34,11 +35,11 @@ inline Numbers load_numbers(const PanelView& panel, std::size_t group, int first
     const __m512i both = _mm512_load_si512(numbers);
     return {_mm512_unpacklo_epi16(both, both), _mm512_unpackhi_epi16(both, both)};
   }
-  const bool second = kFormat == PanelFormat::bytes_two_factors && first_quad > 0;
+  const bool second = kFormat == PanelFormat::sixes_two_factors && first_quad > 0;
   const __m512i factor = twice(numbers + (second ? to_second(kFormat) : 0));
-  const int middle = kHasCoarse<kFormat> ? -1 : -128;
-  __m512i offset = _mm512_mullo_epi16(factor, _mm512_set1_epi16(middle));
-  if constexpr (kFormat == PanelFormat::bytes_and_offset) {
+  const int at_zero = kHasCoarse<kFormat> ? -1 : -middle(kFormat);
+  __m512i offset = _mm512_mullo_epi16(factor, _mm512_set1_epi16(at_zero));
+  if constexpr (kFormat == PanelFormat::sixes_and_offset) {
     offset = _mm512_add_epi16(offset, twice(numbers + to_second(kFormat)));
   }
   return {factor, offset};
@@ -99,10 +100,10 @@ void expand_group(const PanelView& panel, std::size_t group, std::byte* tile, Pa
   const std::byte* codes = panel.codes + group * code_bytes(kFormat);
   ahead.ask();
   if constexpr (!has_nibbles(kFormat)) {
-    constexpr int kRun = kFormat == PanelFormat::bytes_two_factors ? 4 : 8;  // quads that share a factor
+    constexpr int kRun = kFormat == PanelFormat::sixes_two_factors ? 4 : 8;  // quads that share a factor
     for (int run = 0; run < 8; run += kRun) {
       const Expander<kFormat> expander(panel, group, run);
-      for (int i = run; i < run + kRun; ++i) expander.quad(_mm512_load_si512(codes + 64 * i), tile + 64 * i);
+      for (int i = run; i < run + kRun; ++i) expander.quad(load_quad<kFormat>(codes, i), tile + 64 * i);
     }
   } else {
     const Expander<kFormat> expander(panel, group, 0);

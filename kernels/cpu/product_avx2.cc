@@ -13,10 +13,18 @@ constexpr std::size_t kLanes = 8;
 /// The codes of quad `i` of eight columns, a byte each.
 template <PanelFormat kFormat>
 inline __m256i unpack(const std::byte* codes, int i) {
-  if constexpr (!has_nibbles(kFormat)) {
-    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + 64 * i));
+  const auto load = [&](int at) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + 64 * at)); };
+  if constexpr (has_sixes(kFormat)) {
+    const int four = i / 4 * 3;
+    if (i % 4 < 3) return _mm256_and_si256(load(four + i % 4), _mm256_set1_epi8(63));
+    const __m256i upper = _mm256_and_si256(_mm256_srli_epi16(load(four), 2), _mm256_set1_epi8(0x30));
+    const __m256i middle = _mm256_and_si256(_mm256_srli_epi16(load(four + 1), 4), _mm256_set1_epi8(0x0C));
+    const __m256i lower = _mm256_and_si256(_mm256_srli_epi16(load(four + 2), 6), _mm256_set1_epi8(0x03));
+    return _mm256_or_si256(upper, _mm256_or_si256(middle, lower));
+  } else if constexpr (!has_nibbles(kFormat)) {
+    return load(i);
   } else {
-    const __m256i both = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + 64 * (i % 4)));
+    const __m256i both = load(i % 4);
     return _mm256_and_si256(i >= 4 ? _mm256_srli_epi16(both, 4) : both, _mm256_set1_epi8(15));
   }
 }
@@ -147,11 +155,12 @@ inline void multiply_add(Doubles& sum, const Doubles& a, const Doubles& b) {
   sum.last = _mm256_fmadd_pd(a.last, b.last, sum.last);
 }
 
-/// Σ a · W of weights of 8 bits, likewise. Quads of K that share a factor make a run: all of a group, or half of them.
+/// Σ a · W of weights of 6 or 8 bits, likewise. Quads of K that share a factor make a run: all of a group, or half of
+/// them.
 template <PanelFormat kFormat, std::size_t N, std::size_t H>
 inline void sum_bytes(const PanelView& panel, const QuantizedRows& x, std::size_t half, std::size_t row,
                       PanelStream& ahead, Doubles (&sums)[N * H]) {
-  constexpr bool kTwoFactors = kFormat == PanelFormat::bytes_two_factors;
+  constexpr bool kTwoFactors = kFormat == PanelFormat::sixes_two_factors;
   constexpr int kRun = kTwoFactors ? 4 : 8;
   for (std::size_t g = 0; g < x.groups; ++g) {
     ahead.ask();
@@ -169,7 +178,7 @@ inline void sum_bytes(const PanelView& panel, const QuantizedRows& x, std::size_
       for (std::size_t r = 0; r < N; ++r) {
         const int all = group[r]->all();
         const int sum = !kTwoFactors ? all : run == 0 ? group[r]->first : all - group[r]->first;
-        for (std::size_t h = 0; h < H; ++h) dots[r * H + h] = _mm256_set1_epi32(-128 * sum);
+        for (std::size_t h = 0; h < H; ++h) dots[r * H + h] = _mm256_set1_epi32(-middle(kFormat) * sum);
       }
 #pragma GCC unroll 8
       for (int i = run; i < run + kRun; ++i) {
@@ -191,7 +200,7 @@ inline void sum_bytes(const PanelView& panel, const QuantizedRows& x, std::size_
         for (std::size_t r = 0; r < N; ++r) multiply_add(sums[r * H + h], factor, to_doubles(dots[r * H + h]));
       }
     }
-    if constexpr (kFormat == PanelFormat::bytes_and_offset) {
+    if constexpr (kFormat == PanelFormat::sixes_and_offset) {
       for (std::size_t h = 0; h < H; ++h) {
         const Doubles offset = to_doubles(widen(numbers + to_second(kFormat) + (half + h) * kLanes));
         for (std::size_t r = 0; r < N; ++r) {

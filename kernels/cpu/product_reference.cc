@@ -8,6 +8,14 @@ namespace {
 int code(const ProductTask& task, const PanelView& panel, std::size_t group, std::size_t column, std::size_t k) {
   const std::byte* codes = panel.codes + group * code_bytes(task.format);
   const std::size_t place = k / 4 * 4 * kPanel + column * 4 + k % 4;
+  if (has_sixes(task.format)) {
+    const std::size_t quad = k / 4;
+    const auto byte = [&](std::size_t i) {
+      return std::to_integer<int>(codes[(quad / 4 * 3 + i) * 4 * kPanel + column * 4 + k % 4]);
+    };
+    if (quad % 4 < 3) return byte(quad % 4) & 63;
+    return byte(0) >> 6 << 4 | byte(1) >> 6 << 2 | byte(2) >> 6;
+  }
   if (!has_nibbles(task.format)) return std::to_integer<int>(codes[place]);
   constexpr std::size_t kHalf = kPanel * kGroup / 2;
   return std::to_integer<int>(place < kHalf ? codes[place] & std::byte{15} : codes[place - kHalf] >> 4);
@@ -24,12 +32,12 @@ float element(const ProductTask& task, const PanelView& panel, std::size_t row, 
     const std::int16_t* numbers = panel.numbers + group * n_numbers(task.format) + factor_place(task.format, column);
     const int factor = numbers[0];
     const int second = has_two_numbers(task.format) ? numbers[to_second(task.format)] : 0;
-    if (task.format == PanelFormat::bytes_two_factors) {
-      sum += activation * ((k % kGroup < kGroup / 2 ? factor : second) * (q - 128));
+    if (task.format == PanelFormat::sixes_two_factors) {
+      sum += activation * ((k % kGroup < kGroup / 2 ? factor : second) * (q - middle(task.format)));
       continue;
     }
     if (!has_nibbles(task.format)) {
-      sum += activation * (factor * (q - 128) + second);
+      sum += activation * (factor * (q - middle(task.format)) + second);
       continue;
     }
     const int offset = task.format == PanelFormat::nibbles ? second : -factor;

@@ -3,6 +3,7 @@
 
 #include <immintrin.h>
 
+#include "kernels/cpu/panel_codes_avx512.h"
 #include "kernels/cpu/product.h"
 #include "kernels/cpu/silu_avx512.h"
 
@@ -148,11 +149,11 @@ inline void multiply_add(Doubles& sum, const Doubles& a, const Doubles& b) {
   sum.last = _mm512_fmadd_pd(a.last, b.last, sum.last);
 }
 
-/// Σ a · W of weights of 8 bits. Quads of K that share a factor make a run: all of a group, or half of them.
+/// Σ a · W of weights of 6 or 8 bits. Quads of K that share a factor make a run: all of a group, or half of them.
 template <PanelFormat kFormat, std::size_t N>
 inline void sum_bytes(const PanelView& panel, const QuantizedRows& x, const Row (&rows)[N], Doubles (&sums)[N],
                       PanelStream& ahead) {
-  constexpr bool kTwoFactors = kFormat == PanelFormat::bytes_two_factors;
+  constexpr bool kTwoFactors = kFormat == PanelFormat::sixes_two_factors;
   constexpr int kRun = kTwoFactors ? 4 : 8;
   for (std::size_t g = 0; g < x.groups; ++g) {
     ahead.ask<kLines<kFormat>>();
@@ -167,11 +168,11 @@ inline void sum_bytes(const PanelView& panel, const QuantizedRows& x, const Row 
         const GroupSums& group = rows[r].sums[g];
         const int sum = !kTwoFactors ? group.all() : run == 0 ? group.first : group.all() - group.first;
         dots.high[r] = _mm512_setzero_si512();
-        dots.low[r] = _mm512_set1_epi32(-128 * sum);
+        dots.low[r] = _mm512_set1_epi32(-middle(kFormat) * sum);
       }
 #pragma GCC unroll 8
       for (int i = run; i < run + kRun; ++i) {
-        const __m512i quads = _mm512_load_si512(codes + 64 * i);
+        const __m512i quads = load_quad<kFormat>(codes, i);
 #pragma GCC unroll 4
         for (std::size_t r = 0; r < N; ++r) dots.add(r, quads, rows[r].codes + place, x.low, i);
       }
@@ -182,7 +183,7 @@ inline void sum_bytes(const PanelView& panel, const QuantizedRows& x, const Row 
         multiply_add(sums[r], factor, to_doubles(dot));
       }
     }
-    if constexpr (kFormat == PanelFormat::bytes_and_offset) {
+    if constexpr (kFormat == PanelFormat::sixes_and_offset) {
       const Doubles offset = to_doubles(widen(numbers + to_second(kFormat)));
 #pragma GCC unroll 4
       for (std::size_t r = 0; r < N; ++r) {

@@ -63,7 +63,7 @@ TEST_P(Packing, KeepsWeightsWithinTheirBound) {
   for (std::size_t g = 0; g < kGroups; ++g) {
     const std::int16_t* numbers = view.numbers + g * n_numbers(format);
     const int second = has_two_numbers(format) ? numbers[to_second(format)] : 0;
-    const bool two_factors = format == PanelFormat::bytes_two_factors;
+    const bool two_factors = format == PanelFormat::sixes_two_factors;
     const int offset = format == PanelFormat::nibbles_minus_8 ? -numbers[0] : two_factors ? 0 : second;
     for (const int code : {codes.least, codes.most}) {
       greatest = std::max(greatest, std::abs(numbers[0] * (code - middle) + offset));

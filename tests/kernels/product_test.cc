@@ -47,9 +47,9 @@ std::vector<float> run(ProductKernel kernel, bool tiles, const Weights& weights,
 
 /// Panels of any codes, and of numbers as great as they come; `extreme`: codes that make all weights as great.
 struct Panels {
-  static constexpr PanelFormat kAll[] = {PanelFormat::nibbles, PanelFormat::nibbles_minus_8,
-                                         PanelFormat::bytes_minus_128, PanelFormat::bytes_and_offset,
-                                         PanelFormat::bytes_two_factors};
+  static constexpr PanelFormat kAll[] = {PanelFormat::nibbles,          PanelFormat::nibbles_minus_8,
+                                         PanelFormat::bytes_minus_128,  PanelFormat::sixes_minus_32,
+                                         PanelFormat::sixes_and_offset, PanelFormat::sixes_two_factors};
   PanelFormat format;
   std::size_t groups, columns;
   std::vector<std::byte> bytes;
@@ -73,7 +73,7 @@ struct Panels {
           const std::int16_t* numbers = view.numbers + g * n_numbers(format) + factor_place(format, c);
           write(numbers, number(greatest_factor(), format == PanelFormat::nibbles, extreme, random));
           if (!has_two_numbers(format)) continue;
-          const bool two = format == PanelFormat::bytes_two_factors;
+          const bool two = format == PanelFormat::sixes_two_factors;
           write(numbers + to_second(format), number(two ? greatest_factor() : 15000, false, extreme, random));
         }
       }
@@ -98,10 +98,20 @@ struct Panels {
 
  private:
   int greatest_factor() const {
-    return format == PanelFormat::nibbles            ? 2000
-           : format == PanelFormat::nibbles_minus_8  ? 3875
-           : format == PanelFormat::bytes_and_offset ? 125
-                                                     : 242;
+    switch (format) {
+      case PanelFormat::nibbles:
+        return 2000;
+      case PanelFormat::nibbles_minus_8:
+        return 3875;
+      case PanelFormat::bytes_minus_128:
+        return 242;
+      case PanelFormat::sixes_and_offset:
+        return 500;
+      case PanelFormat::sixes_minus_32:
+      case PanelFormat::sixes_two_factors:
+        break;
+    }
+    return 968;
   }
   static std::int16_t number(int greatest, bool positive, bool extreme, std::mt19937& random) {
     if (extreme) return static_cast<std::int16_t>(greatest);

@@ -64,7 +64,7 @@ TEST(QuantizedMatrix, PartsOfAnyTypesAreOneMatrixWithTheBitsOfEach) {
   ASSERT_TRUE(QuantizedMatrix::takes(stack.parts));
   const QuantizedMatrix matrix(stack.parts, Use::linear, memory, three);
   EXPECT_EQ(matrix.rows(), stack.rows);
-  EXPECT_EQ(matrix.n_segments(), 5U) << "Q5_0 and Q8_0 need no panels of their own, nor do Q5_1 and Q5_K";
+  EXPECT_EQ(matrix.n_segments(), 6U) << "Q5_1 and Q5_K share panels, as do parts of one type";
   for (const std::size_t n : {1, 2, 3, 4, 5, 7, 16, 17, 33, 40, 200}) {
     const std::vector<float> x = make_rows(n, 768, static_cast<unsigned>(n));
     std::vector<float> out(n * stack.rows);
@@ -158,7 +158,7 @@ TEST(WeightRange, SharesAllPanelsAmongTheThreadsInOrder) {
     next = share.end;
   }
   EXPECT_EQ(next, begin + range.bytes());
-  EXPECT_EQ(range.n_panels, 2U + 1 + 2 + 3 + 3);
+  EXPECT_EQ(range.n_panels, 2U + 1 + 1 + 2 + 3 + 3);
 }
 
 TEST(WeightRange, HasTheBytesThatAreForetold) {
