@@ -17,6 +17,7 @@
 #include "actors/memory_plan.h"
 #include "kernels/backend.h"
 #include "kernels/memory_limits.h"
+#include "model/gguf_split.h"
 #include "model/sampling_defaults.h"
 
 namespace headwater::actors {
@@ -26,7 +27,7 @@ std::string served_name(const topology::ModelSpec& spec) {
   if (!spec.name.empty()) return spec.name;
   std::error_code failed;
   const auto path = std::filesystem::canonical(spec.path, failed);
-  return (failed ? std::filesystem::path(spec.path) : path).stem().string();
+  return model::without_part((failed ? std::filesystem::path(spec.path) : path).stem().string());
 }
 
 Result<std::shared_ptr<const model::ChatTemplate>> find_template(const topology::ModelSpec& spec,

@@ -1,27 +1,18 @@
 #include "model/gguf.h"
 
-#include <fcntl.h>
 #include <openssl/evp.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
+#include <filesystem>
 #include <new>
 #include <optional>
 #include <unordered_map>
 
 #include "model/gguf_parse.h"
+#include "model/gguf_part.h"
+#include "model/gguf_split.h"
 
 namespace headwater::model {
-namespace {
-
-Error file_error(const std::string& path, const std::string& message) {
-  return {ErrorCode::invalid_model, path + ": " + message, ""};
-}
-
-}  // namespace
 
 struct GgufFile::Index {
   std::unordered_map<std::string_view, std::size_t> metadata, tensors;
@@ -37,83 +28,104 @@ std::span<std::byte> TensorRoom::take(std::size_t bytes) {
   return {memory_.get(), bytes};
 }
 
-Result<void> GgufFile::read(std::uint64_t offset, std::span<std::byte> out) const {
-  while (!out.empty()) {
-    const ssize_t got = pread(descriptor_, out.data(), out.size(), static_cast<off_t>(offset));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return file_error(path_, std::string("cannot be read: ") + std::strerror(errno));
-    if (got == 0) {
-      return file_error(path_, "ends at byte " + std::to_string(offset) + ", and had " + std::to_string(size_) +
-                                   " bytes when it was opened; load it again when nothing writes to it");
-    }
-    out = out.subspan(static_cast<std::size_t>(got));
-    offset += static_cast<std::uint64_t>(got);
+GgufFile::GgufFile() : index_(std::make_unique<Index>()) {}
+GgufFile::~GgufFile() = default;
+
+namespace {
+
+/// What the names of the parts are, if `path` is one of them: by its own name, or by that of what a link leads to.
+std::optional<SplitName> split_name(const std::string& path, const Split& split) {
+  std::error_code failed;
+  const std::filesystem::path target = std::filesystem::canonical(path, failed);
+  for (const std::string& name : {path, target.string()}) {
+    auto parts = parse_split_name(name);
+    if (parts && parts->index == split.index && parts->count == split.count) return parts;
   }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Result<void> GgufFile::open_split(const SplitName& name, const std::string& asked) {
+  std::optional<SplitMerger> merger;
+  for (std::uint32_t i = 0; i < name.count; ++i) {
+    auto part = GgufPart::open(name.path(i));
+    if (!part) {
+      return Error{part.error().code,
+                   part.error().message + ", expected part " + std::to_string(i + 1) + " of " +
+                       std::to_string(name.count) + " of the model that " + asked + " is a part of",
+                   ""};
+    }
+    auto header = (*part)->header();
+    if (!header) return header.error();
+    if (i == 0) {
+      auto begun = SplitMerger::begin(std::move(*header), (*part)->path(), name.count);
+      if (!begun) return begun.error();
+      merger.emplace(std::move(*begun));
+    } else if (auto added = merger->add(std::move(*header), (*part)->path()); !added) {
+      return added;
+    }
+    parts_.push_back(std::move(*part));
+  }
+  auto all = std::move(*merger).finish();
+  if (!all) return all.error();
+  take(std::move(*all));
   return {};
 }
 
-Result<void> GgufFile::parse() {
-  // A header's length is known when it has been read: begin with what holds most, and go on from there.
-  constexpr std::uint64_t kFirstBytes = std::uint64_t{4} << 20U;
-  GgufHeader header;
-  TensorRoom room;
-  for (std::uint64_t bytes = std::min(size_, kFirstBytes);;) {
-    const std::span<std::byte> beginning = room.take(bytes);
-    if (auto read_all = read(0, beginning); !read_all) return read_all;
-    try {
-      header = parse_gguf(beginning, size_);
-      break;
-    } catch (const MoreOfGguf& more) {
-      bytes = std::min(size_, std::max(more.bytes, 2 * bytes));
-    } catch (const MalformedGguf& malformed) {
-      return file_error(path_, "offset " + std::to_string(malformed.offset) + ": " + malformed.message);
-    }
+Result<void> GgufFile::open_any(const std::string& path) {
+  auto named = GgufPart::open(path);
+  if (!named) return named.error();
+  auto header = (*named)->header();
+  if (!header) return header.error();
+  const auto split = read_split(*header, path);
+  if (!split) return split.error();
+  if (split->count > 1) {
+    const auto name = split_name(path, *split);
+    if (name) return open_split(*name, path);
+    const SplitName expected{"NAME", 0, static_cast<std::uint32_t>(split->count)};
+    return gguf_error(path, "this is part " + std::to_string(split->index + 1) + " of " + std::to_string(split->count) +
+                                " of a model, expected to be named " +
+                                expected.path(static_cast<std::uint32_t>(split->index)) +
+                                " and to have the others beside it");
   }
+  parts_.push_back(std::move(*named));
+  take(std::move(*header));
+  return {};
+}
+
+void GgufFile::take(GgufHeader header) {
+  path_ = parts_[0]->path();
   version_ = header.version;
   metadata_ = std::move(header.metadata);
   tensors_ = std::move(header.tensors);
   for (std::size_t i = 0; i < metadata_.size(); ++i) index_->metadata.emplace(metadata_[i].first, i);
   for (std::size_t i = 0; i < tensors_.size(); ++i) index_->tensors.emplace(tensors_[i].name, i);
-  return {};
 }
-
-namespace {
-
-std::chrono::nanoseconds write_time(const struct stat& info) {
-  return std::chrono::seconds(info.st_mtim.tv_sec) + std::chrono::nanoseconds(info.st_mtim.tv_nsec);
-}
-
-}  // namespace
-
-GgufFile::GgufFile() : index_(std::make_unique<Index>()) {}
 
 Result<std::shared_ptr<const GgufFile>> GgufFile::open(const std::string& path) {
   std::shared_ptr<GgufFile> file(new GgufFile);
-  file->path_ = path;
-  // Without O_NONBLOCK, opening a pipe would wait for somebody to write to it.
-  file->descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (file->descriptor_ < 0) return file_error(path, std::string("cannot be opened: ") + std::strerror(errno));
-  struct stat info {};
-  const bool known = fstat(file->descriptor_, &info) == 0;
-  if (!known || !S_ISREG(info.st_mode)) return file_error(path, "is not a regular file, expected a GGUF model");
-  if (info.st_size == 0) return file_error(path, "offset 0: the file is empty, expected a GGUF model");
-  file->size_ = static_cast<std::uint64_t>(info.st_size);
-  file->written_ = write_time(info);
-  if (auto parsed = file->parse(); !parsed) return parsed.error();
+  if (auto opened = file->open_any(path); !opened) return opened.error();
   return std::shared_ptr<const GgufFile>(std::move(file));
 }
 
-GgufFile::~GgufFile() {
-  if (descriptor_ >= 0) ::close(descriptor_);
+std::uint64_t GgufFile::file_bytes() const {
+  std::uint64_t sum = 0;
+  for (const auto& part : parts_) sum += part->bytes();
+  return sum;
+}
+
+std::vector<std::pair<std::string, std::uint64_t>> GgufFile::parts() const {
+  std::vector<std::pair<std::string, std::uint64_t>> parts;
+  for (const auto& part : parts_) parts.emplace_back(part->path(), part->bytes());
+  return parts;
 }
 
 Result<void> GgufFile::unchanged() const {
-  struct stat info {};
-  if (fstat(descriptor_, &info) == 0 && static_cast<std::uint64_t>(info.st_size) == size_ &&
-      write_time(info) == written_) {
-    return {};
+  for (const auto& part : parts_) {
+    if (auto same = part->unchanged(); !same) return same;
   }
-  return file_error(path_, "was written to while it was read; load it again when nothing writes to it");
+  return {};
 }
 
 const GgufValue* GgufFile::find(std::string_view key) const {
@@ -124,7 +136,7 @@ const GgufValue* GgufFile::find(std::string_view key) const {
 namespace {
 
 Error wrong(const std::string& path, std::string_view key, const char* expected, bool missing) {
-  return file_error(path, "metadata \"" + std::string(key) + "\" " + (missing ? "is missing" : "has another type") +
+  return gguf_error(path, "metadata \"" + std::string(key) + "\" " + (missing ? "is missing" : "has another type") +
                               ", expected " + expected);
 }
 
@@ -190,14 +202,14 @@ Result<kernels::HostTensor> GgufFile::tensor(std::string_view name, std::span<co
   };
   const GgufTensor* found = find_tensor(name);
   if (found == nullptr) {
-    return file_error(path_, "tensor \"" + std::string(name) + "\" is missing, expected shape " + shape(dims));
+    return gguf_error(path_, "tensor \"" + std::string(name) + "\" is missing, expected shape " + shape(dims));
   }
   if (!std::ranges::equal(found->dims, dims)) {
-    return file_error(
+    return gguf_error(
         path_, "tensor \"" + std::string(name) + "\" has shape " + shape(found->dims) + ", expected " + shape(dims));
   }
   const std::span<std::byte> bytes = room.take(found->bytes);
-  if (auto whole = read(found->offset, bytes); !whole) return whole.error();
+  if (auto whole = parts_[found->part]->read(found->offset, bytes); !whole) return whole.error();
   return kernels::HostTensor{bytes.data(), found->type, dims.size() > 1 ? dims[1] : 1, dims[0]};
 }
 
@@ -206,10 +218,14 @@ Result<std::array<std::uint8_t, 32>> GgufFile::digest() const {
   const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> hash(EVP_MD_CTX_new(), EVP_MD_CTX_free);
   if (hash == nullptr || EVP_DigestInit_ex(hash.get(), EVP_sha256(), nullptr) != 1) throw std::bad_alloc();
   TensorRoom room;
-  for (std::uint64_t offset = 0; offset < size_; offset += kPiece) {
-    const std::span<std::byte> piece = room.take(std::min<std::uint64_t>(kPiece, size_ - offset));
-    if (auto whole = read(offset, piece); !whole) return whole.error();
-    EVP_DigestUpdate(hash.get(), piece.data(), piece.size());
+  for (const auto& part : parts_) {
+    const std::uint64_t size = part->bytes();
+    if (parts_.size() > 1) EVP_DigestUpdate(hash.get(), &size, sizeof size);
+    for (std::uint64_t offset = 0; offset < size; offset += kPiece) {
+      const std::span<std::byte> piece = room.take(std::min<std::uint64_t>(kPiece, size - offset));
+      if (auto whole = part->read(offset, piece); !whole) return whole.error();
+      EVP_DigestUpdate(hash.get(), piece.data(), piece.size());
+    }
   }
   std::array<std::uint8_t, 32> value{};
   EVP_DigestFinal_ex(hash.get(), value.data(), nullptr);

@@ -1,5 +1,5 @@
 #pragma once
-// Reads GGUF v2 and v3 files (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md).
+// Reads GGUF v2 and v3 files (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md), also models in several parts.
 //
 // Nothing points into the file: what is read is copied, so that a file that is cut off or written over later changes
 // nothing and ends nobody. One that changes while it is read is an error (see unchanged()).
@@ -8,13 +8,13 @@
 // Threading: immutable after open(); any number of threads may read.
 
 #include <array>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -32,7 +32,8 @@ struct GgufTensor {
   std::string name;
   kernels::DType type = kernels::DType::f32;
   std::vector<std::uint64_t> dims;  ///< 1 to 4, innermost first as in the file
-  std::uint64_t offset = 0;         ///< bytes from the start of the file
+  std::uint32_t part = 0;           ///< which of the model's files it is in
+  std::uint64_t offset = 0;         ///< bytes from the start of that
   std::uint64_t bytes = 0;
 };
 
@@ -47,18 +48,25 @@ class TensorRoom {
   std::size_t size_ = 0;
 };
 
+class GgufPart;
+struct GgufHeader;
+struct SplitName;
+
 class GgufFile {
  public:
+  /// `path`: the file; of a model in parts (NAME-00001-of-00003.gguf …) any of them, and the others stand beside it.
   static Result<std::shared_ptr<const GgufFile>> open(const std::string& path);
   ~GgufFile();
   GgufFile(const GgufFile&) = delete;
   GgufFile& operator=(const GgufFile&) = delete;
 
-  const std::string& path() const { return path_; }
+  const std::string& path() const { return path_; }  ///< of several parts, the first one's
   /// That the file, as a model's, is not what it should be: `message` behind its path.
   Error invalid(const std::string& message) const { return {ErrorCode::invalid_model, path_ + ": " + message, ""}; }
   std::uint32_t version() const { return version_; }
-  std::uint64_t file_bytes() const { return size_; }
+  std::uint64_t file_bytes() const;  ///< of all parts
+  /// The files that the model is in, mostly one.
+  std::vector<std::pair<std::string, std::uint64_t>> parts() const;  ///< path and bytes
 
   /// Metadata in file order.
   const std::vector<std::pair<std::string, GgufValue>>& metadata() const { return metadata_; }
@@ -81,24 +89,22 @@ class GgufFile {
   Result<kernels::HostTensor> tensor(std::string_view name, std::span<const std::uint64_t> dims,
                                      TensorRoom& room) const;
 
-  /// SHA-256 of the whole file; reads all of it. Error: it cannot be read.
+  /// SHA-256 of the whole file, or of all parts with the size of each before it; reads all. Error: it cannot be read.
   Result<std::array<std::uint8_t, 32>> digest() const;
 
-  /// Error: the file has another size or was written since open(), so what was read may be of two files.
+  /// Error: a file has another size or was written since open(), so what was read may be of two files.
   Result<void> unchanged() const;
 
  private:
   GgufFile();
-  Result<void> parse();
-  /// Fills `out` with what begins at `offset`.
-  Result<void> read(std::uint64_t offset, std::span<std::byte> out) const;
+  Result<void> open_any(const std::string& path);
+  Result<void> open_split(const SplitName& name, const std::string& asked);
+  void take(GgufHeader header);
   struct Index;
 
   std::string path_;
   std::uint32_t version_ = 0;
-  int descriptor_ = -1;
-  std::uint64_t size_ = 0;
-  std::chrono::nanoseconds written_{};  ///< when the file was written last, as open() found it
+  std::vector<std::unique_ptr<const GgufPart>> parts_;
   std::vector<std::pair<std::string, GgufValue>> metadata_;
   std::vector<GgufTensor> tensors_;
   std::unique_ptr<Index> index_;

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <bit>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -193,11 +194,14 @@ void add_tiny_tokenizer(GgufWriter& writer, const std::string& chat_template) {
       .add_string("tokenizer.chat_template", chat_template.empty() ? chatml : chat_template);
 }
 
-GgufWriter tiny_llama(const TinyOptions& options) {
+GgufWriter tiny_llama(const TinyOptions& options) { return tiny_llama_parts(options, 1)[0]; }
+
+std::vector<GgufWriter> tiny_llama_parts(const TinyOptions& options, std::uint32_t n) {
   const std::uint64_t embedding = std::uint64_t{options.heads} * options.head_dim;
   const std::uint64_t kv = std::uint64_t{options.kv_heads} * options.head_dim;
   const std::uint64_t vocab = tiny_tokens().size();
-  GgufWriter writer;
+  std::vector<GgufWriter> parts(n);
+  GgufWriter& writer = parts[0];
   writer.add_string("general.architecture", "llama")
       .add_string("general.name", "tiny")
       .add_u32("llama.block_count", options.layers)
@@ -212,19 +216,21 @@ GgufWriter tiny_llama(const TinyOptions& options) {
   add_tiny_tokenizer(writer, options.chat_template);
 
   std::uint32_t state = options.seed;
-  const auto random = [&](std::uint64_t n, float scale, float offset) {
-    std::vector<float> values(n);
+  const auto random = [&](std::uint64_t size, float scale, float offset) {
+    std::vector<float> values(size);
     for (float& value : values) {
       state = state * 1664525U + 1013904223U;
       value = offset + scale * (static_cast<float>(state >> 8U) / 8388608.0F - 1.0F);
     }
     return values;
   };
+  std::uint32_t n_tensors = 0;
+  const auto next = [&]() -> GgufWriter& { return parts[n_tensors++ % n]; };
   const auto matrix = [&](const std::string& name, std::uint64_t cols, std::uint64_t rows) {
-    writer.add_tensor(name, {cols, rows}, options.type, random(cols * rows, 2.0F / std::sqrt(float(cols)), 0));
+    next().add_tensor(name, {cols, rows}, options.type, random(cols * rows, 2.0F / std::sqrt(float(cols)), 0));
   };
-  const auto vector = [&](const std::string& name, std::uint64_t n) {
-    writer.add_tensor(name, {n}, DType::f32, random(n, 0.1F, 1.0F));
+  const auto vector = [&](const std::string& name, std::uint64_t size) {
+    next().add_tensor(name, {size}, DType::f32, random(size, 0.1F, 1.0F));
   };
   matrix("token_embd.weight", embedding, vocab);
   for (std::uint32_t i = 0; i < options.layers; ++i) {
@@ -241,7 +247,22 @@ GgufWriter tiny_llama(const TinyOptions& options) {
   }
   vector("output_norm.weight", embedding);
   if (!options.tied) matrix("output.weight", embedding, vocab);
-  return writer;
+  for (std::uint32_t i = 0; n > 1 && i < n; ++i) {
+    parts[i].add_u32("split.no", i).add_u32("split.count", n).add_i32("split.tensors.count", std::int32_t(n_tensors));
+  }
+  return parts;
+}
+
+std::string write_parts(const std::string& folder, const std::string& stem, const std::vector<GgufWriter>& parts) {
+  std::string first;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    char tail[32];
+    std::snprintf(tail, sizeof tail, "-%05zu-of-%05zu.gguf", i + 1, parts.size());
+    const std::string path = folder + "/" + stem + tail;
+    parts[i].write(path);
+    if (i == 0) first = path;
+  }
+  return first;
 }
 
 void write_tiny_llama(const std::string& path, const TinyOptions& options) { tiny_llama(options).write(path); }

@@ -59,6 +59,10 @@ void add_tiny_tokenizer(GgufWriter& writer, const std::string& chat_template = "
 /// A complete `llama` model with random weights.
 GgufWriter tiny_llama(const TinyOptions& options);
 void write_tiny_llama(const std::string& path, const TinyOptions& options);
+/// The same model in `n` parts: the tensors in turns, the metadata in the first, split.* in all.
+std::vector<GgufWriter> tiny_llama_parts(const TinyOptions& options, std::uint32_t n);
+/// FOLDER/STEM-00001-of-0000N.gguf and so on. The first one's path.
+std::string write_parts(const std::string& folder, const std::string& stem, const std::vector<GgufWriter>& parts);
 
 /// A file that goes with the object.
 class TemporaryFile {
