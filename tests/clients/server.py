@@ -28,7 +28,7 @@ def binary() -> pathlib.Path:
 def model() -> pathlib.Path:
     path = pathlib.Path(os.environ.get("HEADWATER_TEST_MODEL", ROOT / "models/default.gguf"))
     if not path.is_file():
-        raise Missing(f"{path} is missing; run tools/fetch_model, or set HEADWATER_TEST_MODEL")
+        raise Missing(f"{path} is missing; run `headwater model pull smollm2-135m`, or set HEADWATER_TEST_MODEL")
     return path
 
 

@@ -27,3 +27,5 @@ expect 0 'single: ok' "$prefix/bin/headwater" topology check --no-model single
 expect 0 'digraph' "$prefix/bin/headwater" topology graph low_latency
 # Without a topology it finds the one that ships, and then that there is no model here.
 expect 1 'models/default.gguf: cannot be opened' "$prefix/bin/headwater" serve
+expect 0 'qwen2.5-coder-0.5b .* not fetched' "$prefix/bin/headwater" model list
+expect 2 'no model named nonsense (known: smollm2-135m' "$prefix/bin/headwater" model pull nonsense

@@ -25,8 +25,8 @@ using testing::StartsWith;
 
 TEST_F(Cli, EveryCommandExplainsItselfWithAnExample) {
   for (const std::string command :
-       {"", "serve", "run", "chat", "tokenize", "model", "model info", "topology", "topology check", "topology graph",
-        "topology options", "eval", "eval perplexity", "eval mmlu", "cachesim"}) {
+       {"", "serve", "run", "chat", "tokenize", "model", "model info", "model list", "model pull", "topology",
+        "topology check", "topology graph", "topology options", "eval", "eval perplexity", "eval mmlu", "cachesim"}) {
     const Ran ran = run(command + " --help");
     EXPECT_EQ(ran.status, 0) << command;
     EXPECT_THAT(ran.out, AllOf(HasSubstr("Usage: headwater"), HasSubstr("Example"))) << command;
@@ -53,6 +53,7 @@ TEST_F(Cli, WrongUsageEndsWithTwo) {
                                 "topology check",
                                 "topology graph a.yaml --format png",
                                 "model info",
+                                "model pull",
                                 "tokenize",
                                 "eval",
                                 "eval perplexity",
@@ -138,6 +139,21 @@ TEST_F(Cli, FilesThatAreMissingAreFailuresInOneSentence) {
     EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << ran.err;
     EXPECT_THAT(ran.out, IsEmpty()) << arguments;
   }
+}
+
+TEST_F(Cli, ModelsAreListedAndFoundByName) {
+  std::filesystem::create_directories(path("models"));
+  write_tiny_llama(path("models/tiny.gguf"), {});
+  const std::string there = "cd " + path("") + " &&";
+  const Ran list = run("model list", "", there);
+  EXPECT_EQ(list.status, 0) << list.err;
+  EXPECT_THAT(list.out, AllOf(StartsWith("name "), HasSubstr("\nqwen2.5-coder-0.5b "), HasSubstr("Apache-2.0"),
+                              HasSubstr("not fetched"), HasSubstr("models/tiny.gguf")));
+  EXPECT_EQ(run("tokenize hi --model tiny", "", there).status, 0);
+  EXPECT_EQ(run("model info tiny", "", there).status, 0);
+  const Ran unknown = run("model pull nonsense", "", there);
+  EXPECT_EQ(unknown.status, 2);
+  EXPECT_THAT(unknown.err, HasSubstr("no model named nonsense (known: smollm2-135m, qwen2.5-coder-0.5b"));
 }
 
 TEST_F(Cli, DirectoriesAreNoTopologies) { EXPECT_EQ(run("topology check topologies").status, 1); }

@@ -1,5 +1,5 @@
-// The real model against float32 results: log-probabilities, greedy choices, and the law that a row does not depend on
-// its company, bit for bit.
+// Real models against float32 results: log-probabilities, greedy choices, long contexts, and the law that a row does
+// not depend on its company, bit for bit.
 
 #include <gtest/gtest.h>
 
@@ -21,8 +21,9 @@ constexpr std::uint32_t kBlockTokens = 32;
 /// Runs sequences through the model, each in blocks of its own.
 class Passes {
  public:
-  Passes(std::uint32_t threads, kernels::Precision precision, const kernels::KvFormat& format) {
-    auto file = GgufFile::open(test::real_model());
+  Passes(const std::string& path, std::uint32_t threads, kernels::Precision precision,
+         const kernels::KvFormat& format) {
+    auto file = GgufFile::open(path);
     auto loaded = Architecture::load(*file, kernels::make_cpu_backend(threads, precision));
     model_ = std::move(loaded).value();
     model_->allocate_kv(1024, kBlockTokens, format);
@@ -76,16 +77,20 @@ class Passes {
   std::map<std::uint32_t, std::vector<std::int32_t>> tables_;
 };
 
-std::vector<nlohmann::json> records() {
+std::vector<nlohmann::json> records(const std::string& path) {
   std::vector<nlohmann::json> found;
-  std::ifstream file(test::reference_dir() + "/smollm2/completions.jsonl");
+  std::ifstream file(path);
   for (std::string line; std::getline(file, line);) found.push_back(nlohmann::json::parse(line));
   return found;
 }
 
-/// How the model is computed, and how near it must come to float32.
+constexpr const char* kCompletions = "completions.jsonl";
+constexpr const char* kPositions = "positions.jsonl";
+
+/// How a model is computed, and how near it must come to float32.
 struct Way {
   std::string name;
+  std::size_t model;  ///< of referenced_models()
   kernels::Precision precision;
   const char* quant_policy;
   double top10;       ///< mean absolute difference of the top-10 log-probabilities
@@ -95,36 +100,49 @@ void PrintTo(const Way& way, std::ostream* out) { *out << way.name; }
 
 class ReferenceModel : public testing::TestWithParam<Way> {
  protected:
+  static const test::ReferencedModel& model() { return test::referenced_models().at(GetParam().model); }
   static Passes passes_on(std::uint32_t threads) {
-    return {threads, GetParam().precision, *kernels::parse_quant_policy(GetParam().quant_policy)};
+    return {model().path(), threads, GetParam().precision, *kernels::parse_quant_policy(GetParam().quant_policy)};
   }
   /// Whether a choice that is clear in float32 must be made here as well.
   static bool near() { return GetParam().top10 < 0.1; }
+  static bool plain_kv() { return GetParam().quant_policy == std::string("0"); }
+  /// A model that takes seconds for what the smallest does in one.
+  static bool large() { return GetParam().model > 0; }
 
   void SetUp() override {
-    if (test::real_model().empty() || test::reference_dir().empty()) {
-      GTEST_SKIP() << "the real model is not in models/";
-    }
+    if (const std::string why = model().missing(kCompletions); !why.empty()) GTEST_SKIP() << why;
     // Exact products take minutes where bfloat16 has no instructions of its own.
     const bool in_sample = GetParam().precision == kernels::Precision::fast;
     if (!in_sample && !test::runs_all()) GTEST_SKIP() << test::kNotInTheSample;
   }
 };
 
+/// The mean absolute difference of the record's top-10 log-probabilities.
+struct Difference {
+  double sum = 0;
+  std::size_t n = 0;
+  void add(std::span<const float> logits, const std::vector<TokenId>& ids, const std::vector<double>& logprobs) {
+    for (std::size_t i = 0; i < ids.size(); ++i) sum += std::abs(score_token(logits, ids[i], 0).logprob - logprobs[i]);
+    n += ids.size();
+  }
+  double mean() const { return sum / static_cast<double>(n); }
+};
+
 TEST_P(ReferenceModel, LogProbabilitiesAndGreedyChoicesAreThoseOfFloat32) {
   Passes passes = passes_on(0);
-  double difference = 0;
-  std::size_t compared = 0;
+  Difference difference;
   std::size_t steps = 0;
   std::size_t agreed = 0;
   double nll_difference = 0;
   double perplexity = 0;
   std::size_t longest = 0;
-  const auto all = records();
+  const auto all = records(model().results(kCompletions));
   ASSERT_GE(all.size(), 12U);
   for (const auto& record : all) {
     const auto prompt = record.at("ids").get<std::vector<TokenId>>();
-    const auto greedy = record.at("greedy_ids").get<std::vector<TokenId>>();
+    auto greedy = record.at("greedy_ids").get<std::vector<TokenId>>();
+    if (large()) greedy.resize(test::sampled<std::size_t>(16, greedy.size()));
     const auto margins = record.at("greedy_margin").get<std::vector<double>>();
 
     // The prompt's own likelihood, a part at a time.
@@ -150,12 +168,7 @@ TEST_P(ReferenceModel, LogProbabilitiesAndGreedyChoicesAreThoseOfFloat32) {
 
     // Teacher forcing: the reference's own tokens as history.
     std::vector<float> logits = passes.run({{0, {prompt.back()}, static_cast<std::uint32_t>(prompt.size() - 1), {0}}});
-    const auto top_ids = record.at("top10_ids").get<std::vector<TokenId>>();
-    const auto top = record.at("top10_logprobs").get<std::vector<double>>();
-    for (std::size_t i = 0; i < top_ids.size(); ++i) {
-      difference += std::abs(score_token(logits, top_ids[i], 0).logprob - top[i]);
-      ++compared;
-    }
+    difference.add(logits, record.at("top10_ids"), record.at("top10_logprobs"));
     for (std::size_t i = 0; i < greedy.size(); ++i) {
       const auto best = static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin());
       if (margins[i] >= 0.3) {
@@ -168,30 +181,63 @@ TEST_P(ReferenceModel, LogProbabilitiesAndGreedyChoicesAreThoseOfFloat32) {
       logits = passes.run({{0, {greedy[i]}, static_cast<std::uint32_t>(prompt.size() + i), {0}}});
     }
   }
-  difference /= static_cast<double>(compared);
-  std::cout << "top-10 log-probabilities: mean absolute difference " << difference << " over " << compared << "\n"
+  std::cout << "top-10 log-probabilities: mean absolute difference " << difference.mean() << " over " << difference.n
+            << "\n"
             << "greedy steps with a margin of at least 0.3: " << agreed << " of " << steps << " agree\n"
             << "mean negative log-likelihood: greatest difference " << nll_difference << "\n"
             << "perplexity of " << longest << " tokens over that of float32: " << perplexity << "\n";
-  EXPECT_LE(difference, GetParam().top10);
+  EXPECT_LE(difference.mean(), GetParam().top10);
   EXPECT_LE(perplexity, GetParam().perplexity);
   if (near()) {
     EXPECT_LE(nll_difference, 0.03);
   }
 }
 
+TEST_P(ReferenceModel, LogProbabilitiesInLongContextsAreThoseOfFloat32) {
+  if (!plain_kv()) GTEST_SKIP() << "the bound is that of a cache in 16 bits";
+  if (const std::string why = model().missing(kPositions); !why.empty()) GTEST_SKIP() << why;
+  Passes passes = passes_on(0);
+  auto texts = records(model().results(kPositions));
+  ASSERT_GE(texts.size(), 6U);
+  if (large()) texts.resize(test::sampled<std::size_t>(2, texts.size()));
+  Difference difference;
+  for (const auto& text : texts) {
+    const auto ids = text.at("ids").get<std::vector<TokenId>>();
+    const auto positions = text.at("positions").get<std::vector<std::uint32_t>>();
+    const auto top_ids = text.at("top10_ids").get<std::vector<std::vector<TokenId>>>();
+    const auto top = text.at("top10_logprobs").get<std::vector<std::vector<double>>>();
+    constexpr std::uint32_t kChunk = 200;
+    std::size_t next = 0;
+    for (std::uint32_t at = 0; at < ids.size(); at += kChunk) {
+      const auto end = std::min<std::uint32_t>(at + kChunk, static_cast<std::uint32_t>(ids.size()));
+      Passes::Part part{0, {ids.begin() + at, ids.begin() + end}, at, {}};
+      const std::size_t first = next;
+      for (; next < positions.size() && positions[next] < end; ++next) part.rows.push_back(positions[next] - at);
+      const auto logits = passes.run({part});
+      for (std::size_t i = first; i < next; ++i) {
+        difference.add({logits.data() + (i - first) * passes.vocab(), passes.vocab()}, top_ids[i], top[i]);
+      }
+    }
+    ASSERT_EQ(next, positions.size());
+  }
+  std::cout << "top-10 log-probabilities in long contexts: mean absolute difference " << difference.mean() << " over "
+            << difference.n << "\n";
+  EXPECT_LE(difference.mean(), GetParam().top10);
+}
+
 TEST_P(ReferenceModel, LogitsAreBitIdenticalAloneInABatchInAnyChunkAndOnAnyThreads) {
   Passes passes = passes_on(2);
   std::vector<std::vector<TokenId>> prompts;
-  for (const auto& record : records()) {
+  const std::size_t longest = large() ? test::sampled<std::size_t>(300, 700) : 700;
+  for (const auto& record : records(model().results(kCompletions))) {
     auto ids = record.at("ids").get<std::vector<TokenId>>();
-    if (ids.size() > 700) ids.resize(700);
+    ids.resize(std::min(ids.size(), longest));
     prompts.push_back(std::move(ids));
   }
   // The long ones, and some short ones beside them.
   std::ranges::sort(prompts, std::ranges::greater(), &std::vector<TokenId>::size);
   prompts.resize(7);
-  ASSERT_EQ(prompts[0].size(), 700U);
+  ASSERT_EQ(prompts[0].size(), longest);
   std::vector<std::vector<float>> alone;
   for (const auto& prompt : prompts) alone.push_back(passes.after(prompt, 512));
 
@@ -226,12 +272,16 @@ TEST_P(ReferenceModel, LogitsAreBitIdenticalAloneInABatchInAnyChunkAndOnAnyThrea
 
 using kernels::Precision;
 INSTANTIATE_TEST_SUITE_P(Ways, ReferenceModel,
-                         testing::Values(Way{"Fast", Precision::fast, "0", 0.04, 1.002},
-                                         Way{"Exact", Precision::exact, "0", 0.025, 1.002},
-                                         Way{"FastKv8", Precision::fast, "8", 0.075, 1.002},
-                                         Way{"ExactKv8", Precision::exact, "8", 0.04, 1.002},
-                                         Way{"FastKvk8v4", Precision::fast, "k8v4", 0.2, 1.02},
-                                         Way{"FastKv4", Precision::fast, "4", 0.3, 1.08}),
+                         testing::Values(Way{"Fast", 0, Precision::fast, "0", 0.04, 1.002},
+                                         Way{"Exact", 0, Precision::exact, "0", 0.025, 1.002},
+                                         Way{"FastKv8", 0, Precision::fast, "8", 0.075, 1.002},
+                                         Way{"ExactKv8", 0, Precision::exact, "8", 0.04, 1.002},
+                                         Way{"FastKvk8v4", 0, Precision::fast, "k8v4", 0.2, 1.02},
+                                         Way{"FastKv4", 0, Precision::fast, "4", 0.3, 1.08},
+                                         Way{"QwenHalfFast", 1, Precision::fast, "0", 0.04, 1.004},
+                                         Way{"QwenHalfExact", 1, Precision::exact, "0", 0.04, 1.004},
+                                         Way{"QwenOneAndAHalfFast", 2, Precision::fast, "0", 0.04, 1.004},
+                                         Way{"QwenOneAndAHalfExact", 2, Precision::exact, "0", 0.04, 1.004}),
                          [](const auto& test) { return test.param.name; });
 
 }  // namespace

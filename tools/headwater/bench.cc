@@ -177,7 +177,7 @@ int bench(const Options& options) {
 void add_bench(CLI::App& app, Action& action) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("bench", "Measure how fast the model computes");
-  command->add_option("--model", options->model, "GGUF file")->capture_default_str();
+  add_model_file(*command, options->model)->capture_default_str();
   command->add_option("--batch", options->batches, "sequences at once, e.g. 1,8,48")
       ->delimiter(',')
       ->check(CLI::Range(1, 1024));

@@ -5,7 +5,9 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <memory>
+#include <system_error>
 
 namespace headwater::tools {
 namespace {
@@ -41,6 +43,14 @@ int fail(const Error& error) {
   const bool usage = error.code == ErrorCode::invalid_topology && error.message.starts_with("command line: ");
   fail(error.message);
   return usage ? kWrongUsage : kFailed;
+}
+
+std::string model_file(const std::string& name) {
+  namespace fs = std::filesystem;
+  std::error_code failed;
+  if (name.find('/') != std::string::npos || fs::exists(name, failed)) return name;
+  const std::string pulled = "models/" + name + ".gguf";
+  return fs::exists(pulled, failed) ? pulled : name;
 }
 
 namespace {

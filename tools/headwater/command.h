@@ -33,6 +33,16 @@ void add_bench(CLI::App& app, Action& action);
 void add_eval(CLI::App& app, Action& action);
 void add_cachesim(CLI::App& app, Action& action);
 
+/// The file that --model names: `name` itself, or models/NAME.gguf, which `model pull NAME` leaves there.
+std::string model_file(const std::string& name);
+
+/// --model, for an override.
+template <class Text>
+CLI::Option* add_model_file(CLI::App& command, Text& model) {
+  return command.add_option("-m,--model", model, "GGUF file, or the name of one that `model pull` fetched")
+      ->transform(CLI::Validator([](std::string& name) { return name = model_file(name), std::string(); }, ""));
+}
+
 /// --precision, for an override.
 template <class Text>
 void add_precision(CLI::App& command, Text& precision) {

@@ -21,7 +21,7 @@ double seconds() { return std::chrono::duration<double>(std::chrono::steady_cloc
 }  // namespace
 
 void add_eval_options(CLI::App& command, const std::shared_ptr<EvalOptions>& options) {
-  command.add_option("-m,--model", options->model, "GGUF file")->capture_default_str();
+  add_model_file(command, options->model)->capture_default_str();
   command
       .add_option_function<std::string>(
           "--quant-policy",

@@ -231,7 +231,7 @@ int serve(Options& options) {
 
 void add_overrides(CLI::App& command, Options& options) {
   Overrides& given = options.overrides;
-  command.add_option("-m,--model", given.model, "GGUF file");
+  add_model_file(command, given.model);
   add_chat_template(command, given.chat_template);
   command.add_option("-l,--listen", given.listen, "host:port; port 0 takes any free one");
   add_quant_policy(command, given.quant_policy);

@@ -24,7 +24,7 @@ constexpr auto kInterruptInterval = std::chrono::milliseconds(100);
 }  // namespace
 
 void add_session_options(CLI::App& command, SessionOptions& options) {
-  command.add_option("-m,--model", options.model, "GGUF file")->capture_default_str();
+  add_model_file(command, options.model)->capture_default_str();
   add_chat_template(command, options.chat_template);
   command.add_option("--system", options.system, "instructions that come before the conversation");
   command.add_option("-n,--max-tokens", options.max_tokens, "most tokens of an answer")

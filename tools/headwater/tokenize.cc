@@ -57,7 +57,7 @@ void add_tokenize(CLI::App& app, Action& action) {
   auto* command = app.add_subcommand("tokenize", "Show the tokens of a text");
   auto options = std::make_shared<Options>();
   command->add_option("TEXT", options->text, "the text; - reads standard input")->required();
-  command->add_option("-m,--model", options->model, "GGUF file")->capture_default_str();
+  add_model_file(*command, options->model)->capture_default_str();
   command->add_flag("--no-special", options->no_special,
                     "add no beginning-of-text token, and take \"<|im_end|>\" and the like as plain text");
   command->add_flag("--json", options->json, "print {\"ids\": […], \"pieces\": […]}");

@@ -165,7 +165,7 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("kv_budget: ended by SIGTERM"))  # so that the server is ended too
     try:
         for file, way_out in ((args.headwater, "build it, or give --headwater"),
-                              (args.model, "run tools/fetch_model, or give --model")):
+                              (args.model, "run `headwater model pull smollm2-135m`, or give --model")):
             if not file.is_file():
                 raise Refused(f"{file} is missing; {way_out}")
         wanted = plan(args)

@@ -94,7 +94,7 @@ def check(args: argparse.Namespace) -> list[str]:
     if not args.headwater.is_file():
         raise SystemExit(f"compare: {args.headwater} is missing; build it (tools/serve does), or give --headwater")
     if not args.model.is_file():
-        raise SystemExit(f"compare: {args.model} is missing; run tools/fetch_model, or give --model")
+        raise SystemExit(f"compare: {args.model} is missing; run `headwater model pull smollm2-135m`, or give --model")
     if args.rounds < 1 or args.threads < 1:
         raise SystemExit("compare: --rounds and --threads begin at 1")
     return peers

@@ -142,7 +142,7 @@ def main(arguments: list[str] | None = None) -> int:
     args = parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("tier_reload: ended by SIGTERM"))  # so that the server is ended too
     for file, way_out in ((args.headwater, "build it, or give --headwater"),
-                          (args.model, "run tools/fetch_model, or give --model")):
+                          (args.model, "run `headwater model pull smollm2-135m`, or give --model")):
         if not file.is_file():
             print(f"tier_reload: {file} is missing; {way_out}", file=sys.stderr)
             return 2
