@@ -48,6 +48,49 @@ TEST_F(Cli, EvalPerplexityHoldsRecordsAgainstTheirReference) {
   EXPECT_TRUE(rows[1].at("top_logprob_difference").is_null());
 }
 
+TEST_F(Cli, EvalComparesFilesAndPrecisionsWithTheFirst) {
+  const std::string text = write("text.txt", std::string(200, 'x') + " the end");
+  write_tiny_llama(path("other.gguf"), {.type = kernels::DType::q8_0});
+  const Ran ran = run("eval perplexity --json --precision fast,exact --quant-policy 0,8 --model " + tiny_model() +
+                      " --model " + path("other.gguf") + " --text " + text);
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  const auto rows = nlohmann::json::parse(ran.out);
+  ASSERT_EQ(rows.size(), 8U);
+  EXPECT_EQ(rows[0].at("ratio_to_first_policy"), 1);
+  EXPECT_EQ(rows[0].at("precision"), "fast");
+  EXPECT_EQ(rows[7].at("model"), path("other.gguf"));
+  EXPECT_EQ(rows[7].at("precision"), "exact");
+  EXPECT_EQ(rows[7].at("quant_policy"), "8");
+  EXPECT_DOUBLE_EQ(rows[7].at("ratio_to_first_policy").get<double>(),
+                   rows[7].at("perplexity").get<double>() / rows[0].at("perplexity").get<double>());
+  const Ran table =
+      run("eval perplexity --model " + tiny_model() + " --model " + path("other.gguf") + " --text " + text);
+  EXPECT_THAT(table.out, AllOf(HasSubstr("tiny.gguf, fast\n0 "), HasSubstr("other.gguf, fast\n0 ")));
+}
+
+TEST_F(Cli, EvalKlMeasuresHowFarFilesAreApart) {
+  const std::string text = write("text.txt", std::string(300, 'x') + " the end");
+  write_tiny_llama(path("other.gguf"), {.type = kernels::DType::q4_0});
+  const std::string arguments = "eval kl --json --window 64 --text " + text + " --base " + tiny_model();
+  const Ran ran = run(arguments + " --base-precision fast --model " + tiny_model() + " --model " + path("other.gguf"));
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  const auto rows = nlohmann::json::parse(ran.out);
+  ASSERT_EQ(rows.size(), 2U);
+  EXPECT_EQ(rows[0].at("mean_kl"), 0);  // of the same, bit for bit
+  EXPECT_EQ(rows[0].at("same_top"), 1);
+  EXPECT_GT(rows[1].at("mean_kl"), 1e-6);
+  EXPECT_GE(rows[1].at("max_kl"), rows[1].at("p99_kl"));
+  EXPECT_EQ(rows[1].at("base_model"), path("tiny.gguf"));
+  EXPECT_EQ(rows[1].at("tokens"), rows[0].at("tokens"));
+  const Ran table = run("eval kl --quant-policy 0,4 --model " + tiny_model());  // of the built-in text
+  ASSERT_EQ(table.status, 0) << table.err;
+  EXPECT_THAT(table.out, AllOf(StartsWith("policy     tokens"), HasSubstr("\n0 "), HasSubstr("\n4 ")));
+  if (real_model().empty()) return;
+  const Ran apart = run("eval kl --base " + tiny_model() + " --model " + real_model());
+  EXPECT_EQ(apart.status, 1);
+  EXPECT_THAT(apart.err, HasSubstr("has other tokens than"));
+}
+
 TEST_F(Cli, EvalMmluReadsFoldersAndPrompts) {
   const std::string model = tiny_model();
   std::string shots;

@@ -10,24 +10,14 @@ std::optional<double> mean(double sum, std::uint64_t n) {
   return n == 0 ? std::nullopt : std::optional(sum / static_cast<double>(n));
 }
 
-Error unusable(const Document& document, std::size_t token) {
-  return {
-      ErrorCode::bad_logits,
-      document.place + ": the model gave no usable logits for token " + std::to_string(token) + " (NaN or infinity)",
-      ""};
-}
-
 class Measurement {
  public:
   Measurement(Scorer& scorer, const Document& document) : scorer_(scorer), document_(document) {}
 
   /// `last`: what comes after the text is compared, too.
   Result<void> add(const Window& window, bool last) {
-    const std::size_t before = document_.bos >= 0 ? 1 : 0;
-    std::vector<TokenId> tokens(before + window.end - window.begin, document_.bos);
-    const auto text = document_.tokens.begin();
-    std::copy(text + std::ptrdiff_t(window.begin), text + std::ptrdiff_t(window.end),
-              tokens.begin() + std::ptrdiff_t(before));
+    const std::vector<TokenId> tokens = window_tokens(document_, window);
+    const std::size_t before = tokens.size() - (window.end - window.begin);
     // The row before a token tells its likelihood.
     const std::size_t first = window.scored - window.begin + before - 1;
     std::vector<double> logprobs(tokens.size() - 1 - first);
@@ -48,7 +38,7 @@ class Measurement {
  private:
   Result<void> add_scores(const std::vector<double>& logprobs, std::size_t first_token) {
     for (std::size_t i = 0; i < logprobs.size(); ++i) {
-      if (std::isnan(logprobs[i])) return unusable(document_, first_token + i);
+      if (std::isnan(logprobs[i])) return unusable_logits(document_, first_token + i);
       sums_.nll -= logprobs[i];
     }
     sums_.tokens += logprobs.size();
@@ -57,7 +47,7 @@ class Measurement {
 
   Result<void> add_top(const std::vector<double>& top) {
     for (std::size_t i = 0; i < top.size(); ++i) {
-      if (std::isnan(top[i])) return unusable(document_, document_.tokens.size());
+      if (std::isnan(top[i])) return unusable_logits(document_, document_.tokens.size());
       sums_.top_difference += std::abs(top[i] - document_.top_logprobs[i]);
     }
     sums_.top_tokens += top.size();
@@ -70,6 +60,22 @@ class Measurement {
 };
 
 }  // namespace
+
+std::vector<TokenId> window_tokens(const Document& document, const Window& window) {
+  const std::size_t before = document.bos >= 0 ? 1 : 0;
+  std::vector<TokenId> tokens(before + window.end - window.begin, document.bos);
+  const auto text = document.tokens.begin();
+  std::copy(text + std::ptrdiff_t(window.begin), text + std::ptrdiff_t(window.end),
+            tokens.begin() + std::ptrdiff_t(before));
+  return tokens;
+}
+
+Error unusable_logits(const Document& document, std::size_t token) {
+  return {
+      ErrorCode::bad_logits,
+      document.place + ": the model gave no usable logits for token " + std::to_string(token) + " (NaN or infinity)",
+      ""};
+}
 
 std::vector<Window> windows(const Document& document, WindowSizes sizes, std::size_t limit) {
   const std::size_t before = document.bos >= 0 ? 1 : 0;

@@ -30,6 +30,12 @@ struct WindowSizes {
 /// most `limit`.
 std::vector<Window> windows(const Document& document, WindowSizes sizes, std::size_t limit = SIZE_MAX);
 
+/// The tokens that are computed of a window, the document's BOS before them if it has one.
+std::vector<TokenId> window_tokens(const Document& document, const Window& window);
+
+/// That the model gave no usable logits for a token of the document.
+Error unusable_logits(const Document& document, std::size_t token);
+
 /// Sums over documents. The reference's cover those documents alone that have one.
 struct Likelihood {
   std::uint64_t tokens = 0;

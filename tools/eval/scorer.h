@@ -35,6 +35,7 @@ class Scorer {
   /// REQUIRES: reset() made room, and the ids are those of the model's vocabulary.
   void run(std::span<const TokenId> tokens, std::size_t first_shown, const LookAtRow& look);
 
+  std::size_t vocab_size() const { return model_.shape().vocab_size; }
   std::uint64_t computed() const { return computed_; }  ///< tokens since the scorer was made
 
  private:

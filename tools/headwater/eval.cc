@@ -1,4 +1,4 @@
-// headwater eval perplexity | mmlu
+// headwater eval perplexity | mmlu | kl
 
 #include "tools/headwater/eval.h"
 
@@ -10,6 +10,7 @@
 #include <cstring>
 #include <fstream>
 #include <iostream>
+#include <utility>
 
 namespace headwater::tools {
 namespace {
@@ -21,7 +22,17 @@ double seconds() { return std::chrono::duration<double>(std::chrono::steady_cloc
 }  // namespace
 
 void add_eval_options(CLI::App& command, const std::shared_ptr<EvalOptions>& options) {
-  add_model_file(command, options->model)->capture_default_str();
+  command
+      .add_option_function<std::vector<std::string>>(
+          "-m,--model",
+          [options](const std::vector<std::string>& names) {
+            options->models.clear();
+            for (const std::string& name : names) options->models.push_back(model_file(name));
+          },
+          "GGUF file, or the name of one that `model pull` fetched; several are compared with the first")
+      ->take_all()
+      ->allow_extra_args(false)
+      ->default_str(kDefaultModel);
   command
       .add_option_function<std::string>(
           "--quant-policy",
@@ -33,7 +44,12 @@ void add_eval_options(CLI::App& command, const std::shared_ptr<EvalOptions>& opt
           "how the cache stores keys and values, one after the other: 0 (16 bits), 8, 4, k8v4 (keys in 8 bits, values "
           "in 4); all are compared with the first")
       ->default_str("0");
-  add_precision(command, options->precision);
+  command
+      .add_option("--precision", options->precisions,
+                  "how weights are computed with, one after the other: fast (as they are), exact (as bfloat16)")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"fast", "exact"}))
+      ->default_str("fast");
   command.add_option("--threads", options->threads, "compute threads, 0: one per core")->check(CLI::Range(0, 1024));
   command
       .add_option_function<std::string>(
@@ -48,19 +64,48 @@ void add_eval_options(CLI::App& command, const std::shared_ptr<EvalOptions>& opt
   add_trace(command);
 }
 
-Result<EvalModel> load_eval_model(const EvalOptions& options) {
-  auto file = model::GgufFile::open(options.model);
+std::vector<EvalVariant> variants(const EvalOptions& options) {
+  std::vector<EvalVariant> all;
+  for (const std::string& model : options.models) {
+    for (const std::string& precision : options.precisions) all.push_back({model, precision});
+  }
+  return all;
+}
+
+Result<EvalModel> load_eval_model(const EvalVariant& variant, std::uint32_t threads) {
+  auto file = model::GgufFile::open(variant.model);
   if (!file) return file.error();
   auto tokenizer = model::Tokenizer::load(**file);
-  if (!tokenizer) return Error{ErrorCode::invalid_model, options.model + ": " + tokenizer.error().message, ""};
-  const auto precision = precision_named(options.precision);
-  auto loaded = model::Architecture::load(*file, kernels::make_cpu_backend(options.threads, precision));
+  if (!tokenizer) return Error{ErrorCode::invalid_model, variant.model + ": " + tokenizer.error().message, ""};
+  auto loaded =
+      model::Architecture::load(*file, kernels::make_cpu_backend(threads, precision_named(variant.precision)));
   if (!loaded) return loaded.error();
   if ((*tokenizer)->vocab_size() != (*loaded)->shape().vocab_size) {
-    return Error{ErrorCode::invalid_model, options.model + ": the tokenizer has another vocabulary than the weights",
+    return Error{ErrorCode::invalid_model, variant.model + ": the tokenizer has another vocabulary than the weights",
                  ""};
   }
-  return EvalModel{std::move(*tokenizer), std::move(*loaded)};
+  return EvalModel{variant, std::move(*tokenizer), std::move(*loaded)};
+}
+
+Result<void> for_each_variant(const EvalOptions& options, const std::function<Result<void>(EvalModel&)>& measure) {
+  for (const EvalVariant& variant : variants(options)) {
+    auto loaded = load_eval_model(variant, options.threads);
+    if (!loaded) return loaded.error();
+    if (auto measured = measure(*loaded); !measured) return measured;
+  }
+  return {};
+}
+
+Result<void> check_same_tokens(const EvalModel& first, const EvalModel& other) {
+  const model::Tokenizer& a = *first.tokenizer;
+  const model::Tokenizer& b = *other.tokenizer;
+  bool same = a.vocab_size() == b.vocab_size();
+  for (TokenId id = 0; same && a.valid(id); ++id) same = a.token_bytes(id) == b.token_bytes(id);
+  if (same) return {};
+  return Error{ErrorCode::invalid_model,
+               other.variant.model + " has other tokens than " + first.variant.model +
+                   ", so they cannot be compared token by token; measure each alone",
+               ""};
 }
 
 Result<std::string> read_eval_file(const std::string& path) {
@@ -76,7 +121,19 @@ std::unique_ptr<eval::Progress> make_progress(std::uint64_t total, std::string u
   return std::make_unique<eval::Progress>(std::cerr, isatty(STDERR_FILENO) != 0, total, std::move(unit), seconds);
 }
 
-Figures::Figures(const EvalOptions& options, const std::string& columns) : options_(options) { line(columns); }
+Figures::Figures(const EvalOptions& options, const std::string& columns) : options_(options), columns_(columns) {}
+
+void Figures::begin(const EvalVariant& variant) {
+  variant_ = variant;
+  if (!columns_.empty()) line(std::exchange(columns_, ""));
+  if (variants(options_).size() > 1) line(variant.model + ", " + variant.precision);
+}
+
+void Figures::add(nlohmann::ordered_json row) {
+  row["model"] = variant_.model;
+  row["precision"] = variant_.precision;
+  rows_.push_back(std::move(row));
+}
 
 void Figures::add(nlohmann::ordered_json row, const std::string& text) {
   add(std::move(row));
@@ -115,11 +172,12 @@ nlohmann::ordered_json number_or_null(std::optional<double> value) {
 }
 
 void add_eval(CLI::App& app, Action& action) {
-  auto* command = app.add_subcommand("eval", "Measure how right the model is, by how its cache is stored");
+  auto* command = app.add_subcommand("eval", "Measure how right models are, and in what they differ");
   command->require_subcommand(1);
   command->footer("Example: headwater eval perplexity --text book.txt --quant-policy 0");
   add_eval_perplexity(*command, action);
   add_eval_mmlu(*command, action);
+  add_eval_kl(*command, action);
 }
 
 }  // namespace headwater::tools

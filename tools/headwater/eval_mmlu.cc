@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <map>
 #include <system_error>
 
 #include "model/model_info.h"
@@ -142,41 +143,57 @@ void add_row(Figures& figures, const std::string& policy, const eval::McTally& t
                                   column(tally.same_as_reference(), 4, 10) + column(tally.difference(), 4, 10));
 }
 
-Result<void> ask_all(const EvalOptions& options, model::Architecture& model, const eval::McAsker& asker,
-                     const Asked& asked, Figures& figures) {
-  const auto progress = make_progress(asked.prompts.size() * options.policies.size(), "questions");
-  eval::Scorer scorer(model);
-  std::vector<std::size_t> first;
-  for (const eval::QuantPolicy& policy : options.policies) {
-    progress->label("quant policy " + policy.name);
-    scorer.reset(policy, asked.longest);
-    eval::McTally tally;
-    for (std::size_t i = 0; i < asked.prompts.size(); ++i) {
-      const auto logprobs = asker.ask(scorer, asked.prompts[i]);
-      if (!logprobs) return logprobs.error();
-      if (first.size() == i) first.push_back(eval::best_choice(*logprobs));
-      tally.add(*asked.prompts[i].question, *logprobs, first[i]);
-      progress->advance(1);
-    }
-    progress->clear();
-    add_row(figures, policy.name, tally, asked.too_long);
+/// Asks models one after the other.
+class Exam {
+ public:
+  Exam(const Options& options, const std::vector<eval::Subject>& subjects, Figures& figures)
+      : options_(options), subjects_(subjects), figures_(figures) {}
+
+  Result<void> add(EvalModel& model) {
+    const auto asker = eval::McAsker::make(*model.tokenizer);
+    if (!asker) return asker.error();
+    const auto asked = cut_all(subjects_, *asker, options_, model.architecture->shape().context_length);
+    if (!asked) return asked.error();
+    figures_.begin(model.variant);
+    return ask(*model.architecture, *asker, *asked);
   }
-  return {};
-}
+
+ private:
+  Result<void> ask(model::Architecture& model, const eval::McAsker& asker, const Asked& asked) {
+    const auto& policies = options_.common->policies;
+    const auto progress = make_progress(asked.prompts.size() * policies.size(), "questions");
+    eval::Scorer scorer(model);
+    for (const eval::QuantPolicy& policy : policies) {
+      progress->label("quant policy " + policy.name);
+      scorer.reset(policy, asked.longest);
+      eval::McTally tally;
+      for (const eval::McPrompt& prompt : asked.prompts) {
+        const auto logprobs = asker.ask(scorer, prompt);
+        if (!logprobs) return logprobs.error();
+        // Models with other tokens may have other questions that fit.
+        const auto first = first_.emplace(prompt.question, eval::best_choice(*logprobs)).first;
+        tally.add(*prompt.question, *logprobs, first->second);
+        progress->advance(1);
+      }
+      progress->clear();
+      add_row(figures_, policy.name, tally, asked.too_long);
+    }
+    return {};
+  }
+
+  const Options& options_;
+  const std::vector<eval::Subject>& subjects_;
+  Figures& figures_;
+  std::map<const eval::McQuestion*, std::size_t> first_;  ///< what was chosen first
+};
 
 int mmlu(const Options& options) {
   const auto subjects = read_data(options);
   if (!subjects) return fail(subjects.error().message);
-  auto loaded = load_eval_model(*options.common);
-  if (!loaded) return fail(loaded.error().message);
-  const auto asker = eval::McAsker::make(*loaded->tokenizer);
-  if (!asker) return fail(asker.error().message);
-  const auto asked = cut_all(*subjects, *asker, options, loaded->architecture->shape().context_length);
-  if (!asked) return fail(asked.error().message);
   Figures figures(*options.common, "policy  questions   right  accuracy  = first  = float32  log-prob.");
-  if (auto done = ask_all(*options.common, *loaded->architecture, *asker, *asked, figures); !done) {
-    return fail(done.error().message);
-  }
+  Exam exam(options, *subjects, figures);
+  const auto done = for_each_variant(*options.common, [&](EvalModel& model) { return exam.add(model); });
+  if (!done) return fail(done.error().message);
   return figures.finish();
 }
 
@@ -197,7 +214,7 @@ constexpr const char* kFooter =
     "questions\n"
     "are asked then. A file of prompts has \"choice\" and the rest in its own records.\n"
     "\n"
-    "= first      share of choices that are those of the first policy\n"
+    "= first      share of choices that are those of the first row: of the first model, precision and policy\n"
     "= float32    share of choices that are the reference's: for a small model, which answers near chance, this is "
     "the\n"
     "             measure, and not the accuracy\n"
