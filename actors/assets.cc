@@ -19,6 +19,7 @@
 #include "kernels/memory_limits.h"
 #include "model/gguf_split.h"
 #include "model/sampling_defaults.h"
+#include "model/weight_memory.h"
 
 namespace headwater::actors {
 namespace {
@@ -150,6 +151,7 @@ Result<void> size_cache_for(const topology::Topology& topology, const model::Ggu
   assets.info.quant_policy = kernels::quant_policy(format);
   assets.info.kv_factor = static_cast<double>(plain_bytes) / static_cast<double>(block_bytes);
   const std::vector<kernels::MemoryLimit> limits = kernels::memory_limits();
+  if (auto fits = model::check_weight_memory(file, backend, limits); !fits) return fits;
   const std::uint64_t available = kernels::least_available(limits).available;
   if (auto sized = size_cache(topology, block_bytes, available, shape.context_length, assets); !sized) return sized;
   MemoryPlan plan;

@@ -4,11 +4,13 @@
 
 #include "model/decoder.h"
 #include "model/decoder_spec.h"
+#include "model/weight_memory.h"
 
 namespace headwater::model {
 
 Result<std::unique_ptr<Architecture>> Architecture::load(std::shared_ptr<const GgufFile> file,
                                                          std::shared_ptr<kernels::Backend> backend) {
+  if (auto fits = check_weight_memory(*file, *backend); !fits) return fits.error();
   return load_decoder(std::move(file), std::move(backend));
 }
 

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "model/chat_template.h"
+#include "model/info_lines.h"
 #include "model/utf8.h"
 
 namespace headwater::model {
@@ -30,19 +31,6 @@ std::string counted(std::optional<std::uint64_t> number, const std::string& unit
 std::uint64_t values_in(const GgufTensor& tensor) {
   return tensor.bytes / kernels::block_bytes(tensor.type) * kernels::block_values(tensor.type);
 }
-
-/// Collects lines whose values stand under each other.
-class Lines {
- public:
-  void add(const std::string& label, const std::string& value) {
-    constexpr std::size_t kColumn = 16;
-    text_ += label + std::string(label.size() < kColumn ? kColumn - label.size() : 1, ' ') + value + "\n";
-  }
-  std::string text() && { return std::move(text_); }
-
- private:
-  std::string text_;
-};
 
 std::string heads(const GgufFile& file, const std::string& prefix) {
   const auto n_heads = number_of(file, prefix + "attention.head_count");
@@ -76,10 +64,10 @@ std::string chat_template(const GgufFile& file) {
   if (!jinja) return kNotGiven;
   const auto known = ChatTemplate::of_file(file);
   const std::string first_line = jinja->substr(0, jinja->find('\n'));
-  return known ? printable(first_line) : known.error().message;
+  return known ? printable(first_line) : "not usable: " + known.error().message;
 }
 
-void add_tensors(const GgufFile& file, Lines& lines) {
+void add_tensors(const GgufFile& file, InfoLines& lines) {
   struct Sum {
     std::uint64_t tensors = 0, values = 0, bytes = 0;
   };
@@ -127,9 +115,15 @@ std::string describe_model(const GgufFile& file) {
   std::uint64_t parameters = 0;
   for (const GgufTensor& tensor : file.tensors()) parameters += values_in(tensor);
 
-  Lines lines;
+  InfoLines lines;
   lines.add("file", printable(file.path(), 4096));
   lines.add("format", "GGUF version " + std::to_string(file.version()) + ", " + readable_bytes(file.file_bytes()));
+  if (const auto parts = file.parts(); parts.size() > 1) {
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      const std::string label = "  part " + std::to_string(i + 1);
+      lines.add(label, printable(parts[i].first, 4096) + ", " + readable_bytes(parts[i].second));
+    }
+  }
   lines.add("name", text_of(file, "general.name").value_or(kNotGiven));
   lines.add("architecture", architecture ? printable(*architecture) : kNotGiven);
   lines.add("parameters", with_commas(parameters));

@@ -24,9 +24,9 @@ using testing::IsEmpty;
 using testing::StartsWith;
 
 TEST_F(Cli, EveryCommandExplainsItselfWithAnExample) {
-  for (const std::string command :
-       {"", "serve", "run", "chat", "tokenize", "model", "model info", "model list", "model pull", "topology",
-        "topology check", "topology graph", "topology options", "eval", "eval perplexity", "eval mmlu", "cachesim"}) {
+  for (const std::string command : {"", "serve", "run", "chat", "tokenize", "model", "model info", "model list",
+                                    "model pull", "topology", "topology check", "topology graph", "topology options",
+                                    "eval", "eval perplexity", "eval mmlu", "eval kl", "cachesim"}) {
     const Ran ran = run(command + " --help");
     EXPECT_EQ(ran.status, 0) << command;
     EXPECT_THAT(ran.out, AllOf(HasSubstr("Usage: headwater"), HasSubstr("Example"))) << command;
@@ -63,6 +63,8 @@ TEST_F(Cli, WrongUsageEndsWithTwo) {
                                 "eval perplexity --text x --window 1",
                                 "eval perplexity --text x --limit=-1",
                                 "eval mmlu --data x --precision some",
+                                "eval kl --base-quant-policy 0,8",
+                                "eval kl --base-precision some",
                                 "cachesim",
                                 "cachesim --trace x --policy best",
                                 "cachesim --trace x --policy lru,lru",
@@ -138,6 +140,41 @@ TEST_F(Cli, FilesThatAreMissingAreFailuresInOneSentence) {
     EXPECT_THAT(ran.err, AllOf(StartsWith("headwater: "), HasSubstr("nothing"))) << arguments;
     EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << ran.err;
     EXPECT_THAT(ran.out, IsEmpty()) << arguments;
+  }
+}
+
+TEST_F(Cli, AModelInPartsIsServedByAnyOfThem) {
+  const auto parts = tiny_llama_parts({}, 3);
+  std::filesystem::create_directories(path("parts"));
+  const std::string first = write_parts(path("parts"), "m", parts);
+  const std::string whole = run("run hi --temperature 0 --max-tokens 8 --json --model " + tiny_model()).out;
+  const std::string text = nlohmann::json::parse(whole).at("text");
+  for (const char* part : {"parts/m-00001-of-00003.gguf", "parts/m-00003-of-00003.gguf"}) {
+    const Ran ran = run("run hi --temperature 0 --max-tokens 8 --json --model " + path(part));
+    ASSERT_EQ(ran.status, 0) << ran.err;
+    EXPECT_EQ(nlohmann::json::parse(ran.out).at("text"), text);
+  }
+  EXPECT_THAT(run("model info " + first).out, HasSubstr("\n  part 2        " + path("parts/m-00002-of-00003.gguf")));
+  std::filesystem::remove(path("parts/m-00002-of-00003.gguf"));
+  const Ran missing = run("run hi --model " + first);
+  EXPECT_EQ(missing.status, 1);
+  EXPECT_THAT(missing.err, AllOf(StartsWith("headwater: " + path("parts/m-00002-of-00003.gguf") + ": cannot be opened"),
+                                 HasSubstr("expected part 2 of 3")));
+}
+
+TEST_F(Cli, WeightsThatDoNotFitAreRefusedBeforeTheyAreRead) {
+  const std::uint64_t bytes = std::uint64_t{1} << 43U;  // 8 TiB of zeros, which are a hole
+  const std::string model = path("huge.gguf");
+  tiny_llama({}).add_hole("extra.weight", {1U << 20U, 1U << 21U}, kernels::DType::f32).write(model);
+  std::error_code failed;
+  std::filesystem::resize_file(model, std::filesystem::file_size(model) + bytes, failed);
+  if (failed) GTEST_SKIP() << "this file system holds no file of 8 TiB: " << failed.message();
+  for (const char* command : {"run hi", "serve --log-level off", "bench", "eval kl"}) {
+    const Ran ran = run(std::string(command) + " --model " + model);
+    EXPECT_EQ(ran.status, 1) << command;
+    EXPECT_THAT(ran.err, AllOf(HasSubstr("huge.gguf: the weights take "), HasSubstr(" TiB of memory, and "), HasSubstr(" leaves "),
+                               HasSubstr("; take ")))
+        << command;
   }
 }
 

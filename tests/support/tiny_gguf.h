@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "kernels/tensor.h"
@@ -26,6 +27,11 @@ class GgufWriter {
   /// Values of a tensor [dims, innermost first], stored as `type`.
   GgufWriter& add_tensor(std::string_view name, std::vector<std::uint64_t> dims, kernels::DType type,
                          std::span<const float> values);
+
+  /// A last tensor whose data are for the test to append, or to leave as a hole in the file.
+  GgufWriter& add_hole(std::string_view name, std::vector<std::uint64_t> dims, kernels::DType type) {
+    return add_tensor(name, std::move(dims), type, {});
+  }
 
   std::string bytes() const;
   void write(const std::string& path) const;
