@@ -40,12 +40,14 @@ def wheel_url(package: str) -> str | None:
     return found[-1] if found else None
 
 
-def _setting(name: str) -> str:
-    given = os.environ.get(f"PIP_{name.upper()}")
-    if given:
-        return given
+@functools.cache
+def _configured(name: str) -> str:
     asked = subprocess.run([*pip(), "config", "get", f"global.{name}"], capture_output=True, text=True, check=False)
     return asked.stdout.strip() if asked.returncode == 0 else ""
+
+
+def _setting(name: str) -> str:
+    return os.environ.get(f"PIP_{name.upper()}") or _configured(name)
 
 
 def _curl(url: str, part: pathlib.Path) -> list[str]:
@@ -92,7 +94,7 @@ def download_with_pip(package: str, part: pathlib.Path) -> bool:
     folder = part.with_suffix(".pip")
     shutil.rmtree(folder, ignore_errors=True)
     command = [*pip(), "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest", str(folder), package]
-    done = subprocess.run(command, stdout=sys.stderr, check=False).returncode == 0
+    done = subprocess.run(command, stdout=2, check=False).returncode == 0
     wheels = list(folder.glob("*.whl")) if done else []
     if wheels:
         wheels[0].replace(part)
