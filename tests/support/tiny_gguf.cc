@@ -256,7 +256,7 @@ std::vector<GgufWriter> tiny_llama_parts(const TinyOptions& options, std::uint32
 std::string write_parts(const std::string& folder, const std::string& stem, const std::vector<GgufWriter>& parts) {
   std::string first;
   for (std::size_t i = 0; i < parts.size(); ++i) {
-    char tail[32];
+    char tail[64];
     std::snprintf(tail, sizeof tail, "-%05zu-of-%05zu.gguf", i + 1, parts.size());
     const std::string path = folder + "/" + stem + tail;
     parts[i].write(path);
