@@ -29,7 +29,7 @@ Divergence divergence(std::span<const float> base, std::span<const float> other)
   for (std::size_t i = 0; i < base.size(); ++i) {
     const double log_p = static_cast<double>(base[i]) - of_base;
     const double p = std::exp(log_p);
-    if (p > 0) kl += p * (log_p - (static_cast<double>(other[i]) - of_other));
+    if (p != 0) kl += p * (log_p - (static_cast<double>(other[i]) - of_other));
   }
   if (!std::isfinite(kl)) return {std::numeric_limits<double>::quiet_NaN(), false};
   return {std::max(kl, 0.0), top - base.begin() == other_top - other.begin()};
