@@ -172,8 +172,8 @@ TEST_F(Cli, WeightsThatDoNotFitAreRefusedBeforeTheyAreRead) {
   for (const char* command : {"run hi", "serve --log-level off", "bench", "eval kl"}) {
     const Ran ran = run(std::string(command) + " --model " + model);
     EXPECT_EQ(ran.status, 1) << command;
-    EXPECT_THAT(ran.err, AllOf(HasSubstr("huge.gguf: the weights take "), HasSubstr(" TiB of memory, and "), HasSubstr(" leaves "),
-                               HasSubstr("; take ")))
+    EXPECT_THAT(ran.err, AllOf(HasSubstr("huge.gguf: the weights take "), HasSubstr(" TiB of memory, and "),
+                               HasSubstr(" leaves "), HasSubstr("; take ")))
         << command;
   }
 }
