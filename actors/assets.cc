@@ -187,11 +187,11 @@ Result<std::shared_ptr<const Assets>> load_assets(const topology::Topology& topo
 
   if (auto enough = check_threads(n_threads(topology)); !enough) return enough.error();
   const auto backend = kernels::make_cpu_backend(compute_threads(topology), precision(topology));
-  assets->compute = backend->numerics();
   if (auto sized = size_cache_for(topology, **file, *shape, *backend, *assets); !sized) return sized.error();
-  auto architecture = model::Architecture::load(*file, backend);
+  auto architecture = model::Architecture::load(*file, backend, topology.session_len);
   if (!architecture) return architecture.error();
   assets->architecture = std::move(*architecture);
+  assets->compute = assets->architecture->numerics();
   auto digest = (*file)->digest();
   if (!digest) return digest.error();
   assets->model_digest = *digest;

@@ -24,7 +24,7 @@ struct Assets {
   std::shared_ptr<const model::Tokenizer> tokenizer;
   std::shared_ptr<const model::ChatTemplate> chat_template;  ///< null: the model has none
   std::array<std::uint8_t, 32> model_digest{};
-  std::string compute;  ///< kernels::Backend::numerics()
+  std::string compute;  ///< model::Architecture::numerics()
   std::uint32_t block_tokens = 32;
   std::uint64_t block_bytes = 0;  ///< of the cache: keys and values of block_tokens tokens in all layers
   std::uint32_t total_blocks = 0;

@@ -67,7 +67,19 @@ struct AttentionShape {
   std::uint32_t n_kv_heads = 0;
   std::uint32_t head_dim = 0;
   std::uint32_t rope_dim = 0;  ///< leading values of a head that are rotated, even
+  std::uint32_t rope = 0;      ///< the table of set_rope() that they are rotated by
+  std::uint32_t window = 0;    ///< last tokens that a query sees, its own among them; 0: all
+  float scale = 0;             ///< of scores; 0: 1 / sqrt(head_dim)
 };
+
+/// What a gate goes through before it is multiplied.
+enum class Activation : std::uint8_t {
+  silu,  ///< x / (1 + e^-x)
+  gelu,  ///< x · Φ(x) in the form with tanh: x / (1 + e^-2y), y = √(2/π) · (x + 0.044715 x³)
+};
+
+/// Rotary tables that there can be.
+inline constexpr std::uint32_t kMaxRopes = 4;
 
 class Backend {
  public:
@@ -107,15 +119,17 @@ class Backend {
   virtual void write_kv_block(std::int32_t block, std::span<const std::byte> bytes) = 0;
   /// Where the keys of a sequence's rows, which the arena holds in bfloat16, have their middle when they are met at the
   /// positions [0, n_positions) equally often: [n_layers, n_kv_heads, head_dim], each number finite.
-  virtual std::vector<float> key_centres(std::uint32_t rope_dim, const SequenceRows& rows,
+  /// `layers`: one for each of the arena.
+  virtual std::vector<float> key_centres(std::span<const AttentionShape> layers, const SequenceRows& rows,
                                          std::uint32_t n_positions) = 0;
-  /// Inverse frequencies of rotary embedding, [rope_dim / 2], for all positions from 0 on.
-  virtual void set_rope(std::span<const float> inverse_frequencies) = 0;
+  /// Table `rope` (below kMaxRopes) of rotary embedding: inverse frequencies, [rope_dim / 2], for all positions from 0
+  /// on. What is turned grows by `magnitude`.
+  virtual void set_rope(std::uint32_t rope, std::span<const float> inverse_frequencies, float magnitude) = 0;
 
   // ---- operations -----------------------------------------------------------------------------------
   /// out: [tokens, table.cols].
   virtual void embed(const Matrix& table, std::span<const std::int32_t> tokens, Buffer& out) = 0;
-  /// out = x / rms(x) * weight. x, out: [rows, dim].
+  /// out = x / rms(x) * weight. x, out: [rows, dim]; they may be one.
   virtual void rms_norm(const Buffer& x, const Buffer& weight, float epsilon, std::uint32_t rows, Buffer& out) = 0;
   /// x += delta, then as above.
   virtual void add_rms_norm(Buffer& x, const Buffer& delta, const Buffer& weight, float epsilon, std::uint32_t rows,
@@ -124,13 +138,20 @@ class Backend {
   virtual void linear(const Matrix& weight, const Buffer& x, std::uint32_t rows, Buffer& out) = 0;
   /// x += bias, in each row. x: [rows, bias.size()].
   virtual void add_bias(Buffer& x, const Buffer& bias, std::uint32_t rows) = 0;
-  /// out = silu(x · gateᵀ) * (x · upᵀ), of a weight of load_gated_matrix(). out: [rows, dim]; x with room
+  /// out = activation(x · gateᵀ) * (x · upᵀ), of a weight of load_gated_matrix(). out: [rows, dim]; x with room
   /// for padded_rows(rows).
-  virtual void gated_linear(const Matrix& weight, const Buffer& x, std::uint32_t rows, Buffer& out) = 0;
+  virtual void gated_linear(const Matrix& weight, Activation activation, const Buffer& x, std::uint32_t rows,
+                            Buffer& out) = 0;
+  /// x *= factor, the first `n` values.
+  virtual void scale(Buffer& x, float factor, std::size_t n) = 0;
+  /// Each query and key of qkv's rows becomes x / rms(x) * weight. Weights: [head_dim].
+  virtual void norm_heads(const AttentionShape& shape, const Buffer& query_weight, const Buffer& key_weight,
+                          float epsilon, std::uint32_t rows, Buffer& qkv) = 0;
   /// Rotates queries (in place, and scales them as attention() wants them) and keys by their positions, pairs of
   /// neighbours (2i, 2i + 1) each; writes keys and values into the arena.
   virtual void rope_and_store(const AttentionShape& shape, std::span<const SequenceRows> sequences, Buffer& qkv) = 0;
-  /// Causal attention of every row over its sequence's tokens as the arena holds them. out: [rows, n_heads * head_dim].
+  /// Causal attention of every row over its sequence's tokens as the arena holds them, those before shape.window left
+  /// out. out: [rows, n_heads * head_dim].
   virtual void attention(const AttentionShape& shape, std::span<const SequenceRows> sequences, const Buffer& qkv,
                          Buffer& out) = 0;
   /// out[i] = x[rows[i]]. x: [_, dim].

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <bit>
 #include <cmath>
+#include <limits>
 #include <numbers>
 #include <stdexcept>
 
@@ -30,17 +31,20 @@ AttentionPath best_attention_path(const KvShape& shape) {
   return fits && cpu_features().amx ? AttentionPath::amx : AttentionPath::generic;
 }
 
-Attention::Attention(AttentionPath path, const KvFormat& format) : kernel_(kernel_of(path, format)) {
+Attention::Attention(AttentionPath path, const KvFormat& format)
+    : kernel_(kernel_of(path, format)), windowed_kernel_(kernel_of(AttentionPath::generic, format)) {
   if (path == AttentionPath::amx && !cpu_features().amx) throw std::logic_error("this machine has no AMX");
 }
 
-float query_scale(std::uint32_t head_dim) {
-  return std::numbers::log2e_v<float> / std::sqrt(static_cast<float>(head_dim));
+float query_scale(const AttentionShape& shape) {
+  if (shape.scale != 0) return std::numbers::log2e_v<float> * shape.scale;
+  return std::numbers::log2e_v<float> / std::sqrt(static_cast<float>(shape.head_dim));
 }
 
 /// What the tasks of one run() share.
 struct Attention::Call {
   Attention& attention;
+  const AttentionKernel& kernel;
   const KvArena& arena;
   const AttentionShape& shape;
   const float* qkv;
@@ -80,7 +84,7 @@ struct Attention::Call {
       const AttentionUnit& next = attention.plan_.units()[plan().tasks()[index + 1].unit];
       for (std::uint32_t r = 0; r < next.n_rows; ++r) ask_for<0>(query(plan().query(next, r)));
     }
-    const std::size_t kernel_bytes = (attention.kernel_.scratch_bytes(dim) + 63) / 64 * 64;
+    const std::size_t kernel_bytes = (kernel.scratch_bytes(dim) + 63) / 64 * 64;
     std::byte* scratch = thread_scratch(kernel_bytes + 2 * gathered_size(unit.n_rows, dim) * sizeof(float));
     const KvFormat& format = arena.shape().format;
     task.rows = {
@@ -100,6 +104,11 @@ struct Attention::Call {
     std::size_t row = 0;
     while (task.contexts[row] <= split * kSplitTokens) ++row;
     return row;
+  }
+
+  /// The first token that a row sees which has this context.
+  std::size_t first_token(std::uint32_t context) const {
+    return shape.window > 0 && context > shape.window ? context - shape.window : 0;
   }
 
   /// The blocks of a split, and how many of its tokens some row of the unit sees.
@@ -125,7 +134,23 @@ struct Attention::Call {
     find_blocks(task.unit, split, blocks);
     const Bf16* next_blocks[kSplitTokens / 2];
     const std::size_t next_tokens = find_next(index, split, next_blocks);
-    attention.kernel_.gather(task.rows, {blocks, seen, next_blocks, next_tokens}, result);
+    if (shape.window == 0) return kernel.gather(task.rows, {blocks, seen, nullptr, next_blocks, next_tokens}, result);
+    std::uint32_t from[kMaxRows];
+    for (std::size_t r = 0; r < task.rows.n_rows; ++r) {
+      from[r] = static_cast<std::uint32_t>(
+          std::clamp<std::size_t>(first_token(task.contexts[r]), first, first + kSplitTokens) - first);
+    }
+    kernel.gather(task.rows, {blocks, seen, from, next_blocks, next_tokens}, result);
+    for (std::size_t r = 0; r < task.rows.n_rows; ++r) {
+      if (from[r] >= seen[r]) set_nothing(result, r);
+    }
+  }
+
+  /// What is joined with it stays as it is, bit for bit.
+  void set_nothing(const Gathered& result, std::size_t row) const {
+    result.most[row] = std::numeric_limits<float>::lowest();
+    result.total[row] = 0;
+    std::fill_n(result.sums + row * shape.head_dim, shape.head_dim, 0.0F);
   }
 
   /// What the thread will probably read after a split of task `index`. Nothing where many rows share what they read: it
@@ -137,7 +162,7 @@ struct Attention::Call {
       split = (++task)->first_split;
     }
     const AttentionUnit& unit = attention.plan_.units()[task->unit];
-    return unit.n_rows > kPairedRows / 2 ? 0 : find_blocks(unit, split, blocks);
+    return unit.n_rows > kPairedRows / 2 || shape.window > 0 ? 0 : find_blocks(unit, split, blocks);
   }
 
   /// Adds what a later split gave.
@@ -177,9 +202,9 @@ struct Attention::Call {
     prepare(task, index);
     const Gathered all = gathered_at(task.memory);
     const Gathered more = gathered_at(task.memory + gathered_size(unit.n_rows, shape.head_dim));
-    attention.kernel_.begin(task.rows);
+    kernel.begin(task.rows);
     std::size_t split = unit.first_split;
-    if (split == 0) {
+    if (unit.begins) {
       gather(task, split++, all, index);
     } else {
       resume(task, all);
@@ -188,7 +213,7 @@ struct Attention::Call {
       gather(task, split, more, index);
       add(task, all, more, split);
     }
-    attention.kernel_.end();
+    kernel.end();
     finish(task, all);
   }
 
@@ -200,13 +225,13 @@ struct Attention::Call {
     const std::size_t size = gathered_size(unit.n_rows, shape.head_dim);
     float* memory = attention.gathered_.data() + unit.gathered;
     const auto of_split = [&](std::size_t split) { return gathered_at(memory + (split - unit.first_split) * size); };
-    attention.kernel_.begin(task.rows);
+    kernel.begin(task.rows);
     for (std::size_t split = first_split; split < end_split; ++split) gather(task, split, of_split(split), index);
-    attention.kernel_.end();
+    kernel.end();
     if (std::atomic_ref(unit.left).fetch_sub(1, std::memory_order_acq_rel) > 1) return;
     std::size_t split = unit.first_split;
-    const Gathered all = split == 0 ? of_split(split++) : gathered_at(task.memory);
-    if (unit.first_split != 0) resume(task, all);
+    const Gathered all = unit.begins ? of_split(split++) : gathered_at(task.memory);
+    if (!unit.begins) resume(task, all);
     for (; split < unit.end_split; ++split) add(task, all, of_split(split), split);
     finish(task, all);
   }
@@ -221,11 +246,12 @@ struct Attention::Call {
 
 void Attention::run(const KvArena& arena, const AttentionShape& shape, std::span<const SequenceRows> sequences,
                     const float* qkv, float* out, ThreadPool& pool) {
-  plan_.make(shape, arena.shape().block_tokens, sequences, pool.size(), kernel_.max_rows);
+  const AttentionKernel& kernel = shape.window > 0 ? windowed_kernel_ : kernel_;
+  plan_.make(shape, arena.shape().block_tokens, sequences, pool.size(), kernel.max_rows);
   if (gathered_.size() < plan_.gathered()) gathered_.resize(plan_.gathered());
   const std::size_t kept = plan_.phase_ends().size() > 1 ? plan_.kept() * (2 + shape.head_dim) : 0;
   if (kept_.size() < kept) kept_.resize(kept);
-  const Call call{*this, arena, shape, qkv, out};
+  const Call call{*this, kernel, arena, shape, qkv, out};
   std::size_t first = 0;
   for (std::size_t end : plan_.phase_ends()) {
     pool.run(end - first, [&](std::size_t i) { call.compute(first + i); });
@@ -240,18 +266,18 @@ double widen(Bf16 bits) { return std::bit_cast<float>(std::uint32_t{bits} << 16U
 
 /// key(t, i) and value(t, i): a token's numbers.
 template <class Key, class Value>
-void attend(const float* query, std::size_t head_dim, std::size_t seen, const Key& key, const Value& value,
-            float* out) {
-  std::vector<double> weights(seen);
-  for (std::size_t t = 0; t < seen; ++t) {
-    for (std::size_t i = 0; i < head_dim; ++i) weights[t] += double{query[i]} * key(t, i);
+void attend(const float* query, std::size_t head_dim, std::size_t from, std::size_t seen, const Key& key,
+            const Value& value, float* out) {
+  std::vector<double> weights(seen - from);
+  for (std::size_t t = from; t < seen; ++t) {
+    for (std::size_t i = 0; i < head_dim; ++i) weights[t - from] += double{query[i]} * key(t, i);
   }
   const double most = *std::max_element(weights.begin(), weights.end());
   double total = 0;
   for (double& weight : weights) total += weight = std::exp2(weight - most);
   for (std::size_t i = 0; i < head_dim; ++i) {
     double sum = 0;
-    for (std::size_t t = 0; t < seen; ++t) sum += weights[t] * value(t, i);
+    for (std::size_t t = from; t < seen; ++t) sum += weights[t - from] * value(t, i);
     out[i] = static_cast<float>(sum / total);
   }
 }
@@ -259,18 +285,18 @@ void attend(const float* query, std::size_t head_dim, std::size_t seen, const Ke
 }  // namespace
 
 void attend(const float* query, const Bf16* const* blocks, std::size_t head_dim, std::size_t block_tokens,
-            std::size_t seen, float* out) {
+            std::size_t from, std::size_t seen, float* out) {
   const auto key = [&](std::size_t t, std::size_t i) {
     return widen(blocks[t / block_tokens][key_place(block_tokens, t % block_tokens, i)]);
   };
   const auto value = [&](std::size_t t, std::size_t i) {
     return widen(blocks[t / block_tokens][value_place(head_dim, block_tokens, t % block_tokens, i)]);
   };
-  attend(query, head_dim, seen, key, value, out);
+  attend(query, head_dim, from, seen, key, value, out);
 }
 
-void attend_codes(const float* query, const std::byte* const* blocks, const KvShape& shape, std::size_t seen,
-                  float* out) {
+void attend_codes(const float* query, const std::byte* const* blocks, const KvShape& shape, std::size_t from,
+                  std::size_t seen, float* out) {
   CodeTarget at{shape.head_dim, shape.block_tokens, 0, shape.format.key_bits, shape.format.value_bits};
   const auto key = [&](std::size_t t, std::size_t i) {
     at.slot = t % shape.block_tokens;
@@ -280,7 +306,7 @@ void attend_codes(const float* query, const std::byte* const* blocks, const KvSh
     at.slot = t % shape.block_tokens;
     return stored_value(at, blocks[t / shape.block_tokens], i);
   };
-  attend(query, shape.head_dim, seen, key, value, out);
+  attend(query, shape.head_dim, from, seen, key, value, out);
 }
 
 }  // namespace reference

@@ -20,7 +20,7 @@ enum class AttentionPath : std::uint8_t { generic, amx };
 AttentionPath best_attention_path(const KvShape& shape);
 
 /// What queries are multiplied by, so that a key gives a score to the base of two.
-float query_scale(std::uint32_t head_dim);
+float query_scale(const AttentionShape& shape);
 
 class Attention {
  public:
@@ -28,7 +28,8 @@ class Attention {
   explicit Attention(AttentionPath path, const KvFormat& format = {});
 
   /// qkv: [rows, n_heads + 2 * n_kv_heads, head_dim], queries rotated and scaled; out: [rows, n_heads * head_dim]. The
-  /// arena holds the keys and values of all rows. Every row's query sees its own token and those before it.
+  /// arena holds the keys and values of all rows. Every row's query sees its own token and those before it, but for
+  /// what lies before shape.window. With a window it is always the generic path.
   void run(const KvArena& arena, const AttentionShape& shape, std::span<const SequenceRows> sequences, const float* qkv,
            float* out, ThreadPool& pool);
 
@@ -36,19 +37,20 @@ class Attention {
   struct Call;
 
   const AttentionKernel& kernel_;
+  const AttentionKernel& windowed_kernel_;
   AttentionPlan plan_;
   std::vector<float> gathered_;  ///< of units that are cut: [split] Gathered
   std::vector<float> kept_;      ///< between phases: [slot, 2 + head_dim] the greatest score, the total and the sums
 };
 
 namespace reference {
-/// Attention of one query over the first `seen` tokens of a sequence, whose blocks are as KvArena keeps them. query:
+/// Attention of one query over the tokens [from, seen) of a sequence, whose blocks are as KvArena keeps them. query:
 /// [head_dim], scaled as above. out: [head_dim].
 void attend(const float* query, const Bf16* const* blocks, std::size_t head_dim, std::size_t block_tokens,
-            std::size_t seen, float* out);
+            std::size_t from, std::size_t seen, float* out);
 /// The same for quantised blocks; values that are kept rotated are left so.
-void attend_codes(const float* query, const std::byte* const* blocks, const KvShape& shape, std::size_t seen,
-                  float* out);
+void attend_codes(const float* query, const std::byte* const* blocks, const KvShape& shape, std::size_t from,
+                  std::size_t seen, float* out);
 }  // namespace reference
 
 }  // namespace headwater::kernels::cpu

@@ -45,6 +45,18 @@ HWY_INLINE void Weigh(float* scores, std::size_t seen, float& most, float& total
   total = hn::GetLane(hn::SumOfLanes(d, sum));
 }
 
+/// The same for tokens [from, seen): those before get weights of zero.
+HWY_INLINE void Weigh(float* scores, std::size_t from, std::size_t seen, float& most, float& total) {
+  const Floats d;
+  const std::size_t lanes = hn::Lanes(d);
+  for (std::size_t t = 0; t < from; ++t) scores[t] = -std::numeric_limits<float>::infinity();
+  Weigh(scores, seen, most, total);
+  // Of these each was the least that there is, and is lost in the total.
+  std::size_t t = 0;
+  for (; t + lanes <= from; t += lanes) hn::StoreU(hn::Zero(d), d, scores + t);
+  for (; t < from; ++t) scores[t] = 0;
+}
+
 /// The last rows, fewer than kShared.
 template <class Kernel, std::size_t N>
 HWY_INLINE void GatherRest(const QueryRows& rows, const Split& split, std::size_t row, const Gathered& result) {

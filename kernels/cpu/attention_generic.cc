@@ -147,16 +147,23 @@ HWY_INLINE void GatherRows(const QueryRows& rows, const Split& split, std::size_
   const auto within = [&](std::size_t first, std::size_t tokens) {
     return tokens <= first ? 0 : HWY_MIN(tokens - first, block_tokens);
   };
-  for (std::size_t first = 0; first < seen[N - 1]; first += block_tokens) {
+  const std::uint32_t* from = split.from == nullptr ? nullptr : split.from + row;
+  const std::size_t begin = from == nullptr ? 0 : from[0] / block_tokens * block_tokens;
+  for (std::size_t first = begin; first < seen[N - 1]; first += block_tokens) {
     Scores<N>(rows.queries + row, split.blocks[first / block_tokens], dim, block_tokens, within(first, seen[N - 1]),
               scores + first);
   }
   float* sums = result.sums + row * dim;
   for (std::size_t q = 0; q < N; ++q) {
-    Weigh(scores + q * kSplitTokens, seen[q], result.most[row + q], result.total[row + q]);
+    float* mine = scores + q * kSplitTokens;
+    if (from == nullptr) {
+      Weigh(mine, seen[q], result.most[row + q], result.total[row + q]);
+    } else {
+      Weigh(mine, from[q], seen[q], result.most[row + q], result.total[row + q]);
+    }
   }
   for (std::size_t i = 0; i < N * dim; ++i) sums[i] = 0;
-  for (std::size_t first = 0; first < seen[N - 1]; first += block_tokens) {
+  for (std::size_t first = begin; first < seen[N - 1]; first += block_tokens) {
     const std::uint16_t* values = split.blocks[first / block_tokens] + dim * block_tokens;
     const std::size_t shared = within(first, seen[0]) / 2 * 2;
     Mix<N>(scores + first, values, dim, 0, shared, sums);

@@ -37,6 +37,9 @@ struct Split {
   /// [n_rows], ascending, 0 … kSplitTokens: how many of the split's tokens a row sees. For a row that sees none the
   /// results are of no meaning; the last row sees at least one.
   const std::uint32_t* seen = nullptr;
+  /// [n_rows], ascending, 0 … kSplitTokens: the first of the split's tokens that a row sees; null: all see the first.
+  /// Only for the generic kernels. Blocks that no row sees are not read.
+  const std::uint32_t* from = nullptr;
   /// What the thread will read after this, to be asked for meanwhile: the first `next_tokens` tokens of these blocks.
   const std::uint16_t* const* next_blocks = nullptr;
   std::size_t next_tokens = 0;

@@ -32,6 +32,7 @@ void AttentionPlan::make(const AttentionShape& shape, std::size_t block_tokens, 
   n_heads_ = shape.n_heads;
   n_kv_heads_ = shape.n_kv_heads;
   group_ = shape.n_heads / shape.n_kv_heads;
+  window_ = shape.window;
   head_dim_ = shape.head_dim;
   max_rows_ = static_cast<std::uint32_t>(max_rows);
   while (max_rows_ > kPairedRows && units_alone() < threads * kTasksPerThread) max_rows_ /= 2;
@@ -74,7 +75,8 @@ std::uint32_t AttentionPlan::common_splits(std::uint32_t a, std::uint32_t b) con
 void AttentionPlan::share() {
   sharing_.clear();
   groups_.clear();
-  for (std::uint32_t s = 0; s < sequences_.size(); ++s) {
+  // Of a window little is left to share.
+  for (std::uint32_t s = 0; window_ == 0 && s < sequences_.size(); ++s) {
     if (sequences_[s].n_rows == 1 && sequences_[s].first_position >= kSplitTokens) sharing_.push_back(s);
   }
   std::sort(sharing_.begin(), sharing_.end(), [&](std::uint32_t a, std::uint32_t b) {
@@ -97,7 +99,7 @@ void AttentionPlan::share(const Group& group) {
     for (std::uint32_t head = 0; head < n_kv_heads_; ++head) {
       for (std::uint32_t row = 0; row < n_rows; row += max_rows_) {
         const std::uint32_t n = std::min(n_rows - row, max_rows_);
-        units_.push_back({head, sharing_[first], first, row, n, group.depth, depth, false});
+        units_.push_back({head, sharing_[first], first, row, n, group.depth, depth, group.depth == 0, false});
       }
     }
     for (std::uint32_t i = first; i < end; ++i) first_splits_[sharing_[i]] = depth;
@@ -124,8 +126,12 @@ void AttentionPlan::add_alone(std::uint32_t sequence) {
       const std::uint32_t end = std::min(n_rows, row + max_rows_);
       const std::size_t context = rows.first_position + (end - 1) / group_ + 1;
       const auto end_split = static_cast<std::uint32_t>((context + kSplitTokens - 1) / kSplitTokens);
-      units_.push_back(
-          {head, sequence, AttentionUnit::kAlone, row, end - row, first_splits_[sequence], end_split, true});
+      std::uint32_t first_split = first_splits_[sequence];
+      if (const std::uint32_t least = rows.first_position + row / group_ + 1; window_ > 0 && least > window_) {
+        first_split = (least - window_) / static_cast<std::uint32_t>(kSplitTokens);
+      }
+      const bool begins = first_splits_[sequence] == 0;
+      units_.push_back({head, sequence, AttentionUnit::kAlone, row, end - row, first_split, end_split, begins, true});
     }
   }
 }

@@ -28,6 +28,7 @@ struct AttentionUnit {
   std::uint32_t first_row;     ///< of the unit, among all rows of the sequence (the members) and KV head
   std::uint32_t n_rows;
   std::uint32_t first_split, end_split;
+  bool begins;               ///< nothing was gathered before first_split
   bool ends;                 ///< end_split is the end of the context
   std::uint32_t left = 0;    ///< tasks that are not done, if it is cut
   std::size_t gathered = 0;  ///< floats before its splits' results, if it is cut
@@ -45,7 +46,7 @@ class AttentionPlan {
   /// A query: one head of one row of the step.
   struct Query {
     std::uint32_t sequence, row, head;
-    std::uint32_t context;  ///< tokens that it sees
+    std::uint32_t context;  ///< tokens up to its own
   };
 
   /// sequences must stay as they are while the plan is in use. block_tokens: a power of two up to kSplitTokens.
@@ -85,7 +86,7 @@ class AttentionPlan {
   void end_phase(std::size_t threads);
 
   std::span<const SequenceRows> sequences_;
-  std::uint32_t n_heads_ = 0, n_kv_heads_ = 0, group_ = 1;
+  std::uint32_t n_heads_ = 0, n_kv_heads_ = 0, group_ = 1, window_ = 0;
   std::size_t head_dim_ = 0, split_blocks_ = 1;
   std::uint32_t max_rows_ = 1;
   std::vector<AttentionUnit> units_;

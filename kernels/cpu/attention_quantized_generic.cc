@@ -105,14 +105,15 @@ HWY_INLINE void BlockScores(const float* const* queries, const float* query_sums
   }
 }
 
-/// Weights times the scales of their values, zero from `seen` to `end`; gives the sum of weights times minima.
-HWY_INLINE float ScaleWeights(float* weights, std::size_t seen, std::size_t end, const float* scales,
+/// Weights of tokens [begin, seen) times the scales of their values, zero beside them, up to `end`; gives the sum of
+/// weights times minima.
+HWY_INLINE float ScaleWeights(float* weights, std::size_t begin, std::size_t seen, std::size_t end, const float* scales,
                               const float* minima) {
   const Floats d;
   const std::size_t lanes = hn::Lanes(d);
   auto sum = hn::Zero(d);
-  for (std::size_t t = 0; t < end; t += lanes) {
-    const auto kept = hn::FirstN(d, seen > t ? seen - t : 0);
+  for (std::size_t t = begin / lanes * lanes; t < end; t += lanes) {
+    const auto kept = hn::AndNot(hn::FirstN(d, begin > t ? begin - t : 0), hn::FirstN(d, seen > t ? seen - t : 0));
     const auto weight = hn::LoadU(d, weights + t);
     sum = hn::Add(sum, hn::IfThenElseZero(kept, hn::Mul(weight, hn::LoadU(d, minima + t))));
     hn::StoreU(hn::IfThenElseZero(kept, hn::Mul(weight, hn::LoadU(d, scales + t))), d, weights + t);
@@ -198,7 +199,9 @@ HWY_INLINE void GatherRows(const QueryRows& rows, const Split& split, std::size_
   };
   const float* const* queries = rows.queries + row;
   const float* query_sums = scratch.query_sums + row;
-  for (std::size_t first = 0; first < end; first += block_tokens) {
+  const std::uint32_t* from = split.from == nullptr ? nullptr : split.from + row;
+  const std::size_t begin = from == nullptr ? 0 : from[0] / block_tokens * block_tokens;
+  for (std::size_t first = begin; first < end; first += block_tokens) {
     const float* scales = scratch.parameters[key_scale] + first;
     const float* minima = scratch.parameters[key_minimum] + first;
     const auto score = rows.key_bits == 8 ? BlockScores<8, N> : BlockScores<4, N>;
@@ -209,12 +212,16 @@ HWY_INLINE void GatherRows(const QueryRows& rows, const Split& split, std::size_
   const std::size_t whole = (end + 7) / 8 * 8;
   for (std::size_t q = 0; q < N; ++q) {
     float* weights = scratch.scores + q * kSplitTokens;
-    Weigh(weights, seen[q], result.most[row + q], result.total[row + q]);
-    least[q] =
-        ScaleWeights(weights, seen[q], whole, scratch.parameters[value_scale], scratch.parameters[value_minimum]);
+    if (from == nullptr) {
+      Weigh(weights, seen[q], result.most[row + q], result.total[row + q]);
+    } else {
+      Weigh(weights, from[q], seen[q], result.most[row + q], result.total[row + q]);
+    }
+    least[q] = ScaleWeights(weights, begin, seen[q], whole, scratch.parameters[value_scale],
+                            scratch.parameters[value_minimum]);
   }
   for (std::size_t i = 0; i < N * dim; ++i) sums[i] = 0;
-  for (std::size_t first = 0; first < end; first += block_tokens) {
+  for (std::size_t first = begin; first < end; first += block_tokens) {
     const auto mix = rows.value_bits == 8 ? MixBlock<8, N> : MixBlock<4, N>;
     mix(scratch.scores + first, block(first) + layout.values, dim, within(first), sums);
   }
@@ -244,7 +251,8 @@ void BeginQuantized(const QueryRows& rows) {
 void GatherQuantized(const QueryRows& rows, const Split& split, const Gathered& result) {
   auto& scratch = *reinterpret_cast<QuantizedScratch*>(rows.scratch);
   const CodeLayout layout = code_layout(rows.key_bits, rows.value_bits, rows.head_dim, rows.block_tokens);
-  for (std::size_t first = 0; first < split.seen[rows.n_rows - 1]; first += rows.block_tokens) {
+  const std::size_t begin = split.from == nullptr ? 0 : split.from[0] / rows.block_tokens * rows.block_tokens;
+  for (std::size_t first = begin; first < split.seen[rows.n_rows - 1]; first += rows.block_tokens) {
     const auto* block = reinterpret_cast<const std::byte*>(split.blocks[first / rows.block_tokens]);
     WidenParameters(block + layout.parameters, rows.block_tokens, first, scratch);
   }

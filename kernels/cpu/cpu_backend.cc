@@ -87,10 +87,13 @@ class CpuBackend : public Backend {
   void write_kv_block(std::int32_t block, std::span<const std::byte> bytes) override {
     arena_.write_block(block, bytes);
   }
-  std::vector<float> key_centres(std::uint32_t rope_dim, const SequenceRows& rows, std::uint32_t n_positions) override {
-    return rotary_.key_centres(arena_, rope_dim, rows, n_positions);
+  std::vector<float> key_centres(std::span<const AttentionShape> layers, const SequenceRows& rows,
+                                 std::uint32_t n_positions) override {
+    return rotary_.key_centres(arena_, layers, rows, n_positions);
   }
-  void set_rope(std::span<const float> inverse_frequencies) override { rotary_.set(inverse_frequencies); }
+  void set_rope(std::uint32_t rope, std::span<const float> inverse_frequencies, float magnitude) override {
+    rotary_.set(rope, inverse_frequencies, magnitude);
+  }
 
   void embed(const Matrix& table, std::span<const std::int32_t> tokens, Buffer& out) override {
     const std::size_t dim = table.cols();
@@ -141,9 +144,23 @@ class CpuBackend : public Backend {
     for_rows(rows, [&](std::size_t r) { cpu::add(data(x) + r * dim, data(bias), dim); });
   }
 
-  void gated_linear(const Matrix& weight, const Buffer& x, std::uint32_t rows, Buffer& out) override {
+  void scale(Buffer& x, float factor, std::size_t n) override { cpu::multiply(data(x), factor, n); }
+
+  void norm_heads(const AttentionShape& shape, const Buffer& query_weight, const Buffer& key_weight, float epsilon,
+                  std::uint32_t rows, Buffer& qkv) override {
+    const std::size_t dim = shape.head_dim;
+    for_rows(rows, [&](std::size_t r) {
+      float* head = data(qkv) + r * (shape.n_heads + 2 * shape.n_kv_heads) * dim;
+      for (std::uint32_t i = 0; i < shape.n_heads + shape.n_kv_heads; ++i, head += dim) {
+        cpu::rms_norm(head, data(i < shape.n_heads ? query_weight : key_weight), epsilon, dim, head);
+      }
+    });
+  }
+
+  void gated_linear(const Matrix& weight, Activation activation, const Buffer& x, std::uint32_t rows,
+                    Buffer& out) override {
     if (const auto* quantized = dynamic_cast<const cpu::QuantizedMatrix*>(&weight)) {
-      quantized->multiply_gated(data(x), rows, data(out), quantized_rows_, pool_);
+      quantized->multiply_gated(data(x), rows, activation, data(out), quantized_rows_, pool_);
       return;
     }
     const std::size_t dim = weight.rows() / 2;
@@ -151,7 +168,8 @@ class CpuBackend : public Backend {
     if (gate_up_ == nullptr || gate_up_->size() < room) gate_up_ = std::make_unique<CpuBuffer>(room);
     linear(weight, x, rows, *gate_up_);
     pool_.run_rows(rows, [&](std::size_t first, std::size_t end) {
-      cpu::silu_mul(gate_up_->data() + first * 2 * dim, end - first, dim, data(out) + first * dim, dim);
+      const auto multiply = activation == Activation::silu ? cpu::silu_mul : cpu::gelu_mul;
+      multiply(gate_up_->data() + first * 2 * dim, end - first, dim, data(out) + first * dim, dim);
     });
   }
 

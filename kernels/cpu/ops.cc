@@ -60,14 +60,44 @@ void Add(float* x, const float* y, std::size_t dim) {
   }
 }
 
+/// 1 / (1 + e^-x), of no x below silu::kLowest.
+HWY_INLINE Vec logistic(Floats d, Vec x) {
+  const Vec exp = Exp2(d, hn::Mul(x, hn::Set(d, silu::kMinusLog2E)));
+  const Vec sum = hn::Add(exp, hn::Set(d, 1.0F));
+  const Vec guess = hn::ApproximateReciprocal(sum);
+  return hn::Mul(guess, hn::NegMulAdd(sum, guess, hn::Set(d, 2.0F)));
+}
+
 /// silu(gate) * up, by the operations of silu_avx512.h, one for one: the same bits where both are run.
 HWY_INLINE Vec silu_mul_lanes(Floats d, Vec gate, Vec up) {
   const Vec g = hn::Max(hn::Set(d, silu::kLowest), gate);  // the second operand stays if it is a NaN
-  const Vec exp = Exp2(d, hn::Mul(g, hn::Set(d, silu::kMinusLog2E)));
-  const Vec sum = hn::Add(exp, hn::Set(d, 1.0F));
-  const Vec guess = hn::ApproximateReciprocal(sum);
-  const Vec inverse = hn::Mul(guess, hn::NegMulAdd(sum, guess, hn::Set(d, 2.0F)));
-  return hn::Mul(hn::Mul(g, inverse), up);
+  return hn::Mul(hn::Mul(g, logistic(d, g)), up);
+}
+
+HWY_INLINE Vec gelu_mul_lanes(Floats d, Vec gate, Vec up) {
+  constexpr float kTwice = 1.59576912F;  // 2 √(2/π)
+  constexpr float kLowest = -9.9F;       // as good as zero, and its power is a float yet
+  const Vec g = hn::Max(hn::Set(d, kLowest), gate);  // the second operand stays if it is a NaN
+  const Vec slope = hn::MulAdd(hn::Mul(g, g), hn::Set(d, 0.044715F * kTwice), hn::Set(d, kTwice));
+  return hn::Mul(hn::Mul(g, logistic(d, hn::Mul(g, slope))), up);
+}
+
+void GeluMul(const float* gate_up, std::size_t rows, std::size_t dim, float* out, std::size_t stride) {
+  const Floats d;
+  for (std::size_t r = 0; r < rows; ++r) {
+    const float* gate = gate_up + r * 2 * dim;
+    const float* up = gate + dim;
+    for (std::size_t i = 0; i < dim; i += hn::Lanes(d)) {
+      const Vec product = gelu_mul_lanes(d, load_tail(d, gate, i, dim), load_tail(d, up, i, dim));
+      store_tail(d, product, out + r * stride, i, dim);
+    }
+  }
+}
+
+void Multiply(float* x, float factor, std::size_t n) {
+  const Floats d;
+  const Vec by = hn::Set(d, factor);
+  for (std::size_t i = 0; i < n; i += hn::Lanes(d)) store_tail(d, hn::Mul(load_tail(d, x, i, n), by), x, i, n);
 }
 
 void SiluMulRow(const float* gate, const float* up, std::size_t dim, float* out) {
@@ -113,6 +143,8 @@ namespace headwater::kernels::cpu {
 HWY_EXPORT(RmsNorm);
 HWY_EXPORT(Add);
 HWY_EXPORT(SiluMul);
+HWY_EXPORT(GeluMul);
+HWY_EXPORT(Multiply);
 HWY_EXPORT(ToBf16);
 
 void rms_norm(const float* x, const float* weight, float epsilon, std::size_t dim, float* out) {
@@ -122,6 +154,10 @@ void add(float* x, const float* y, std::size_t dim) { HWY_DYNAMIC_DISPATCH(Add)(
 void silu_mul(const float* gate_up, std::size_t rows, std::size_t dim, float* out, std::size_t stride) {
   HWY_DYNAMIC_DISPATCH(SiluMul)(gate_up, rows, dim, out, stride);
 }
+void gelu_mul(const float* gate_up, std::size_t rows, std::size_t dim, float* out, std::size_t stride) {
+  HWY_DYNAMIC_DISPATCH(GeluMul)(gate_up, rows, dim, out, stride);
+}
+void multiply(float* x, float factor, std::size_t n) { HWY_DYNAMIC_DISPATCH(Multiply)(x, factor, n); }
 void to_bf16(const float* x, std::size_t n, std::uint16_t* out) { HWY_DYNAMIC_DISPATCH(ToBf16)(x, n, out); }
 
 }  // namespace headwater::kernels::cpu

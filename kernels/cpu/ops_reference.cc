@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <cmath>
+#include <numbers>
 
 #include "kernels/cpu/ops.h"
 
@@ -16,6 +17,14 @@ void rms_norm(const float* x, const float* weight, float epsilon, std::size_t di
 
 void silu_mul(const float* gate, const float* up, std::size_t dim, float* out) {
   for (std::size_t i = 0; i < dim; ++i) out[i] = gate[i] / (1.0F + std::exp(-gate[i])) * up[i];
+}
+
+void gelu_mul(const float* gate, const float* up, std::size_t dim, float* out) {
+  for (std::size_t i = 0; i < dim; ++i) {
+    const double x = gate[i];
+    const double y = std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x);
+    out[i] = static_cast<float>(0.5 * x * (1 + std::tanh(y)) * up[i]);
+  }
 }
 
 void to_bf16(const float* x, std::size_t n, std::uint16_t* out) {

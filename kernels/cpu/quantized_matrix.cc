@@ -202,11 +202,12 @@ void QuantizedMatrix::multiply(const float* x, std::size_t n, float* out, Activa
   run(rounded, out, false, pool);
 }
 
-void QuantizedMatrix::multiply_gated(const float* x, std::size_t n, float* out, Activations& rounded,
-                                     ThreadPool& pool) const {
+void QuantizedMatrix::multiply_gated(const float* x, std::size_t n, Activation activation, float* out,
+                                     Activations& rounded, ThreadPool& pool) const {
   const ProductKernels& kernels = product_kernels();
+  const bool silu = activation == Activation::silu;
   quantize(x, n, rounded, pool);
-  if (paired_ && (n >= kernels.min_rows || kernels.few_gate)) return run(rounded, out, true, pool);
+  if (silu && paired_ && (n >= kernels.min_rows || kernels.few_gate)) return run(rounded, out, true, pool);
   thread_local std::vector<float> gate_up;
   if (gate_up.size() < n * rows_) gate_up.resize(n * rows_);
   run(rounded, gate_up.data(), false, pool);
@@ -216,7 +217,7 @@ void QuantizedMatrix::multiply_gated(const float* x, std::size_t n, float* out, 
   pool.run_rows(n, [&](std::size_t first, std::size_t end) {
     for (std::size_t column = 0; column < dim; column += together) {
       for (std::size_t r = first; r < end; ++r) {
-        silu_mul(from + r * rows_ + 2 * column, 1, together, out + r * dim + column, dim);
+        (silu ? silu_mul : gelu_mul)(from + r * rows_ + 2 * column, 1, together, out + r * dim + column, dim);
       }
     }
   });

@@ -69,8 +69,9 @@ class QuantizedMatrix : public Matrix {
   /// out = x · weightᵀ. x: [n, cols], out: [n, rows]. `rounded` is overwritten.
   void multiply(const float* x, std::size_t n, float* out, Activations& rounded, ThreadPool& pool) const;
 
-  /// out = silu(x · gateᵀ) * (x · upᵀ), of gate above up. out: [n, rows / 2].
-  void multiply_gated(const float* x, std::size_t n, float* out, Activations& rounded, ThreadPool& pool) const;
+  /// out = activation(x · gateᵀ) * (x · upᵀ), of gate above up. out: [n, rows / 2].
+  void multiply_gated(const float* x, std::size_t n, Activation activation, float* out, Activations& rounded,
+                      ThreadPool& pool) const;
 
   /// These weights as others' next.
   const WeightRange& range() const { return range_; }

@@ -11,35 +11,36 @@
 
 namespace headwater::kernels::cpu {
 
-void Rotary::set(std::span<const float> inverse_frequencies) {
-  frequencies_.assign(inverse_frequencies.begin(), inverse_frequencies.end());
-  cosines_.clear();
-  sines_.clear();
+void Rotary::set(std::uint32_t rope, std::span<const float> inverse_frequencies, float magnitude) {
+  Table& table = tables_.at(rope);
+  table = {};
+  table.magnitude = magnitude;
+  table.frequencies.assign(inverse_frequencies.begin(), inverse_frequencies.end());
 }
 
-void Rotary::extend(std::size_t positions) {
-  const std::size_t pairs = frequencies_.size();
-  if (pairs == 0 || cosines_.size() >= positions * pairs) return;
-  const std::size_t known = cosines_.size() / pairs;
+void Rotary::Table::extend(std::size_t positions) {
+  const std::size_t pairs = frequencies.size();
+  if (pairs == 0 || cosines.size() >= positions * pairs) return;
+  const std::size_t known = cosines.size() / pairs;
   const std::size_t wanted = std::max(positions, 2 * known);
-  cosines_.resize(wanted * pairs);
-  sines_.resize(wanted * pairs);
+  cosines.resize(wanted * pairs);
+  sines.resize(wanted * pairs);
   for (std::size_t p = known; p < wanted; ++p) {
     for (std::size_t i = 0; i < pairs; ++i) {
-      const double angle = static_cast<double>(p) * frequencies_[i];
-      cosines_[p * pairs + i] = static_cast<float>(std::cos(angle));
-      sines_[p * pairs + i] = static_cast<float>(std::sin(angle));
+      const double angle = static_cast<double>(p) * frequencies[i];
+      cosines[p * pairs + i] = static_cast<float>(std::cos(angle) * magnitude);
+      sines[p * pairs + i] = static_cast<float>(std::sin(angle) * magnitude);
     }
   }
 }
 
-std::size_t Rotary::plan(std::span<const SequenceRows> sequences) {
+std::size_t Rotary::plan(std::span<const SequenceRows> sequences, Table& table) {
   constexpr std::uint32_t kChunkRows = 2 * kSharedSlots;
   chunks_.clear();
   std::size_t rows = 0;
   for (std::uint32_t s = 0; s < sequences.size(); ++s) {
     const SequenceRows& sequence = sequences[s];
-    extend(std::size_t{sequence.first_position} + sequence.n_rows);
+    table.extend(std::size_t{sequence.first_position} + sequence.n_rows);
     rows += sequence.n_rows;
     for (std::uint32_t row = 0; row < sequence.n_rows;) {
       const std::uint32_t past = (sequence.first_position + row) % kSharedSlots;
@@ -54,7 +55,8 @@ std::size_t Rotary::plan(std::span<const SequenceRows> sequences) {
 void Rotary::rotate_and_store(const KvArena& arena, const AttentionShape& shape,
                               std::span<const SequenceRows> sequences, float* qkv, ThreadPool& pool) {
   constexpr std::size_t kTaskRows = 4;  // fewer are quicker done than shared
-  const std::size_t rows = plan(sequences);
+  Table& table = tables_.at(shape.rope);
+  const std::size_t rows = plan(sequences, table);
   const std::size_t pairs = shape.rope_dim / 2;
   const std::size_t block_tokens = arena.shape().block_tokens;
   const auto rotate = [&](const Chunk& chunk) {
@@ -62,9 +64,9 @@ void Rotary::rotate_and_store(const KvArena& arena, const AttentionShape& shape,
     for (std::size_t row = chunk.row; row < chunk.row + chunk.n_rows; ++row) {
       const std::size_t position = sequence.first_position + row;
       RopeTask task{shape.n_heads, shape.n_kv_heads, shape.head_dim, pairs};
-      task.cosines = cosines_.data() + position * pairs;
-      task.sines = sines_.data() + position * pairs;
-      task.query_scale = query_scale(shape.head_dim);
+      task.cosines = table.cosines.data() + position * pairs;
+      task.sines = table.sines.data() + position * pairs;
+      task.query_scale = query_scale(shape);
       task.row = qkv + (sequence.first_row + row) * (shape.n_heads + 2 * shape.n_kv_heads) * shape.head_dim;
       task.block = arena.head_bytes(sequence.block_table[position / block_tokens], shape.layer, 0);
       task.block_tokens = block_tokens;
@@ -93,14 +95,16 @@ Complex mean_turn(double angle, double n) {
 
 }  // namespace
 
-std::vector<float> Rotary::key_centres(const KvArena& arena, std::uint32_t rope_dim, const SequenceRows& rows,
-                                       std::uint32_t n_positions) {
+std::vector<float> Rotary::key_centres(const KvArena& arena, std::span<const AttentionShape> layers,
+                                       const SequenceRows& rows, std::uint32_t n_positions) const {
   const KvShape& shape = arena.shape();
   std::vector<float> centres(std::size_t{shape.n_layers} * shape.n_kv_heads * shape.head_dim);
   const auto number = [](Bf16 bits) { return double{std::bit_cast<float>(std::uint32_t{bits} << 16U)}; };
   for (std::size_t head = 0; head < std::size_t{shape.n_layers} * shape.n_kv_heads; ++head) {
+    const AttentionShape& layer = layers[head / shape.n_kv_heads];
+    const std::vector<float>& frequencies = tables_.at(layer.rope).frequencies;
     for (std::size_t i = 0; i < shape.head_dim; i += 2) {
-      const double angle = i < rope_dim ? frequencies_[i / 2] : 0;
+      const double angle = i < layer.rope_dim ? frequencies[i / 2] : 0;
       Complex sum = 0;  // of the pairs as they were before they were turned
       for (std::size_t p = rows.first_position; p < rows.first_position + rows.n_rows; ++p) {
         const Bf16* keys =

@@ -2,6 +2,7 @@
 // Rotary position embedding, and the way of keys and values into the arena.
 // Source: Su et al. 2021, "RoFormer", section 3.4.2.
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -39,12 +40,13 @@ void rope_and_store(const RopeTask& task);
 /// The angles of all positions so far, and the rows of a batch.
 class Rotary {
  public:
-  void set(std::span<const float> inverse_frequencies);
+  /// See Backend::set_rope().
+  void set(std::uint32_t rope, std::span<const float> inverse_frequencies, float magnitude = 1);
   void rotate_and_store(const KvArena& arena, const AttentionShape& shape, std::span<const SequenceRows> sequences,
                         float* qkv, ThreadPool& pool);
   /// See Backend::key_centres().
-  std::vector<float> key_centres(const KvArena& arena, std::uint32_t rope_dim, const SequenceRows& rows,
-                                 std::uint32_t n_positions);
+  std::vector<float> key_centres(const KvArena& arena, std::span<const AttentionShape> layers, const SequenceRows& rows,
+                                 std::uint32_t n_positions) const;
 
  private:
   /// Rows of a sequence that end at a multiple of kSharedSlots or with the sequence.
@@ -52,13 +54,18 @@ class Rotary {
     std::uint32_t sequence, row, n_rows;
   };
 
-  /// Angles for positions below `positions`.
-  void extend(std::size_t positions);
-  /// Gives the number of rows.
-  std::size_t plan(std::span<const SequenceRows> sequences);
+  struct Table {
+    float magnitude = 1;
+    std::vector<float> frequencies;     // [pairs]
+    std::vector<float> cosines, sines;  // [positions, pairs], times the magnitude
 
-  std::vector<float> frequencies_;      // [pairs]
-  std::vector<float> cosines_, sines_;  // [positions, pairs]
+    /// Angles for positions below `positions`.
+    void extend(std::size_t positions);
+  };
+  /// Gives the number of rows.
+  std::size_t plan(std::span<const SequenceRows> sequences, Table& table);
+
+  std::array<Table, kMaxRopes> tables_;
   std::vector<Chunk> chunks_;
 };
 

@@ -28,7 +28,7 @@ struct KeyContext {
   Key model_digest{};     ///< SHA-256 of the model file
   std::string kv_format;  ///< e.g. "8", as kernels::quant_policy() names it
   std::string adapter;    ///< empty: none
-  std::string compute;    ///< as kernels::Backend::numerics() names it
+  std::string compute;    ///< as model::Architecture::numerics() names it
 };
 
 /// The parent of the first block of what a tenant keeps under a salt.

@@ -8,10 +8,11 @@
 
 namespace headwater::model {
 
-Result<std::unique_ptr<Architecture>> Architecture::load(std::shared_ptr<const GgufFile> file,
-                                                         std::shared_ptr<kernels::Backend> backend) {
+Result<std::unique_ptr<Architecture>> Architecture::load(const std::shared_ptr<const GgufFile>& file,
+                                                         std::shared_ptr<kernels::Backend> backend,
+                                                         std::uint32_t context) {
   if (auto fits = check_weight_memory(*file, *backend); !fits) return fits.error();
-  return load_decoder(std::move(file), std::move(backend));
+  return load_decoder(file, std::move(backend), context);
 }
 
 std::uint64_t Architecture::weight_bytes(const GgufFile& file, const kernels::Backend& backend) {

@@ -40,10 +40,12 @@ struct Batch {
 /// Threading: one caller at a time (the executor).
 class Architecture {
  public:
-  /// Reads the architecture's name from the file. Errors: unknown (the known are listed), missing or
-  /// misshapen tensors, dimensions that do not fit together.
-  static Result<std::unique_ptr<Architecture>> load(std::shared_ptr<const GgufFile> file,
-                                                    std::shared_ptr<kernels::Backend> backend);
+  /// Reads the architecture's name from the file. context: the most tokens that a sequence will have, which matters to
+  /// files that scale positions in two ways; 0: the model's own context. Errors: unknown (the known are listed),
+  /// missing, misshapen or unknown tensors, dimensions that do not fit together.
+  static Result<std::unique_ptr<Architecture>> load(const std::shared_ptr<const GgufFile>& file,
+                                                    std::shared_ptr<kernels::Backend> backend,
+                                                    std::uint32_t context = 0);
   /// Bytes that load() takes at most, from the file's list of tensors; the weights stay, a tensor or two are under way.
   static std::uint64_t weight_bytes(const GgufFile& file, const kernels::Backend& backend);
   /// The shape alone, from metadata; checks all that can be checked without loading weights.
@@ -51,6 +53,9 @@ class Architecture {
 
   virtual ~Architecture() = default;
   virtual const ModelShape& shape() const = 0;
+  /// Names how results are rounded and what else decides them beside the file: where two have one name, the same file
+  /// gives the same bits in the KV arena.
+  virtual std::string numerics() const = 0;
 
   /// Bytes that one block takes over all layers and heads. Throws std::invalid_argument, where the format cannot hold
   /// the model's heads.

@@ -7,8 +7,8 @@
 
 namespace headwater::model {
 
-/// Errors: those of read_decoder_spec(); missing or misshapen tensors.
-Result<std::unique_ptr<Architecture>> load_decoder(std::shared_ptr<const GgufFile> file,
-                                                   std::shared_ptr<kernels::Backend> backend);
+/// context: see read_decoder_spec(). Errors: those of that; missing, misshapen or unknown tensors.
+Result<std::unique_ptr<Architecture>> load_decoder(const std::shared_ptr<const GgufFile>& file,
+                                                   std::shared_ptr<kernels::Backend> backend, std::uint32_t context);
 
 }  // namespace headwater::model

@@ -1,33 +1,23 @@
 #include "model/decoder_spec.h"
 
 #include <algorithm>
-#include <cmath>
 #include <functional>
 #include <numeric>
-#include <optional>
 #include <string>
+
+#include "model/architectures/architectures.h"
 
 namespace headwater::model {
 namespace {
 
-/// Greater values in a file are mistakes: they bound what is computed from them to 64 bits.
-constexpr std::uint64_t kMaxDimension = 1U << 20U;
-constexpr std::uint64_t kMaxContext = 1U << 24U;
-constexpr std::uint64_t kMaxLayers = 1024;
-
-/// The llama family: RMSNorm, rotary embedding, grouped-query attention, SwiGLU. Sources: Touvron et al., "LLaMA: open
-/// and efficient foundation language models", 2023; "Qwen2 technical report", 2024.
 struct ArchitectureEntry {
-  const char* name;               ///< as GGUF files have it
-  void (*specify)(DecoderSpec&);  ///< what is so without metadata
+  const char* name;  ///< as GGUF files have it
+  void (*specify)(SpecReader& read, DecoderSpec& spec);
 };
 constexpr ArchitectureEntry kArchitectures[] = {
-    {"llama", [](DecoderSpec&) {}},
-    {"qwen2",
-     [](DecoderSpec& spec) {
-       spec.rope.pairs = RopeSpec::Pairs::halves;
-       spec.qkv_bias = true;
-     }},
+    {"llama", specify_llama},     {"qwen2", specify_qwen2}, {"qwen3", specify_qwen3},
+    {"gemma3", specify_gemma3},   {"phi3", specify_phi3},   {"internlm2", specify_internlm2},
+    {"granite", specify_granite},
 };
 
 Result<const ArchitectureEntry*> find_architecture(const GgufFile& file) {
@@ -41,55 +31,9 @@ Result<const ArchitectureEntry*> find_architecture(const GgufFile& file) {
   return file.invalid("unknown architecture \"" + *name + "\" (known: " + known + ")");
 }
 
-/// Reads and checks the metadata one after the other; the first mistake is kept.
-class Reader {
- public:
-  Reader(const GgufFile& file, std::string prefix) : file_(file), prefix_(std::move(prefix)) {}
-
-  std::uint32_t dimension(const char* name, std::uint64_t most, std::optional<std::uint64_t> fallback = {}) {
-    const std::string key = prefix_ + name;
-    const auto value = fallback ? file_.get_uint_or(key, *fallback) : file_.get_uint(key);
-    if (!value) return fail(value.error());
-    if (*value == 0 || *value > most) {
-      return fail(file_.invalid("metadata \"" + key + "\" is " + std::to_string(*value) + ", expected 1 … " +
-                                std::to_string(most)));
-    }
-    return static_cast<std::uint32_t>(*value);
-  }
-
-  double positive(const char* name, double fallback) {
-    const std::string key = prefix_ + name;
-    const auto value = file_.get_float_or(key, fallback);
-    if (!value) return fail(value.error());
-    if (!(*value > 0) || !std::isfinite(*value)) {
-      return fail(file_.invalid("metadata \"" + key + "\" is not a number greater than 0"));
-    }
-    return *value;
-  }
-
-  std::uint32_t fail(Error error) {
-    if (!error_) error_ = std::move(error);
-    return 1;  // a harmless value: nothing is built after a mistake
-  }
-  const std::optional<Error>& error() const { return error_; }
-
- private:
-  const GgufFile& file_;
-  std::string prefix_;
-  std::optional<Error> error_;
-};
-
-}  // namespace
-
-Result<DecoderSpec> read_decoder_spec(const GgufFile& file) {
-  const auto architecture = find_architecture(file);
-  if (!architecture) return architecture.error();
-  const std::string prefix = std::string((*architecture)->name) + ".";
-  Reader read(file, prefix);
-  DecoderSpec spec;
+/// What every architecture has, under the same names.
+void read_common(SpecReader& read, DecoderSpec& spec) {
   ModelShape& shape = spec.shape;
-  shape.architecture = (*architecture)->name;
-  (*architecture)->specify(spec);
   shape.n_layers = read.dimension("block_count", kMaxLayers);
   shape.context_length = read.dimension("context_length", kMaxContext);
   shape.embedding_dim = read.dimension("embedding_length", kMaxDimension);
@@ -98,11 +42,15 @@ Result<DecoderSpec> read_decoder_spec(const GgufFile& file) {
   shape.n_kv_heads = read.dimension("attention.head_count_kv", kMaxDimension, shape.n_heads);
   shape.head_dim =
       read.dimension("attention.key_length", kMaxDimension, std::max(1U, shape.embedding_dim / shape.n_heads));
-  spec.rope.dim = read.dimension("rope.dimension_count", kMaxDimension, shape.head_dim);
-  spec.rope.base = read.positive("rope.freq_base", 10000);
+  spec.rope_dim = read.dimension("rope.dimension_count", kMaxDimension, shape.head_dim);
+  spec.ropes[0].base = read.positive("rope.freq_base", 10000);
   spec.epsilon = static_cast<float>(read.positive("attention.layer_norm_rms_epsilon", 1e-5));
-  if (read.error()) return *read.error();
+  spec.layers.resize(shape.n_layers);
+}
 
+/// Whether the dimensions of heads fit together.
+Result<void> check_heads(const GgufFile& file, const std::string& prefix, const DecoderSpec& spec) {
+  const ModelShape& shape = spec.shape;
   if (shape.n_heads % shape.n_kv_heads != 0) {
     return file.invalid(prefix + "attention.head_count is " + std::to_string(shape.n_heads) +
                         ", expected a multiple of " + prefix + "attention.head_count_kv, " +
@@ -120,19 +68,26 @@ Result<DecoderSpec> read_decoder_spec(const GgufFile& file) {
                         ", expected a divisor of " + prefix + "embedding_length, " +
                         std::to_string(shape.embedding_dim));
   }
-  if (spec.rope.dim % 2 != 0 || spec.rope.dim > shape.head_dim) {
-    return file.invalid(prefix + "rope.dimension_count is " + std::to_string(spec.rope.dim) +
+  if (spec.rope_dim % 2 != 0 || spec.rope_dim > shape.head_dim) {
+    return file.invalid(prefix + "rope.dimension_count is " + std::to_string(spec.rope_dim) +
                         ", expected an even number of at most the head's " + std::to_string(shape.head_dim));
   }
-  if (file.find(prefix + "rope.scaling.type") != nullptr) {
-    const auto type = file.get_string(prefix + "rope.scaling.type");
-    if (!type) return type.error();
-    if (*type == "linear") {
-      spec.rope.factor = read.positive("rope.scaling.factor", 1);
-    } else if (*type != "none") {
-      return file.invalid(prefix + "rope.scaling.type is \"" + *type + "\", expected one of none, linear");
-    }
-  }
+  return {};
+}
+
+}  // namespace
+
+Result<DecoderSpec> read_decoder_spec(const GgufFile& file, std::uint32_t context) {
+  const auto architecture = find_architecture(file);
+  if (!architecture) return architecture.error();
+  DecoderSpec spec;
+  ModelShape& shape = spec.shape;
+  shape.architecture = (*architecture)->name;
+  SpecReader read(file, shape.architecture, context);
+  read_common(read, spec);
+  if (read.error()) return *read.error();
+  if (auto fits = check_heads(file, shape.architecture + ".", spec); !fits) return fits.error();
+  (*architecture)->specify(read, spec);
   if (read.error()) return *read.error();
 
   const GgufTensor* embedding = file.find_tensor("token_embd.weight");

@@ -49,6 +49,7 @@ class TableModel : public model::Architecture {
     shape_.context_length = 4096;
   }
   const model::ModelShape& shape() const override { return shape_; }
+  std::string numerics() const override { return "test"; }
   std::uint64_t kv_block_bytes(std::uint32_t, const kernels::KvFormat&) const override { return 1; }
   void allocate_kv(std::uint32_t, std::uint32_t, const kernels::KvFormat&) override {}
   void copy_kv_block(std::int32_t, std::int32_t) override {}

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "model/decoder_spec.h"
 #include "model/gguf.h"
 #include "model/gguf_split.h"
 #include "model/tokenizer.h"
@@ -81,6 +82,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       (void)(*opened)->get_string(key);
       (void)(*opened)->find_strings(key);
     }
+    const auto spec = headwater::model::read_decoder_spec(**opened);
+    if (!spec && spec.error().message.empty()) std::abort();
+    if (spec && spec->layers.size() != spec->shape.n_layers) std::abort();
     headwater::model::TensorRoom room;
     volatile unsigned sum = 0;
     for (const auto& tensor : (*opened)->tensors()) {

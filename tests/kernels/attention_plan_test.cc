@@ -124,5 +124,21 @@ TEST(AttentionPlan, CutsLongContextsForManyThreads) {
   EXPECT_GT(plan.gathered(), 0U);
 }
 
+TEST(AttentionPlan, OfAWindowReadsNoSplitThatNoRowSeesAndSharesNone) {
+  AttentionShape shape = kShape;
+  shape.window = 300;
+  const Table table = blocks(0, 8 * kSplitBlocks);
+  const SequenceRows sequences[] = {{0, 1, 1500, table}, {1, 1, 1500, table}, {2, 40, 1500, table}, {42, 1, 0, table}};
+  AttentionPlan plan;
+  plan.make(shape, kBlock, sequences, 2, kPairedRows);
+  EXPECT_EQ(plan.phase_ends().size(), 1U);
+  for (const AttentionUnit& unit : plan.units()) {
+    const std::uint32_t first = plan.query(unit, 0).context, last = plan.query(unit, unit.n_rows - 1).context;
+    EXPECT_TRUE(unit.begins && unit.ends);
+    EXPECT_EQ(unit.first_split, first > 300 ? (first - 300) / kSplitTokens : 0);
+    EXPECT_EQ(unit.end_split, (last + kSplitTokens - 1) / kSplitTokens);
+  }
+}
+
 }  // namespace
 }  // namespace headwater::kernels::cpu

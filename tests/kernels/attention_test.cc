@@ -45,7 +45,8 @@ class World {
       keys_values_.push_back(random_values(std::size_t{lengths[s]} * 2 * n_kv_heads * head_dim, unsigned(s + 1)));
       queries_.push_back(random_values(std::size_t{lengths[s]} * n_heads * head_dim, unsigned(1000 + s)));
       for (float& query : queries_.back()) {
-        query = std::bit_cast<float>(std::bit_cast<std::uint32_t>(query) & 0xFFFF0000U) * query_scale(64) * 0.99F;
+        query = std::bit_cast<float>(std::bit_cast<std::uint32_t>(query) & 0xFFFF0000U) * query_scale({0, 0, 0, 64}) *
+                0.99F;
         // Exact in bfloat16, so that rounding queries costs nothing: what is tested is everything else.
         query = std::bit_cast<float>(std::bit_cast<std::uint32_t>(query) & 0xFFFF0000U);
       }
@@ -103,6 +104,8 @@ class World {
     return out;
   }
 
+  void see(std::uint32_t window) { heads_.window = window; }
+
   std::vector<float> expected(AttentionPath path, const std::vector<Rows>& batch) const {
     const std::size_t dim = heads_.head_dim;
     std::vector<float> out;
@@ -112,7 +115,8 @@ class World {
           out.resize(out.size() + dim);
           const float* given = queries_[rows.sequence].data() + (std::size_t{t} * heads_.n_heads + head) * dim;
           std::vector<float> query(given, given + dim);
-          if (path == AttentionPath::amx && shape_.format.quantised()) round_to_bytes(query);
+          const bool amx = path == AttentionPath::amx && heads_.window == 0;
+          if (amx && shape_.format.quantised()) round_to_bytes(query);
           attend(tables_[rows.sequence], head / (heads_.n_heads / heads_.n_kv_heads), query.data(), t + 1,
                  out.data() + out.size() - dim);
         }
@@ -135,15 +139,16 @@ class World {
 
   void attend(const std::vector<std::int32_t>& table, std::uint32_t kv_head, const float* query, std::size_t seen,
               float* out) const {
+    const std::size_t from = heads_.window > 0 && seen > heads_.window ? seen - heads_.window : 0;
     if (!shape_.format.quantised()) {
       std::vector<const Bf16*> blocks;
       for (std::int32_t block : table) blocks.push_back(arena_.head(block, heads_.layer, kv_head));
-      reference::attend(query, blocks.data(), shape_.head_dim, shape_.block_tokens, seen, out);
+      reference::attend(query, blocks.data(), shape_.head_dim, shape_.block_tokens, from, seen, out);
       return;
     }
     std::vector<const std::byte*> blocks;
     for (std::int32_t block : table) blocks.push_back(arena_.head_bytes(block, heads_.layer, kv_head));
-    reference::attend_codes(query, blocks.data(), shape_, seen, out);
+    reference::attend_codes(query, blocks.data(), shape_, from, seen, out);
     if (shape_.format.rotate_values) reference::rotate(out, shape_.head_dim);
   }
 
@@ -248,6 +253,40 @@ TEST_P(AttentionTest, AgreesWithItsReferenceForEveryShapeOfHeadsAndBlocks) {
                      std::to_string(dim) + " in blocks of " + std::to_string(block_tokens) + ", heads " +
                          std::to_string(n_heads) + "/" + std::to_string(n_kv_heads));
       }
+    }
+  }
+}
+
+TEST_P(AttentionTest, AgreesWithItsReferenceForEveryWindow) {
+  World world(3, 1, 64, 32, {1300}, GetParam().format);
+  for (const std::uint32_t window : {1U, 2U, 31U, 32U, 33U, 255U, 256U, 257U, 512U, 600U, 5000U}) {
+    world.see(window);
+    for (const std::uint32_t context : {1U, 33U, 256U, 257U, 513U, 769U, 1300U}) {
+      const std::string where = " with a window of " + std::to_string(window);
+      expect_right(world, {{0, context - 1, 1}}, "decoding at " + std::to_string(context) + where);
+      const std::uint32_t n = std::min(context, 47U);
+      expect_right(world, {{0, context - n, n}}, "a chunk up to " + std::to_string(context) + where);
+    }
+  }
+}
+
+TEST_P(AttentionTest, ARowOfAWindowHasTheSameBitsInAnyBatchAndReadsNothingBeforeIt) {
+  for (const std::uint32_t window : {5U, 64U, 300U}) {
+    World world(8, 2, 64, 32, {900, 700}, GetParam().format);
+    world.see(window);
+    const std::vector<float> whole = world.run(GetParam().path, {{0, 0, 900}, {1, 0, 700}}, 2);
+    // Whole blocks before the window may be anybody's.
+    for (std::uint32_t t = 0; t < (850 - window) / 32 * 32; ++t) {
+      world.poison(0, t, false);
+      world.poison(0, t, true);
+    }
+    for (const std::uint32_t n : {1U, 3U, 50U}) {
+      const std::vector<float> some =
+          world.run(GetParam().path, {{1, 650, 2}, {0, 900 - n, n}, {1, 699, 1}}, 1 + n % 2);
+      EXPECT_TRUE(same_bits(some.data() + 2 * world.row_size(), whole.data() + (900 - n) * world.row_size(),
+                            n * world.row_size()))
+          << n << " rows, a window of " << window;
+      EXPECT_TRUE(same_bits(some.data(), whole.data() + (900 + 650) * world.row_size(), 2 * world.row_size()));
     }
   }
 }

@@ -45,6 +45,39 @@ TEST_P(Ops, RmsNormOfZerosIsZero) {
   EXPECT_EQ(got, zeros);
 }
 
+TEST_P(Ops, GeluMulAgreesWithItsReferenceAlsoFarFromZero) {
+  for (std::size_t n : kSizes) {
+    auto gate = random_values(n, 3, 8);
+    const auto up = random_values(n, 4);
+    const float far[] = {-9.9F, -10, -300, 200, -3e37F, 3e37F};
+    for (std::size_t i = 0; i < std::min(n, std::size(far)); ++i) gate[i] = far[i];
+    std::vector<float> got(n);
+    std::vector<float> want(n);
+    std::vector<float> both = gate;
+    both.insert(both.end(), up.begin(), up.end());
+    gelu_mul(both.data(), 1, n, got.data(), n);
+    reference::gelu_mul(gate.data(), up.data(), n, want.data());
+    expect_near(got, want, 1e-5F);
+  }
+}
+
+TEST_P(Ops, GeluMulKeepsANan) {
+  const std::vector<float> both = {std::numeric_limits<float>::quiet_NaN(), 1};
+  float got = 0;
+  gelu_mul(both.data(), 1, 1, &got, 1);
+  EXPECT_TRUE(std::isnan(got));
+}
+
+TEST_P(Ops, MultiplyMultipliesEachValueAndNoMore) {
+  for (std::size_t n : kSizes) {
+    auto x = random_values(n + 1, 5);
+    const auto given = x;
+    multiply(x.data(), 3, n);
+    for (std::size_t i = 0; i < n; ++i) EXPECT_EQ(x[i], given[i] * 3);
+    EXPECT_EQ(x[n], given[n]);
+  }
+}
+
 TEST_P(Ops, SiluMulAgreesWithItsReferenceAlsoFarFromZero) {
   for (std::size_t n : kSizes) {
     auto gate = random_values(n, 3, 8);

@@ -122,11 +122,14 @@ TEST(QuantizedMatrix, GatedProductsHaveTheBitsOfTheirParts) {
       ThreadPool pool(2);
       const QuantizedMatrix gated(stack.parts, Use::gated, memory, pool);
       for (const std::size_t n : {1, 3, 4, 16, 17, 50}) {
-        std::vector<float> expected(n * dim);
-        silu_mul(multiply_apart(stack, x, n).data(), n, dim, expected.data(), dim);
-        std::vector<float> got(n * dim);
-        gated.multiply_gated(x.data(), n, got.data(), rounded, pool);
-        EXPECT_EQ(got, expected) << name(gate) << ' ' << name(up) << ' ' << dim << ", " << n << " rows";
+        for (const Activation activation : {Activation::silu, Activation::gelu}) {
+          std::vector<float> expected(n * dim);
+          const auto multiply = activation == Activation::silu ? silu_mul : gelu_mul;
+          multiply(multiply_apart(stack, x, n).data(), n, dim, expected.data(), dim);
+          std::vector<float> got(n * dim);
+          gated.multiply_gated(x.data(), n, activation, got.data(), rounded, pool);
+          EXPECT_EQ(got, expected) << name(gate) << ' ' << name(up) << ' ' << dim << ", " << n << " rows";
+        }
       }
     }
   }

@@ -120,7 +120,7 @@ Stored store(std::uint32_t chunk, unsigned threads, const char* policy = "0") {
   const KvArena arena(shape, 16);
   const std::vector<float> frequencies = {1, 0.5, 0.25, 0.125, 0.0625, 0.03125};
   Rotary rotary;
-  rotary.set(frequencies);
+  rotary.set(0, frequencies);
   ThreadPool pool(threads);
   Stored result;
   result.rows = random_values(2 * kLength * kRow, 1, 3);
@@ -151,7 +151,7 @@ TEST(Rotary, FindsTheCentresOfKeysWhereverTheyStand) {
   const std::vector<float> frequencies = {1e-3F, 1e-9F, 3};
   const std::vector<std::int32_t> table = {0};
   Rotary rotary;
-  rotary.set(frequencies);
+  rotary.set(0, frequencies);
   ThreadPool pool(1);
   const std::vector<float> token = {9, 9, 9, 9, 9, 9, 9, 9, 1, 2, 3, 4, 5, 6, 7, 8, -1, 0, 0, 0,
                                     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,  0, 0, 0};
@@ -162,7 +162,8 @@ TEST(Rotary, FindsTheCentresOfKeysWhereverTheyStand) {
     std::vector<float> copy = rows;
     rotary.rotate_and_store(arena, {layer, 1, 2, 8, 6}, {&sequence, 1}, copy.data(), pool);
   }
-  const std::vector<float> centres = rotary.key_centres(arena, 6, sequence, 100);
+  const std::vector<float> centres =
+      rotary.key_centres(arena, std::vector<AttentionShape>(2, {0, 1, 2, 8, 6}), sequence, 100);
   ASSERT_EQ(centres.size(), 32U);
   for (std::size_t layer : {0U, 1U}) {
     double turned[2] = {0, 0};
@@ -185,7 +186,7 @@ TEST(Rotary, TurnsPairsOfNeighboursByPositionTimesFrequency) {
   const std::vector<float> frequencies = {1, 0.5};
   const std::vector<std::int32_t> table = {0};
   Rotary rotary;
-  rotary.set(frequencies);
+  rotary.set(0, frequencies);
   ThreadPool pool(1);
   std::vector<float> row = {1, 0, 0, 1, 1, 0, 0, 1, 0, 0, 0, 0};
   const SequenceRows sequence{0, 1, 3, table};

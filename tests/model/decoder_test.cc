@@ -197,21 +197,27 @@ TEST(Decoder, RefusesAnotherArchitectureAndListsTheKnown) {
   const test::TemporaryFile file(writer.bytes());
   const auto shape = Architecture::shape_of(**GgufFile::open(file.path()));
   ASSERT_FALSE(shape.ok());
-  EXPECT_NE(shape.error().message.find("\"lama\" (known: llama, qwen2)"), std::string::npos) << shape.error().message;
+  EXPECT_NE(shape.error().message.find("\"lama\" (known: llama, qwen2, qwen3, gemma3, phi3, internlm2, granite)"),
+            std::string::npos)
+      << shape.error().message;
 }
 
-TEST(Decoder, RefusesAnUnknownScalingAndBiases) {
+TEST(Decoder, RefusesAnUnknownScalingAndTensorsThatItWouldNotUse) {
   const auto message = [](const test::GgufWriter& writer) {
     const test::TemporaryFile file(writer.bytes());
     const auto loaded = Architecture::load(GgufFile::open(file.path()).value(), kernels::make_cpu_backend(1));
     return loaded ? "" : loaded.error().message;
   };
+  auto scaled = test::tiny_llama({});
+  EXPECT_NE(message(scaled.add_string("llama.rope.scaling.type", "dynamic")).find("\"dynamic\""), std::string::npos);
   auto yarn = test::tiny_llama({});
-  EXPECT_NE(message(yarn.add_string("llama.rope.scaling.type", "yarn")).find("\"yarn\""), std::string::npos);
-  for (const char* bias : {"blk.1.attn_k.bias", "blk.0.ffn_down.bias", "blk.0.attn_output.bias"}) {
-    auto biased = test::tiny_llama({});
-    biased.add_tensor(bias, {8}, kernels::DType::f32, std::vector<float>(8));
-    EXPECT_NE(message(biased).find(bias), std::string::npos);
+  EXPECT_NE(message(yarn.add_string("llama.rope.scaling.type", "yarn")).find("original_context_length"),
+            std::string::npos);
+  for (const char* name :
+       {"blk.1.attn_k.bias", "blk.0.ffn_down.bias", "blk.0.attn_output.bias", "blk.0.attn_q_norm.weight"}) {
+    auto other = test::tiny_llama({});
+    other.add_tensor(name, {8}, kernels::DType::f32, std::vector<float>(8));
+    EXPECT_NE(message(other).find(name), std::string::npos);
   }
 }
 

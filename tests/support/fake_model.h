@@ -16,6 +16,7 @@ class FakeModel : public model::Architecture {
   FakeModel(std::uint32_t vocab_size, std::uint32_t context_length);
 
   const model::ModelShape& shape() const override { return shape_; }
+  std::string numerics() const override { return "test"; }
   std::uint64_t kv_block_bytes(std::uint32_t block_tokens, const kernels::KvFormat& /*format*/) const override {
     return block_tokens * sizeof(TokenId);
   }

@@ -194,61 +194,119 @@ void add_tiny_tokenizer(GgufWriter& writer, const std::string& chat_template) {
       .add_string("tokenizer.chat_template", chat_template.empty() ? chatml : chat_template);
 }
 
+namespace {
+
+/// Random tensors, in the order in which they are asked for, dealt out to the parts in turn.
+class TinyTensors {
+ public:
+  TinyTensors(std::vector<GgufWriter>& parts, const TinyOptions& options)
+      : parts_(parts), options_(options), state_(options.seed) {}
+
+  void matrix(const std::string& name, std::uint64_t cols, std::uint64_t rows) {
+    next().add_tensor(name, {cols, rows}, options_.type, random(cols * rows, 2.0F / std::sqrt(float(cols)), 0));
+  }
+  void norm(const std::string& name, std::uint64_t n) { vector(name, n, 1); }
+  void vector(const std::string& name, std::uint64_t n, float middle) {
+    next().add_tensor(name, {n}, DType::f32, random(n, 0.1F, middle));
+  }
+
+  std::uint32_t count() const { return n_; }
+
+ private:
+  GgufWriter& next() { return parts_[n_++ % parts_.size()]; }
+  std::vector<float> random(std::uint64_t n, float scale, float offset) {
+    std::vector<float> values(n);
+    for (float& value : values) {
+      state_ = state_ * 1664525U + 1013904223U;
+      value = offset + scale * (static_cast<float>(state_ >> 8U) / 8388608.0F - 1.0F);
+    }
+    return values;
+  }
+
+  std::vector<GgufWriter>& parts_;
+  const TinyOptions& options_;
+  std::uint32_t state_;
+  std::uint32_t n_ = 0;
+};
+
+/// What an architecture has of its own in the metadata.
+void add_own_metadata(GgufWriter& writer, const std::string& architecture) {
+  const std::string prefix = architecture + ".";
+  if (architecture == "gemma3" || architecture == "phi3") writer.add_u32(prefix + "attention.sliding_window", 24);
+  if (architecture == "gemma3") writer.add_u32(prefix + "attention.sliding_window_pattern", 2);
+  if (architecture == "granite") {
+    writer.add_f32(prefix + "embedding_scale", 2).add_f32(prefix + "residual_scale", 0.5F);
+    writer.add_f32(prefix + "attention.scale", 0.2F).add_f32(prefix + "logit_scale", 2);
+  }
+}
+
+void add_layer(TinyTensors& add, const std::string& layer, const TinyOptions& options) {
+  const std::uint64_t embedding = std::uint64_t{options.heads} * options.head_dim;
+  const std::uint64_t kv = std::uint64_t{options.kv_heads} * options.head_dim;
+  const std::string& architecture = options.architecture;
+  add.norm(layer + "attn_norm.weight", embedding);
+  if (architecture == "phi3") {
+    add.matrix(layer + "attn_qkv.weight", embedding, embedding + 2 * kv);
+  } else {
+    add.matrix(layer + "attn_q.weight", embedding, embedding);
+    add.matrix(layer + "attn_k.weight", embedding, kv);
+    add.matrix(layer + "attn_v.weight", embedding, kv);
+  }
+  add.matrix(layer + "attn_output.weight", embedding, embedding);
+  add.norm(layer + "ffn_norm.weight", embedding);
+  if (architecture == "phi3") {
+    add.matrix(layer + "ffn_up.weight", embedding, 2 * options.ffn);
+  } else {
+    add.matrix(layer + "ffn_gate.weight", embedding, options.ffn);
+    add.matrix(layer + "ffn_up.weight", embedding, options.ffn);
+  }
+  add.matrix(layer + "ffn_down.weight", options.ffn, embedding);
+  if (architecture == "qwen2") {
+    add.vector(layer + "attn_q.bias", embedding, 0);
+    add.vector(layer + "attn_k.bias", kv, 0);
+    add.vector(layer + "attn_v.bias", kv, 0);
+  }
+  if (architecture == "qwen3" || architecture == "gemma3") {
+    add.norm(layer + "attn_q_norm.weight", options.head_dim);
+    add.norm(layer + "attn_k_norm.weight", options.head_dim);
+  }
+  if (architecture == "gemma3") {
+    add.norm(layer + "post_attention_norm.weight", embedding);
+    add.norm(layer + "post_ffw_norm.weight", embedding);
+  }
+}
+
+}  // namespace
+
 GgufWriter tiny_llama(const TinyOptions& options) { return tiny_llama_parts(options, 1)[0]; }
 
 std::vector<GgufWriter> tiny_llama_parts(const TinyOptions& options, std::uint32_t n) {
   const std::uint64_t embedding = std::uint64_t{options.heads} * options.head_dim;
-  const std::uint64_t kv = std::uint64_t{options.kv_heads} * options.head_dim;
   const std::uint64_t vocab = tiny_tokens().size();
+  const std::string prefix = options.architecture + ".";
   std::vector<GgufWriter> parts(n);
   GgufWriter& writer = parts[0];
-  writer.add_string("general.architecture", "llama")
+  writer.add_string("general.architecture", options.architecture)
       .add_string("general.name", "tiny")
-      .add_u32("llama.block_count", options.layers)
-      .add_u32("llama.context_length", options.context)
-      .add_u32("llama.embedding_length", static_cast<std::uint32_t>(embedding))
-      .add_u32("llama.feed_forward_length", options.ffn)
-      .add_u32("llama.attention.head_count", options.heads)
-      .add_u32("llama.attention.head_count_kv", options.kv_heads)
-      .add_f32("llama.attention.layer_norm_rms_epsilon", 1e-5F)
-      .add_u32("llama.rope.dimension_count", options.head_dim)
-      .add_f32("llama.rope.freq_base", 10000.0F);
+      .add_u32(prefix + "block_count", options.layers)
+      .add_u32(prefix + "context_length", options.context)
+      .add_u32(prefix + "embedding_length", static_cast<std::uint32_t>(embedding))
+      .add_u32(prefix + "feed_forward_length", options.ffn)
+      .add_u32(prefix + "attention.head_count", options.heads)
+      .add_u32(prefix + "attention.head_count_kv", options.kv_heads)
+      .add_f32(prefix + "attention.layer_norm_rms_epsilon", 1e-5F)
+      .add_u32(prefix + "rope.dimension_count", options.head_dim)
+      .add_f32(prefix + "rope.freq_base", 10000.0F);
+  add_own_metadata(writer, options.architecture);
   add_tiny_tokenizer(writer, options.chat_template);
-
-  std::uint32_t state = options.seed;
-  const auto random = [&](std::uint64_t size, float scale, float offset) {
-    std::vector<float> values(size);
-    for (float& value : values) {
-      state = state * 1664525U + 1013904223U;
-      value = offset + scale * (static_cast<float>(state >> 8U) / 8388608.0F - 1.0F);
-    }
-    return values;
-  };
-  std::uint32_t n_tensors = 0;
-  const auto next = [&]() -> GgufWriter& { return parts[n_tensors++ % n]; };
-  const auto matrix = [&](const std::string& name, std::uint64_t cols, std::uint64_t rows) {
-    next().add_tensor(name, {cols, rows}, options.type, random(cols * rows, 2.0F / std::sqrt(float(cols)), 0));
-  };
-  const auto vector = [&](const std::string& name, std::uint64_t size) {
-    next().add_tensor(name, {size}, DType::f32, random(size, 0.1F, 1.0F));
-  };
-  matrix("token_embd.weight", embedding, vocab);
-  for (std::uint32_t i = 0; i < options.layers; ++i) {
-    const std::string layer = "blk." + std::to_string(i) + ".";
-    vector(layer + "attn_norm.weight", embedding);
-    matrix(layer + "attn_q.weight", embedding, embedding);
-    matrix(layer + "attn_k.weight", embedding, kv);
-    matrix(layer + "attn_v.weight", embedding, kv);
-    matrix(layer + "attn_output.weight", embedding, embedding);
-    vector(layer + "ffn_norm.weight", embedding);
-    matrix(layer + "ffn_gate.weight", embedding, options.ffn);
-    matrix(layer + "ffn_up.weight", embedding, options.ffn);
-    matrix(layer + "ffn_down.weight", options.ffn, embedding);
-  }
-  vector("output_norm.weight", embedding);
-  if (!options.tied) matrix("output.weight", embedding, vocab);
+  TinyTensors add(parts, options);
+  add.matrix("token_embd.weight", embedding, vocab);
+  for (std::uint32_t i = 0; i < options.layers; ++i) add_layer(add, "blk." + std::to_string(i) + ".", options);
+  add.norm("output_norm.weight", embedding);
+  if (!options.tied) add.matrix("output.weight", embedding, vocab);
   for (std::uint32_t i = 0; n > 1 && i < n; ++i) {
-    parts[i].add_u32("split.no", i).add_u32("split.count", n).add_i32("split.tensors.count", std::int32_t(n_tensors));
+    parts[i].add_u32("split.no", i).add_u32("split.count", n);
+    parts[i].add_i32("split.tensors.count", static_cast<std::int32_t>(add.count()));
   }
   return parts;
 }

@@ -56,13 +56,15 @@ struct TinyOptions {
   kernels::DType type = kernels::DType::f32;
   std::uint32_t seed = 1;
   std::string chat_template = {};  ///< empty: ChatML
+  /// One that decoder_spec.h knows, with all that it has of its own; where it has windows, of 24 tokens.
+  std::string architecture = "llama";
 };
 
 /// A byte-level vocabulary: the 256 bytes in GPT-2's order, a few merges, three control tokens.
 std::vector<std::string> tiny_tokens();
 /// Adds tokenizer metadata and a chat template, by default ChatML's.
 void add_tiny_tokenizer(GgufWriter& writer, const std::string& chat_template = "");
-/// A complete `llama` model with random weights.
+/// A complete model with random weights.
 GgufWriter tiny_llama(const TinyOptions& options);
 void write_tiny_llama(const std::string& path, const TinyOptions& options);
 /// The same model in `n` parts: the tensors in turns, the metadata in the first, split.* in all.

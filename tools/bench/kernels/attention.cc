@@ -143,7 +143,7 @@ void rope(benchmark::State& state) {
   Case step(static_cast<std::uint32_t>(state.range(0)), 512, 1);
   Rotary rotary;
   const std::vector<float> frequencies(32, 0.1F);
-  rotary.set(frequencies);
+  rotary.set(0, frequencies);
   best_seconds(state, [&] { step.store(rotary, 0); });
 }
 

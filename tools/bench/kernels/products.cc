@@ -67,7 +67,7 @@ class Layers {
   }
   void multiply(const std::vector<float>& x, std::size_t rows, bool gated, std::vector<float>& out) {
     for (const auto& matrix : matrices_) {
-      gated ? matrix->multiply_gated(x.data(), rows, out.data(), rounded_, pool())
+      gated ? matrix->multiply_gated(x.data(), rows, kernels::Activation::silu, out.data(), rounded_, pool())
             : matrix->multiply(x.data(), rows, out.data(), rounded_, pool());
     }
   }
