@@ -68,16 +68,21 @@ HWY_INLINE Vec logistic(Floats d, Vec x) {
   return hn::Mul(guess, hn::NegMulAdd(sum, guess, hn::Set(d, 2.0F)));
 }
 
+/// x, or `lowest` where that is greater. A NaN stays, which Max() does not promise everywhere.
+HWY_INLINE Vec at_least(Floats d, float lowest, Vec x) {
+  const Vec least = hn::Set(d, lowest);
+  return hn::IfThenElse(hn::Lt(x, least), least, x);
+}
+
 /// silu(gate) * up, by the operations of silu_avx512.h, one for one: the same bits where both are run.
 HWY_INLINE Vec silu_mul_lanes(Floats d, Vec gate, Vec up) {
-  const Vec g = hn::Max(hn::Set(d, silu::kLowest), gate);  // the second operand stays if it is a NaN
+  const Vec g = at_least(d, silu::kLowest, gate);
   return hn::Mul(hn::Mul(g, logistic(d, g)), up);
 }
 
 HWY_INLINE Vec gelu_mul_lanes(Floats d, Vec gate, Vec up) {
-  constexpr float kTwice = 1.59576912F;  // 2 √(2/π)
-  constexpr float kLowest = -9.9F;       // as good as zero, and its power is a float yet
-  const Vec g = hn::Max(hn::Set(d, kLowest), gate);  // the second operand stays if it is a NaN
+  constexpr float kTwice = 1.59576912F;    // 2 √(2/π)
+  const Vec g = at_least(d, -9.9F, gate);  // as good as zero, and its power is a float yet
   const Vec slope = hn::MulAdd(hn::Mul(g, g), hn::Set(d, 0.044715F * kTwice), hn::Set(d, kTwice));
   return hn::Mul(hn::Mul(g, logistic(d, hn::Mul(g, slope))), up);
 }

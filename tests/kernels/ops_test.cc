@@ -61,11 +61,13 @@ TEST_P(Ops, GeluMulAgreesWithItsReferenceAlsoFarFromZero) {
   }
 }
 
-TEST_P(Ops, GeluMulKeepsANan) {
+TEST_P(Ops, GatesKeepANan) {
   const std::vector<float> both = {std::numeric_limits<float>::quiet_NaN(), 1};
-  float got = 0;
-  gelu_mul(both.data(), 1, 1, &got, 1);
-  EXPECT_TRUE(std::isnan(got));
+  for (const auto gate : {silu_mul, gelu_mul}) {
+    float got = 0;
+    gate(both.data(), 1, 1, &got, 1);
+    EXPECT_TRUE(std::isnan(got));
+  }
 }
 
 TEST_P(Ops, MultiplyMultipliesEachValueAndNoMore) {
