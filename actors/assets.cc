@@ -172,7 +172,7 @@ Result<std::shared_ptr<const Assets>> load_assets(const topology::Topology& topo
   if (!shape) return shape.error();
 
   auto assets = std::make_shared<Assets>();
-  auto tokenizer = model::Tokenizer::load(**file);
+  auto tokenizer = model::Tokenizer::load(**file, topology.model.pre_tokenizer);
   if (!tokenizer) return tokenizer.error();
   assets->tokenizer = *tokenizer;
   if (assets->tokenizer->vocab_size() != shape->vocab_size) {

@@ -31,6 +31,7 @@ using EventHandler = std::function<void(std::span<const TokenEvent>)>;
 struct Overrides {
   std::optional<std::string> model;             ///< path of a GGUF file
   std::optional<std::string> chat_template;     ///< file of a Jinja template, or a form by name: "chatml"
+  std::optional<std::string> pre_tokenizer;     ///< how text is cut into words, in place of what the file names
   std::optional<std::string> listen;            ///< host:port of the gateway
   std::optional<std::string> quant_policy;      ///< bits of keys and values in the cache: "0" (16), "8", "4" or "k8v4"
   std::optional<std::string> cache_size_limit;  ///< "0.6" of memory, or "2GiB"

@@ -2,13 +2,9 @@
 
 #include <algorithm>
 
-#include "model/utf8.h"
-
 namespace headwater::model {
 namespace {
 
-/// To look for special tokens is so much quicker than to merge, for a byte.
-constexpr std::size_t kSearchShare = 16;
 /// Symbols up to which a word is merged at once, without a heap.
 constexpr std::size_t kShortWord = 32;
 // Words come again and again in a text of some length.
@@ -18,11 +14,14 @@ constexpr std::size_t kMostSeen = 1 << 14;
 }  // namespace
 
 BytePairEncoding::BytePairEncoding(const BytePairTokenizer& tokenizer, std::string_view text, EncodeOptions options)
-    : tokenizer_(tokenizer), text_(text), parse_special_(options.parse_special), merger_(tokenizer.merges_) {
-  if (options.add_special && tokenizer.add_bos_) ids_.push_back(tokenizer.bos_);
-}
+    : FragmentEncoding(tokenizer, text, options),
+      tokenizer_(tokenizer),
+      repeats_(text.size() >= kRepeating),
+      merger_(tokenizer.merges_) {}
 
-bool BytePairEncoding::advance(std::size_t bytes) {
+void BytePairEncoding::begin(std::string_view fragment) { words_.emplace(*tokenizer_.pretokenizer_, fragment); }
+
+bool BytePairEncoding::go_on(std::size_t& bytes) {
   while (true) {
     if (merging_) {
       if (!merger_.advance(bytes)) return false;
@@ -30,36 +29,11 @@ bool BytePairEncoding::advance(std::size_t bytes) {
       merging_ = false;
     }
     if (bytes == 0) return false;
-    if (words_) {
-      const std::string_view word = words_->next();
-      bytes -= std::min(bytes, word.size());
-      if (!word.empty()) {
-        encode_word(word);
-        continue;
-      }
-      words_.reset();
-      if (special_ >= 0) ids_.push_back(std::exchange(special_, -1));
-    }
-    if (begin_ == text_.size()) return true;
-    find_special(bytes);
+    const std::string_view word = words_->next();
+    if (word.empty()) return true;
+    bytes -= std::min(bytes, word.size());
+    encode_word(word);
   }
-}
-
-void BytePairEncoding::find_special(std::size_t& bytes) {
-  const std::size_t until = bytes > text_.size() / kSearchShare ? text_.size() : at_ + bytes * kSearchShare;
-  std::size_t length = 0;
-  const std::size_t from = at_;
-  while (at_ < std::min(until, text_.size())) {
-    const auto match = tokenizer_.specials_.longest_at(text_.substr(at_), parse_special_);
-    special_ = match.id;
-    length = match.length;
-    if (special_ >= 0) break;
-    ++at_;
-  }
-  bytes -= std::min(bytes, (at_ - from) / kSearchShare);
-  if (special_ < 0 && at_ < text_.size()) return;
-  words_.emplace(*tokenizer_.pretokenizer_, text_.substr(begin_, at_ - begin_));
-  begin_ = at_ = at_ + length;
 }
 
 void BytePairEncoding::encode_word(std::string_view word) {
@@ -69,7 +43,7 @@ void BytePairEncoding::encode_word(std::string_view word) {
       return;
     }
   }
-  const bool repeats = text_.size() >= kRepeating && word.size() <= kShortWord;
+  const bool repeats = repeats_ && word.size() <= kShortWord;
   if (repeats) {
     if (const auto seen = seen_.find(word); seen != seen_.end()) {
       const auto [at, count] = seen->second;
@@ -83,18 +57,13 @@ void BytePairEncoding::encode_word(std::string_view word) {
 }
 
 void BytePairEncoding::begin_word(std::string_view word) {
+  // A byte without a token is a symbol without an id: nothing merges across it, and it is left out in the end.
   symbols_.clear();
-  const auto add = [&](char byte) {
-    const TokenId id = tokenizer_.byte_tokens_[static_cast<unsigned char>(byte)];
-    if (id >= 0) symbols_.push_back(id);
-    return id >= 0;
-  };
-  for (const char byte : word) {
-    if (!add(byte)) std::ranges::for_each(kReplacement, add);
-  }
+  for (const char byte : word) symbols_.push_back(tokenizer_.byte_tokens_[static_cast<unsigned char>(byte)]);
   if (symbols_.size() <= kShortWord) {
     const std::size_t count = merger_.merge_short(symbols_);
-    ids_.insert(ids_.end(), symbols_.begin(), symbols_.begin() + static_cast<std::ptrdiff_t>(count));
+    std::copy_if(symbols_.begin(), symbols_.begin() + static_cast<std::ptrdiff_t>(count), std::back_inserter(ids_),
+                 [](TokenId id) { return id >= 0; });
   } else {
     merger_.begin(symbols_);
     merging_ = true;

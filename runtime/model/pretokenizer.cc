@@ -3,52 +3,15 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include <algorithm>
 #include <stdexcept>
 #include <utility>
 
+#include "model/pretokenizer_rules.h"
 #include "model/utf8.h"
 
 namespace headwater::model {
 namespace {
-
-// White space as Unicode lists it. PCRE2's \s takes U+180E as well, which has not been white space since Unicode 6.3.
-#define SPACES R"(\x09-\x0D\x20\x85\xA0\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000})"
-#define SPACE "[" SPACES "]"
-#define LAST_SPACES SPACE "+(?![^" SPACES "])"
-#define LLAMA3(digits)                                                                                              \
-  R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|)" digits "| ?[^" SPACES R"(\p{L}\p{N}]+[\r\n]*|)" SPACE \
-  R"(*[\r\n]+|)" LAST_SPACES "|" SPACE "+"
-
-// Sources: openai/gpt-2 encoder.py; the tokenizer.json files of SmolLM2, Llama 3 and Qwen 2.
-constexpr const char* kGpt2 =
-    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^)" SPACES R"(\p{L}\p{N}]+|)" LAST_SPACES "|" SPACE "+";
-constexpr const char* kDigit = R"(\p{N})";
-constexpr const char* kLlama3 = LLAMA3(R"(\p{N}{1,3})");
-constexpr const char* kQwen2 = LLAMA3(R"(\p{N})");
-
-struct Known {
-  std::string_view name;
-  std::vector<const char*> stages;
-  bool whole_words_first;
-  bool adds_bos;
-};
-
-const std::vector<Known>& known() {
-  static const std::vector<Known> list = {
-      {"smollm", {kDigit, kGpt2}, false, false},
-      {"gpt-2", {kGpt2}, false, false},
-      {"llama-bpe", {kLlama3}, true, true},
-      {"qwen2", {kQwen2}, false, false},
-  };
-  return list;
-}
-
-/// Other names of the same rules.
-std::string_view usual_name(std::string_view name) {
-  if (name == "gpt2") return "gpt-2";
-  if (name == "llama3" || name == "llama-v3") return "llama-bpe";
-  return name;
-}
 
 /// More backtracking than any text needs that these patterns meet; what is beyond is cut by force.
 constexpr std::uint32_t kMatchLimit = 10'000'000;
@@ -75,17 +38,17 @@ Pretokenizer::~Pretokenizer() = default;
 
 Result<std::shared_ptr<const Pretokenizer>> Pretokenizer::by_name(std::string_view name) {
   std::string names;
-  for (const Known& candidate : known()) {
-    if (candidate.name == usual_name(name)) {
+  for (const PretokenizerRules& rules : pretokenizer_rules()) {
+    if (std::ranges::find(rules.names, name) != rules.names.end()) {
       std::shared_ptr<Pretokenizer> made(new Pretokenizer);
-      for (const char* stage : candidate.stages) made->stages_.push_back(std::make_unique<Pattern>(stage));
-      made->whole_words_first_ = candidate.whole_words_first;
-      made->adds_bos_ = candidate.adds_bos;
+      for (const char* stage : rules.stages) made->stages_.push_back(std::make_unique<Pattern>(stage));
+      made->whole_words_first_ = rules.whole_words_first;
+      made->adds_bos_ = rules.adds_bos;
       return std::shared_ptr<const Pretokenizer>(std::move(made));
     }
-    names += (names.empty() ? "" : ", ") + std::string(candidate.name);
+    for (const std::string_view known : rules.names) names += (names.empty() ? "" : ", ") + std::string(known);
   }
-  return Error{ErrorCode::invalid_model, "unknown pre-tokenizer \"" + printable(name) + "\" (known: " + names + ")",
+  return Error{ErrorCode::invalid_model, "unknown pre-tokenizer \"" + printable(name) + "\", expected one of " + names,
                ""};
 }
 

@@ -15,7 +15,7 @@ namespace headwater::model {
 /// Threading: immutable; any number of threads may call split() at once.
 class Pretokenizer {
  public:
-  /// "smollm", "gpt-2", "llama-bpe", "qwen2". Error: lists the known.
+  /// A name of pretokenizer_rules(), such as "smollm" or "qwen2". Error: lists the known.
   static Result<std::shared_ptr<const Pretokenizer>> by_name(std::string_view name);
   ~Pretokenizer();
 

@@ -16,7 +16,7 @@ Result<std::vector<PromptPart>> prompt_parts(const ChatTemplate& chat, const Tok
   auto prompt = chat.render(messages, options);
   if (!prompt) return prompt.error();
   std::vector<PromptPart> parts;
-  for (const TokenId id : tokenizer.encode("", {.add_special = true})) parts.push_back({id, ""});  // BOS
+  if (tokenizer.adds_bos()) parts.push_back({tokenizer.bos(), ""});
   const bool begun = !parts.empty();
   const auto add_text = [&](std::string_view text) {
     if (text.empty()) return;
@@ -49,7 +49,10 @@ Result<std::vector<PromptPart>> prompt_parts(const ChatTemplate& chat, const Tok
 
 PromptEncoder::PromptEncoder(const Tokenizer& tokenizer, std::vector<PromptPart> parts)
     : tokenizer_(&tokenizer), parts_(std::move(parts)) {
-  for (const PromptPart& part : parts_) bytes_ += part.text.size();
+  for (const PromptPart& part : parts_) {
+    bytes_ += part.text.size();
+    spelled_bytes_ += tokenizer.spelled_bytes(part.text);
+  }
 }
 
 std::vector<TokenId> PromptEncoder::take() && {

@@ -33,7 +33,7 @@ class PromptEncoder {
   /// Of all texts.
   std::size_t bytes() const { return bytes_; }
   /// Whether it may have no more than `tokens` tokens, which its length alone can rule out.
-  bool may_fit(std::size_t tokens) const { return bytes_ <= tokenizer_->max_bytes_for(tokens); }
+  bool may_fit(std::size_t tokens) const { return spelled_bytes_ <= tokenizer_->max_bytes_for(tokens); }
   /// Goes on for about so many bytes (see Encoding). True: all is encoded, or there are more than `most` ids.
   bool advance(std::size_t bytes, std::size_t most);
   /// What there is so far.
@@ -44,6 +44,7 @@ class PromptEncoder {
   const Tokenizer* tokenizer_;
   std::vector<PromptPart> parts_;
   std::size_t bytes_ = 0;
+  std::size_t spelled_bytes_ = 0;
   std::size_t next_ = 0;  ///< part
   std::unique_ptr<Encoding> encoding_;
   std::vector<TokenId> ids_;

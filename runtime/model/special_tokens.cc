@@ -1,53 +1,44 @@
 #include "model/special_tokens.h"
 
+#include <algorithm>
+#include <utility>
+
 namespace headwater::model {
 namespace {
 
-std::uint64_t edge(std::uint32_t node, char byte) {
-  return std::uint64_t{node} << 8U | static_cast<unsigned char>(byte);
-}
+unsigned first_byte(std::string_view text) { return static_cast<unsigned char>(text.front()); }
 
 }  // namespace
 
-std::uint32_t SpecialTokens::next(std::uint32_t node, char byte) const {
-  if (node == 0) return first_[static_cast<unsigned char>(byte)];
-  const auto found = edges_.find(edge(node, byte));
-  return found == edges_.end() ? 0 : found->second;
-}
-
-void SpecialTokens::add(std::string_view text, TokenId id, bool control) {
-  std::uint32_t node = 0;
-  for (const char byte : text) {
-    std::uint32_t child = next(node, byte);
-    if (child == 0) {
-      child = static_cast<std::uint32_t>(nodes_.size());
-      nodes_.emplace_back();
-      (node == 0 ? first_[static_cast<unsigned char>(byte)] : edges_[edge(node, byte)]) = child;
-    }
-    node = child;
-  }
-  nodes_[node] = {id, control};
+SpecialTokens::SpecialTokens(std::vector<Entry> entries) : entries_(std::move(entries)) {
+  std::ranges::sort(entries_, {}, &Entry::text);
+  for (const Entry& entry : entries_) ++first_[first_byte(entry.text) + 1];
+  for (std::size_t byte = 1; byte < first_.size(); ++byte) first_[byte] += first_[byte - 1];
 }
 
 SpecialTokens::Match SpecialTokens::longest_at(std::string_view text, bool with_control) const {
   Match longest;
-  std::uint32_t node = 0;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    node = next(node, text[i]);
-    if (node == 0) break;
-    const Node& at = nodes_[node];
-    if (at.id >= 0 && (with_control || !at.control)) longest = {at.id, i + 1};
+  if (text.empty()) return longest;
+  const Entry* begin = entries_.data() + first_[first_byte(text)];
+  const Entry* end = entries_.data() + first_[first_byte(text) + 1];
+  // All from begin to end agree with the text in `length` bytes; the shortest of them comes first.
+  for (std::size_t length = 1; begin != end; ++length) {
+    if (begin->text.size() == length) {
+      if (with_control || !begin->control) longest = {begin->id, length};
+      ++begin;
+    }
+    if (length == text.size()) break;
+    const auto byte = static_cast<unsigned char>(text[length]);
+    const auto at = [&](const Entry& entry) { return static_cast<unsigned char>(entry.text[length]); };
+    begin = std::partition_point(begin, end, [&](const Entry& entry) { return at(entry) < byte; });
+    end = std::partition_point(begin, end, [&](const Entry& entry) { return at(entry) <= byte; });
   }
   return longest;
 }
 
 TokenId SpecialTokens::find(std::string_view text) const {
-  std::uint32_t node = 0;
-  for (const char byte : text) {
-    node = next(node, byte);
-    if (node == 0) return -1;
-  }
-  return nodes_[node].id;
+  const auto found = std::ranges::lower_bound(entries_, text, {}, &Entry::text);
+  return found != entries_.end() && found->text == text ? found->id : -1;
 }
 
 }  // namespace headwater::model

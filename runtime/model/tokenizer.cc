@@ -4,15 +4,26 @@
 #include <utility>
 
 #include "model/bpe.h"
+#include "model/sentencepiece.h"
 #include "model/utf8.h"
 
 namespace headwater::model {
 
-Result<std::shared_ptr<const Tokenizer>> Tokenizer::load(const GgufFile& file) {
+Result<std::shared_ptr<const Tokenizer>> Tokenizer::load(const GgufFile& file, std::string_view pre_tokenizer) {
   const auto kind = file.get_string("tokenizer.ggml.model");
   if (!kind) return kind.error();
-  if (*kind == "gpt2") return BytePairTokenizer::load(file);
-  return file.invalid("unknown tokenizer \"" + printable(*kind) + "\" (known: gpt2)");
+  if (*kind == "gpt2") return BytePairTokenizer::load(file, pre_tokenizer);
+  if (*kind != "llama") {
+    return file.invalid("metadata \"tokenizer.ggml.model\" is \"" + printable(*kind) +
+                        "\", expected a known tokenizer: gpt2, llama");
+  }
+  if (!pre_tokenizer.empty()) {
+    return Error{ErrorCode::invalid_topology,
+                 file.path() + ": the pre-tokenizer \"" + printable(pre_tokenizer) +
+                     "\" was asked for, and a SentencePiece vocabulary has none; leave --pre-tokenizer out",
+                 "pre_tokenizer"};
+  }
+  return SentencePieceTokenizer::load(file);
 }
 
 std::vector<TokenId> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
@@ -25,6 +36,7 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text, EncodeOptions opti
 std::string Tokenizer::decode(std::span<const TokenId> ids) const {
   std::string text;
   for (TokenId id : ids) text += token_bytes(id);
+  if (adds_space() && !ids.empty() && token_bytes(ids.front()).starts_with(' ')) text.erase(0, 1);
   return text;
 }
 

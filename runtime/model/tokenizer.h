@@ -19,24 +19,28 @@
 namespace headwater::model {
 
 struct EncodeOptions {
-  bool add_special = false;    ///< put BOS in front where the file asks for it
+  bool add_special = false;    ///< put BOS in front and EOS behind where the file asks for it
   bool parse_special = false;  ///< "<|im_end|>" in the text becomes its special token; otherwise it stays text
 };
 
-/// Cuts text into ids. Implementations: byte-level BPE ("gpt2").
+/// Cuts text into ids. Implementations: byte-level BPE ("gpt2"), SentencePiece ("llama").
 class Tokenizer {
  public:
-  /// Errors: unknown model or pre-tokenizer (the known ones are listed), inconsistent vocabulary.
-  static Result<std::shared_ptr<const Tokenizer>> load(const GgufFile& file);
+  /// `pre_tokenizer`: the name of a Pretokenizer in place of the file's; empty: the file's own.
+  /// Errors: unknown model or pre-tokenizer (the known ones are listed), inconsistent vocabulary, a pre-tokenizer for a
+  /// vocabulary that has none.
+  static Result<std::shared_ptr<const Tokenizer>> load(const GgufFile& file, std::string_view pre_tokenizer = "");
   virtual ~Tokenizer() = default;
 
-  /// Any byte sequence can be encoded and decodes to itself, except that a byte for which the vocabulary has no token
-  /// becomes U+FFFD. Time is O(n log n) in the text's length.
+  /// Any byte sequence can be encoded and decodes to itself, except that bytes for which the vocabulary has no token
+  /// are dropped, and that SentencePiece takes U+2581 for a space. Time is O(n log n) in the text's length.
   std::vector<TokenId> encode(std::string_view text, EncodeOptions options) const;
   /// The same a slice at a time. The text and the tokenizer outlive it.
   virtual std::unique_ptr<Encoding> begin_encoding(std::string_view text, EncodeOptions options) const = 0;
-  /// A text of more bytes has more than `tokens` tokens, whatever it says.
+  /// A text of which more bytes are spelled has more than `tokens` tokens, whatever it says.
   virtual std::size_t max_bytes_for(std::size_t tokens) const = 0;
+  /// Bytes of a text that its tokens stand for: all but those that are dropped.
+  virtual std::size_t spelled_bytes(std::string_view text) const = 0;
 
   /// The token's bytes; a special (control) token gives its text, e.g. "<|im_end|>". REQUIRES: valid(id).
   virtual std::string_view token_bytes(TokenId id) const = 0;
@@ -45,6 +49,7 @@ class Tokenizer {
   virtual bool is_control(TokenId id) const = 0;                  ///< special: not part of an answer's text
   virtual bool is_end(TokenId id) const = 0;                      ///< ends an answer (EOS, EOT)
   virtual TokenId bos() const = 0;                                ///< -1: none
+  virtual bool adds_bos() const = 0;                              ///< `add_special` puts BOS in front
   virtual TokenId find_special(std::string_view text) const = 0;  ///< -1: no special token has this text
   /// The longest token with which `text` begins of those that are found as a whole, before words are cut: special ones
   /// and a user's. id -1: none.
@@ -55,7 +60,12 @@ class Tokenizer {
   virtual Special special_at(std::string_view text) const = 0;
 
   bool valid(TokenId id) const { return id >= 0 && static_cast<std::uint32_t>(id) < vocab_size(); }
+  /// The bytes of all tokens; of a text that SentencePiece begins with a space of its own, without that.
   std::string decode(std::span<const TokenId> ids) const;
+
+ private:
+  /// Whether a text's first token has a space in front that the text has not.
+  virtual bool adds_space() const { return false; }
 };
 
 }  // namespace headwater::model

@@ -74,7 +74,8 @@ bool WordMerger::advance(std::size_t& steps) {
 void WordMerger::take(std::vector<TokenId>& out) {
   if (symbols_.empty()) return;
   for (std::int32_t at = 0; at >= 0; at = symbols_[static_cast<std::size_t>(at)].next) {
-    out.push_back(symbols_[static_cast<std::size_t>(at)].id);
+    const TokenId id = symbols_[static_cast<std::size_t>(at)].id;
+    if (id >= 0) out.push_back(id);
   }
   symbols_.clear();
 }

@@ -36,7 +36,7 @@ class MergeTable {
   std::unordered_map<std::uint64_t, Merge> merges_;
 };
 
-/// Threading: one caller at a time.
+/// A symbol of -1 merges with nothing. Threading: one caller at a time.
 class WordMerger {
  public:
   /// `merges` outlives it.
@@ -49,7 +49,7 @@ class WordMerger {
   void begin(std::span<const TokenId> symbols);
   /// Goes on for about `steps` symbols or merges, and takes off what it has used. True: the word is done.
   bool advance(std::size_t& steps);
-  /// Appends what is left of the word. REQUIRES: it is done.
+  /// Appends what is left of the word, but for symbols of -1. REQUIRES: it is done.
   void take(std::vector<TokenId>& out);
 
  private:

@@ -116,6 +116,7 @@ void apply_overrides(const Overrides& overrides, Node& root, Problems& problems)
   Applier apply(root);
   apply.in("model", overrides.model, "--model", "path");
   apply.in("model", overrides.chat_template, "--chat-template", "chat_template");
+  apply.in("model", overrides.pre_tokenizer, "--pre-tokenizer", "pre_tokenizer");
   apply.in("cache", overrides.quant_policy, "--quant-policy", "quant_policy");
   apply.in("cache", overrides.cache_size_limit, "--cache-size-limit", "cache_size_limit");
   apply.in("cache", overrides.enable_prefix_caching, "--no-prefix-caching", "enable_prefix_caching");

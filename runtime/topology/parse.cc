@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "model/chat_template.h"
+#include "model/pretokenizer.h"
 #include "topology/graph_check.h"
 #include "topology/overrides.h"
 #include "topology/topology.h"
@@ -49,13 +50,19 @@ class Parser {
 
  private:
   void read_model(const Node* node, ModelSpec& model) {
-    const Section section(node, "model", {"path", "name", "chat_template"}, problems_);
+    const Section section(node, "model", {"path", "name", "chat_template", "pre_tokenizer"}, problems_);
     model.path = section.text("path");
     model.name = section.text("name");
     model.chat_template = section.text("chat_template");
     if (!model.chat_template.empty()) {
       if (const auto known = model::ChatTemplate::read_source(model.chat_template); !known) {
         problems_.at(*section.find("chat_template"), known.error().message);
+      }
+    }
+    model.pre_tokenizer = section.text("pre_tokenizer");
+    if (!model.pre_tokenizer.empty()) {
+      if (const auto known = model::Pretokenizer::by_name(model.pre_tokenizer); !known) {
+        problems_.at(*section.find("pre_tokenizer"), known.error().message);
       }
     }
     if (node == nullptr) {

@@ -53,7 +53,10 @@ SectionSpec model() {
            text("name", "", "what clients call the model; left out: the file's name"),
            text("chat_template", "",
                 "a file with a Jinja template, or a form by name: chatml, llama3, gemma, mistral; left out: the "
-                "model's own")}};
+                "model's own"),
+           text("pre_tokenizer", "",
+                "how text is cut into words before it is merged, for a file that names no known way: llama-bpe, qwen2, "
+                "gpt-2 … (an unknown name is answered with all); left out: as the file says")}};
 }
 
 SectionSpec cache() {

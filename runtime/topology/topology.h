@@ -103,6 +103,7 @@ struct ModelSpec {
   std::string path;           ///< as given; relative to the working directory
   std::string name;           ///< what clients call it; empty: the file's general.name, or its stem
   std::string chat_template;  ///< empty: the file's own; else a file's path, or a name such as "chatml"
+  std::string pre_tokenizer;  ///< empty: the file's own; else a name such as "qwen2"
 };
 
 /// A prompt that is computed before the first request is taken.

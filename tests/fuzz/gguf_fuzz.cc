@@ -95,7 +95,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     // A vocabulary that is taken can be used.
     if (const auto tokenizer = headwater::model::Tokenizer::load(**opened)) {
-      const auto ids = (*tokenizer)->encode("Hello, W\xC3\xB6rld \x80 1234", {true, true});
+      const std::string text = "Hello, W\xC3\xB6rld \x80 1234  \xE2\x96\x81[x]</s>";
+      const auto ids = (*tokenizer)->encode(text, {true, true});
+      const auto sliced = (*tokenizer)->begin_encoding(text, {true, true});
+      while (!sliced->advance(3)) {
+      }
+      if (sliced->ids() != ids) std::abort();
+      if ((*tokenizer)->spelled_bytes(text) > (*tokenizer)->max_bytes_for(ids.size())) std::abort();
       for (const auto id : ids) {
         if (!(*tokenizer)->valid(id)) std::abort();
       }

@@ -10,10 +10,7 @@ namespace headwater::model {
 namespace {
 
 TEST(SpecialTokens, FindsTheLongestAtAPlace) {
-  SpecialTokens tokens;
-  tokens.add("<a>", 1, true);
-  tokens.add("<a>b", 2, true);
-  tokens.add("<a>bcd", 3, true);
+  const SpecialTokens tokens({{"<a>bcd", 3, true}, {"<a>", 1, true}, {"<a>b", 2, true}, {"<b>", 4, true}});
   EXPECT_EQ(tokens.longest_at("<a>bc", true).id, 2);
   EXPECT_EQ(tokens.longest_at("<a>bc", true).length, 4U);
   EXPECT_EQ(tokens.longest_at("<a>bcd", true).id, 3);
@@ -22,16 +19,18 @@ TEST(SpecialTokens, FindsTheLongestAtAPlace) {
 }
 
 TEST(SpecialTokens, PassesControlTokensOverUnlessAskedForThem) {
-  SpecialTokens tokens;
-  tokens.add("x", 1, false);
-  tokens.add("xy", 2, true);
+  const SpecialTokens tokens({{"x", 1, false}, {"xy", 2, true}});
   EXPECT_EQ(tokens.longest_at("xyz", true).id, 2);
   EXPECT_EQ(tokens.longest_at("xyz", false).id, 1);
 }
 
+TEST(SpecialTokens, HasNoneToFindWhereThereAreNone) {
+  EXPECT_EQ(SpecialTokens().longest_at("a", true).id, -1);
+  EXPECT_EQ(SpecialTokens().find("a"), -1);
+}
+
 TEST(SpecialTokens, FindsByTheWholeText) {
-  SpecialTokens tokens;
-  tokens.add("abc", 7, true);
+  const SpecialTokens tokens({{"abc", 7, true}});
   EXPECT_EQ(tokens.find("abc"), 7);
   EXPECT_EQ(tokens.find("ab"), -1);
   EXPECT_EQ(tokens.find("abcd"), -1);
@@ -46,11 +45,12 @@ TEST(SpecialTokens, AgreesWithTryingEachOfThem) {
     return made;
   };
   std::set<std::string> texts;
-  SpecialTokens tokens;
+  std::vector<SpecialTokens::Entry> entries;
   for (TokenId id = 0; id < 40; ++id) {
     const std::string text = word(8);
-    if (texts.insert(text).second) tokens.add(text, id, true);
+    if (texts.insert(text).second) entries.push_back({text, id, true});
   }
+  const SpecialTokens tokens(std::move(entries));
   for (int round = 0; round < 500; ++round) {
     const std::string text = word(12);
     std::size_t longest = 0;

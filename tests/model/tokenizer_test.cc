@@ -12,11 +12,11 @@ namespace {
 
 using test::GgufWriter;
 
-Result<std::shared_ptr<const Tokenizer>> load(const GgufWriter& writer) {
+Result<std::shared_ptr<const Tokenizer>> load(const GgufWriter& writer, std::string_view pre_tokenizer = "") {
   const test::TemporaryFile bytes(writer.bytes());
   const auto file = GgufFile::open(bytes.path());
   if (!file) return file.error();
-  return Tokenizer::load(**file);
+  return Tokenizer::load(**file, pre_tokenizer);
 }
 
 std::vector<std::string> pieces(const Tokenizer& tokenizer, std::string_view text, EncodeOptions options = {}) {
@@ -143,7 +143,49 @@ TEST(Tokenizer, KnowsThePreTokenizersOfItsFamilies) {
   for (const char* known : {"smollm", "gpt-2", "llama-bpe", "qwen2"}) EXPECT_TRUE(with(known).ok()) << known;
   const auto unknown = with("martian");
   ASSERT_FALSE(unknown.ok());
-  EXPECT_NE(unknown.error().message.find("\"martian\" (known: smollm, gpt-2, llama-bpe, qwen2)"), std::string::npos);
+  const std::string& message = unknown.error().message;
+  EXPECT_NE(message.find("metadata \"tokenizer.ggml.pre\": unknown pre-tokenizer \"martian\", expected one of"),
+            std::string::npos);
+  EXPECT_NE(message.find("--pre-tokenizer NAME"), std::string::npos) << "which is the way out";
+}
+
+TEST(Tokenizer, TakesThePreTokenizerThatItIsToldInPlaceOfTheFiles) {
+  GgufWriter writer;
+  writer.add_string("tokenizer.ggml.model", "gpt2").add_string("tokenizer.ggml.pre", "martian");
+  writer.add_strings("tokenizer.ggml.tokens", {"1", "2", "12"}).add_strings("tokenizer.ggml.merges", {"1 2"});
+  EXPECT_EQ(load(writer, "gpt-2").value()->encode("12", {}), std::vector<TokenId>{2});
+  EXPECT_EQ(load(writer, "qwen2").value()->encode("12", {}), (std::vector<TokenId>{0, 1}));
+  EXPECT_FALSE(load(writer, "venusian").ok());
+}
+
+TEST(Tokenizer, DropsBytesThatItsVocabularyCannotSpell) {
+  GgufWriter writer;
+  writer.add_string("tokenizer.ggml.model", "gpt2").add_string("tokenizer.ggml.pre", "smollm");
+  writer.add_strings("tokenizer.ggml.tokens", {"a", "b", "ab", "!", "!!"});
+  writer.add_strings("tokenizer.ggml.merges", {"a b", "! !"});
+  const auto tokenizer = load(writer).value();
+  EXPECT_EQ(pieces(*tokenizer, "a\x06\x62"), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(pieces(*tokenizer, "!\x06!"), (std::vector<std::string>{"!", "!"})) << "what it stood between stays apart";
+  EXPECT_EQ(pieces(*tokenizer, "!!\xFF!\x06"), (std::vector<std::string>{"!!", "!"}));
+  std::string with_gaps;
+  std::string without;
+  for (int i = 0; i < 100; ++i) {
+    with_gaps += "!!\x06";
+    without += "!! ";
+  }
+  EXPECT_EQ(tokenizer->encode(with_gaps, {}), tokenizer->encode(without, {})) << "in a long word as well";
+  EXPECT_EQ(tokenizer->encode(with_gaps, {}).size(), 100U);
+  EXPECT_TRUE(tokenizer->encode("\x06\xFF", {}).empty());
+  EXPECT_EQ(tokenizer->spelled_bytes("a\x06!"), 2U);
+}
+
+TEST(Tokenizer, PutsEosBehindOnlyWhereTheFileAsksForIt) {
+  GgufWriter writer;
+  test::add_tiny_tokenizer(writer);
+  writer.add_bool("tokenizer.ggml.add_eos_token", true);
+  const auto tokenizer = std::move(load(writer)).value();
+  EXPECT_TRUE(tokenizer->is_end(tokenizer->encode("a", {.add_special = true}).back()));
+  EXPECT_EQ(tokenizer->encode("a", {}).size(), 1U);
 }
 
 TEST(Tokenizer, RefusesAVocabularyThatDoesNotFitTogether) {
@@ -157,7 +199,9 @@ TEST(Tokenizer, RefusesAVocabularyThatDoesNotFitTogether) {
     return writer;
   };
   EXPECT_NE(message(GgufWriter()).find("tokenizer.ggml.model"), std::string::npos);
-  EXPECT_NE(message(GgufWriter().add_string("tokenizer.ggml.model", "magic")).find("known: gpt2"), std::string::npos);
+  EXPECT_NE(
+      message(GgufWriter().add_string("tokenizer.ggml.model", "magic")).find("expected a known tokenizer: gpt2, llama"),
+      std::string::npos);
   EXPECT_NE(message(base()).find("tokenizer.ggml.tokens"), std::string::npos);
   EXPECT_NE(message(base().add_strings("tokenizer.ggml.tokens", {"a"})).find("merges"), std::string::npos);
   EXPECT_NE(message(base().add_strings("tokenizer.ggml.tokens", {"a"}).add_strings("tokenizer.ggml.merges", {"a b"}))

@@ -48,6 +48,15 @@ Ids merge_long(const MergeTable& merges, const Ids& word, std::size_t slice) {
   return out;
 }
 
+TEST(WordMerger, MergesNothingAcrossASymbolWithoutAnIdAndLeavesItOut) {
+  MergeTable merges;
+  merges.add(0, 1, {0, 2});
+  Ids word = {0, 1, 0, -1, 1, -1, 0, 1};
+  EXPECT_EQ(merge_long(merges, word, 1), (Ids{2, 0, 1, 2}));
+  word.resize(WordMerger(merges).merge_short(word));
+  EXPECT_EQ(word, (Ids{2, 0, -1, 1, -1, 2}));
+}
+
 TEST(WordMerger, MergesAsTheDefinitionSaysHoweverItIsSliced) {
   std::mt19937 random(3);
   for (int round = 0; round < 500; ++round) {

@@ -107,6 +107,14 @@ GgufWriter& GgufWriter::add_i32s(std::string_view name, const std::vector<std::i
   return *this;
 }
 
+GgufWriter& GgufWriter::add_f32s(std::string_view name, const std::vector<float>& values) {
+  key(name, 9);
+  put<std::uint32_t>(metadata_, 6);
+  put<std::uint64_t>(metadata_, values.size());
+  for (auto value : values) put(metadata_, value);
+  return *this;
+}
+
 GgufWriter& GgufWriter::add_tensor(std::string_view name, std::vector<std::uint64_t> dims, DType type,
                                    std::span<const float> values) {
   constexpr std::pair<DType, std::uint32_t> kCodes[] = {{DType::f32, 0},  {DType::f16, 1},  {DType::q4_0, 2},

@@ -24,6 +24,7 @@ class GgufWriter {
   GgufWriter& add_string(std::string_view key, std::string_view value);
   GgufWriter& add_strings(std::string_view key, const std::vector<std::string>& values);
   GgufWriter& add_i32s(std::string_view key, const std::vector<std::int32_t>& values);
+  GgufWriter& add_f32s(std::string_view key, const std::vector<float>& values);
   /// Values of a tensor [dims, innermost first], stored as `type`.
   GgufWriter& add_tensor(std::string_view name, std::vector<std::uint64_t> dims, kernels::DType type,
                          std::span<const float> values);

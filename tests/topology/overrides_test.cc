@@ -11,6 +11,7 @@ TEST(Overrides, ReplaceWhatTheFileSays) {
   Overrides overrides;
   overrides.model = "other.gguf";
   overrides.chat_template = "gemma";
+  overrides.pre_tokenizer = "qwen2";
   overrides.listen = "[::1]:99";
   overrides.cache_size_limit = "64MiB";
   overrides.enable_prefix_caching = false;
@@ -28,6 +29,7 @@ TEST(Overrides, ReplaceWhatTheFileSays) {
   const Topology topology = sound(kSound, overrides);
   EXPECT_EQ(topology.model.path, "other.gguf");
   EXPECT_EQ(topology.model.chat_template, "gemma");
+  EXPECT_EQ(topology.model.pre_tokenizer, "qwen2");
   EXPECT_EQ(topology.gateway.host, "::1");
   EXPECT_EQ(topology.gateway.port, 99);
   EXPECT_EQ(topology.cache.size_limit.bytes, std::uint64_t{64} << 20);

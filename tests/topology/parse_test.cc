@@ -61,7 +61,8 @@ TEST(Parse, GivesWhatTheFileSaysAndDefaultsForTheRest) {
 }
 
 TEST(Parse, ReadsEveryKey) {
-  std::string yaml = with("model: { path: m.gguf }", "model: { path: m.gguf, name: smol, chat_template: chatml }");
+  std::string yaml = with("model: { path: m.gguf }",
+                          "model: { path: m.gguf, name: smol, chat_template: chatml, pre_tokenizer: gpt-2 }");
   yaml = with("cache: { cache_size_limit: 2GiB }",
               "cache: { quant_policy: 0, cache_size_limit: 0.6, block_tokens: 16, enable_prefix_caching: false, "
               "prefix_match_threshold: 0.5, cache_ttl: 300s, tenant_quota: 0.4, max_priority: 90, max_ttl: 2h, "
@@ -79,6 +80,7 @@ TEST(Parse, ReadsEveryKey) {
   const Topology topology = sound(yaml);
   EXPECT_EQ(topology.model.name, "smol");
   EXPECT_EQ(topology.model.chat_template, "chatml");
+  EXPECT_EQ(topology.model.pre_tokenizer, "gpt-2");
   EXPECT_EQ(topology.cache.size_limit.bytes, 0U);
   EXPECT_DOUBLE_EQ(topology.cache.size_limit.share, 0.6);
   EXPECT_EQ(topology.cache.block_tokens, 16U);
@@ -207,6 +209,15 @@ TEST(Parse, ChatTemplatesAreNamesOrFilesThatCanBeRead) {
   EXPECT_THAT(report_of("chatlm"), StartsWith("t.yaml:2:39: unknown chat template \"chatlm\": No such file"));
 }
 
+TEST(Parse, PreTokenizersAreKnownNames) {
+  const auto report_of = [](const std::string& value) {
+    return report(with("model: { path: m.gguf }", "model: { path: m.gguf, pre_tokenizer: '" + value + "' }"));
+  };
+  EXPECT_EQ(report_of("qwen2"), "");
+  EXPECT_THAT(report_of("martian"),
+              StartsWith("t.yaml:2:39: unknown pre-tokenizer \"martian\", expected one of llama-bpe, llama3"));
+}
+
 TEST(Parse, BlockTokensMustBeAPowerOfTwo) {
   EXPECT_EQ(report(with("cache: {", "cache: { block_tokens: 48,")),
             "t.yaml:3:24: block_tokens is 48; expected a power of two: 8, 16, 32, 64, 128 or 256\n");
@@ -215,7 +226,7 @@ TEST(Parse, BlockTokensMustBeAPowerOfTwo) {
 
 TEST(Parse, WrongYamlTypesSayWhatStandsThereAndWhatShould) {
   EXPECT_EQ(report(with("model: { path: m.gguf }", "model: m.gguf")),
-            "t.yaml:2:8: model is \"m.gguf\"; expected a map with path, name, chat_template\n");
+            "t.yaml:2:8: model is \"m.gguf\"; expected a map with path, name, chat_template, pre_tokenizer\n");
   EXPECT_EQ(report(with("to: [exec]", "to: exec")),
             "t.yaml:7:39: to is \"exec\"; expected a list of stage ids such as [exec]\n");
   EXPECT_THAT(report(with("to: [exec]", "to: [exec, [a]]")),

@@ -72,6 +72,15 @@ void add_chat_template(CLI::App& command, Text& chosen) {
       "a file with a Jinja template in place of the model's, or a form by name: chatml, llama3, gemma, mistral");
 }
 
+/// --pre-tokenizer, for an override.
+template <class Text>
+void add_pre_tokenizer(CLI::App& command, Text& chosen) {
+  command.add_option(
+      "--pre-tokenizer", chosen,
+      "how text is cut into words, in place of what the model's file names: llama-bpe, qwen2, gpt-2 … (an "
+      "unknown name is answered with all)");
+}
+
 /// --trace FILE: main() records what the command does, and writes it.
 void add_trace(CLI::App& command);
 /// The file, if one was given.

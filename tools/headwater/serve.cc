@@ -233,6 +233,7 @@ void add_overrides(CLI::App& command, Options& options) {
   Overrides& given = options.overrides;
   add_model_file(command, given.model);
   add_chat_template(command, given.chat_template);
+  add_pre_tokenizer(command, given.pre_tokenizer);
   command.add_option("-l,--listen", given.listen, "host:port; port 0 takes any free one");
   add_quant_policy(command, given.quant_policy);
   command.add_option("--cache-size-limit", given.cache_size_limit, "cache: a size (2GiB) or a share of memory (0.6)");

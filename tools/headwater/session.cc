@@ -26,6 +26,7 @@ constexpr auto kInterruptInterval = std::chrono::milliseconds(100);
 void add_session_options(CLI::App& command, SessionOptions& options) {
   add_model_file(command, options.model)->capture_default_str();
   add_chat_template(command, options.chat_template);
+  add_pre_tokenizer(command, options.pre_tokenizer);
   command.add_option("--system", options.system, "instructions that come before the conversation");
   command.add_option("-n,--max-tokens", options.max_tokens, "most tokens of an answer")
       ->check(CLI::PositiveNumber)
@@ -53,6 +54,7 @@ Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
   Overrides overrides;
   overrides.model = options.model;
   overrides.chat_template = options.chat_template;
+  overrides.pre_tokenizer = options.pre_tokenizer;
   overrides.threads = options.threads;
   overrides.precision = options.precision;
   overrides.quant_policy = options.quant_policy;

@@ -16,6 +16,7 @@ namespace headwater::tools {
 struct SessionOptions {
   std::string model = kDefaultModel;
   std::optional<std::string> chat_template;
+  std::optional<std::string> pre_tokenizer;
   std::string system;
   std::uint32_t max_tokens = 1024;
   std::optional<float> temperature;  ///< none: the model's

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "model/gguf.h"
+#include "model/pretokenizer.h"
 #include "model/tokenizer.h"
 #include "tools/headwater/command.h"
 
@@ -13,6 +14,7 @@ namespace {
 struct Options {
   std::string text;
   std::string model = kDefaultModel;
+  std::string pre_tokenizer;
   bool no_special = false;
   bool json = false;
 };
@@ -39,12 +41,18 @@ std::string as_json(const model::Tokenizer& tokenizer, const std::vector<TokenId
 }
 
 int tokenize(const Options& options) {
+  if (!options.pre_tokenizer.empty()) {
+    if (const auto known = model::Pretokenizer::by_name(options.pre_tokenizer); !known) {
+      fail("--pre-tokenizer: " + known.error().message);
+      return kWrongUsage;
+    }
+  }
   const auto text = text_or_stdin(options.text);
   if (!text) return fail(text.error().message);
   const auto file = model::GgufFile::open(options.model);
   if (!file) return fail(file.error().message);
-  const auto tokenizer = model::Tokenizer::load(**file);
-  if (!tokenizer) return fail(options.model + ": " + tokenizer.error().message);
+  const auto tokenizer = model::Tokenizer::load(**file, options.pre_tokenizer);
+  if (!tokenizer) return fail(tokenizer.error().message);
   const bool special = !options.no_special;
   const auto ids = (*tokenizer)->encode(*text, {.add_special = special, .parse_special = special});
   print(options.json ? as_json(**tokenizer, ids) : table(**tokenizer, ids));
@@ -58,6 +66,7 @@ void add_tokenize(CLI::App& app, Action& action) {
   auto options = std::make_shared<Options>();
   command->add_option("TEXT", options->text, "the text; - reads standard input")->required();
   add_model_file(*command, options->model)->capture_default_str();
+  add_pre_tokenizer(*command, options->pre_tokenizer);
   command->add_flag("--no-special", options->no_special,
                     "add no beginning-of-text token, and take \"<|im_end|>\" and the like as plain text");
   command->add_flag("--json", options->json, "print {\"ids\": […], \"pieces\": […]}");
