@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -17,14 +16,11 @@
 namespace headwater::model {
 namespace {
 
-class ReferenceTokens : public testing::TestWithParam<test::ReferenceModel> {
+class ReferenceTokens : public testing::TestWithParam<test::ReferencedModel> {
  protected:
   void SetUp() override {
-    const test::ReferenceModel& model = GetParam();
-    if (test::reference_dir().empty() || !std::filesystem::exists(model.file)) {
-      GTEST_SKIP() << model.name << ": the real model is not at " << model.file;
-    }
-    auto file = GgufFile::open(model.file);
+    if (const std::string missing = GetParam().missing("tokenizer.jsonl"); !missing.empty()) GTEST_SKIP() << missing;
+    auto file = GgufFile::open(GetParam().path());
     ASSERT_TRUE(file.ok()) << file.error().message;
     file_ = *file;
     auto tokenizer = Tokenizer::load(*file_);
@@ -42,7 +38,7 @@ class ReferenceTokens : public testing::TestWithParam<test::ReferenceModel> {
   /// Of a model that has no such results: none.
   static std::vector<nlohmann::json> records(const std::string& name) {
     std::vector<nlohmann::json> found;
-    std::ifstream file(test::reference_dir() + "/" + GetParam().name + "/" + name);
+    std::ifstream file(GetParam().results(name));
     for (std::string line; std::getline(file, line);) found.push_back(nlohmann::json::parse(line));
     return found;
   }
@@ -129,7 +125,7 @@ TEST_P(ReferenceTokens, BytesRoundTripUnlessTheVocabularyHasNoTokenForThem) {
     EXPECT_TRUE(back == byte || back.empty()) << high;
   }
   // SmolLM2 has no tokens for bytes that UTF-8 never uses, and for some control characters.
-  EXPECT_EQ(without, GetParam().name == "smollm2" ? 21U : 0U);
+  EXPECT_EQ(without, GetParam().folder == "smollm2" ? 21U : 0U);
 }
 
 TEST_P(ReferenceTokens, WhatCannotBeSpelledIsDropped) {
@@ -139,20 +135,20 @@ TEST_P(ReferenceTokens, WhatCannotBeSpelledIsDropped) {
     return found;
   };
   const std::string text("a\x06\x62");
-  if (GetParam().name == "smollm2") {
+  if (GetParam().folder == "smollm2") {
     EXPECT_EQ(tokens(text), (std::vector<std::string>{"a", "b"}));
   } else {
     EXPECT_EQ(tokens(text), (std::vector<std::string>{"a", "\x06", "b"}));
   }
 }
 
-std::string name_of(const testing::TestParamInfo<test::ReferenceModel>& info) {
+std::string name_of(const testing::TestParamInfo<test::ReferencedModel>& info) {
   std::string name = info.param.name;
   std::erase_if(name, [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; });
   return name;
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, ReferenceTokens, testing::ValuesIn(test::reference_models()), name_of);
+INSTANTIATE_TEST_SUITE_P(Models, ReferenceTokens, testing::ValuesIn(test::referenced_models()), name_of);
 
 }  // namespace
 }  // namespace headwater::model
