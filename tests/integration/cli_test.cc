@@ -65,6 +65,7 @@ TEST_F(Cli, WrongUsageEndsWithTwo) {
                                 "eval mmlu --data x --precision some",
                                 "eval kl --base-quant-policy 0,8",
                                 "eval kl --base-precision some",
+                                "model info x --context=-1",
                                 "cachesim",
                                 "cachesim --trace x --policy best",
                                 "cachesim --trace x --policy lru,lru",
@@ -141,6 +142,18 @@ TEST_F(Cli, FilesThatAreMissingAreFailuresInOneSentence) {
     EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << ran.err;
     EXPECT_THAT(ran.out, IsEmpty()) << arguments;
   }
+}
+
+TEST_F(Cli, ModelInfoSaysWhatAFileTakesAndWhyOneIsNotServed) {
+  const Ran sound = run("model info --sequences 2 --context 100 " + tiny_model());
+  EXPECT_EQ(sound.status, 0) << sound.err;
+  EXPECT_THAT(sound.out, AllOf(StartsWith("file "), HasSubstr("\nKV cache        of 2 sequences of 100 tokens\n"),
+                               HasSubstr("\n  attn_qkv      ")));
+  GgufWriter().add_string("general.architecture", "future").write(path("future.gguf"));
+  const Ran unknown = run("model info " + path("future.gguf"));
+  EXPECT_EQ(unknown.status, 1);
+  EXPECT_THAT(unknown.out, HasSubstr("architecture    future"));
+  EXPECT_THAT(unknown.err, AllOf(StartsWith("headwater: "), HasSubstr("unknown architecture \"future\"")));
 }
 
 TEST_F(Cli, AModelInPartsIsServedByAnyOfThem) {

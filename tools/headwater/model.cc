@@ -3,27 +3,47 @@
 #include <memory>
 
 #include "model/gguf.h"
+#include "model/model_fit.h"
 #include "model/model_info.h"
 #include "tools/headwater/model.h"
 
 namespace headwater::tools {
 namespace {
 
-int info(const std::string& path) {
-  const auto file = model::GgufFile::open(path);
+struct InfoOptions {
+  std::string path;
+  std::string precision = "fast";
+  model::FitQuestion question;
+};
+
+int info(const InfoOptions& options) {
+  const auto file = model::GgufFile::open(model_file(options.path));
   if (!file) return fail(file.error().message);
   print(model::describe_model(**file));
+  const auto backend = kernels::make_cpu_backend(1, precision_named(options.precision));
+  const auto fit = model::describe_fit(**file, *backend, options.question);
+  if (!fit) return fail(fit.error().message);
+  print(*fit);
   return 0;
 }
 
 }  // namespace
 
 void add_model_info(CLI::App& parent, Action& action) {
-  auto* command = parent.add_subcommand("info", "Say what a GGUF file holds");
-  auto path = std::make_shared<std::string>();
-  command->add_option("FILE", *path, "GGUF file, or the name of one that `model pull` fetched")->required();
-  command->footer("Example: headwater model info models/default.gguf");
-  command->callback([path, &action] { action = [path] { return info(model_file(*path)); }; });
+  auto* command = parent.add_subcommand("info", "Say what a GGUF file holds, and what it takes to serve it");
+  auto options = std::make_shared<InfoOptions>();
+  command->add_option("FILE", options->path, "GGUF file, or the name of one that `model pull` fetched")->required();
+  command->add_option("--sequences", options->question.sequences, "sequences in the cache at once")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  command->add_option("--context", options->question.context, "tokens of each; 0: the model's context, at most 4096")
+      ->check(CLI::Range(0, 1 << 24))
+      ->capture_default_str();
+  add_precision(*command, options->precision);
+  command->footer(
+      "A file that no server takes is described as far as it goes, and the exit status is 1.\n"
+      "Example: headwater model info models/default.gguf --sequences 48 --context 2048");
+  command->callback([options, &action] { action = [options] { return info(*options); }; });
 }
 
 void add_model(CLI::App& app, Action& action) {

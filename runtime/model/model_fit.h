@@ -1,0 +1,27 @@
+#pragma once
+// What a model takes of a machine, and how it is computed there: the second part of `headwater model info FILE`.
+
+#include <cstdint>
+#include <string>
+
+#include "headwater/result.h"
+#include "kernels/backend.h"
+#include "model/gguf.h"
+
+namespace headwater::model {
+
+/// Sequences whose keys and values are to be held at once.
+struct FitQuestion {
+  std::uint32_t sequences = 16;
+  std::uint32_t context = 0;  ///< tokens of each; 0: the model's context, at most 4,096
+};
+
+/// Lines of "label  value", ending in a newline: the weights' bytes, the cache's for each of its formats, and what the
+/// products with each kind of matrix run on. Reads the header alone. Error: why no server takes the file; a question
+/// beyond the model's context.
+Result<std::string> describe_fit(const GgufFile& file, const kernels::Backend& backend, const FitQuestion& question);
+
+/// Error: why no server takes the file, as far as its header tells.
+Result<void> check_served(const GgufFile& file);
+
+}  // namespace headwater::model

@@ -1,0 +1,85 @@
+#include "model/model_fit.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "model/architecture.h"
+#include "model/model_info.h"
+#include "tests/support/tiny_gguf.h"
+
+namespace headwater::model {
+namespace {
+
+using testing::HasSubstr;
+
+class ModelFit : public testing::Test {
+ protected:
+  static Result<std::string> describe(const test::GgufWriter& writer, const FitQuestion& question = {}) {
+    const test::TemporaryFile path(writer.bytes());
+    const auto file = GgufFile::open(path.path());
+    if (!file) return file.error();
+    return describe_fit(**file, *kernels::make_cpu_backend(1), question);
+  }
+};
+
+TEST_F(ModelFit, CountsTheCacheOfAsManySequencesInEveryFormat) {
+  const auto text = describe(test::tiny_llama({}), {3, 100});
+  ASSERT_TRUE(text.ok()) << text.error().message;
+  EXPECT_THAT(*text, HasSubstr("KV cache        of 3 sequences of 100 tokens\n"));
+  // Two layers of keys and values, two heads of 16 values of two bytes; 100 tokens take four blocks of 32.
+  constexpr std::uint64_t kToken = 2 * 2 * 2 * 16 * 2;
+  EXPECT_THAT(*text, HasSubstr("\n  0             16 bits: " + with_commas(kToken) + " bytes a token, " +
+                               readable_bytes(kToken * 3 * 128) + ", with the weights "));
+  for (const char* policy : {"\n  8 ", "\n  4 ", "\n  k8v4 "}) EXPECT_THAT(*text, HasSubstr(policy));
+}
+
+TEST_F(ModelFit, AsksForTheModelsContextWhereNoneIsGiven) {
+  EXPECT_THAT(*describe(test::tiny_llama({.context = 300})), HasSubstr("of 16 sequences of 300 tokens"));
+  EXPECT_THAT(*describe(test::tiny_llama({.context = 9000})), HasSubstr("of 16 sequences of 4,096 tokens"));
+  const auto beyond = describe(test::tiny_llama({.context = 300}), {1, 301});
+  ASSERT_FALSE(beyond.ok());
+  EXPECT_EQ(beyond.error().message, "--context 301 is beyond the model's 300");
+}
+
+TEST_F(ModelFit, NamesWhatEachKindOfMatrixRunsOn) {
+  const auto backend = kernels::make_cpu_backend(1);
+  const kernels::HostTensor part{nullptr, kernels::DType::q8_0, 64, 64};
+  const kernels::HostTensor parts[] = {part, part, part};
+  const auto text = describe(test::tiny_llama({.layers = 3, .type = kernels::DType::q8_0}));
+  ASSERT_TRUE(text.ok()) << text.error().message;
+  EXPECT_THAT(*text, HasSubstr("\n  attn_qkv      " + backend->matrix_path(parts) + " x 3\n"));
+  EXPECT_THAT(*text, HasSubstr("\n  ffn_gate_up   "));
+  EXPECT_THAT(*text, HasSubstr("\n  output        "));
+  EXPECT_THAT(*text, testing::Not(HasSubstr("attn_k ")));
+}
+
+TEST_F(ModelFit, SaysWhyAFileIsNotServed) {
+  const auto refusal = [](const test::GgufWriter& writer) {
+    const auto text = describe(writer);
+    return text ? "" : text.error().message;
+  };
+  EXPECT_THAT(refusal(test::GgufWriter()), HasSubstr("\"general.architecture\" is missing"));
+  EXPECT_THAT(refusal(test::GgufWriter().add_string("general.architecture", "future")),
+              HasSubstr("unknown architecture \"future\""));
+  auto model = test::tiny_llama({});
+  EXPECT_EQ(refusal(model), "");
+}
+
+TEST_F(ModelFit, SaysThatAVocabularyHasAnotherSizeThanTheEmbedding) {
+  test::GgufWriter writer;
+  writer.add_string("general.architecture", "llama")
+      .add_u32("llama.block_count", 1)
+      .add_u32("llama.context_length", 64)
+      .add_u32("llama.embedding_length", 32)
+      .add_u32("llama.feed_forward_length", 32)
+      .add_u32("llama.attention.head_count", 2);
+  test::add_tiny_tokenizer(writer);
+  const std::vector<float> values(32 * 5);
+  writer.add_tensor("token_embd.weight", {32, 5}, kernels::DType::f32, values);
+  const auto text = describe(writer);
+  ASSERT_FALSE(text.ok());
+  EXPECT_THAT(text.error().message, HasSubstr("tokens and the embedding 5 rows, expected as many"));
+}
+
+}  // namespace
+}  // namespace headwater::model
