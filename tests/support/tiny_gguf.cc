@@ -119,15 +119,9 @@ GgufWriter& GgufWriter::add_tensor(std::string_view name, std::vector<std::uint6
                                    std::span<const float> values) {
   constexpr std::pair<DType, std::uint32_t> kCodes[] = {{DType::f32, 0},  {DType::f16, 1},  {DType::q4_0, 2},
                                                         {DType::q4_1, 3}, {DType::q8_0, 8}, {DType::bf16, 30}};
-  put_string(tensor_infos_, name);
-  put(tensor_infos_, static_cast<std::uint32_t>(dims.size()));
-  for (auto dim : dims) put(tensor_infos_, dim);
   for (const auto& [known, code] : kCodes) {
-    if (known == type) put(tensor_infos_, code);
+    if (known == type) add_raw(name, dims, code, {});
   }
-  data_.resize((data_.size() + kAlignment - 1) / kAlignment * kAlignment);
-  put<std::uint64_t>(tensor_infos_, data_.size());
-  ++n_tensors_;
   for (std::size_t i = 0; i < values.size();) {
     if (type == DType::f32) {
       put(data_, values[i++]);
@@ -140,6 +134,19 @@ GgufWriter& GgufWriter::add_tensor(std::string_view name, std::vector<std::uint6
       i += 32;
     }
   }
+  return *this;
+}
+
+GgufWriter& GgufWriter::add_raw(std::string_view name, std::vector<std::uint64_t> dims, std::uint32_t type,
+                                std::string_view bytes) {
+  put_string(tensor_infos_, name);
+  put(tensor_infos_, static_cast<std::uint32_t>(dims.size()));
+  for (auto dim : dims) put(tensor_infos_, dim);
+  put(tensor_infos_, type);
+  data_.resize((data_.size() + kAlignment - 1) / kAlignment * kAlignment);
+  put<std::uint64_t>(tensor_infos_, data_.size());
+  data_ += bytes;
+  ++n_tensors_;
   return *this;
 }
 

@@ -33,6 +33,9 @@ class GgufWriter {
   GgufWriter& add_hole(std::string_view name, std::vector<std::uint64_t> dims, kernels::DType type) {
     return add_tensor(name, std::move(dims), type, {});
   }
+  /// A tensor of these very bytes. type: ggml's number.
+  GgufWriter& add_raw(std::string_view name, std::vector<std::uint64_t> dims, std::uint32_t type,
+                      std::string_view bytes);
 
   std::string bytes() const;
   void write(const std::string& path) const;
