@@ -20,13 +20,12 @@ namespace {
 constexpr std::uint32_t kBlockTokens = 32;
 constexpr std::uint32_t kUsualContext = 4096;
 
-/// Bytes of a block's keys and values in a format. Nothing: the format cannot hold the model's heads.
-std::optional<std::uint64_t> block_bytes(const ModelShape& shape, const kernels::Backend& backend,
-                                         const kernels::KvFormat& format) {
+/// Bytes of a block's keys and values in a format. 0: the format cannot hold the model's heads.
+std::uint64_t block_bytes(const ModelShape& shape, const kernels::Backend& backend, const kernels::KvFormat& format) {
   try {
     return backend.kv_block_bytes({shape.n_layers, shape.n_kv_heads, shape.head_dim, kBlockTokens, format});
   } catch (const std::invalid_argument&) {
-    return std::nullopt;
+    return 0;
   }
 }
 
@@ -42,11 +41,11 @@ void add_memory(const ModelShape& shape, std::uint64_t weights, const kernels::B
   for (const auto& [policy, bits] : std::initializer_list<std::pair<const char*, const char*>>{
            {"0", "16 bits"}, {"8", "8 bits"}, {"k8v4", "8 and 4 bits"}, {"4", "4 bits"}}) {
     const auto format = kernels::parse_quant_policy(policy);
-    const auto bytes = format ? block_bytes(shape, backend, *format) : std::nullopt;
+    const std::uint64_t bytes = format ? block_bytes(shape, backend, *format) : 0;
     std::string value = std::string(bits) + ": ";
-    if (bytes) {
-      value += with_commas(*bytes / kBlockTokens) + " bytes a token, " + readable_bytes(*bytes * blocks) +
-               ", with the weights " + readable_bytes(*bytes * blocks + weights);
+    if (bytes > 0) {
+      value += with_commas(bytes / kBlockTokens) + " bytes a token, " + readable_bytes(bytes * blocks) +
+               ", with the weights " + readable_bytes(bytes * blocks + weights);
     } else {
       value += "cannot hold this model's heads";
     }
