@@ -1,7 +1,6 @@
 #include "model/model_fit.h"
 
 #include <algorithm>
-#include <array>
 #include <cstdio>
 #include <map>
 #include <stdexcept>
@@ -9,10 +8,11 @@
 #include <vector>
 
 #include "model/architecture.h"
+#include "model/decoder_spec.h"
+#include "model/decoder_tensors.h"
 #include "model/info_lines.h"
 #include "model/model_info.h"
 #include "model/tokenizer.h"
-#include "model/utf8.h"
 
 namespace headwater::model {
 namespace {
@@ -53,91 +53,86 @@ void add_memory(const ModelShape& shape, std::uint64_t weights, const kernels::B
   }
 }
 
-/// Matrices whose rows are computed together: queries with keys and values, gate with up.
-struct Kind {
-  std::string name;
-  std::size_t place;  ///< among the parts
+/// A matrix of the model, and what it is called in all layers.
+struct NamedMatrix {
+  const char* kind;
+  MatrixSpec matrix;
 };
-Kind kind_of(std::string_view tensor) {
-  constexpr std::array<std::pair<std::string_view, std::pair<std::string_view, std::size_t>>, 5> kFused = {
-      {{"attn_q", {"attn_qkv", 0}},
-       {"attn_k", {"attn_qkv", 1}},
-       {"attn_v", {"attn_qkv", 2}},
-       {"ffn_gate", {"ffn_gate_up", 0}},
-       {"ffn_up", {"ffn_gate_up", 1}}}};
-  for (const auto& [part, kind] : kFused) {
-    if (tensor == part) return {std::string(kind.first), kind.second};
+
+std::vector<NamedMatrix> all_matrices(const GgufFile& file, const DecoderSpec& spec) {
+  std::vector<NamedMatrix> all;
+  for (std::uint32_t i = 0; i < spec.shape.n_layers; ++i) {
+    LayerMatrices layer = layer_matrices(spec, i);
+    all.push_back({"attn_qkv", std::move(layer.qkv)});
+    all.push_back({"attn_output", std::move(layer.attention_out)});
+    all.push_back({"ffn_gate_up", std::move(layer.gate_up)});
+    all.push_back({"ffn_down", std::move(layer.down)});
   }
-  return {std::string(tensor), 0};
+  all.push_back({"output", output_matrix(spec, file)});
+  return all;
 }
 
-/// "blk.12.attn_q.weight" → {12, "attn_q"}; "output.weight" → {-1, "output"}. Empty: not a weight.
-std::pair<long, std::string> parse_name(std::string_view name) {
-  if (!name.ends_with(".weight")) return {-1, ""};
-  name.remove_suffix(7);
-  if (!name.starts_with("blk.")) return {-1, std::string(name)};
-  const std::size_t dot = name.find('.', 4);
-  if (dot == name.npos || dot > 10 || name.substr(4, dot - 4).find_first_not_of("0123456789") != name.npos) {
-    return {-1, std::string(name)};
-  }
-  return {std::stol(std::string(name.substr(4, dot - 4))), std::string(name.substr(dot + 1))};
-}
-
-/// Each kind of matrix with what its products run on, and of how many layers.
-void add_matrices(const GgufFile& file, const kernels::Backend& backend, InfoLines& lines) {
-  std::map<std::pair<std::string, long>, std::map<std::size_t, kernels::HostTensor>> matrices;
-  const bool tied = file.find_tensor("output.weight") == nullptr;
-  for (const GgufTensor& tensor : file.tensors()) {
-    if (tensor.dims.size() != 2) continue;
-    auto [layer, name] = parse_name(tensor.name);
-    if (name == "token_embd") name = tied ? "output" : "";  // else it is looked up, and no product
-    if (name.empty()) continue;
-    const Kind kind = kind_of(name);
-    matrices[{kind.name, layer}][kind.place] = {nullptr, tensor.type, tensor.dims[1], tensor.dims[0]};
-  }
+/// Each kind of matrix with what its products run on, and in how many layers.
+void add_matrices(const GgufFile& file, const DecoderSpec& spec, const kernels::Backend& backend, InfoLines& lines) {
   std::map<std::string, std::map<std::string, std::size_t>> paths;
-  for (const auto& [key, by_place] : matrices) {
-    std::vector<kernels::HostTensor> parts;
-    for (const auto& [place, part] : by_place) parts.push_back(part);
-    ++paths[key.first][backend.matrix_path(parts)];
+  for (const auto& [kind, matrix] : all_matrices(file, spec)) {
+    ++paths[kind][backend.matrix_path(typed_parts(file, matrix))];
   }
   lines.add("products", "by kind of matrix");
   for (const auto& [kind, counts] : paths) {
     std::string value;
     for (const auto& [path, n] : counts) value += (value.empty() ? "" : "; ") + path + " x " + std::to_string(n);
-    lines.add("  " + printable(kind), value);
+    lines.add("  " + kind, value);
   }
+}
+
+/// Error: a matrix that the model needs is missing or has another shape.
+Result<void> check_matrices(const GgufFile& file, const DecoderSpec& spec) {
+  for (const auto& [kind, matrix] : all_matrices(file, spec)) {
+    for (const TensorRows& part : matrix.parts) {
+      const std::string shape = "[" + std::to_string(matrix.cols) + " x " + std::to_string(part.tensor_rows()) + "]";
+      const GgufTensor* tensor = file.find_tensor(part.name);
+      if (tensor == nullptr) return file.invalid("tensor \"" + part.name + "\" is missing, expected shape " + shape);
+      const std::uint64_t expected[] = {matrix.cols, part.tensor_rows()};
+      if (!std::ranges::equal(tensor->dims, expected)) {
+        return file.invalid("tensor \"" + part.name + "\" has another shape, expected " + shape);
+      }
+    }
+  }
+  return {};
 }
 
 }  // namespace
 
 Result<void> check_served(const GgufFile& file) {
-  const auto shape = Architecture::shape_of(file);
-  if (!shape) return shape.error();
+  const auto spec = read_decoder_spec(file);
+  if (!spec) return spec.error();
   const auto tokenizer = Tokenizer::load(file);
   if (!tokenizer) return tokenizer.error();
-  if ((*tokenizer)->vocab_size() != shape->vocab_size) {
+  if ((*tokenizer)->vocab_size() != spec->shape.vocab_size) {
     return file.invalid("the vocabulary has " + std::to_string((*tokenizer)->vocab_size()) +
-                        " tokens and the embedding " + std::to_string(shape->vocab_size) + " rows, expected as many");
+                        " tokens and the embedding " + std::to_string(spec->shape.vocab_size) +
+                        " rows, expected as many");
   }
-  return {};
+  return check_matrices(file, *spec);
 }
 
 Result<std::string> describe_fit(const GgufFile& file, const kernels::Backend& backend, const FitQuestion& question) {
   if (auto served = check_served(file); !served) return served.error();
-  const auto shape = Architecture::shape_of(file);
-  if (!shape) return shape.error();
+  const auto spec = read_decoder_spec(file);
+  if (!spec) return spec.error();
+  const ModelShape& shape = spec->shape;
   FitQuestion asked = question;
-  if (asked.context == 0) asked.context = std::min(shape->context_length, kUsualContext);
-  if (asked.context > shape->context_length) {
-    return Error{ErrorCode::invalid_window,
-                 "--context " + std::to_string(asked.context) + " is beyond the model's " +
-                     std::to_string(shape->context_length),
-                 ""};
+  if (asked.context == 0) asked.context = std::min(shape.context_length, kUsualContext);
+  if (asked.context > shape.context_length) {
+    return Error{
+        ErrorCode::invalid_window,
+        "--context " + std::to_string(asked.context) + " is beyond the model's " + std::to_string(shape.context_length),
+        ""};
   }
   InfoLines lines;
-  add_memory(*shape, Architecture::weight_bytes(file, backend), backend, asked, lines);
-  add_matrices(file, backend, lines);
+  add_memory(shape, Architecture::weight_bytes(file, backend), backend, asked, lines);
+  add_matrices(file, *spec, backend, lines);
   return std::move(lines).text();
 }
 

@@ -65,6 +65,19 @@ TEST_F(ModelFit, SaysWhyAFileIsNotServed) {
   EXPECT_EQ(refusal(model), "");
 }
 
+TEST_F(ModelFit, NamesTheMatrixThatIsMissingOrHasAnotherShape) {
+  // It says that it has a layer more than it has.
+  std::string bytes = test::tiny_llama({.layers = 1}).bytes();
+  const std::string key = "llama.block_count";
+  bytes[bytes.find(key) + key.size() + 4] = 2;
+  const test::TemporaryFile path(bytes);
+  const auto file = GgufFile::open(path.path());
+  ASSERT_TRUE(file.ok()) << file.error().message;
+  const auto served = check_served(**file);
+  ASSERT_FALSE(served.ok());
+  EXPECT_THAT(served.error().message, HasSubstr("tensor \"blk.1.attn_q.weight\" is missing, expected shape [64 x 64]"));
+}
+
 TEST_F(ModelFit, SaysThatAVocabularyHasAnotherSizeThanTheEmbedding) {
   test::GgufWriter writer;
   writer.add_string("general.architecture", "llama")
