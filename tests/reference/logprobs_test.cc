@@ -283,7 +283,9 @@ INSTANTIATE_TEST_SUITE_P(Ways, ReferenceModel,
                                          Way{"QwenHalfFast", 1, Precision::fast, "0", 0.04, 1.004},
                                          Way{"QwenHalfExact", 1, Precision::exact, "0", 0.04, 1.004},
                                          Way{"QwenOneAndAHalfFast", 2, Precision::fast, "0", 0.04, 1.004},
-                                         Way{"QwenOneAndAHalfExact", 2, Precision::exact, "0", 0.04, 1.004}),
+                                         Way{"QwenOneAndAHalfExact", 2, Precision::exact, "0", 0.04, 1.004},
+                                         Way{"GemmaFast", 3, Precision::fast, "0", 0.04, 1.004},
+                                         Way{"GemmaExact", 3, Precision::exact, "0", 0.04, 1.004}),
                          [](const auto& test) { return test.param.name; });
 
 }  // namespace
