@@ -16,20 +16,24 @@ Result<std::unique_ptr<Architecture>> Architecture::load(const std::shared_ptr<c
 }
 
 std::uint64_t Architecture::weight_bytes(const GgufFile& file, const kernels::Backend& backend) {
-  std::uint64_t sum = 0;
-  std::uint64_t under_way = 0;
+  struct Sum {
+    std::uint64_t kept = 0, under_way = 0;
+  };
+  Sum ends, layers;  // the embedding and the output matrix, which are loaded first, and give back what was under way
   for (const GgufTensor& tensor : file.tensors()) {
     const bool matrix = tensor.dims.size() > 1;
     const kernels::HostTensor view{nullptr, tensor.type, matrix ? tensor.dims[1] : 1, tensor.dims[0]};
     std::uint64_t loaded = matrix ? backend.matrix_bytes(view) : tensor.dims[0] * sizeof(float);
-    if (tensor.name == "token_embd.weight") {
+    const bool embedding = tensor.name == "token_embd.weight";
+    if (embedding) {
       const bool tied = file.find_tensor("output.weight") == nullptr;
       loaded = (tied ? loaded : 0) + backend.table_bytes(view, tied);
     }
-    under_way = std::max(under_way, tensor.bytes + loaded);
-    sum += loaded;
+    Sum& sum = embedding || tensor.name == "output.weight" ? ends : layers;
+    sum.kept += loaded;
+    sum.under_way = std::max(sum.under_way, tensor.bytes + loaded);
   }
-  return sum + under_way;
+  return ends.kept + std::max(ends.under_way, layers.kept + layers.under_way);
 }
 
 Result<ModelShape> Architecture::shape_of(const GgufFile& file) {

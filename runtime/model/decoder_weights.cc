@@ -202,6 +202,7 @@ Result<DecoderWeights> WeightLoader::load() {
   const auto table = tensor("token_embd.weight", dims, rooms_[0]);
   if (!table) return table.error();
   weights_.embedding = backend_.load_table(*table, tied ? weights_.output.get() : nullptr);
+  rooms_ = {};  // what follows needs far less
   if (auto kept = keep(vector("output_norm.weight", dim), weights_.output_norm); !kept) return kept.error();
   for (std::uint32_t i = 0; i < spec_.shape.n_layers; ++i) {
     if (auto loaded = load_layer(i); !loaded) return loaded.error();
