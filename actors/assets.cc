@@ -18,6 +18,7 @@
 #include "kernels/backend.h"
 #include "kernels/memory_limits.h"
 #include "model/gguf_split.h"
+#include "model/model_fit.h"
 #include "model/sampling_defaults.h"
 #include "model/weight_memory.h"
 
@@ -163,6 +164,16 @@ Result<void> size_cache_for(const topology::Topology& topology, const model::Ggu
   return check_memory(plan, limits);
 }
 
+/// One line for each of a few, since all layers tend to have the same.
+void warn_of_fallbacks(const model::GgufFile& file, const kernels::Backend& backend) {
+  constexpr std::size_t kMost = 4;
+  const std::vector<std::string> found = model::fallbacks(file, backend);
+  for (std::size_t i = 0; i < std::min(found.size(), kMost); ++i) spdlog::warn("{}: {}", file.path(), found[i]);
+  if (found.size() > kMost) {
+    spdlog::warn("{}: and {} more matrices; headwater model info counts them", file.path(), found.size() - kMost);
+  }
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const Assets>> load_assets(const topology::Topology& topology) {
@@ -191,6 +202,7 @@ Result<std::shared_ptr<const Assets>> load_assets(const topology::Topology& topo
   auto architecture = model::Architecture::load(*file, backend, topology.session_len);
   if (!architecture) return architecture.error();
   assets->architecture = std::move(*architecture);
+  warn_of_fallbacks(**file, *backend);
   assets->compute = assets->architecture->numerics();
   auto digest = (*file)->digest();
   if (!digest) return digest.error();

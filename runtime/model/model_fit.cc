@@ -117,6 +117,22 @@ Result<void> check_served(const GgufFile& file) {
   return check_matrices(file, *spec);
 }
 
+std::vector<std::string> fallbacks(const GgufFile& file, const kernels::Backend& backend) {
+  std::vector<std::string> found;
+  const auto spec = read_decoder_spec(file);
+  if (!spec) return found;
+  for (const auto& [kind, matrix] : all_matrices(file, *spec)) {
+    const std::string path = backend.matrix_path(typed_parts(file, matrix));
+    if (path.find(", since ") == std::string::npos) continue;
+    std::string names;
+    for (const TensorRows& part : matrix.parts) {
+      if (names.find(part.name) == std::string::npos) names += (names.empty() ? "" : " + ") + part.name;
+    }
+    found.push_back(names + ": in " + path);
+  }
+  return found;
+}
+
 Result<std::string> describe_fit(const GgufFile& file, const kernels::Backend& backend, const FitQuestion& question) {
   if (auto served = check_served(file); !served) return served.error();
   const auto spec = read_decoder_spec(file);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "headwater/result.h"
 #include "kernels/backend.h"
@@ -20,6 +21,10 @@ struct FitQuestion {
 /// products with each kind of matrix run on. Reads the header alone. Error: why no server takes the file; a question
 /// beyond the model's context.
 Result<std::string> describe_fit(const GgufFile& file, const kernels::Backend& backend, const FitQuestion& question);
+
+/// The quantised matrices whose products are not computed in whole numbers, each with the reason: "blk.3.attn_q.weight
+/// + blk.3.attn_k.weight: in bfloat16, since …". REQUIRES: check_served(file).
+std::vector<std::string> fallbacks(const GgufFile& file, const kernels::Backend& backend);
 
 /// Error: why no server takes the file, as far as its header tells.
 Result<void> check_served(const GgufFile& file);

@@ -53,6 +53,19 @@ TEST_F(ModelFit, NamesWhatEachKindOfMatrixRunsOn) {
   EXPECT_THAT(*text, testing::Not(HasSubstr("attn_k ")));
 }
 
+TEST_F(ModelFit, NamesQuantisedMatricesThatAreNotComputedInWholeNumbers) {
+  const auto found = [](std::uint32_t ffn, kernels::Precision precision) {
+    const test::TinyOptions options{.layers = 1, .ffn = ffn, .type = kernels::DType::q8_0};
+    const test::TemporaryFile path(test::tiny_llama(options).bytes());
+    return fallbacks(*GgufFile::open(path.path()).value(), *kernels::make_cpu_backend(1, precision));
+  };
+  EXPECT_THAT(found(128, kernels::Precision::fast), testing::IsEmpty());
+  EXPECT_THAT(found(32800, kernels::Precision::exact), testing::IsEmpty());
+  EXPECT_THAT(found(32800, kernels::Precision::fast),
+              testing::ElementsAre(testing::AllOf(testing::StartsWith("blk.0.ffn_down.weight: in "),
+                                                  HasSubstr(", since it has 32800 columns"))));
+}
+
 TEST_F(ModelFit, SaysWhyAFileIsNotServed) {
   const auto refusal = [](const test::GgufWriter& writer) {
     const auto text = describe(writer);
