@@ -8,6 +8,7 @@ void PieceMerger::begin(std::string_view text) {
   text_ = text;
   symbols_.clear();
   candidates_.clear();
+  taken_ = 0;
 }
 
 void PieceMerger::push(std::size_t length) {
@@ -49,6 +50,13 @@ void PieceMerger::merge_next() {
 bool PieceMerger::advance(std::size_t& steps) {
   for (; steps > 0 && !candidates_.empty(); --steps) merge_next();
   return candidates_.empty();
+}
+
+std::string_view PieceMerger::next() {
+  if (taken_ < 0 || symbols_.empty()) return {};
+  const Symbol& symbol = symbols_[static_cast<std::size_t>(taken_)];
+  taken_ = symbol.next;
+  return text_of(symbol.begin, symbol.length);
 }
 
 }  // namespace headwater::model

@@ -25,13 +25,8 @@ class PieceMerger {
   /// Goes on for about `steps` merges, and takes off what it has used. True: nothing can be merged any more.
   /// REQUIRES: all that belongs together was pushed.
   bool advance(std::size_t& steps);
-  /// Calls `piece` with the text of each symbol that is left, in order.
-  template <class Call>
-  void each(Call piece) const {
-    for (std::int32_t at = symbols_.empty() ? -1 : 0; at >= 0; at = symbols_[static_cast<std::size_t>(at)].next) {
-      piece(text_of(symbols_[static_cast<std::size_t>(at)].begin, symbols_[static_cast<std::size_t>(at)].length));
-    }
-  }
+  /// The text of the next symbol that is left, from the first on; empty: there is no more. REQUIRES: advance() is done.
+  std::string_view next();
 
  private:
   struct Symbol {
@@ -55,6 +50,7 @@ class PieceMerger {
   const PieceTable* pieces_;
   std::string_view text_;
   std::vector<Symbol> symbols_;        ///< a doubly linked list
+  std::int32_t taken_ = 0;             ///< the symbol that next() gives
   std::vector<Candidate> candidates_;  ///< a heap
 };
 

@@ -42,8 +42,7 @@ bool SentencePieceEncoding::go_on(std::size_t& bytes) {
       merging_ = true;
     }
     if (merging_) {
-      if (!merger_.advance(bytes)) return false;
-      add_pieces();
+      if (!merger_.advance(bytes) || !add_pieces(bytes)) return false;
       merging_ = false;
     }
     if (rest_.empty()) return true;
@@ -100,12 +99,17 @@ void SentencePieceEncoding::encode_word(std::string_view word) {
   }
   std::size_t steps = std::numeric_limits<std::size_t>::max();
   merger_.advance(steps);
-  add_pieces();
+  add_pieces(steps);
   if (repeats_ && seen_.size() < kMostSeen) seen_.emplace(word, Seen{before, ids_.size() - before});
 }
 
-void SentencePieceEncoding::add_pieces() {
-  merger_.each([this](std::string_view piece) { add_piece(piece); });
+bool SentencePieceEncoding::add_pieces(std::size_t& bytes) {
+  for (; bytes > 0; --bytes) {
+    const std::string_view piece = merger_.next();
+    if (piece.empty()) return true;
+    add_piece(piece);
+  }
+  return false;
 }
 
 void SentencePieceEncoding::add_piece(std::string_view piece) {

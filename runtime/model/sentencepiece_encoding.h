@@ -27,7 +27,8 @@ class SentencePieceEncoding : public FragmentEncoding {
   void encode_word(std::string_view word);
   /// Gives the merger the characters of a long word. False: `bytes` are used up before it ends.
   bool take_long_word(std::size_t& bytes);
-  void add_pieces();
+  /// False: `bytes` are used up before all of a word is there.
+  bool add_pieces(std::size_t& bytes);
   void add_piece(std::string_view piece);
 
   /// Where the ids of a word stand that has come before.

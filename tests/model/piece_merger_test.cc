@@ -18,7 +18,7 @@ Texts merge(const PieceTable& pieces, std::string_view text, std::size_t slice) 
   for (std::size_t steps = slice; !merger.advance(steps); steps = slice) {
   }
   Texts found;
-  merger.each([&](std::string_view piece) { found.emplace_back(piece); });
+  for (auto piece = merger.next(); !piece.empty(); piece = merger.next()) found.emplace_back(piece);
   return found;
 }
 
