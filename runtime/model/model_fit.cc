@@ -32,7 +32,7 @@ std::uint64_t block_bytes(const ModelShape& shape, const kernels::Backend& backe
 /// A table of the cache's formats.
 void add_memory(const ModelShape& shape, std::uint64_t weights, const kernels::Backend& backend,
                 const FitQuestion& question, InfoLines& lines) {
-  lines.add("weights", readable_bytes(weights) + " when they are loaded");
+  lines.add("weights", readable_bytes(weights) + " at most, while they are loaded");
   lines.add("KV cache", "of " + with_commas(question.sequences) +
                             (question.sequences == 1 ? " sequence of " : " sequences of ") +
                             with_commas(question.context) + " tokens");
