@@ -26,7 +26,8 @@ def binary() -> pathlib.Path:
 
 
 def model() -> pathlib.Path:
-    path = pathlib.Path(os.environ.get("HEADWATER_TEST_MODEL", ROOT / "models/default.gguf"))
+    usual = [ROOT / "models/smollm2-135m.gguf", ROOT / "models/default.gguf"]
+    path = pathlib.Path(os.environ.get("HEADWATER_TEST_MODEL") or next((it for it in usual if it.is_file()), usual[0]))
     if not path.is_file():
         raise Missing(f"{path} is missing; run `headwater model pull smollm2-135m`, or set HEADWATER_TEST_MODEL")
     return path

@@ -3,7 +3,8 @@
 # Usage: run.sh BUILD_DIR CMAKE CXX SANITIZERS      Exit status 77: there is no model to run.
 set -eu
 build=$1 cmake=$2 cxx=$3 sanitize=$4
-model=${HEADWATER_TEST_MODEL:-models/default.gguf}
+model=${HEADWATER_TEST_MODEL:-models/smollm2-135m.gguf}
+[ -e "$model" ] || model=models/default.gguf
 if [ ! -e "$model" ]; then
   echo "skipped: $model is missing; set HEADWATER_TEST_MODEL to a GGUF file"
   exit 77
