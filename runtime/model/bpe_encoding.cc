@@ -29,7 +29,7 @@ bool BytePairEncoding::go_on(std::size_t& bytes) {
       merging_ = false;
     }
     if (bytes == 0) return false;
-    const std::string_view word = words_->next();
+    const std::string_view word = words_ ? words_->next() : std::string_view();
     if (word.empty()) return true;
     bytes -= std::min(bytes, word.size());
     encode_word(word);
