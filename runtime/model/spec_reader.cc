@@ -49,7 +49,7 @@ void read_rope_scaling(SpecReader& read, RopeSpec& rope) {
   }
   rope.factor = read.positive("rope.scaling.factor", 1);
   if (type == "linear") return;
-  rope.yarn.emplace();
+  rope.yarn = RopeSpec::Yarn{};
   rope.yarn->original_context = read.dimension("rope.scaling.original_context_length", kMaxContext);
   rope.yarn->beta_fast = read.positive("rope.scaling.yarn_beta_fast", rope.yarn->beta_fast);
   rope.yarn->beta_slow = read.positive("rope.scaling.yarn_beta_slow", rope.yarn->beta_slow);
