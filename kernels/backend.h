@@ -70,6 +70,7 @@ struct AttentionShape {
   std::uint32_t rope = 0;      ///< the table of set_rope() that they are rotated by
   std::uint32_t window = 0;    ///< last tokens that a query sees, its own among them; 0: all
   float scale = 0;             ///< of scores; 0: 1 / sqrt(head_dim)
+  float cap = 0;               ///< a score becomes cap · tanh(score / cap); 0: it stays
 };
 
 /// What a gate goes through before it is multiplied.
@@ -144,6 +145,8 @@ class Backend {
                             Buffer& out) = 0;
   /// x *= factor, the first `n` values.
   virtual void scale(Buffer& x, float factor, std::size_t n) = 0;
+  /// x = cap · tanh(x / cap), the first `n` values.
+  virtual void soft_cap(Buffer& x, float cap, std::size_t n) = 0;
   /// Each query and key of qkv's rows becomes x / rms(x) * weight. Weights: [head_dim].
   virtual void norm_heads(const AttentionShape& shape, const Buffer& query_weight, const Buffer& key_weight,
                           float epsilon, std::uint32_t rows, Buffer& qkv) = 0;

@@ -32,7 +32,7 @@ AttentionPath best_attention_path(const KvShape& shape) {
 }
 
 Attention::Attention(AttentionPath path, const KvFormat& format)
-    : kernel_(kernel_of(path, format)), windowed_kernel_(kernel_of(AttentionPath::generic, format)) {
+    : kernel_(kernel_of(path, format)), generic_kernel_(kernel_of(AttentionPath::generic, format)) {
   if (path == AttentionPath::amx && !cpu_features().amx) throw std::logic_error("this machine has no AMX");
 }
 
@@ -87,8 +87,14 @@ struct Attention::Call {
     const std::size_t kernel_bytes = (kernel.scratch_bytes(dim) + 63) / 64 * 64;
     std::byte* scratch = thread_scratch(kernel_bytes + 2 * gathered_size(unit.n_rows, dim) * sizeof(float));
     const KvFormat& format = arena.shape().format;
-    task.rows = {
-        dim, arena.shape().block_tokens, unit.n_rows, task.queries, scratch, format.key_bits, format.value_bits};
+    task.rows = {dim,
+                 arena.shape().block_tokens,
+                 unit.n_rows,
+                 task.queries,
+                 scratch,
+                 format.key_bits,
+                 format.value_bits,
+                 shape.cap * std::numbers::log2e_v<float>};
     task.memory = reinterpret_cast<float*>(scratch + kernel_bytes);
   }
 
@@ -246,7 +252,7 @@ struct Attention::Call {
 
 void Attention::run(const KvArena& arena, const AttentionShape& shape, std::span<const SequenceRows> sequences,
                     const float* qkv, float* out, ThreadPool& pool) {
-  const AttentionKernel& kernel = shape.window > 0 ? windowed_kernel_ : kernel_;
+  const AttentionKernel& kernel = shape.window > 0 || shape.cap > 0 ? generic_kernel_ : kernel_;
   plan_.make(shape, arena.shape().block_tokens, sequences, pool.size(), kernel.max_rows);
   if (gathered_.size() < plan_.gathered()) gathered_.resize(plan_.gathered());
   const std::size_t kept = plan_.phase_ends().size() > 1 ? plan_.kept() * (2 + shape.head_dim) : 0;
@@ -266,11 +272,12 @@ double widen(Bf16 bits) { return std::bit_cast<float>(std::uint32_t{bits} << 16U
 
 /// key(t, i) and value(t, i): a token's numbers.
 template <class Key, class Value>
-void attend(const float* query, std::size_t head_dim, std::size_t from, std::size_t seen, const Key& key,
+void attend(const float* query, std::size_t head_dim, std::size_t from, std::size_t seen, float cap, const Key& key,
             const Value& value, float* out) {
   std::vector<double> weights(seen - from);
   for (std::size_t t = from; t < seen; ++t) {
     for (std::size_t i = 0; i < head_dim; ++i) weights[t - from] += double{query[i]} * key(t, i);
+    if (cap > 0) weights[t - from] = cap * std::tanh(weights[t - from] / cap);
   }
   const double most = *std::max_element(weights.begin(), weights.end());
   double total = 0;
@@ -285,18 +292,18 @@ void attend(const float* query, std::size_t head_dim, std::size_t from, std::siz
 }  // namespace
 
 void attend(const float* query, const Bf16* const* blocks, std::size_t head_dim, std::size_t block_tokens,
-            std::size_t from, std::size_t seen, float* out) {
+            std::size_t from, std::size_t seen, float cap, float* out) {
   const auto key = [&](std::size_t t, std::size_t i) {
     return widen(blocks[t / block_tokens][key_place(block_tokens, t % block_tokens, i)]);
   };
   const auto value = [&](std::size_t t, std::size_t i) {
     return widen(blocks[t / block_tokens][value_place(head_dim, block_tokens, t % block_tokens, i)]);
   };
-  attend(query, head_dim, from, seen, key, value, out);
+  attend(query, head_dim, from, seen, cap, key, value, out);
 }
 
 void attend_codes(const float* query, const std::byte* const* blocks, const KvShape& shape, std::size_t from,
-                  std::size_t seen, float* out) {
+                  std::size_t seen, float cap, float* out) {
   CodeTarget at{shape.head_dim, shape.block_tokens, 0, shape.format.key_bits, shape.format.value_bits};
   const auto key = [&](std::size_t t, std::size_t i) {
     at.slot = t % shape.block_tokens;
@@ -306,7 +313,7 @@ void attend_codes(const float* query, const std::byte* const* blocks, const KvSh
     at.slot = t % shape.block_tokens;
     return stored_value(at, blocks[t / shape.block_tokens], i);
   };
-  attend(query, shape.head_dim, from, seen, key, value, out);
+  attend(query, shape.head_dim, from, seen, cap, key, value, out);
 }
 
 }  // namespace reference

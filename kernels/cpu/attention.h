@@ -29,7 +29,7 @@ class Attention {
 
   /// qkv: [rows, n_heads + 2 * n_kv_heads, head_dim], queries rotated and scaled; out: [rows, n_heads * head_dim]. The
   /// arena holds the keys and values of all rows. Every row's query sees its own token and those before it, but for
-  /// what lies before shape.window. With a window it is always the generic path.
+  /// what lies before shape.window. With a window or a cap it is always the generic path.
   void run(const KvArena& arena, const AttentionShape& shape, std::span<const SequenceRows> sequences, const float* qkv,
            float* out, ThreadPool& pool);
 
@@ -37,7 +37,7 @@ class Attention {
   struct Call;
 
   const AttentionKernel& kernel_;
-  const AttentionKernel& windowed_kernel_;
+  const AttentionKernel& generic_kernel_;
   AttentionPlan plan_;
   std::vector<float> gathered_;  ///< of units that are cut: [split] Gathered
   std::vector<float> kept_;      ///< between phases: [slot, 2 + head_dim] the greatest score, the total and the sums
@@ -45,12 +45,12 @@ class Attention {
 
 namespace reference {
 /// Attention of one query over the tokens [from, seen) of a sequence, whose blocks are as KvArena keeps them. query:
-/// [head_dim], scaled as above. out: [head_dim].
+/// [head_dim], scaled as above. cap: of QueryRows. out: [head_dim].
 void attend(const float* query, const Bf16* const* blocks, std::size_t head_dim, std::size_t block_tokens,
-            std::size_t from, std::size_t seen, float* out);
+            std::size_t from, std::size_t seen, float cap, float* out);
 /// The same for quantised blocks; values that are kept rotated are left so.
 void attend_codes(const float* query, const std::byte* const* blocks, const KvShape& shape, std::size_t from,
-                  std::size_t seen, float* out);
+                  std::size_t seen, float cap, float* out);
 }  // namespace reference
 
 }  // namespace headwater::kernels::cpu

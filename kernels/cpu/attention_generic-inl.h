@@ -24,6 +24,21 @@ using Floats = hn::ScalableTag<float>;
 /// Rows that share what is unpacked of a key or value: as many as the registers hold sums of.
 constexpr std::size_t kShared = HWY_TARGET <= HWY_AVX3 ? 8 : 4;
 
+/// Scores of tokens [begin, end), and of some beside them, become cap · tanh(score / cap).
+HWY_INLINE void CapScores(float* scores, std::size_t begin, std::size_t end, float cap) {
+  const Floats d;
+  const std::size_t lanes = hn::Lanes(d);
+  const auto most = hn::Set(d, 60.0F);
+  const auto one = hn::Set(d, 1.0F);
+  for (std::size_t t = begin / lanes * lanes; t < end; t += lanes) {
+    // tanh(y) = 1 - 2 / (1 + 2^(2 y log2 e)); from 2^60 on it is 1.
+    const auto exponent = hn::Mul(hn::LoadU(d, scores + t), hn::Set(d, 2.88539008F / cap));
+    const auto power = Exp2(d, hn::IfThenElse(hn::Gt(exponent, most), most, exponent));
+    const auto tanh = hn::Sub(one, hn::Div(hn::Set(d, 2.0F), hn::Add(one, power)));
+    hn::StoreU(hn::Mul(hn::Set(d, cap), tanh), d, scores + t);
+  }
+}
+
 /// Scores become weights; gives the greatest score and the sum of the weights.
 HWY_INLINE void Weigh(float* scores, std::size_t seen, float& most, float& total) {
   const Floats d;

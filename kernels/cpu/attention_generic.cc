@@ -156,6 +156,7 @@ HWY_INLINE void GatherRows(const QueryRows& rows, const Split& split, std::size_
   float* sums = result.sums + row * dim;
   for (std::size_t q = 0; q < N; ++q) {
     float* mine = scores + q * kSplitTokens;
+    if (rows.cap > 0) CapScores(mine, begin, seen[q], rows.cap);
     if (from == nullptr) {
       Weigh(mine, seen[q], result.most[row + q], result.total[row + q]);
     } else {

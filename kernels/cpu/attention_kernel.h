@@ -28,6 +28,7 @@ struct QueryRows {
   std::byte* scratch = nullptr;           ///< [AttentionKernel::scratch_bytes(head_dim)], 64-byte aligned
   std::uint8_t key_bits = 16;             ///< as KvFormat has them
   std::uint8_t value_bits = 16;
+  float cap = 0;  ///< AttentionShape::cap for scores to the base of two. Only for the generic kernels.
 };
 
 /// A part of the context.

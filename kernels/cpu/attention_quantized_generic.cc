@@ -212,6 +212,7 @@ HWY_INLINE void GatherRows(const QueryRows& rows, const Split& split, std::size_
   const std::size_t whole = (end + 7) / 8 * 8;
   for (std::size_t q = 0; q < N; ++q) {
     float* weights = scratch.scores + q * kSplitTokens;
+    if (rows.cap > 0) CapScores(weights, begin, seen[q], rows.cap);
     if (from == nullptr) {
       Weigh(weights, seen[q], result.most[row + q], result.total[row + q]);
     } else {

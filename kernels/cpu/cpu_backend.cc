@@ -145,6 +145,7 @@ class CpuBackend : public Backend {
   }
 
   void scale(Buffer& x, float factor, std::size_t n) override { cpu::multiply(data(x), factor, n); }
+  void soft_cap(Buffer& x, float cap, std::size_t n) override { cpu::soft_cap(data(x), cap, n); }
 
   void norm_heads(const AttentionShape& shape, const Buffer& query_weight, const Buffer& key_weight, float epsilon,
                   std::uint32_t rows, Buffer& qkv) override {

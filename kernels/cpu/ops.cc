@@ -99,6 +99,16 @@ void GeluMul(const float* gate_up, std::size_t rows, std::size_t dim, float* out
   }
 }
 
+void SoftCap(float* x, float cap, std::size_t n) {
+  const Floats d;
+  for (std::size_t i = 0; i < n; i += hn::Lanes(d)) {
+    // tanh(y) = 2 / (1 + e^-2y) - 1
+    const Vec y = at_least(d, silu::kLowest, hn::Mul(load_tail(d, x, i, n), hn::Set(d, 2 / cap)));
+    const Vec tanh = hn::MulSub(hn::Set(d, 2.0F), logistic(d, y), hn::Set(d, 1.0F));
+    store_tail(d, hn::Mul(hn::Set(d, cap), tanh), x, i, n);
+  }
+}
+
 void Multiply(float* x, float factor, std::size_t n) {
   const Floats d;
   const Vec by = hn::Set(d, factor);
@@ -150,6 +160,7 @@ HWY_EXPORT(Add);
 HWY_EXPORT(SiluMul);
 HWY_EXPORT(GeluMul);
 HWY_EXPORT(Multiply);
+HWY_EXPORT(SoftCap);
 HWY_EXPORT(ToBf16);
 
 void rms_norm(const float* x, const float* weight, float epsilon, std::size_t dim, float* out) {
@@ -162,6 +173,7 @@ void silu_mul(const float* gate_up, std::size_t rows, std::size_t dim, float* ou
 void gelu_mul(const float* gate_up, std::size_t rows, std::size_t dim, float* out, std::size_t stride) {
   HWY_DYNAMIC_DISPATCH(GeluMul)(gate_up, rows, dim, out, stride);
 }
+void soft_cap(float* x, float cap, std::size_t n) { HWY_DYNAMIC_DISPATCH(SoftCap)(x, cap, n); }
 void multiply(float* x, float factor, std::size_t n) { HWY_DYNAMIC_DISPATCH(Multiply)(x, factor, n); }
 void to_bf16(const float* x, std::size_t n, std::uint16_t* out) { HWY_DYNAMIC_DISPATCH(ToBf16)(x, n, out); }
 

@@ -15,6 +15,8 @@ void add(float* x, const float* y, std::size_t dim);
 void silu_mul(const float* gate_up, std::size_t rows, std::size_t dim, float* out, std::size_t stride);
 /// The same with gelu(gate), see Activation::gelu.
 void gelu_mul(const float* gate_up, std::size_t rows, std::size_t dim, float* out, std::size_t stride);
+/// x = cap · tanh(x / cap). [n].
+void soft_cap(float* x, float cap, std::size_t n);
 /// x *= factor. [n].
 void multiply(float* x, float factor, std::size_t n);
 /// Rounds to bfloat16, to nearest even. NaN stays NaN.

@@ -47,8 +47,12 @@ class Decoder : public Architecture {
   std::uint64_t kv_dim() const { return std::uint64_t{shape().n_kv_heads} * shape().head_dim; }
 
   kernels::AttentionShape attention_shape(std::uint32_t layer) const {
-    return {layer,          shape().n_heads,          shape().n_kv_heads,         shape().head_dim,
-            spec_.rope_dim, spec_.layers[layer].rope, spec_.layers[layer].window, spec_.attention_scale};
+    kernels::AttentionShape attention{layer, shape().n_heads, shape().n_kv_heads, shape().head_dim, spec_.rope_dim};
+    attention.rope = spec_.layers[layer].rope;
+    attention.window = spec_.layers[layer].window;
+    attention.scale = spec_.attention_scale;
+    attention.cap = spec_.score_cap;
+    return attention;
   }
   void make_room(std::uint32_t rows);
   void attend(std::uint32_t layer, const Batch& batch, std::uint32_t rows);
@@ -171,6 +175,7 @@ std::span<float> Decoder::forward(const Batch& batch) {
   backend_->linear(*weights_.output, *picked_, n_logits, *logits_);
   const std::size_t size = std::size_t{n_logits} * shape().vocab_size;
   if (spec_.logit_scale != 1) backend_->scale(*logits_, spec_.logit_scale, size);
+  if (spec_.logit_cap > 0) backend_->soft_cap(*logits_, spec_.logit_cap, size);
   return backend_->read(*logits_, size);
 }
 

@@ -15,9 +15,9 @@ struct ArchitectureEntry {
   void (*specify)(SpecReader& read, DecoderSpec& spec);
 };
 constexpr ArchitectureEntry kArchitectures[] = {
-    {"llama", specify_llama},     {"qwen2", specify_qwen2}, {"qwen3", specify_qwen3},
-    {"gemma3", specify_gemma3},   {"phi3", specify_phi3},   {"internlm2", specify_internlm2},
-    {"granite", specify_granite},
+    {"llama", specify_llama},         {"qwen2", specify_qwen2},     {"qwen3", specify_qwen3},
+    {"gemma2", specify_gemma2},       {"gemma3", specify_gemma3},   {"phi3", specify_phi3},
+    {"internlm2", specify_internlm2}, {"granite", specify_granite},
 };
 
 Result<const ArchitectureEntry*> find_architecture(const GgufFile& file) {

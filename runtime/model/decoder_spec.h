@@ -44,6 +44,8 @@ struct DecoderSpec {
   float embedding_scale = 1;
   float residual_scale = 1;
   float logit_scale = 1;
+  float score_cap = 0;  ///< a score of attention becomes cap · tanh(score / cap); 0: it stays
+  float logit_cap = 0;  ///< likewise a logit
 
   /// What of this the weights and metadata alone do not settle, for a name of the numerics. Empty: nothing.
   std::string variant;

@@ -114,7 +114,7 @@ TEST_P(ArchitectureDeterminism, AnswersAreTheSameAfterPreemptions) {
 
 INSTANTIATE_TEST_SUITE_P(
     Models, ArchitectureDeterminism,
-    testing::Combine(testing::Values("llama", "qwen2", "qwen3", "gemma3", "phi3", "internlm2", "granite"),
+    testing::Combine(testing::Values("llama", "qwen2", "qwen3", "gemma2", "gemma3", "phi3", "internlm2", "granite"),
                      testing::Values("0", "8", "4", "k8v4")),
     [](const auto& test) { return std::string(std::get<0>(test.param)) + "_Kv" + std::get<1>(test.param); });
 

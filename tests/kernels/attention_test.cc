@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <numbers>
 #include <ostream>
 #include <random>
 #include <stdexcept>
@@ -105,6 +106,7 @@ class World {
   }
 
   void see(std::uint32_t window) { heads_.window = window; }
+  void cap(float cap) { heads_.cap = cap; }
 
   std::vector<float> expected(AttentionPath path, const std::vector<Rows>& batch) const {
     const std::size_t dim = heads_.head_dim;
@@ -115,7 +117,7 @@ class World {
           out.resize(out.size() + dim);
           const float* given = queries_[rows.sequence].data() + (std::size_t{t} * heads_.n_heads + head) * dim;
           std::vector<float> query(given, given + dim);
-          const bool amx = path == AttentionPath::amx && heads_.window == 0;
+          const bool amx = path == AttentionPath::amx && heads_.window == 0 && heads_.cap == 0;
           if (amx && shape_.format.quantised()) round_to_bytes(query);
           attend(tables_[rows.sequence], head / (heads_.n_heads / heads_.n_kv_heads), query.data(), t + 1,
                  out.data() + out.size() - dim);
@@ -140,15 +142,16 @@ class World {
   void attend(const std::vector<std::int32_t>& table, std::uint32_t kv_head, const float* query, std::size_t seen,
               float* out) const {
     const std::size_t from = heads_.window > 0 && seen > heads_.window ? seen - heads_.window : 0;
+    const float cap = heads_.cap * std::numbers::log2e_v<float>;
     if (!shape_.format.quantised()) {
       std::vector<const Bf16*> blocks;
       for (std::int32_t block : table) blocks.push_back(arena_.head(block, heads_.layer, kv_head));
-      reference::attend(query, blocks.data(), shape_.head_dim, shape_.block_tokens, from, seen, out);
+      reference::attend(query, blocks.data(), shape_.head_dim, shape_.block_tokens, from, seen, cap, out);
       return;
     }
     std::vector<const std::byte*> blocks;
     for (std::int32_t block : table) blocks.push_back(arena_.head_bytes(block, heads_.layer, kv_head));
-    reference::attend_codes(query, blocks.data(), shape_, from, seen, out);
+    reference::attend_codes(query, blocks.data(), shape_, from, seen, cap, out);
     if (shape_.format.rotate_values) reference::rotate(out, shape_.head_dim);
   }
 
@@ -266,6 +269,17 @@ TEST_P(AttentionTest, AgreesWithItsReferenceForEveryWindow) {
       expect_right(world, {{0, context - 1, 1}}, "decoding at " + std::to_string(context) + where);
       const std::uint32_t n = std::min(context, 47U);
       expect_right(world, {{0, context - n, n}}, "a chunk up to " + std::to_string(context) + where);
+    }
+  }
+}
+
+TEST_P(AttentionTest, AgreesWithItsReferenceForEveryCap) {
+  World world(8, 2, 64, 32, {600}, GetParam().format);
+  for (const float cap : {0.1F, 1.0F, 50.0F}) {
+    world.cap(cap);
+    for (const std::uint32_t window : {0U, 100U}) {
+      world.see(window);
+      expect_right(world, {{0, 0, 40}, {0, 599, 1}, {0, 250, 20}}, "a cap of " + std::to_string(cap));
     }
   }
 }

@@ -70,6 +70,17 @@ TEST_P(Ops, GatesKeepANan) {
   }
 }
 
+TEST_P(Ops, SoftCapIsCapTimesTanh) {
+  for (std::size_t n : kSizes) {
+    auto x = random_values(n + 1, 5, 40);
+    x[0] = 3e37F;
+    const auto given = x;
+    soft_cap(x.data(), 30, n);
+    for (std::size_t i = 0; i < n; ++i) EXPECT_NEAR(x[i], 30 * std::tanh(given[i] / 30.0), 1e-4) << given[i];
+    EXPECT_EQ(x[n], given[n]);
+  }
+}
+
 TEST_P(Ops, MultiplyMultipliesEachValueAndNoMore) {
   for (std::size_t n : kSizes) {
     auto x = random_values(n + 1, 5);

@@ -111,8 +111,8 @@ TEST_P(SmallModel, GivesTheSameBitsInAnyChunksAndBesideAnotherInEveryCacheFormat
 }
 
 INSTANTIATE_TEST_SUITE_P(Architectures, SmallModel,
-                         testing::Values("llama3", "internlm2", "qwen2", "qwen3", "gemma3", "phi3", "phi3_short",
-                                         "granite"),
+                         testing::Values("llama3", "internlm2", "qwen2", "qwen3", "gemma2", "gemma3", "phi3",
+                                         "phi3_short", "granite"),
                          [](const auto& test) { return std::string(test.param); });
 
 }  // namespace

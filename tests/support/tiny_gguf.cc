@@ -247,7 +247,8 @@ class TinyTensors {
 /// What an architecture has of its own in the metadata.
 void add_own_metadata(GgufWriter& writer, const std::string& architecture) {
   const std::string prefix = architecture + ".";
-  if (architecture == "gemma3" || architecture == "phi3") writer.add_u32(prefix + "attention.sliding_window", 24);
+  if (architecture.starts_with("gemma") || architecture == "phi3")
+    writer.add_u32(prefix + "attention.sliding_window", 24);
   if (architecture == "gemma3") writer.add_u32(prefix + "attention.sliding_window_pattern", 2);
   if (architecture == "granite") {
     writer.add_f32(prefix + "embedding_scale", 2).add_f32(prefix + "residual_scale", 0.5F);
@@ -285,7 +286,7 @@ void add_layer(TinyTensors& add, const std::string& layer, const TinyOptions& op
     add.norm(layer + "attn_q_norm.weight", options.head_dim);
     add.norm(layer + "attn_k_norm.weight", options.head_dim);
   }
-  if (architecture == "gemma3") {
+  if (architecture.starts_with("gemma")) {
     add.norm(layer + "post_attention_norm.weight", embedding);
     add.norm(layer + "post_ffw_norm.weight", embedding);
   }

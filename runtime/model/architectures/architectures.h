@@ -9,6 +9,7 @@ namespace headwater::model {
 void specify_llama(SpecReader& read, DecoderSpec& spec);
 void specify_qwen2(SpecReader& read, DecoderSpec& spec);
 void specify_qwen3(SpecReader& read, DecoderSpec& spec);
+void specify_gemma2(SpecReader& read, DecoderSpec& spec);
 void specify_gemma3(SpecReader& read, DecoderSpec& spec);
 void specify_phi3(SpecReader& read, DecoderSpec& spec);
 void specify_internlm2(SpecReader& read, DecoderSpec& spec);

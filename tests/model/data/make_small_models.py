@@ -135,6 +135,12 @@ def main():
                         {"rope.freq_base": 1e6, "attention.key_length": 16, "attention.value_length": 16,
                          "attention.sliding_window": 24, "attention.sliding_window_pattern": 2,
                          "rope.scaling.type": "linear", "rope.scaling.factor": 8.0}, plus_one=True))
+    model = random_weights(tf.Gemma2ForCausalLM(tf.Gemma2Config(
+        **common, head_dim=16, query_pre_attn_scalar=16, sliding_window=24, attn_logit_softcapping=2.0,
+        final_logit_softcapping=3.0, rope_parameters=rope())), 8)
+    lines.append(export("gemma2", "gemma2", model, [5, 40, 100],
+                        {"attention.key_length": 16, "attention.value_length": 16, "attention.sliding_window": 24,
+                         "attn_logit_softcapping": 2.0, "final_logit_softcapping": 3.0}, plus_one=True))
     short, long = [1.0, 1.1, 1.2, 1.5], [1.0, 2.0, 5.0, 9.0]
     model = random_weights(tf.Phi3ForCausalLM(tf.Phi3Config(
         **common, sliding_window=30, original_max_position_embeddings=64,
