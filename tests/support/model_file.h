@@ -1,5 +1,6 @@
 #pragma once
 // Finds the real model that tests use.
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,8 @@ struct ReferencedModel {
   /// What a test that needs them says where they are not there; otherwise empty.
   std::string missing(const std::string& file) const;
 };
+/// For failures of tests that have one as their parameter.
+inline void PrintTo(const ReferencedModel& model, std::ostream* out) { *out << model.name; }
 const std::vector<ReferencedModel>& referenced_models();
 
 }  // namespace headwater::test

@@ -1,0 +1,61 @@
+// Attention that sees a window, and attention whose scores are capped.
+
+#include <gtest/gtest.h>
+
+#include "tests/kernels/attention_world.h"
+
+namespace headwater::kernels::cpu {
+namespace {
+
+class WindowedAttention : public AttentionTest {};
+
+TEST_P(WindowedAttention, AgreesWithItsReferenceForEveryWindow) {
+  World world(3, 1, 64, 32, {1300}, GetParam().format);
+  for (const std::uint32_t window : {1U, 2U, 31U, 32U, 33U, 255U, 256U, 257U, 512U, 600U, 5000U}) {
+    world.see(window);
+    for (const std::uint32_t context : {1U, 33U, 256U, 257U, 513U, 769U, 1300U}) {
+      const std::string where = " with a window of " + std::to_string(window);
+      expect_right(world, {{0, context - 1, 1}}, "decoding at " + std::to_string(context) + where);
+      const std::uint32_t n = std::min(context, 47U);
+      expect_right(world, {{0, context - n, n}}, "a chunk up to " + std::to_string(context) + where);
+    }
+  }
+}
+
+TEST_P(WindowedAttention, AgreesWithItsReferenceForEveryCap) {
+  World world(8, 2, 64, 32, {600}, GetParam().format);
+  for (const float cap : {0.1F, 1.0F, 50.0F}) {
+    world.cap(cap);
+    for (const std::uint32_t window : {0U, 100U}) {
+      world.see(window);
+      expect_right(world, {{0, 0, 40}, {0, 599, 1}, {0, 250, 20}}, "a cap of " + std::to_string(cap));
+    }
+  }
+}
+
+TEST_P(WindowedAttention, ARowOfAWindowHasTheSameBitsInAnyBatchAndReadsNothingBeforeIt) {
+  for (const std::uint32_t window : {5U, 64U, 300U}) {
+    World world(8, 2, 64, 32, {900, 700}, GetParam().format);
+    world.see(window);
+    const std::vector<float> whole = world.run(GetParam().path, {{0, 0, 900}, {1, 0, 700}}, 2);
+    // Whole blocks before the window may be anybody's.
+    for (std::uint32_t t = 0; t < (850 - window) / 32 * 32; ++t) {
+      world.poison(0, t, false);
+      world.poison(0, t, true);
+    }
+    for (const std::uint32_t n : {1U, 3U, 50U}) {
+      const std::vector<float> some =
+          world.run(GetParam().path, {{1, 650, 2}, {0, 900 - n, n}, {1, 699, 1}}, 1 + n % 2);
+      EXPECT_TRUE(same_bits(some.data() + 2 * world.row_size(), whole.data() + (900 - n) * world.row_size(),
+                            n * world.row_size()))
+          << n << " rows, a window of " << window;
+      EXPECT_TRUE(same_bits(some.data(), whole.data() + (900 + 650) * world.row_size(), 2 * world.row_size()));
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Ways, WindowedAttention, testing::ValuesIn(ways()),
+                         [](const auto& test) { return test.param.name; });
+
+}  // namespace
+}  // namespace headwater::kernels::cpu

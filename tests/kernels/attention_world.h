@@ -1,0 +1,247 @@
+#pragma once
+// Sequences in a KV arena for tests of attention, and every way in which this machine computes it.
+
+#include <gtest/gtest.h>
+#include <hwy/targets.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <numbers>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "kernels/cpu/attention.h"
+#include "kernels/cpu/cpu_features.h"
+#include "kernels/cpu/kv_codes.h"
+#include "kernels/cpu/rope.h"
+#include "tests/kernels/values.h"
+
+namespace headwater::kernels::cpu {
+
+inline constexpr Bf16 kNan = 0x7FC1;
+
+/// Sequences whose tokens lie in the second layer of an arena that is otherwise full of NaNs.
+class World {
+ public:
+  World(std::uint32_t n_heads, std::uint32_t n_kv_heads, std::uint32_t head_dim, std::uint32_t block_tokens,
+        std::vector<std::uint32_t> lengths, const KvFormat& format = {})
+      : heads_{1, n_heads, n_kv_heads, head_dim, 0}, shape_{2, n_kv_heads, head_dim, block_tokens, format} {
+    std::int32_t n_blocks = 0;
+    for (std::uint32_t length : lengths) {
+      tables_.emplace_back((length + block_tokens - 1) / block_tokens);
+      n_blocks += static_cast<std::int32_t>(tables_.back().size());
+    }
+    arena_ = KvArena(shape_, static_cast<std::uint32_t>(n_blocks));
+    std::fill_n(arena_.head(0, 0, 0), n_blocks * KvArena::block_bytes(shape_) / sizeof(Bf16), kNan);  // codes as well
+    std::int32_t next = n_blocks;  // blocks of a sequence lie in descending order: neither in a row nor at its place
+    for (std::size_t s = 0; s < lengths.size(); ++s) {
+      for (std::int32_t& block : tables_[s]) block = --next;
+      keys_values_.push_back(random_values(std::size_t{lengths[s]} * 2 * n_kv_heads * head_dim, unsigned(s + 1)));
+      queries_.push_back(random_values(std::size_t{lengths[s]} * n_heads * head_dim, unsigned(1000 + s)));
+      for (float& query : queries_.back()) {
+        query = std::bit_cast<float>(std::bit_cast<std::uint32_t>(query) & 0xFFFF0000U) * query_scale({0, 0, 0, 64}) *
+                0.99F;
+        // Exact in bfloat16, so that rounding queries costs nothing: what is tested is everything else.
+        query = std::bit_cast<float>(std::bit_cast<std::uint32_t>(query) & 0xFFFF0000U);
+      }
+      for (std::uint32_t t = 0; t < lengths[s]; ++t) store(s, t);
+    }
+  }
+
+  /// Sequence b begins with the first `n` blocks of sequence a.
+  void share(std::size_t a, std::size_t b, std::size_t n) {
+    std::copy_n(tables_[a].begin(), n, tables_[b].begin());
+    const std::size_t floats = n * shape_.block_tokens * 2 * shape_.n_kv_heads * shape_.head_dim;
+    std::copy_n(keys_values_[a].begin(), floats, keys_values_[b].begin());
+  }
+
+  /// What a sequence's token has as its key (or value) of the first KV head becomes NaN.
+  void poison(std::size_t sequence, std::uint32_t token, bool value) {
+    if (shape_.format.quantised()) {
+      const std::size_t size = std::size_t{2} * shape_.n_kv_heads * shape_.head_dim;
+      float* numbers = keys_values_[sequence].data() + token * size + (value ? size / 2 : 0);
+      numbers[1] = std::numeric_limits<float>::quiet_NaN();
+      return store(sequence, token);
+    }
+    Bf16* head = arena_.head(tables_[sequence][token / shape_.block_tokens], heads_.layer, 0);
+    const std::uint32_t slot = token % shape_.block_tokens;
+    head[value ? value_place(shape_.head_dim, shape_.block_tokens, slot, 1) : key_place(shape_.block_tokens, slot, 1)] =
+        kNan;
+  }
+
+  /// The queries of a token, [n_heads, head_dim].
+  float* query(std::size_t sequence, std::uint32_t token) { return queries_[sequence].data() + token * row_size(); }
+
+  struct Rows {
+    std::size_t sequence;
+    std::uint32_t first, n;
+  };
+
+  /// Results of all rows one after the other.
+  std::vector<float> run(AttentionPath path, const std::vector<Rows>& batch, unsigned threads) const {
+    std::vector<SequenceRows> sequences;
+    std::vector<float> qkv;
+    std::uint32_t row = 0;
+    for (const Rows& rows : batch) {
+      sequences.push_back({row, rows.n, rows.first, tables_[rows.sequence]});
+      row += rows.n;
+      const std::size_t dim = std::size_t{heads_.n_heads} * heads_.head_dim;
+      for (std::uint32_t t = rows.first; t < rows.first + rows.n; ++t) {
+        const float* query = queries_[rows.sequence].data() + t * dim;
+        qkv.insert(qkv.end(), query, query + dim);
+        qkv.resize(qkv.size() + std::size_t{2} * heads_.n_kv_heads * heads_.head_dim, NAN);
+      }
+    }
+    std::vector<float> out(std::size_t{row} * heads_.n_heads * heads_.head_dim, -7);
+    ThreadPool pool(threads);
+    Attention(path, shape_.format).run(arena_, heads_, sequences, qkv.data(), out.data(), pool);
+    return out;
+  }
+
+  void see(std::uint32_t window) { heads_.window = window; }
+  void cap(float cap) { heads_.cap = cap; }
+
+  std::vector<float> expected(AttentionPath path, const std::vector<Rows>& batch) const {
+    const std::size_t dim = heads_.head_dim;
+    std::vector<float> out;
+    for (const Rows& rows : batch) {
+      for (std::uint32_t t = rows.first; t < rows.first + rows.n; ++t) {
+        for (std::uint32_t head = 0; head < heads_.n_heads; ++head) {
+          out.resize(out.size() + dim);
+          const float* given = queries_[rows.sequence].data() + (std::size_t{t} * heads_.n_heads + head) * dim;
+          std::vector<float> query(given, given + dim);
+          const bool amx = path == AttentionPath::amx && heads_.window == 0 && heads_.cap == 0;
+          if (amx && shape_.format.quantised()) round_to_bytes(query);
+          attend(tables_[rows.sequence], head / (heads_.n_heads / heads_.n_kv_heads), query.data(), t + 1,
+                 out.data() + out.size() - dim);
+        }
+      }
+    }
+    return out;
+  }
+
+  /// Floats of a row of results.
+  std::size_t row_size() const { return std::size_t{heads_.n_heads} * heads_.head_dim; }
+
+ private:
+  /// As a path that meets the codes of keys with bytes does it.
+  static void round_to_bytes(std::vector<float>& query) {
+    float most = 0;
+    for (const float x : query) most = std::max(most, std::abs(x));
+    if (!std::isfinite(most) || most == 0) return;
+    for (float& x : query) x = std::nearbyint(x * (127 / most)) * (most / 127);
+  }
+
+  void attend(const std::vector<std::int32_t>& table, std::uint32_t kv_head, const float* query, std::size_t seen,
+              float* out) const {
+    const std::size_t from = heads_.window > 0 && seen > heads_.window ? seen - heads_.window : 0;
+    const float cap = heads_.cap * std::numbers::log2e_v<float>;
+    if (!shape_.format.quantised()) {
+      std::vector<const Bf16*> blocks;
+      for (std::int32_t block : table) blocks.push_back(arena_.head(block, heads_.layer, kv_head));
+      reference::attend(query, blocks.data(), shape_.head_dim, shape_.block_tokens, from, seen, cap, out);
+      return;
+    }
+    std::vector<const std::byte*> blocks;
+    for (std::int32_t block : table) blocks.push_back(arena_.head_bytes(block, heads_.layer, kv_head));
+    reference::attend_codes(query, blocks.data(), shape_, from, seen, cap, out);
+    if (shape_.format.rotate_values) reference::rotate(out, shape_.head_dim);
+  }
+
+  void store(std::size_t sequence, std::uint32_t token) {
+    const std::size_t size = std::size_t{2} * shape_.n_kv_heads * shape_.head_dim;
+    RopeTask task{0, shape_.n_kv_heads, shape_.head_dim};
+    std::vector<float> row(keys_values_[sequence].begin() + std::ptrdiff_t(token * size),
+                           keys_values_[sequence].begin() + std::ptrdiff_t((token + 1) * size));
+    task.row = row.data();
+    task.block = arena_.head_bytes(tables_[sequence][token / shape_.block_tokens], heads_.layer, 0);
+    task.block_tokens = shape_.block_tokens;
+    task.slot = token % shape_.block_tokens;
+    task.format = shape_.format;
+    reference::rope_and_store(task);
+  }
+
+  AttentionShape heads_;
+  KvShape shape_;
+  KvArena arena_;
+  std::vector<std::vector<std::int32_t>> tables_;
+  std::vector<std::vector<float>> keys_values_, queries_;
+};
+
+/// A format of the cache, a path, and for the generic one an instruction set.
+struct Way {
+  std::string name;
+  AttentionPath path = AttentionPath::generic;
+  std::int64_t target = 0;
+  KvFormat format{};
+
+  bool takes(std::uint32_t head_dim, std::uint32_t block_tokens) const {
+    if (format.quantised() && (head_dim % 8 != 0 || block_tokens < 8)) return false;
+    return path == AttentionPath::generic || (head_dim % 16 == 0 && block_tokens % 32 == 0);
+  }
+  /// Weights of bfloat16 are off by 1/150 at most, keys and values by 1/512, each in its own way.
+  float tolerance() const {
+    if (path == AttentionPath::generic) return format.quantised() ? 4e-5F : 2e-5F;
+    return format.quantised() ? 1.2e-2F : 8e-3F;
+  }
+};
+
+inline void PrintTo(const Way& way, std::ostream* out) { *out << way.name; }
+
+/// Sanitized tests take ten times as long: there it is the widest vectors, and the narrowest.
+inline std::vector<std::int64_t> targets() {
+  std::vector<std::int64_t> all = hwy::SupportedAndGeneratedTargets();
+#ifdef __SANITIZE_ADDRESS__
+  if (all.size() > 2) all.erase(all.begin() + 1, all.end() - 1);
+#endif
+  return all;
+}
+
+inline std::vector<Way> ways() {
+  std::vector<Way> all;
+  for (const std::string policy : {"0", "8", "4", "k8v4", "k4v8-norotate"}) {
+    std::string suffix = policy == "0" ? "" : "_" + policy.substr(0, policy.find('-'));
+    const KvFormat format = *parse_quant_policy(policy);
+    for (std::int64_t target : targets()) {
+      all.push_back({hwy::TargetName(target) + suffix, AttentionPath::generic, target, format});
+    }
+    if (cpu_features().amx) all.push_back({"AMX" + suffix, AttentionPath::amx, 0, format});
+  }
+  return all;
+}
+
+class AttentionTest : public testing::TestWithParam<Way> {
+ protected:
+  void SetUp() override { choose(GetParam().target); }
+  void TearDown() override { choose(0); }
+
+  static void expect_right(const World& world, const std::vector<World::Rows>& batch, const std::string& what,
+                           float tolerance = GetParam().tolerance()) {
+    const std::vector<float> got = world.run(GetParam().path, batch, 2);
+    const std::vector<float> want = world.expected(GetParam().path, batch);
+    ASSERT_EQ(got.size(), want.size());
+    float worst = 0;
+    for (std::size_t i = 0; i < got.size(); ++i) {
+      const float off = std::abs(got[i] - want[i]) / (1 + std::abs(want[i]));
+      worst = off <= worst ? worst : off;  // a NaN is the worst
+    }
+    EXPECT_LE(worst, tolerance) << what;
+  }
+
+ private:
+  static void choose(std::int64_t targets) {
+    hwy::SetSupportedTargetsForTest(targets);
+    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  }
+};
+
+/// Bits, since a NaN equals nothing.
+inline bool same_bits(const float* a, const float* b, std::size_t n) {
+  return std::memcmp(a, b, n * sizeof(float)) == 0;
+}
+
+}  // namespace headwater::kernels::cpu
