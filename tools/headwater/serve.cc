@@ -46,8 +46,8 @@ struct Options {
   std::string max_buffered;
 };
 
-/// The first SIGINT or SIGTERM wakes wait(); one before that, or a second one, ends the process at once. SIGHUP, which
-/// a terminal sends as it closes, ends nothing.
+/// From arm() on the first SIGINT or SIGTERM ends wait(); one before that, or a second one, ends the process at once.
+/// SIGHUP, which a terminal sends as it closes, ends nothing.
 class StopSignal {
  public:
   StopSignal() {
@@ -62,8 +62,9 @@ class StopSignal {
     std::signal(SIGPIPE, SIG_IGN);
   }
 
+  void arm() { armed_ = 1; }
+
   void wait() {
-    armed_ = 1;
     while (armed_ != 0) {
       std::uint64_t count = 0;
       if (read(event_, &count, sizeof count) < 0 && errno != EINTR) return;
@@ -160,6 +161,7 @@ int serve_until_stopped(Runtime& runtime, const topology::GatewaySpec& spec, con
                         StopSignal& signal) {
   auto server = gateway::Server::start(runtime, server_options(spec, options));
   if (!server) return fail(server.error().message);
+  signal.arm();  // before anybody is told that there is a server to be ended
   const std::string base = url(spec.host, (*server)->port());
   const ModelInfo model = runtime.model();
   spdlog::info("{}", cache_line(model));
