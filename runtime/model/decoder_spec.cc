@@ -6,6 +6,7 @@
 #include <string>
 
 #include "model/architectures/architectures.h"
+#include "model/utf8.h"
 
 namespace headwater::model {
 namespace {
@@ -28,7 +29,7 @@ Result<const ArchitectureEntry*> find_architecture(const GgufFile& file) {
     if (*name == entry.name) return &entry;
     known += (known.empty() ? "" : ", ") + std::string(entry.name);
   }
-  return file.invalid("unknown architecture \"" + *name + "\" (known: " + known + ")");
+  return file.invalid("unknown architecture \"" + printable(*name) + "\" (known: " + known + ")");
 }
 
 /// What every architecture has, under the same names.

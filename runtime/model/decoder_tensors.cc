@@ -39,6 +39,30 @@ std::vector<TensorRows> qkv_biases(const DecoderSpec& spec, std::uint32_t layer)
   return qkv_rows(spec, layer_prefix(layer), "bias");
 }
 
+std::vector<TensorRows> all_vectors(const DecoderSpec& spec) {
+  const std::uint64_t dim = spec.shape.embedding_dim;
+  std::vector<TensorRows> all = {{"output_norm.weight", dim}};
+  for (const RopeSpec& rope : spec.ropes) {
+    if (!rope.factors.empty()) all.push_back({rope.factors, spec.rope_dim / 2});
+  }
+  for (std::uint32_t i = 0; i < spec.shape.n_layers; ++i) {
+    const std::string prefix = layer_prefix(i);
+    all.push_back({prefix + "attn_norm.weight", dim});
+    all.push_back({prefix + "ffn_norm.weight", dim});
+    if (spec.post_norms) {
+      all.push_back({prefix + "post_attention_norm.weight", dim});
+      all.push_back({prefix + "post_ffw_norm.weight", dim});
+    }
+    if (spec.qk_norm) {
+      all.push_back({prefix + "attn_q_norm.weight", spec.shape.head_dim});
+      all.push_back({prefix + "attn_k_norm.weight", spec.shape.head_dim});
+    }
+    if (!spec.qkv_bias) continue;
+    for (TensorRows& bias : qkv_biases(spec, i)) all.push_back(std::move(bias));
+  }
+  return all;
+}
+
 MatrixSpec output_matrix(const DecoderSpec& spec, const GgufFile& file) {
   const bool tied = file.find_tensor("output.weight") == nullptr;
   return {{{tied ? "token_embd.weight" : "output.weight", spec.shape.vocab_size}}, spec.shape.embedding_dim};

@@ -37,6 +37,8 @@ struct LayerMatrices {
 /// "blk.3."
 std::string layer_prefix(std::uint32_t layer);
 LayerMatrices layer_matrices(const DecoderSpec& spec, std::uint32_t layer);
+/// All vectors that are loaded: norms, biases, rotary factors.
+std::vector<TensorRows> all_vectors(const DecoderSpec& spec);
 /// The biases of queries, keys and values, as columns.
 std::vector<TensorRows> qkv_biases(const DecoderSpec& spec, std::uint32_t layer);
 /// What gives logits: the embedding, where the file has no matrix of its own for it.

@@ -1,6 +1,8 @@
 #include "model/decoder_weights.h"
 
+#include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <set>
 #include <string>
@@ -188,7 +190,12 @@ Result<void> WeightLoader::load_ropes() {
       if (!given) return given.error();
       kernels::dequantize_row(*given, 0, factors);
     }
-    backend_.set_rope(i, inverse_frequencies(rope, spec_.rope_dim, factors), rope.magnitude);
+    const std::vector<float> frequencies = inverse_frequencies(rope, spec_.rope_dim, factors);
+    if (!std::ranges::all_of(frequencies, [](float x) { return x > 0 && std::isfinite(x); })) {
+      const std::string where = rope.factors.empty() ? "the rotary frequencies" : "tensor \"" + rope.factors + "\"";
+      return file_.invalid(where + " would turn heads by what is no number, expected factors greater than 0");
+    }
+    backend_.set_rope(i, frequencies, rope.magnitude);
   }
   return {};
 }

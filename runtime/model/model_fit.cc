@@ -86,18 +86,28 @@ void add_matrices(const GgufFile& file, const DecoderSpec& spec, const kernels::
   }
 }
 
-/// Error: a matrix that the model needs is missing or has another shape.
-Result<void> check_matrices(const GgufFile& file, const DecoderSpec& spec) {
+/// Error: the file lacks a tensor, or has it in another shape.
+Result<void> check_tensor(const GgufFile& file, const std::string& name, const std::vector<std::uint64_t>& dims) {
+  const auto shape = [](const std::vector<std::uint64_t>& sizes) {
+    std::string text;
+    for (const std::uint64_t size : sizes) text += (text.empty() ? "[" : " x ") + std::to_string(size);
+    return text + "]";
+  };
+  const GgufTensor* tensor = file.find_tensor(name);
+  if (tensor == nullptr) return file.invalid("tensor \"" + name + "\" is missing, expected shape " + shape(dims));
+  if (tensor->dims == dims) return {};
+  return file.invalid("tensor \"" + name + "\" has shape " + shape(tensor->dims) + ", expected " + shape(dims));
+}
+
+/// Error: a tensor that the model needs is missing or has another shape.
+Result<void> check_tensors(const GgufFile& file, const DecoderSpec& spec) {
   for (const auto& [kind, matrix] : all_matrices(file, spec)) {
     for (const TensorRows& part : matrix.parts) {
-      const std::string shape = "[" + std::to_string(matrix.cols) + " x " + std::to_string(part.tensor_rows()) + "]";
-      const GgufTensor* tensor = file.find_tensor(part.name);
-      if (tensor == nullptr) return file.invalid("tensor \"" + part.name + "\" is missing, expected shape " + shape);
-      const std::uint64_t expected[] = {matrix.cols, part.tensor_rows()};
-      if (!std::ranges::equal(tensor->dims, expected)) {
-        return file.invalid("tensor \"" + part.name + "\" has another shape, expected " + shape);
-      }
+      if (auto fits = check_tensor(file, part.name, {matrix.cols, part.tensor_rows()}); !fits) return fits;
     }
+  }
+  for (const TensorRows& vector : all_vectors(spec)) {
+    if (auto fits = check_tensor(file, vector.name, {vector.tensor_rows()}); !fits) return fits;
   }
   return {};
 }
@@ -114,7 +124,7 @@ Result<void> check_served(const GgufFile& file) {
                         " tokens and the embedding " + std::to_string(spec->shape.vocab_size) +
                         " rows, expected as many");
   }
-  return check_matrices(file, *spec);
+  return check_tensors(file, *spec);
 }
 
 std::vector<std::string> fallbacks(const GgufFile& file, const kernels::Backend& backend) {

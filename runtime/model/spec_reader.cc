@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "model/utf8.h"
+
 namespace headwater::model {
 
 std::uint32_t SpecReader::fail(Error error) {
@@ -23,12 +25,21 @@ std::uint32_t SpecReader::dimension(const char* name, std::uint64_t most, std::o
   return static_cast<std::uint32_t>(*value);
 }
 
+std::uint32_t SpecReader::count(const char* name, std::uint64_t most, std::uint64_t fallback) {
+  const auto value = file_.get_uint_or(prefix_ + name, fallback);
+  if (!value) return fail(value.error());
+  if (*value > most) return fail(name, "is " + std::to_string(*value) + ", expected 0 … " + std::to_string(most));
+  return static_cast<std::uint32_t>(*value);
+}
+
 double SpecReader::positive(const char* name, std::optional<double> fallback) {
   const std::string key = prefix_ + name;
   if (!fallback && file_.find(key) == nullptr) return fail(name, "is missing, expected a number greater than 0");
   const auto value = file_.get_float_or(key, fallback.value_or(1));
   if (!value) return fail(value.error());
-  if (!(*value > 0) || !std::isfinite(*value)) return fail(name, "is not a number greater than 0");
+  if (!(*value > 0) || !std::isfinite(*value)) {
+    return fail(name, "is " + std::to_string(*value) + ", expected a number greater than 0");
+  }
   return *value;
 }
 
@@ -40,17 +51,18 @@ std::string SpecReader::text(const char* name, const char* fallback) {
   return fallback;
 }
 
-void read_rope_scaling(SpecReader& read, RopeSpec& rope) {
-  const std::string type = read.text("rope.scaling.type", "none");
+void read_rope_scaling(SpecReader& read, RopeSpec& rope, std::uint32_t model_context) {
+  const std::string type = read.text("rope.scaling.type", "linear");
   if (type == "none") return;
   if (type != "linear" && type != "yarn") {
-    read.fail("rope.scaling.type", "is \"" + type + "\", expected one of none, linear, yarn");
+    read.fail("rope.scaling.type", "is \"" + printable(type) + "\", expected one of none, linear, yarn");
     return;
   }
-  rope.factor = read.positive("rope.scaling.factor", 1);
+  // Older files have the other name.
+  rope.factor = read.positive(read.has("rope.scaling.factor") ? "rope.scaling.factor" : "rope.scale_linear", 1);
   if (type == "linear") return;
   rope.yarn = RopeSpec::Yarn{};
-  rope.yarn->original_context = read.dimension("rope.scaling.original_context_length", kMaxContext);
+  rope.yarn->original_context = read.dimension("rope.scaling.original_context_length", kMaxContext, model_context);
   rope.yarn->beta_fast = read.positive("rope.scaling.yarn_beta_fast", rope.yarn->beta_fast);
   rope.yarn->beta_slow = read.positive("rope.scaling.yarn_beta_slow", rope.yarn->beta_slow);
   rope.magnitude = yarn_magnitude(rope.factor) * static_cast<float>(read.positive("rope.scaling.attn_factor", 1));

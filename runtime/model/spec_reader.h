@@ -25,6 +25,8 @@ class SpecReader {
 
   /// 1 … most.
   std::uint32_t dimension(const char* name, std::uint64_t most, std::optional<std::uint64_t> fallback = {});
+  /// 0 … most.
+  std::uint32_t count(const char* name, std::uint64_t most, std::uint64_t fallback);
   /// A number greater than 0.
   double positive(const char* name, std::optional<double> fallback = {});
   std::string text(const char* name, const char* fallback);
@@ -48,7 +50,8 @@ class SpecReader {
   std::optional<Error> error_;
 };
 
-/// How positions are scaled by `rope.scaling.*`: none, linear, yarn.
-void read_rope_scaling(SpecReader& read, RopeSpec& rope);
+/// How positions are scaled by `rope.scaling.*`: none, linear (also where only a factor is given), yarn. model_context:
+/// what YaRN's original context is where the file does not say.
+void read_rope_scaling(SpecReader& read, RopeSpec& rope, std::uint32_t model_context);
 
 }  // namespace headwater::model

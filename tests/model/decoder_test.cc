@@ -161,7 +161,20 @@ TEST(Decoder, AnOwnOutputMatrixIsUsed) {
 TEST(Decoder, LinearScalingOfPositionsChangesTheAnswer) {
   auto scaled = test::tiny_llama({});
   scaled.add_string("llama.rope.scaling.type", "linear").add_f32("llama.rope.scaling.factor", 4);
-  EXPECT_NE(Tiny(scaled).after(tokens(40)), Tiny(test::TinyOptions{}).after(tokens(40)));
+  const auto expected = Tiny(scaled).after(tokens(40));
+  EXPECT_NE(expected, Tiny(test::TinyOptions{}).after(tokens(40)));
+  // Files that name no kind of scaling mean this one, and older ones have another name for the factor.
+  for (const char* name : {"llama.rope.scaling.factor", "llama.rope.scale_linear"}) {
+    EXPECT_EQ(Tiny(test::tiny_llama({}).add_f32(name, 4)).after(tokens(40)), expected) << name;
+  }
+}
+
+TEST(Decoder, AWindowOfZeroIsNone) {
+  const auto after = [](std::uint32_t window) {
+    return Tiny(test::TinyOptions{.architecture = "phi3", .window = window}).after(tokens(40));
+  };
+  EXPECT_EQ(after(0), after(40));
+  EXPECT_NE(after(0), after(5));
 }
 
 TEST(Decoder, FrequencyFactorsOfOneChangeNothingAndOthersDo) {
@@ -211,9 +224,17 @@ TEST(Decoder, RefusesAnUnknownScalingAndTensorsThatItWouldNotUse) {
   };
   auto scaled = test::tiny_llama({});
   EXPECT_NE(message(scaled.add_string("llama.rope.scaling.type", "dynamic")).find("\"dynamic\""), std::string::npos);
-  auto yarn = test::tiny_llama({});
-  EXPECT_NE(message(yarn.add_string("llama.rope.scaling.type", "yarn")).find("original_context_length"),
+  auto escaped = test::tiny_llama({});
+  EXPECT_EQ(message(escaped.add_string("llama.rope.scaling.type", "\x1b[31m\nline")).find_first_of("\x1b\n"),
             std::string::npos);
+  auto no_number = test::tiny_llama({});
+  EXPECT_NE(message(no_number.add_f32("llama.rope.scaling.factor", NAN)).find("rope.scaling.factor"),
+            std::string::npos);
+  for (const float factor : {0.0F, -1.0F, 1e-45F, NAN}) {
+    auto turned = test::tiny_llama({});
+    turned.add_tensor("rope_freqs.weight", {8}, kernels::DType::f32, std::vector<float>(8, factor));
+    EXPECT_NE(message(turned).find("rope_freqs.weight"), std::string::npos) << factor;
+  }
   for (const char* name :
        {"blk.1.attn_k.bias", "blk.0.ffn_down.bias", "blk.0.attn_output.bias", "blk.0.attn_q_norm.weight"}) {
     auto other = test::tiny_llama({});

@@ -245,10 +245,11 @@ class TinyTensors {
 };
 
 /// What an architecture has of its own in the metadata.
-void add_own_metadata(GgufWriter& writer, const std::string& architecture) {
+void add_own_metadata(GgufWriter& writer, const TinyOptions& options) {
+  const std::string& architecture = options.architecture;
   const std::string prefix = architecture + ".";
   if (architecture.starts_with("gemma") || architecture == "phi3")
-    writer.add_u32(prefix + "attention.sliding_window", 24);
+    writer.add_u32(prefix + "attention.sliding_window", options.window);
   if (architecture == "gemma3") writer.add_u32(prefix + "attention.sliding_window_pattern", 2);
   if (architecture == "granite") {
     writer.add_f32(prefix + "embedding_scale", 2).add_f32(prefix + "residual_scale", 0.5F);
@@ -313,7 +314,7 @@ std::vector<GgufWriter> tiny_llama_parts(const TinyOptions& options, std::uint32
       .add_f32(prefix + "attention.layer_norm_rms_epsilon", 1e-5F)
       .add_u32(prefix + "rope.dimension_count", options.head_dim)
       .add_f32(prefix + "rope.freq_base", 10000.0F);
-  add_own_metadata(writer, options.architecture);
+  add_own_metadata(writer, options);
   add_tiny_tokenizer(writer, options.chat_template);
   TinyTensors add(parts, options);
   add.matrix("token_embd.weight", embedding, vocab);

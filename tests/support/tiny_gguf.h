@@ -60,8 +60,9 @@ struct TinyOptions {
   kernels::DType type = kernels::DType::f32;
   std::uint32_t seed = 1;
   std::string chat_template = {};  ///< empty: ChatML
-  /// One that decoder_spec.h knows, with all that it has of its own; where it has windows, of 24 tokens.
+  /// One that decoder_spec.h knows, with all that it has of its own.
   std::string architecture = "llama";
+  std::uint32_t window = 24;  ///< tokens, where it has windows
 };
 
 /// A byte-level vocabulary: the 256 bytes in GPT-2's order, a few merges, three control tokens.

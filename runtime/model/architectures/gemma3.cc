@@ -18,7 +18,7 @@ void specify_gemma3(SpecReader& read, DecoderSpec& spec) {
   const std::uint32_t pattern = read.dimension("attention.sliding_window_pattern", kMaxLayers, 6);
   RopeSpec local;
   local.base = read.positive("rope.freq_base_swa", 10000);
-  read_rope_scaling(read, spec.ropes[0]);  // only of layers that see all
+  read_rope_scaling(read, spec.ropes[0], spec.shape.context_length);  // only of layers that see all
   spec.ropes.push_back(local);
   for (std::uint32_t i = 0; i < spec.layers.size(); ++i) {
     if ((i + 1) % pattern != 0) spec.layers[i] = {window, 1};

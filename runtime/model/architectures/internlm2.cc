@@ -5,6 +5,8 @@
 
 namespace headwater::model {
 
-void specify_internlm2(SpecReader& read, DecoderSpec& spec) { read_rope_scaling(read, spec.ropes[0]); }
+void specify_internlm2(SpecReader& read, DecoderSpec& spec) {
+  read_rope_scaling(read, spec.ropes[0], spec.shape.context_length);
+}
 
 }  // namespace headwater::model

@@ -6,7 +6,7 @@
 namespace headwater::model {
 
 void specify_llama(SpecReader& read, DecoderSpec& spec) {
-  read_rope_scaling(read, spec.ropes[0]);
+  read_rope_scaling(read, spec.ropes[0], spec.shape.context_length);
   if (read.has_tensor("rope_freqs.weight")) spec.ropes[0].factors = "rope_freqs.weight";  // Llama 3.1
 }
 

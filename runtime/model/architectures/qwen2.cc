@@ -7,7 +7,7 @@ namespace headwater::model {
 void specify_qwen2(SpecReader& read, DecoderSpec& spec) {
   spec.pairs = DecoderSpec::Pairs::halves;
   spec.qkv_bias = true;
-  read_rope_scaling(read, spec.ropes[0]);
+  read_rope_scaling(read, spec.ropes[0], spec.shape.context_length);
 }
 
 }  // namespace headwater::model
