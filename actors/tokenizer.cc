@@ -128,7 +128,8 @@ class TokenizerStage : public StageActor {
     if (const auto* messages = std::get_if<std::vector<ChatMessage>>(&request.prompt)) {
       if (assets().chat_template == nullptr) {
         return Error{ErrorCode::invalid_request,
-                     "the model has no chat template; send `prompt`, or start with model.chat_template set",
+                     "the model has no chat template; send a plain text (`prompt`, run --raw), or name a template "
+                     "(--chat-template, model.chat_template)",
                      "messages"};
       }
       std::size_t bytes = 0;
