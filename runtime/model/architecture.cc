@@ -4,6 +4,7 @@
 
 #include "model/decoder.h"
 #include "model/decoder_spec.h"
+#include "model/decoder_tensors.h"
 #include "model/weight_memory.h"
 
 namespace headwater::model {
@@ -26,7 +27,7 @@ std::uint64_t Architecture::weight_bytes(const GgufFile& file, const kernels::Ba
     std::uint64_t loaded = matrix ? backend.matrix_bytes(view) : tensor.dims[0] * sizeof(float);
     const bool embedding = tensor.name == "token_embd.weight";
     if (embedding) {
-      const bool tied = file.find_tensor("output.weight") == nullptr;
+      const bool tied = is_tied(file);
       loaded = (tied ? loaded : 0) + backend.table_bytes(view, tied);
     }
     Sum& sum = embedding || tensor.name == "output.weight" ? ends : layers;

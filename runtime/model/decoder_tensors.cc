@@ -35,37 +35,46 @@ LayerMatrices layer_matrices(const DecoderSpec& spec, std::uint32_t layer) {
           {{{prefix + "ffn_down.weight", dim}}, hidden}};
 }
 
-std::vector<TensorRows> qkv_biases(const DecoderSpec& spec, std::uint32_t layer) {
-  return qkv_rows(spec, layer_prefix(layer), "bias");
+LayerVectors layer_vectors(const DecoderSpec& spec, std::uint32_t layer) {
+  const std::string prefix = layer_prefix(layer);
+  const std::uint64_t dim = spec.shape.embedding_dim;
+  LayerVectors vectors;
+  vectors.attention_norm = {prefix + "attn_norm.weight", dim};
+  vectors.ffn_norm = {prefix + "ffn_norm.weight", dim};
+  if (spec.post_norms) {
+    vectors.post_attention_norm = {prefix + "post_attention_norm.weight", dim};
+    vectors.post_ffn_norm = {prefix + "post_ffw_norm.weight", dim};
+  }
+  if (spec.qk_norm) {
+    vectors.query_norm = {prefix + "attn_q_norm.weight", spec.shape.head_dim, true};
+    vectors.key_norm = {prefix + "attn_k_norm.weight", spec.shape.head_dim, true};
+  }
+  if (spec.qkv_bias) vectors.qkv_bias = qkv_rows(spec, prefix, "bias");
+  return vectors;
 }
 
+TensorRows output_norm(const DecoderSpec& spec) { return {"output_norm.weight", spec.shape.embedding_dim}; }
+
+TensorRows rope_factors(const DecoderSpec& spec, const RopeSpec& rope) { return {rope.factors, spec.rope_dim / 2}; }
+
 std::vector<TensorRows> all_vectors(const DecoderSpec& spec) {
-  const std::uint64_t dim = spec.shape.embedding_dim;
-  std::vector<TensorRows> all = {{"output_norm.weight", dim}};
-  for (const RopeSpec& rope : spec.ropes) {
-    if (!rope.factors.empty()) all.push_back({rope.factors, spec.rope_dim / 2});
-  }
+  std::vector<TensorRows> all = {output_norm(spec)};
+  for (const RopeSpec& rope : spec.ropes) all.push_back(rope_factors(spec, rope));
   for (std::uint32_t i = 0; i < spec.shape.n_layers; ++i) {
-    const std::string prefix = layer_prefix(i);
-    all.push_back({prefix + "attn_norm.weight", dim});
-    all.push_back({prefix + "ffn_norm.weight", dim});
-    if (spec.post_norms) {
-      all.push_back({prefix + "post_attention_norm.weight", dim});
-      all.push_back({prefix + "post_ffw_norm.weight", dim});
-    }
-    if (spec.qk_norm) {
-      all.push_back({prefix + "attn_q_norm.weight", spec.shape.head_dim});
-      all.push_back({prefix + "attn_k_norm.weight", spec.shape.head_dim});
-    }
-    if (!spec.qkv_bias) continue;
-    for (TensorRows& bias : qkv_biases(spec, i)) all.push_back(std::move(bias));
+    const LayerVectors layer = layer_vectors(spec, i);
+    all.insert(all.end(), {layer.attention_norm, layer.ffn_norm, layer.post_attention_norm, layer.post_ffn_norm,
+                           layer.query_norm, layer.key_norm});
+    all.insert(all.end(), layer.qkv_bias.begin(), layer.qkv_bias.end());
   }
+  std::erase_if(all, [](const TensorRows& vector) { return vector.name.empty(); });
   return all;
 }
 
+bool is_tied(const GgufFile& file) { return file.find_tensor("output.weight") == nullptr; }
+
 MatrixSpec output_matrix(const DecoderSpec& spec, const GgufFile& file) {
-  const bool tied = file.find_tensor("output.weight") == nullptr;
-  return {{{tied ? "token_embd.weight" : "output.weight", spec.shape.vocab_size}}, spec.shape.embedding_dim};
+  const char* name = is_tied(file) ? "token_embd.weight" : "output.weight";
+  return {{{name, spec.shape.vocab_size}}, spec.shape.embedding_dim};
 }
 
 std::vector<kernels::HostTensor> typed_parts(const GgufFile& file, const MatrixSpec& matrix) {

@@ -37,11 +37,24 @@ struct LayerMatrices {
 /// "blk.3."
 std::string layer_prefix(std::uint32_t layer);
 LayerMatrices layer_matrices(const DecoderSpec& spec, std::uint32_t layer);
-/// All vectors that are loaded: norms, biases, rotary factors.
+/// The vectors of a layer, as columns; without a name, or empty, where the architecture has none.
+struct LayerVectors {
+  TensorRows attention_norm, ffn_norm;
+  TensorRows post_attention_norm, post_ffn_norm;
+  TensorRows query_norm, key_norm;
+  std::vector<TensorRows> qkv_bias;
+};
+LayerVectors layer_vectors(const DecoderSpec& spec, std::uint32_t layer);
+/// Behind the last layer.
+TensorRows output_norm(const DecoderSpec& spec);
+/// What a rotary table's frequencies are divided by; without a name where it has none.
+TensorRows rope_factors(const DecoderSpec& spec, const RopeSpec& rope);
+/// All of these that there are.
 std::vector<TensorRows> all_vectors(const DecoderSpec& spec);
-/// The biases of queries, keys and values, as columns.
-std::vector<TensorRows> qkv_biases(const DecoderSpec& spec, std::uint32_t layer);
-/// What gives logits: the embedding, where the file has no matrix of its own for it.
+
+/// Whether the embedding gives logits, too: the file has no matrix of its own for it.
+bool is_tied(const GgufFile& file);
+/// What gives logits.
 MatrixSpec output_matrix(const DecoderSpec& spec, const GgufFile& file);
 
 /// The parts with their types, without data; empty where the file lacks one of them.

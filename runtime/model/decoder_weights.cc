@@ -30,10 +30,6 @@ HostTensor pair_up(const HostTensor& tensor, std::uint32_t head_dim, std::uint32
   return {out.data(), tensor.type, rows, tensor.cols};
 }
 
-HostTensor as_row(const std::vector<float>& values) {
-  return {reinterpret_cast<const std::byte*>(values.data()), kernels::DType::f32, 1, values.size()};
-}
-
 /// Takes what a result holds to its place, or gives its error.
 template <class T>
 Result<void> keep(Result<std::unique_ptr<T>> result, std::unique_ptr<T>& place) {
@@ -53,17 +49,16 @@ class WeightLoader {
   using LoadMatrix = std::unique_ptr<Matrix> (kernels::Backend::*)(std::span<const HostTensor>);
   Result<std::unique_ptr<Matrix>> matrix(const MatrixSpec& spec,
                                          LoadMatrix load = &kernels::Backend::load_matrix) const;
-  /// The biases of queries, keys and values, one behind the other.
-  Result<std::unique_ptr<Buffer>> qkv_bias(std::uint32_t layer) const;
+  /// Vectors one behind the other; those without a name are left out. Null: there are none.
+  Result<std::unique_ptr<Buffer>> vectors(const std::vector<TensorRows>& parts) const;
+  Result<std::unique_ptr<Buffer>> vector(const TensorRows& part) const { return vectors({part}); }
   /// A part as the matrices here have it.
   HostTensor in_order(const HostTensor& tensor, const TensorRows& part, std::size_t place) const;
-  Result<std::unique_ptr<Buffer>> vector(const std::string& name, std::uint64_t size) const;
-  /// The values of a vector, as a head that turns has them.
-  Result<std::vector<float>> turned_vector(const TensorRows& part) const;
-  Result<std::unique_ptr<Buffer>> head_norm(const std::string& name) const;
+  /// The values of a vector; of heads that turn, in the order in which matrices have them.
+  Result<std::vector<float>> values(const TensorRows& part) const;
   /// Error: the file has a tensor of a layer that nothing has asked for, so the architecture is not what it says.
   Result<void> check_all_used(const std::string& prefix) const;
-  Result<void> load_norms(const std::string& prefix, LayerWeights& layer) const;
+  Result<void> load_vectors(std::uint32_t index, LayerWeights& layer) const;
   Result<HostTensor> tensor(const std::string& name, std::span<const std::uint64_t> dims, TensorRoom& room) const {
     used_.insert(name);
     return file_.tensor(name, dims, room);
@@ -101,39 +96,28 @@ Result<std::unique_ptr<Matrix>> WeightLoader::matrix(const MatrixSpec& spec, Loa
   return (backend_.*load)(tensors);
 }
 
-Result<std::vector<float>> WeightLoader::turned_vector(const TensorRows& part) const {
+Result<std::vector<float>> WeightLoader::values(const TensorRows& part) const {
   const std::uint64_t dims[] = {part.rows};
   auto given = tensor(part.name, dims, rooms_[0]);
   if (!given) return given.error();
-  std::vector<float> values(part.rows);
-  kernels::dequantize_row(*given, 0, values);
-  const HostTensor column{reinterpret_cast<const std::byte*>(values.data()), kernels::DType::f32, part.rows, 1};
+  std::vector<float> numbers(part.rows);
+  kernels::dequantize_row(*given, 0, numbers);
+  const HostTensor column{reinterpret_cast<const std::byte*>(numbers.data()), kernels::DType::f32, part.rows, 1};
   const HostTensor ordered = in_order(column, part, 0);
   const auto* const first = reinterpret_cast<const float*>(ordered.data);
   return std::vector<float>(first, first + part.rows);
 }
 
-Result<std::unique_ptr<Buffer>> WeightLoader::qkv_bias(std::uint32_t layer) const {
-  std::vector<float> biases;
-  for (const TensorRows& part : qkv_biases(spec_, layer)) {
-    const auto values = turned_vector(part);
-    if (!values) return values.error();
-    biases.insert(biases.end(), values->begin(), values->end());
+Result<std::unique_ptr<Buffer>> WeightLoader::vectors(const std::vector<TensorRows>& parts) const {
+  std::vector<float> all;
+  for (const TensorRows& part : parts) {
+    if (part.name.empty()) continue;
+    const auto numbers = values(part);
+    if (!numbers) return numbers.error();
+    all.insert(all.end(), numbers->begin(), numbers->end());
   }
-  return backend_.load_vector(as_row(biases));
-}
-
-Result<std::unique_ptr<Buffer>> WeightLoader::head_norm(const std::string& name) const {
-  const auto values = turned_vector({name, spec_.shape.head_dim, true});
-  if (!values) return values.error();
-  return backend_.load_vector(as_row(*values));
-}
-
-Result<std::unique_ptr<Buffer>> WeightLoader::vector(const std::string& name, std::uint64_t size) const {
-  const std::uint64_t dims[] = {size};
-  const auto given = tensor(name, dims, rooms_[0]);
-  if (!given) return given.error();
-  return backend_.load_vector(*given);
+  if (all.empty()) return std::unique_ptr<Buffer>();
+  return backend_.load_vector({reinterpret_cast<const std::byte*>(all.data()), kernels::DType::f32, 1, all.size()});
 }
 
 Result<void> WeightLoader::check_all_used(const std::string& prefix) const {
@@ -145,36 +129,27 @@ Result<void> WeightLoader::check_all_used(const std::string& prefix) const {
   return {};
 }
 
-Result<void> WeightLoader::load_norms(const std::string& prefix, LayerWeights& layer) const {
-  const std::uint64_t dim = spec_.shape.embedding_dim;
-  if (auto kept = keep(vector(prefix + "attn_norm.weight", dim), layer.attention_norm); !kept) return kept;
-  if (auto kept = keep(vector(prefix + "ffn_norm.weight", dim), layer.ffn_norm); !kept) return kept;
-  if (spec_.post_norms) {
-    const auto post = [&](const char* name, auto& place) { return keep(vector(prefix + name, dim), place); };
-    if (auto kept = post("post_attention_norm.weight", layer.post_attention_norm); !kept) return kept;
-    if (auto kept = post("post_ffw_norm.weight", layer.post_ffn_norm); !kept) return kept;
-  }
-  if (spec_.qk_norm) {
-    if (auto kept = keep(head_norm(prefix + "attn_q_norm.weight"), layer.query_norm); !kept) return kept;
-    if (auto kept = keep(head_norm(prefix + "attn_k_norm.weight"), layer.key_norm); !kept) return kept;
-  }
-  return {};
+Result<void> WeightLoader::load_vectors(std::uint32_t index, LayerWeights& layer) const {
+  const LayerVectors given = layer_vectors(spec_, index);
+  if (auto kept = keep(vector(given.attention_norm), layer.attention_norm); !kept) return kept;
+  if (auto kept = keep(vector(given.ffn_norm), layer.ffn_norm); !kept) return kept;
+  if (auto kept = keep(vector(given.post_attention_norm), layer.post_attention_norm); !kept) return kept;
+  if (auto kept = keep(vector(given.post_ffn_norm), layer.post_ffn_norm); !kept) return kept;
+  if (auto kept = keep(vector(given.query_norm), layer.query_norm); !kept) return kept;
+  if (auto kept = keep(vector(given.key_norm), layer.key_norm); !kept) return kept;
+  return keep(vectors(given.qkv_bias), layer.qkv_bias);
 }
 
 Result<void> WeightLoader::load_layer(std::uint32_t index) {
-  const std::string prefix = layer_prefix(index);
   const LayerMatrices matrices = layer_matrices(spec_, index);
   LayerWeights layer;
-  if (auto loaded = load_norms(prefix, layer); !loaded) return loaded;
-  if (spec_.qkv_bias) {
-    if (auto kept = keep(qkv_bias(index), layer.qkv_bias); !kept) return kept;
-  }
+  if (auto loaded = load_vectors(index, layer); !loaded) return loaded;
   if (auto kept = keep(matrix(matrices.qkv), layer.qkv); !kept) return kept;
   if (auto kept = keep(matrix(matrices.attention_out), layer.attention_out); !kept) return kept;
   const LoadMatrix gated = &kernels::Backend::load_gated_matrix;
   if (auto kept = keep(matrix(matrices.gate_up, gated), layer.gate_up); !kept) return kept;
   if (auto kept = keep(matrix(matrices.down), layer.down); !kept) return kept;
-  if (auto all = check_all_used(prefix); !all) return all;
+  if (auto all = check_all_used(layer_prefix(index)); !all) return all;
   weights_.layers.push_back(std::move(layer));
   return {};
 }
@@ -184,11 +159,9 @@ Result<void> WeightLoader::load_ropes() {
     const RopeSpec& rope = spec_.ropes[i];
     std::vector<float> factors;
     if (!rope.factors.empty()) {
-      factors.resize(spec_.rope_dim / 2);
-      const std::uint64_t dims[] = {factors.size()};
-      const auto given = tensor(rope.factors, dims, rooms_[0]);
+      auto given = values(rope_factors(spec_, rope));
       if (!given) return given.error();
-      kernels::dequantize_row(*given, 0, factors);
+      factors = std::move(*given);
     }
     const std::vector<float> frequencies = inverse_frequencies(rope, spec_.rope_dim, factors);
     if (!std::ranges::all_of(frequencies, [](float x) { return x > 0 && std::isfinite(x); })) {
@@ -201,16 +174,13 @@ Result<void> WeightLoader::load_ropes() {
 }
 
 Result<DecoderWeights> WeightLoader::load() {
-  const std::uint64_t dim = spec_.shape.embedding_dim;
-  const std::uint64_t dims[] = {dim, spec_.shape.vocab_size};
-  const MatrixSpec output = output_matrix(spec_, file_);
-  const bool tied = output.parts[0].name == "token_embd.weight";
-  if (auto kept = keep(matrix(output), weights_.output); !kept) return kept.error();
+  const std::uint64_t dims[] = {spec_.shape.embedding_dim, spec_.shape.vocab_size};
+  if (auto kept = keep(matrix(output_matrix(spec_, file_)), weights_.output); !kept) return kept.error();
   const auto table = tensor("token_embd.weight", dims, rooms_[0]);
   if (!table) return table.error();
-  weights_.embedding = backend_.load_table(*table, tied ? weights_.output.get() : nullptr);
+  weights_.embedding = backend_.load_table(*table, is_tied(file_) ? weights_.output.get() : nullptr);
   rooms_ = {};  // what follows needs far less
-  if (auto kept = keep(vector("output_norm.weight", dim), weights_.output_norm); !kept) return kept.error();
+  if (auto kept = keep(vector(output_norm(spec_)), weights_.output_norm); !kept) return kept.error();
   for (std::uint32_t i = 0; i < spec_.shape.n_layers; ++i) {
     if (auto loaded = load_layer(i); !loaded) return loaded.error();
   }
