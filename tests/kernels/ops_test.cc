@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 #include <hwy/targets.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
+#include <initializer_list>
 #include <limits>
 #include <random>
 #include <vector>
@@ -23,6 +25,23 @@ void expect_near(const std::vector<float>& got, const std::vector<float>& want, 
   ASSERT_EQ(got.size(), want.size());
   for (std::size_t i = 0; i < got.size(); ++i) {
     EXPECT_NEAR(got[i], want[i], relative * (1 + std::abs(want[i]))) << "at " << i;
+  }
+}
+
+/// Of gates near zero, and of those `far` from it.
+void expect_gate(void (*gate_mul)(const float*, std::size_t, std::size_t, float*, std::size_t),
+                 void (*expected)(const float*, const float*, std::size_t, float*), std::initializer_list<float> far) {
+  for (std::size_t n : kSizes) {
+    auto gate = random_values(n, 3, 8);
+    const auto up = random_values(n, 4);
+    std::copy_n(far.begin(), std::min(n, far.size()), gate.begin());
+    std::vector<float> got(n);
+    std::vector<float> want(n);
+    std::vector<float> both = gate;
+    both.insert(both.end(), up.begin(), up.end());
+    gate_mul(both.data(), 1, n, got.data(), n);
+    expected(gate.data(), up.data(), n, want.data());
+    expect_near(got, want, 1e-5F);
   }
 }
 
@@ -46,19 +65,7 @@ TEST_P(Ops, RmsNormOfZerosIsZero) {
 }
 
 TEST_P(Ops, GeluMulAgreesWithItsReferenceAlsoFarFromZero) {
-  for (std::size_t n : kSizes) {
-    auto gate = random_values(n, 3, 8);
-    const auto up = random_values(n, 4);
-    const float far[] = {-9.9F, -10, -300, 200, -3e37F, 3e37F};
-    for (std::size_t i = 0; i < std::min(n, std::size(far)); ++i) gate[i] = far[i];
-    std::vector<float> got(n);
-    std::vector<float> want(n);
-    std::vector<float> both = gate;
-    both.insert(both.end(), up.begin(), up.end());
-    gelu_mul(both.data(), 1, n, got.data(), n);
-    reference::gelu_mul(gate.data(), up.data(), n, want.data());
-    expect_near(got, want, 1e-5F);
-  }
+  expect_gate(gelu_mul, reference::gelu_mul, {-9.9F, -10, -300, 200, -3e37F, 3e37F});
 }
 
 TEST_P(Ops, GatesKeepANan) {
@@ -92,19 +99,7 @@ TEST_P(Ops, MultiplyMultipliesEachValueAndNoMore) {
 }
 
 TEST_P(Ops, SiluMulAgreesWithItsReferenceAlsoFarFromZero) {
-  for (std::size_t n : kSizes) {
-    auto gate = random_values(n, 3, 8);
-    const auto up = random_values(n, 4);
-    const float far[] = {-100, -200, -300, 200, -3e37F, 3e37F};
-    for (std::size_t i = 0; i < std::min(n, std::size(far)); ++i) gate[i] = far[i];
-    std::vector<float> got(n);
-    std::vector<float> want(n);
-    std::vector<float> both = gate;
-    both.insert(both.end(), up.begin(), up.end());
-    silu_mul(both.data(), 1, n, got.data(), n);
-    reference::silu_mul(gate.data(), up.data(), n, want.data());
-    expect_near(got, want, 1e-5F);
-  }
+  expect_gate(silu_mul, reference::silu_mul, {-100, -200, -300, 200, -3e37F, 3e37F});
 }
 
 TEST_P(Ops, AddTouchesNothingBeyondItsEnd) {

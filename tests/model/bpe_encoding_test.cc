@@ -5,18 +5,11 @@
 #include <random>
 #include <string>
 
+#include "tests/model/sliced.h"
 #include "tests/model/tiny_tokenizer.h"
 
 namespace headwater::model {
 namespace {
-
-std::vector<TokenId> sliced(const Tokenizer& tokenizer, const std::string& text, EncodeOptions options,
-                            std::size_t bytes) {
-  const auto encoding = tokenizer.begin_encoding(text, options);
-  while (!encoding->advance(bytes)) {
-  }
-  return std::move(*encoding).take();
-}
 
 std::string random_text(std::mt19937& random, std::size_t parts) {
   static const std::string kParts[] = {"the",    " other", "<|im_end|>", "<|im_start|>", "\xff",
@@ -32,7 +25,7 @@ TEST(BytePairEncoding, GivesTheSameIdsHoweverItIsSliced) {
   for (int round = 0; round < 300; ++round) {
     const std::string text = random_text(random, random() % 40);
     const EncodeOptions options{.add_special = round % 2 == 0, .parse_special = round % 3 == 0};
-    ASSERT_EQ(sliced(*tokenizer, text, options, 1 + random() % 9), tokenizer->encode(text, options)) << text;
+    ASSERT_EQ(test::sliced(*tokenizer, text, options, 1 + random() % 9), tokenizer->encode(text, options)) << text;
   }
 }
 

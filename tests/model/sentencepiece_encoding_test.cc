@@ -6,18 +6,11 @@
 #include <string>
 
 #include "model/utf8.h"
+#include "tests/model/sliced.h"
 #include "tests/model/tiny_sentencepiece.h"
 
 namespace headwater::model {
 namespace {
-
-std::vector<TokenId> sliced(const Tokenizer& tokenizer, const std::string& text, EncodeOptions options,
-                            std::size_t bytes) {
-  const auto encoding = tokenizer.begin_encoding(text, options);
-  while (!encoding->advance(bytes)) {
-  }
-  return std::move(*encoding).take();
-}
 
 std::string random_text(std::mt19937& random, std::size_t parts) {
   static const std::string kParts[] = {"the",    " other", "</s>", "<s>",    "\xff",
@@ -33,7 +26,7 @@ TEST(SentencePieceEncoding, GivesTheSameIdsHoweverItIsSliced) {
     const auto tokenizer = test::tiny_sentencepiece(round % 5 != 0);
     const std::string text = random_text(random, random() % 40);
     const EncodeOptions options{.add_special = round % 2 == 0, .parse_special = round % 3 == 0};
-    ASSERT_EQ(sliced(*tokenizer, text, options, 1 + random() % 9), tokenizer->encode(text, options)) << text;
+    ASSERT_EQ(test::sliced(*tokenizer, text, options, 1 + random() % 9), tokenizer->encode(text, options)) << text;
   }
 }
 
@@ -96,7 +89,7 @@ TEST(SentencePieceEncoding, MergesATextAsTheDefinitionSays) {
       }
     }
     std::vector<std::string> found;
-    for (const TokenId id : sliced(*tokenizer, text, {}, 1 + random() % 50))
+    for (const TokenId id : test::sliced(*tokenizer, text, {}, 1 + random() % 50))
       found.emplace_back(tokenizer->token_bytes(id));
     ASSERT_EQ(found, expected) << text;
   }
