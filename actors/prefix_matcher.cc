@@ -1,5 +1,6 @@
 // Looks up what of a prompt is cached, and keeps the books of every KV block (match::MatchDesk).
 
+#include <algorithm>
 #include <functional>
 
 #include "actors/cache_controls.h"

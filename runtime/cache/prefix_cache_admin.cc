@@ -1,5 +1,6 @@
 // What an operator asks of PrefixCache, and its self-check.
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <tuple>

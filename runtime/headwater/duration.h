@@ -1,6 +1,7 @@
 #pragma once
 // Times as people write them.
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>

@@ -1,5 +1,6 @@
 #include "topology/warmup.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>

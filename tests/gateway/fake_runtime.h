@@ -2,6 +2,7 @@
 // A Runtime without a model. Tokens are bytes; an answer is " w0 w1 w2 …", one word a step, until max_tokens or
 // eight words. A test may hold the steps back and let them through one by one.
 
+#include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <functional>

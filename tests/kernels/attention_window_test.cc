@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "tests/kernels/attention_world.h"
 
 namespace headwater::kernels::cpu {

@@ -1,5 +1,6 @@
 #include "topology/options.h"
 
+#include <algorithm>
 #include <string>
 
 #include "tests/topology/check.h"

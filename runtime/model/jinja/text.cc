@@ -1,5 +1,7 @@
 #include "model/jinja/text.h"
 
+#include <algorithm>
+
 namespace headwater::model::jinja {
 
 std::size_t Text::run_at(std::size_t at) const {

@@ -1,6 +1,7 @@
 #pragma once
 // Files of which calls fail as they are told. Only calls that the store makes are counted, each once.
 
+#include <algorithm>
 #include <cerrno>
 #include <functional>
 #include <string>

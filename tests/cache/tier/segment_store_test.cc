@@ -1,5 +1,7 @@
 #include "cache/tier/segment_store.h"
 
+#include <algorithm>
+
 #include "tests/cache/tier/store_fixture.h"
 
 namespace headwater::cache {

@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+
 #include "tests/cache/tier/store_fixture.h"
 
 namespace headwater::cache {

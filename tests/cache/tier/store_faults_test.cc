@@ -1,6 +1,7 @@
 // Calls of the system that fail, each of them at each place of a run of a store: nothing ends the process, no wrong
 // byte is given, what was erased stays erased, and once the fault is over the store opens and goes on.
 
+#include <algorithm>
 #include <set>
 
 #include "tests/cache/tier/faulty_files.h"

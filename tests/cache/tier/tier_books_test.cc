@@ -1,5 +1,7 @@
 // What to save and what to load.
 
+#include <algorithm>
+
 #include "tests/cache/tier/tier_books_fixture.h"
 
 namespace headwater::cache {

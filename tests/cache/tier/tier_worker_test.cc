@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "cache/expiry_queue.h"
 #include "tests/cache/tier/blocks.h"
 #include "tests/cache/tier/fake_store.h"
