@@ -139,13 +139,13 @@ namespace {
 Result<void> size_cache_for(const topology::Topology& topology, const model::GgufFile& file,
                             const model::ModelShape& shape, const kernels::Backend& backend, Assets& assets) {
   const kernels::KvFormat& format = topology.cache.format;
-  kernels::KvShape kv{shape.n_layers, shape.n_kv_heads, shape.head_dim, topology.cache.block_tokens, {}};
+  kernels::KvGeometry kv{shape.kv_layers, topology.cache.block_tokens, {}};
   std::uint64_t block_bytes = 0;
   std::uint64_t plain_bytes = 0;
   try {
-    plain_bytes = backend.kv_block_bytes(kv);
+    plain_bytes = backend.kv_block_bytes(kv).total();
     kv.format = format;
-    block_bytes = backend.kv_block_bytes(kv);
+    block_bytes = backend.kv_block_bytes(kv).total();
   } catch (const std::invalid_argument& error) {
     return Error{ErrorCode::invalid_model, topology.model.path + ": " + error.what(), "quant_policy"};
   }

@@ -51,13 +51,25 @@ struct SequenceRows {
   std::span<const std::int32_t> block_table;  ///< position p lives in block block_table[p / block_tokens]
 };
 
-/// What the KV arena holds.
-struct KvShape {
-  std::uint32_t n_layers = 0;
+/// What a layer keeps of a token.
+struct KvLayer {
   std::uint32_t n_kv_heads = 0;
   std::uint32_t head_dim = 0;
+  bool windowed = false;  ///< nothing looks further back than a window: its rows can be given back
+};
+
+/// What the KV arena holds.
+struct KvGeometry {
+  std::vector<KvLayer> layers;
   std::uint32_t block_tokens = 0;
   KvFormat format{};
+};
+
+/// Bytes of a block.
+struct KvBlockBytes {
+  std::uint64_t full = 0;  ///< of layers that see all tokens
+  std::uint64_t windowed = 0;
+  std::uint64_t total() const { return full + windowed; }
 };
 
 /// The heads of an attention layer; qkv rows hold queries, keys, values: [n_heads + 2 * n_kv_heads, head_dim].
@@ -107,19 +119,23 @@ class Backend {
   virtual std::uint32_t padded_rows(std::uint32_t rows) const = 0;
 
   // ---- the KV arena ---------------------------------------------------------------------------------
-  virtual std::uint64_t kv_block_bytes(const KvShape& shape) const = 0;
-  /// (Re)creates the arena; untouched blocks take no memory. `centres`, [n_layers, n_kv_heads, head_dim], is taken from
+  /// Throws std::invalid_argument for a head_dim that the format cannot hold.
+  virtual KvBlockBytes kv_block_bytes(const KvGeometry& geometry) const = 0;
+  /// (Re)creates the arena; untouched blocks take no memory. `centres`, [layers][n_kv_heads, head_dim], is taken from
   /// all keys; empty: nothing is. Throws std::bad_alloc; std::invalid_argument for a head_dim or block_tokens that the
   /// format cannot hold.
-  virtual void allocate_kv(const KvShape& shape, std::uint32_t n_blocks, std::span<const float> centres = {}) = 0;
+  virtual void allocate_kv(const KvGeometry& geometry, std::uint32_t n_blocks, std::span<const float> centres = {}) = 0;
+  /// The memory of these whole blocks, and of the windowed layers of those, returns to the system. What they held is
+  /// gone, and they may be written again at any time. Other blocks keep what they hold.
+  virtual void give_back_kv(std::span<const std::int32_t> blocks, std::span<const std::int32_t> windows) = 0;
   /// Gives block `to` all that block `from` holds, bit by bit.
   virtual void copy_kv_block(std::int32_t from, std::int32_t to) = 0;
-  /// All that a block holds, kv_block_bytes() of it, and the way back. Blocks that differ may be read and written side
-  /// by side.
+  /// All that a block holds, kv_block_bytes().total() of it, layer after layer, and the way back. Blocks that differ
+  /// may be read and written side by side.
   virtual void read_kv_block(std::int32_t block, std::span<std::byte> out) const = 0;
   virtual void write_kv_block(std::int32_t block, std::span<const std::byte> bytes) = 0;
   /// Where the keys of a sequence's rows, which the arena holds in bfloat16, have their middle when they are met at the
-  /// positions [0, n_positions) equally often: [n_layers, n_kv_heads, head_dim], each number finite.
+  /// positions [0, n_positions) equally often: [layers][n_kv_heads, head_dim], each number finite.
   /// `layers`: one for each of the arena.
   virtual std::vector<float> key_centres(std::span<const AttentionShape> layers, const SequenceRows& rows,
                                          std::uint32_t n_positions) = 0;

@@ -9,7 +9,6 @@
 #include <stdexcept>
 
 #include "kernels/cpu/cpu_features.h"
-#include "kernels/cpu/kv_codes.h"
 #include "kernels/cpu/thread_scratch.h"
 
 namespace headwater::kernels::cpu {
@@ -24,10 +23,9 @@ const AttentionKernel& kernel_of(AttentionPath path, const KvFormat& format) {
 
 }  // namespace
 
-AttentionPath best_attention_path(const KvShape& shape) {
+AttentionPath best_attention_path(std::uint32_t head_dim, std::uint32_t block_tokens, const KvFormat& format) {
   // Of longer heads the sums of whole numbers could overflow.
-  const bool fits =
-      shape.head_dim % 16 == 0 && shape.block_tokens % 32 == 0 && (!shape.format.quantised() || shape.head_dim <= 256);
+  const bool fits = head_dim % 16 == 0 && block_tokens % 32 == 0 && (!format.quantised() || head_dim <= 256);
   return fits && cpu_features().amx ? AttentionPath::amx : AttentionPath::generic;
 }
 
@@ -86,9 +84,9 @@ struct Attention::Call {
     }
     const std::size_t kernel_bytes = (kernel.scratch_bytes(dim) + 63) / 64 * 64;
     std::byte* scratch = thread_scratch(kernel_bytes + 2 * gathered_size(unit.n_rows, dim) * sizeof(float));
-    const KvFormat& format = arena.shape().format;
+    const KvFormat& format = arena.geometry().format;
     task.rows = {dim,
-                 arena.shape().block_tokens,
+                 arena.geometry().block_tokens,
                  unit.n_rows,
                  task.queries,
                  scratch,
@@ -120,7 +118,7 @@ struct Attention::Call {
   /// The blocks of a split, and how many of its tokens some row of the unit sees.
   std::size_t find_blocks(const AttentionUnit& unit, std::size_t split, const Bf16** blocks) const {
     const SequenceRows& sequence = plan().sequences()[unit.sequence];
-    const std::size_t block_tokens = arena.shape().block_tokens;
+    const std::size_t block_tokens = arena.geometry().block_tokens;
     const std::size_t first = split * kSplitTokens;
     const std::size_t n = std::min(plan().query(unit, unit.n_rows - 1).context - first, kSplitTokens);
     for (std::size_t i = 0; i * block_tokens < n; ++i) {
@@ -193,7 +191,7 @@ struct Attention::Call {
       const AttentionPlan::Query at = plan().query(task.unit, r);
       if (task.unit.ends) {
         scale(all.sums + r * dim, 1.0F / all.total[r], dim, result(at));
-        if (arena.shape().format.rotate_values) rotate(result(at), dim);
+        if (arena.geometry().format.rotate_values) rotate(result(at), dim);
       } else {
         float* to = kept(at);
         to[0] = all.most[r];
@@ -252,8 +250,11 @@ struct Attention::Call {
 
 void Attention::run(const KvArena& arena, const AttentionShape& shape, std::span<const SequenceRows> sequences,
                     const float* qkv, float* out, ThreadPool& pool) {
-  const AttentionKernel& kernel = shape.window > 0 || shape.cap > 0 ? generic_kernel_ : kernel_;
-  plan_.make(shape, arena.shape().block_tokens, sequences, pool.size(), kernel.max_rows);
+  const std::uint32_t block_tokens = arena.geometry().block_tokens;
+  const AttentionPath best = best_attention_path(shape.head_dim, block_tokens, arena.geometry().format);
+  const bool generic = shape.window > 0 || shape.cap > 0 || best == AttentionPath::generic;
+  const AttentionKernel& kernel = generic ? generic_kernel_ : kernel_;
+  plan_.make(shape, block_tokens, sequences, pool.size(), kernel.max_rows);
   if (gathered_.size() < plan_.gathered()) gathered_.resize(plan_.gathered());
   const std::size_t kept = plan_.phase_ends().size() > 1 ? plan_.kept() * (2 + shape.head_dim) : 0;
   if (kept_.size() < kept) kept_.resize(kept);
@@ -302,18 +303,18 @@ void attend(const float* query, const Bf16* const* blocks, std::size_t head_dim,
   attend(query, head_dim, from, seen, cap, key, value, out);
 }
 
-void attend_codes(const float* query, const std::byte* const* blocks, const KvShape& shape, std::size_t from,
+void attend_codes(const float* query, const std::byte* const* blocks, const CodeTarget& codes, std::size_t from,
                   std::size_t seen, float cap, float* out) {
-  CodeTarget at{shape.head_dim, shape.block_tokens, 0, shape.format.key_bits, shape.format.value_bits};
+  CodeTarget at = codes;
   const auto key = [&](std::size_t t, std::size_t i) {
-    at.slot = t % shape.block_tokens;
-    return stored_key(at, blocks[t / shape.block_tokens], i);
+    at.slot = t % at.block_tokens;
+    return stored_key(at, blocks[t / at.block_tokens], i);
   };
   const auto value = [&](std::size_t t, std::size_t i) {
-    at.slot = t % shape.block_tokens;
-    return stored_value(at, blocks[t / shape.block_tokens], i);
+    at.slot = t % at.block_tokens;
+    return stored_value(at, blocks[t / at.block_tokens], i);
   };
-  attend(query, shape.head_dim, from, seen, cap, key, value, out);
+  attend(query, at.head_dim, from, seen, cap, key, value, out);
 }
 
 }  // namespace reference

@@ -10,21 +10,22 @@
 #include "kernels/cpu/attention_kernel.h"
 #include "kernels/cpu/attention_plan.h"
 #include "kernels/cpu/kv_arena.h"
+#include "kernels/cpu/kv_codes.h"
 #include "kernels/cpu/thread_pool.h"
 
 namespace headwater::kernels::cpu {
 
 enum class AttentionPath : std::uint8_t { generic, amx };
 
-/// The fastest that this machine has for such a cache. For one shape always the same: they differ in the last bits.
-AttentionPath best_attention_path(const KvShape& shape);
+/// The fastest that this machine has for such heads. For one shape always the same: they differ in the last bits.
+AttentionPath best_attention_path(std::uint32_t head_dim, std::uint32_t block_tokens, const KvFormat& format = {});
 
 /// What queries are multiplied by, so that a key gives a score to the base of two.
 float query_scale(const AttentionShape& shape);
 
 class Attention {
  public:
-  /// Throws std::logic_error for a path that this machine does not have.
+  /// path: for the layers whose heads it can take. Throws std::logic_error for one that this machine does not have.
   explicit Attention(AttentionPath path, const KvFormat& format = {});
 
   /// qkv: [rows, n_heads + 2 * n_kv_heads, head_dim], queries rotated and scaled; out: [rows, n_heads * head_dim]. The
@@ -48,8 +49,8 @@ namespace reference {
 /// [head_dim], scaled as above. cap: of QueryRows. out: [head_dim].
 void attend(const float* query, const Bf16* const* blocks, std::size_t head_dim, std::size_t block_tokens,
             std::size_t from, std::size_t seen, float cap, float* out);
-/// The same for quantised blocks; values that are kept rotated are left so.
-void attend_codes(const float* query, const std::byte* const* blocks, const KvShape& shape, std::size_t from,
+/// The same for quantised blocks, laid out as `codes` says; values that are kept rotated are left so.
+void attend_codes(const float* query, const std::byte* const* blocks, const CodeTarget& codes, std::size_t from,
                   std::size_t seen, float cap, float* out);
 }  // namespace reference
 

@@ -74,13 +74,17 @@ class CpuBackend : public Backend {
 
   std::uint32_t padded_rows(std::uint32_t rows) const override { return cpu::padded_rows(rows); }
 
-  std::uint64_t kv_block_bytes(const KvShape& shape) const override { return cpu::KvArena::block_bytes(shape); }
-  void allocate_kv(const KvShape& shape, std::uint32_t n_blocks, std::span<const float> centres) override {
+  KvBlockBytes kv_block_bytes(const KvGeometry& geometry) const override { return cpu::KvArena::block_bytes(geometry); }
+  void allocate_kv(const KvGeometry& geometry, std::uint32_t n_blocks, std::span<const float> centres) override {
     warmer_.stop();
     arena_ = cpu::KvArena();  // the old one first: both may not fit
-    arena_ = cpu::KvArena(shape, n_blocks, centres);
-    if (n_blocks > 0) warmer_.start(arena_.head_bytes(0, 0, 0), cpu::KvArena::block_bytes(shape) * n_blocks);
-    attention_.emplace(cpu::best_attention_path(shape), shape.format);
+    arena_ = cpu::KvArena(geometry, n_blocks, centres);
+    if (const auto memory = arena_.lasting_memory(); !memory.empty()) warmer_.start(memory.data(), memory.size());
+    const bool amx = cpu::cpu_features().amx;
+    attention_.emplace(amx ? cpu::AttentionPath::amx : cpu::AttentionPath::generic, geometry.format);
+  }
+  void give_back_kv(std::span<const std::int32_t> blocks, std::span<const std::int32_t> windows) override {
+    arena_.give_back(blocks, windows);
   }
   void copy_kv_block(std::int32_t from, std::int32_t to) override { arena_.copy_block(from, to); }
   void read_kv_block(std::int32_t block, std::span<std::byte> out) const override { arena_.read_block(block, out); }

@@ -1,16 +1,22 @@
 #pragma once
-// The paged KV cache in host memory: one mapping, touched only where blocks are used.
+// The paged KV cache in host memory, touched only where blocks are used.
 //
-// A block holds, for each layer and KV head, keys and then values. In bfloat16: keys [head_dim / 2][block_tokens][2],
+// The layers that see all tokens and those that see a window lie in regions of their own, so that the windowed part of
+// a block can be given back. A block has one number for both. Head `h` of a layer begins at
+//     region + block * stride + offset of the layer + h * size of its heads.
+//
+// A head holds keys and then values. In bfloat16: keys [head_dim / 2][block_tokens][2],
 // values [block_tokens / 2][head_dim][2]: neighbours along a product's sum lie side by side, as AMX and VDPBF16PS take
 // them, and a plain kernel gets two floats out of 32 bits by a shift and a mask. Quantised: see kv_codes.h.
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
 
 #include "kernels/backend.h"
+#include "kernels/cpu/page_region.h"
 
 namespace headwater::kernels::cpu {
 
@@ -31,12 +37,12 @@ class KvArena {
   KvArena() = default;
   /// Throws std::bad_alloc; std::invalid_argument for a head_dim that is odd, or quantised no multiple of 8, or
   /// block_tokens other than 2, 4, … 256, or quantised 8 … 256.
-  KvArena(const KvShape& shape, std::uint32_t n_blocks, std::span<const float> centres = {});
-  ~KvArena();
-  KvArena(KvArena&& other) noexcept;
-  KvArena& operator=(KvArena&& other) noexcept;
+  KvArena(KvGeometry geometry, std::uint32_t n_blocks, std::span<const float> centres = {});
 
-  static std::uint64_t block_bytes(const KvShape& shape);
+  /// Throws std::invalid_argument for a head_dim that the format cannot hold.
+  static KvBlockBytes block_bytes(const KvGeometry& geometry);
+  /// Bytes of a head in a block. Throws as above.
+  static std::size_t head_size(std::uint32_t head_dim, std::uint32_t block_tokens, const KvFormat& format);
 
   /// Keys and values of one head in one block, in bfloat16.
   Bf16* head(std::int32_t block, std::uint32_t layer, std::uint32_t kv_head) const {
@@ -44,27 +50,55 @@ class KvArena {
   }
   /// The same in any format.
   std::byte* head_bytes(std::int32_t block, std::uint32_t layer, std::uint32_t kv_head) const {
-    const std::size_t place = (static_cast<std::size_t>(block) * shape_.n_layers + layer) * shape_.n_kv_heads + kv_head;
-    return memory_ + place * head_size_;
+    const Place& place = places_[layer];
+    return place.first + static_cast<std::size_t>(block) * place.stride + kv_head * place.head_size;
   }
   /// What is taken from a head's keys, [head_dim]; null: nothing.
   const float* centre(std::uint32_t layer, std::uint32_t kv_head) const {
     if (centres_.empty()) return nullptr;
-    return centres_.data() + (std::size_t{layer} * shape_.n_kv_heads + kv_head) * shape_.head_dim;
+    return centres_.data() + places_[layer].centres + std::size_t{kv_head} * geometry_.layers[layer].head_dim;
   }
   /// Gives block `to` all that block `from` holds.
   void copy_block(std::int32_t from, std::int32_t to) const;
-  /// All that a block holds. Throws std::invalid_argument for a span of another size than block_bytes().
+  /// All that a block holds, layer after layer. Throws std::invalid_argument for a span of another size than
+  /// block_bytes().total().
   void read_block(std::int32_t block, std::span<std::byte> out) const;
   void write_block(std::int32_t block, std::span<const std::byte> bytes) const;
-  const KvShape& shape() const { return shape_; }
+  /// The memory of these whole blocks, and of the windowed layers of those, returns to the system. What they held is
+  /// gone, and other blocks keep what they hold. Neighbours in ascending order cost least.
+  void give_back(std::span<const std::int32_t> blocks, std::span<const std::int32_t> windows) const;
+
+  /// What is taken for good once it is written. Nothing where layers have windows: how much of each kind of layer will
+  /// be held at once, nobody knows.
+  std::span<std::byte> lasting_memory() const;
+  const KvGeometry& geometry() const { return geometry_; }
 
  private:
-  KvShape shape_;
+  /// Where a layer lies.
+  struct Place {
+    std::byte* first = nullptr;  ///< in block 0
+    std::size_t stride = 0;      ///< from block to block
+    std::size_t head_size = 0;   ///< bytes of a head in a block
+    std::size_t centres = 0;     ///< numbers of the layers before it
+  };
+  /// Layers one after the other that lie side by side.
+  struct Run {
+    std::byte* first = nullptr;  ///< in block 0
+    std::size_t stride = 0;      ///< from block to block
+    std::size_t bytes = 0;
+  };
+  enum Kind : std::uint8_t { full, windowed };
+  static constexpr std::size_t kKinds = 2;
+
+  void lay_out();
+  void give_back_region(Kind kind, std::span<const std::int32_t> blocks) const;
+
+  KvGeometry geometry_;
   std::vector<float> centres_;
-  std::size_t head_size_ = 0;  ///< bytes of a head in a block
-  std::byte* memory_ = nullptr;
-  std::size_t bytes_ = 0;
+  std::vector<Place> places_;  ///< [layers]
+  std::vector<Run> runs_;      ///< of all layers
+  std::array<PageRegion, kKinds> regions_;
+  std::array<std::size_t, kKinds> strides_{};  ///< bytes of a block in each
 };
 
 }  // namespace headwater::kernels::cpu

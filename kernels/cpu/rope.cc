@@ -58,7 +58,7 @@ void Rotary::rotate_and_store(const KvArena& arena, const AttentionShape& shape,
   Table& table = tables_.at(shape.rope);
   const std::size_t rows = plan(sequences, table);
   const std::size_t pairs = shape.rope_dim / 2;
-  const std::size_t block_tokens = arena.shape().block_tokens;
+  const std::size_t block_tokens = arena.geometry().block_tokens;
   const auto rotate = [&](const Chunk& chunk) {
     const SequenceRows& sequence = sequences[chunk.sequence];
     for (std::size_t row = chunk.row; row < chunk.row + chunk.n_rows; ++row) {
@@ -71,7 +71,7 @@ void Rotary::rotate_and_store(const KvArena& arena, const AttentionShape& shape,
       task.block = arena.head_bytes(sequence.block_table[position / block_tokens], shape.layer, 0);
       task.block_tokens = block_tokens;
       task.slot = position % block_tokens;
-      task.format = arena.shape().format;
+      task.format = arena.geometry().format;
       task.centres = arena.centre(shape.layer, 0);
       rope_and_store(task);
     }
@@ -93,30 +93,38 @@ Complex mean_turn(double angle, double n) {
   return std::abs(step) < 1e-9 ? Complex(1) : (1.0 - std::polar(1.0, angle * n)) / (n * step);
 }
 
+/// Numbers i and i + 1 of a head's keys.
+struct KeyPair {
+  std::uint32_t layer, kv_head, i;
+};
+
+/// The mean of such pairs, as they were before they were turned.
+Complex mean_key(const KvArena& arena, const KeyPair& pair, const SequenceRows& rows, double angle) {
+  const std::size_t block_tokens = arena.geometry().block_tokens;
+  const auto number = [](Bf16 bits) { return double{std::bit_cast<float>(std::uint32_t{bits} << 16U)}; };
+  Complex sum = 0;
+  for (std::size_t p = rows.first_position; p < rows.first_position + rows.n_rows; ++p) {
+    const Bf16* keys = arena.head(rows.block_table[p / block_tokens], pair.layer, pair.kv_head);
+    const std::size_t place = key_place(block_tokens, p % block_tokens, pair.i);
+    sum += Complex(number(keys[place]), number(keys[place + 1])) * std::polar(1.0, -angle * double(p));
+  }
+  return sum / double(rows.n_rows);
+}
+
 }  // namespace
 
 std::vector<float> Rotary::key_centres(const KvArena& arena, std::span<const AttentionShape> layers,
                                        const SequenceRows& rows, std::uint32_t n_positions) const {
-  const KvShape& shape = arena.shape();
-  std::vector<float> centres(std::size_t{shape.n_layers} * shape.n_kv_heads * shape.head_dim);
-  const auto number = [](Bf16 bits) { return double{std::bit_cast<float>(std::uint32_t{bits} << 16U)}; };
-  for (std::size_t head = 0; head < std::size_t{shape.n_layers} * shape.n_kv_heads; ++head) {
-    const AttentionShape& layer = layers[head / shape.n_kv_heads];
-    const std::vector<float>& frequencies = tables_.at(layer.rope).frequencies;
-    for (std::size_t i = 0; i < shape.head_dim; i += 2) {
-      const double angle = i < layer.rope_dim ? frequencies[i / 2] : 0;
-      Complex sum = 0;  // of the pairs as they were before they were turned
-      for (std::size_t p = rows.first_position; p < rows.first_position + rows.n_rows; ++p) {
-        const Bf16* keys =
-            arena.head(rows.block_table[p / shape.block_tokens], static_cast<std::uint32_t>(head / shape.n_kv_heads),
-                       static_cast<std::uint32_t>(head % shape.n_kv_heads));
-        const std::size_t place = key_place(shape.block_tokens, p % shape.block_tokens, i);
-        sum += Complex(number(keys[place]), number(keys[place + 1])) * std::polar(1.0, -angle * double(p));
+  std::vector<float> centres;
+  for (std::uint32_t index = 0; index < arena.geometry().layers.size(); ++index) {
+    for (std::uint32_t head = 0; head < arena.geometry().layers[index].n_kv_heads; ++head) {
+      for (std::uint32_t i = 0; i < arena.geometry().layers[index].head_dim; i += 2) {
+        const double angle = i < layers[index].rope_dim ? tables_.at(layers[index].rope).frequencies[i / 2] : 0;
+        const Complex centre = mean_key(arena, {index, head, i}, rows, angle) * mean_turn(angle, n_positions);
+        const bool finite = std::isfinite(centre.real()) && std::isfinite(centre.imag());
+        centres.push_back(finite ? static_cast<float>(centre.real()) : 0);
+        centres.push_back(finite ? static_cast<float>(centre.imag()) : 0);
       }
-      const Complex centre = sum / double(rows.n_rows) * mean_turn(angle, n_positions);
-      const bool finite = std::isfinite(centre.real()) && std::isfinite(centre.imag());
-      centres[head * shape.head_dim + i] = finite ? static_cast<float>(centre.real()) : 0;
-      centres[head * shape.head_dim + i + 1] = finite ? static_cast<float>(centre.imag()) : 0;
     }
   }
   return centres;
@@ -140,8 +148,7 @@ void rope_and_store(const RopeTask& task) {
     for (std::size_t i = 0; i < dim; ++i) query[i] *= task.query_scale;
     if (task.format.rotate_keys) rotate(query, dim);
   }
-  const std::size_t head_bytes =
-      KvArena::block_bytes({1, 1, std::uint32_t(dim), std::uint32_t(task.block_tokens), task.format});
+  const std::size_t head_bytes = KvArena::head_size(std::uint32_t(dim), std::uint32_t(task.block_tokens), task.format);
   for (std::size_t head = 0; head < task.n_kv_heads; ++head) {
     const float* given = task.row + (task.n_heads + head) * dim;
     std::vector<float> key(given, given + dim);

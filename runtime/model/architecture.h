@@ -26,6 +26,8 @@ struct ModelShape {
   std::uint32_t head_dim = 0;
   std::uint32_t embedding_dim = 0;
   std::uint64_t parameters = 0;
+  std::vector<kernels::KvLayer> kv_layers;  ///< [n_layers]
+  std::uint32_t kv_window = 0;              ///< tokens: the largest window of a layer; 0: none has one
 };
 
 using BatchSequence = kernels::SequenceRows;
@@ -59,16 +61,20 @@ class Architecture {
 
   /// Bytes that one block takes over all layers and heads. Throws std::invalid_argument, where the format cannot hold
   /// the model's heads.
-  virtual std::uint64_t kv_block_bytes(std::uint32_t block_tokens, const kernels::KvFormat& format) const = 0;
+  virtual kernels::KvBlockBytes kv_block_bytes(std::uint32_t block_tokens, const kernels::KvFormat& format) const = 0;
   /// (Re)creates the KV arena; its old contents are gone. Throws std::bad_alloc; std::invalid_argument as above.
   virtual void allocate_kv(std::uint32_t n_blocks, std::uint32_t block_tokens,
                            const kernels::KvFormat& format = {}) = 0;
 
+  /// The memory of these whole blocks, and of the windowed layers of those, returns to the system. What they held is
+  /// gone, and they may be written again at any time. Other blocks keep what they hold.
+  virtual void give_back_kv(std::span<const std::int32_t> blocks, std::span<const std::int32_t> windows) = 0;
+
   /// Gives block `to` the keys and values of block `from`, in all layers.
   virtual void copy_kv_block(std::int32_t from, std::int32_t to) = 0;
 
-  /// All that a block holds, kv_block_bytes() of it, and the way back: a block written with what was read is the same
-  /// block. Blocks that differ may be read and written side by side, but not beside forward().
+  /// All that a block holds, kv_block_bytes().total() of it, and the way back: a block written with what was read is
+  /// the same block. Blocks that differ may be read and written side by side, but not beside forward().
   virtual void read_kv_block(std::int32_t block, std::span<std::byte> out) const = 0;
   virtual void write_kv_block(std::int32_t block, std::span<const std::byte> bytes) = 0;
 

@@ -18,10 +18,13 @@ class Decoder : public Architecture {
       : backend_(std::move(backend)), spec_(std::move(spec)), weights_(std::move(weights)) {}
 
   const ModelShape& shape() const override { return spec_.shape; }
-  std::uint64_t kv_block_bytes(std::uint32_t block_tokens, const kernels::KvFormat& format) const override {
-    return backend_->kv_block_bytes(kv_shape(block_tokens, format));
+  kernels::KvBlockBytes kv_block_bytes(std::uint32_t block_tokens, const kernels::KvFormat& format) const override {
+    return backend_->kv_block_bytes(kv_geometry(block_tokens, format));
   }
   void allocate_kv(std::uint32_t n_blocks, std::uint32_t block_tokens, const kernels::KvFormat& format) override;
+  void give_back_kv(std::span<const std::int32_t> blocks, std::span<const std::int32_t> windows) override {
+    backend_->give_back_kv(blocks, windows);
+  }
   void copy_kv_block(std::int32_t from, std::int32_t to) override { backend_->copy_kv_block(from, to); }
   void read_kv_block(std::int32_t block, std::span<std::byte> out) const override {
     backend_->read_kv_block(block, out);
@@ -38,8 +41,8 @@ class Decoder : public Architecture {
   }
 
  private:
-  kernels::KvShape kv_shape(std::uint32_t block_tokens, const kernels::KvFormat& format) const {
-    return {shape().n_layers, shape().n_kv_heads, shape().head_dim, block_tokens, format};
+  kernels::KvGeometry kv_geometry(std::uint32_t block_tokens, const kernels::KvFormat& format) const {
+    return {shape().kv_layers, block_tokens, format};
   }
   /// Fills key_centres_. The arena is another one afterwards.
   void find_key_centres();
@@ -63,7 +66,7 @@ class Decoder : public Architecture {
   std::shared_ptr<kernels::Backend> backend_;
   DecoderSpec spec_;
   DecoderWeights weights_;
-  std::vector<float> key_centres_;  ///< [n_layers, n_kv_heads, head_dim], once a format needs them
+  std::vector<float> key_centres_;  ///< [layers][n_kv_heads, head_dim], once a format needs them
 
   // Activations, for `room_` rows.
   std::uint32_t room_ = 0;
@@ -72,7 +75,7 @@ class Decoder : public Architecture {
 
 void Decoder::allocate_kv(std::uint32_t n_blocks, std::uint32_t block_tokens, const kernels::KvFormat& format) {
   if (format.centre_keys && key_centres_.empty()) find_key_centres();
-  backend_->allocate_kv(kv_shape(block_tokens, format), n_blocks,
+  backend_->allocate_kv(kv_geometry(block_tokens, format), n_blocks,
                         format.centre_keys ? std::span<const float>(key_centres_) : std::span<const float>());
 }
 
@@ -85,7 +88,7 @@ void Decoder::find_key_centres() {
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     tokens[i] = static_cast<TokenId>((i * 104729U + 7U) % shape().vocab_size);
   }
-  backend_->allocate_kv(kv_shape(kTokens, {}), 1);
+  backend_->allocate_kv(kv_geometry(kTokens, {}), 1);
   const std::int32_t table[] = {0};
   const BatchSequence all[] = {{0, static_cast<std::uint32_t>(tokens.size()), 0, table}};
   forward({tokens, all, {}});

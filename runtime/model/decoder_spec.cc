@@ -98,6 +98,10 @@ Result<DecoderSpec> read_decoder_spec(const GgufFile& file, std::uint32_t contex
                         " x vocabulary]");
   }
   shape.vocab_size = static_cast<std::uint32_t>(embedding->dims[1]);
+  for (const LayerSpec& layer : spec.layers) {
+    shape.kv_layers.push_back({shape.n_kv_heads, shape.head_dim, layer.window > 0});
+    shape.kv_window = std::max(shape.kv_window, layer.window);
+  }
   for (const GgufTensor& tensor : file.tensors()) {
     shape.parameters += std::accumulate(tensor.dims.begin(), tensor.dims.end(), std::uint64_t{1}, std::multiplies<>());
   }

@@ -23,7 +23,7 @@ constexpr std::uint32_t kUsualContext = 4096;
 /// Bytes of a block's keys and values in a format. 0: the format cannot hold the model's heads.
 std::uint64_t block_bytes(const ModelShape& shape, const kernels::Backend& backend, const kernels::KvFormat& format) {
   try {
-    return backend.kv_block_bytes({shape.n_layers, shape.n_kv_heads, shape.head_dim, kBlockTokens, format});
+    return backend.kv_block_bytes({shape.kv_layers, kBlockTokens, format}).total();
   } catch (const std::invalid_argument&) {
     return 0;
   }

@@ -47,7 +47,7 @@ StepRunner::StepRunner(model::Architecture& model, std::vector<TokenId> end_toke
                        std::uint32_t block_tokens, std::function<TimeNs()> clock, const kernels::KvFormat& format)
     : model_(model), end_tokens_(std::move(end_tokens)), block_tokens_(block_tokens), clock_(std::move(clock)) {
   model_.allocate_kv(n_blocks, block_tokens, format);
-  block_bytes_ = model_.kv_block_bytes(block_tokens, format);
+  block_bytes_ = model_.kv_block_bytes(block_tokens, format).total();
 }
 StepRunner::~StepRunner() = default;
 

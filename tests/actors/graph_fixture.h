@@ -77,7 +77,7 @@ class Graph {
     assets->clock = [passed = passed_, clock = options.clock] { return clock() + passed->load(); };
     model_ = std::make_shared<FakeModel>(assets->tokenizer->vocab_size(), options.context);
     assets->architecture = model_;
-    assets->block_bytes = model_->kv_block_bytes(options.block_tokens, parsed.topology->cache.format);
+    assets->block_bytes = model_->kv_block_bytes(options.block_tokens, parsed.topology->cache.format).total();
     total_blocks_ = options.total_blocks;
     auto started = actors::GraphRuntime::start(*parsed.topology, registry, assets);
     if (!started) throw std::runtime_error(started.error().message);

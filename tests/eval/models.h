@@ -50,8 +50,9 @@ class TableModel : public model::Architecture {
   }
   const model::ModelShape& shape() const override { return shape_; }
   std::string numerics() const override { return "test"; }
-  std::uint64_t kv_block_bytes(std::uint32_t, const kernels::KvFormat&) const override { return 1; }
+  kernels::KvBlockBytes kv_block_bytes(std::uint32_t, const kernels::KvFormat&) const override { return {1, 0}; }
   void allocate_kv(std::uint32_t, std::uint32_t, const kernels::KvFormat&) override {}
+  void give_back_kv(std::span<const std::int32_t>, std::span<const std::int32_t>) override {}
   void copy_kv_block(std::int32_t, std::int32_t) override {}
   void read_kv_block(std::int32_t, std::span<std::byte>) const override {}
   void write_kv_block(std::int32_t, std::span<const std::byte>) override {}

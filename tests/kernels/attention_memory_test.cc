@@ -48,10 +48,10 @@ TEST_P(AttentionMemory, IsFarLessThanTheCache) {
   constexpr std::uint32_t kChunk = 512;
   const AttentionPath path = GetParam().path;
   if (path == AttentionPath::amx && !cpu_features().amx) GTEST_SKIP() << "this machine has no AMX";
-  const KvShape shape{1, kHeads, 64, 32, *parse_quant_policy(GetParam().policy)};
+  const KvGeometry geometry{{{kHeads, 64}}, 32, *parse_quant_policy(GetParam().policy)};
   const AttentionShape heads{0, kHeads, kHeads, 64, 0};
-  const std::uint32_t n_blocks = kTokens / shape.block_tokens;
-  const KvArena arena(shape, n_blocks);
+  const std::uint32_t n_blocks = kTokens / geometry.block_tokens;
+  const KvArena arena(geometry, n_blocks);
   std::vector<std::int32_t> table(n_blocks);
   for (std::uint32_t b = 0; b < n_blocks; ++b) table[b] = static_cast<std::int32_t>(b);
   ThreadPool pool(2);
@@ -64,7 +64,7 @@ TEST_P(AttentionMemory, IsFarLessThanTheCache) {
     rotary.rotate_and_store(arena, heads, {&part, 1}, copy.data(), pool);
   }
   std::vector<float> out(std::size_t{kChunk} * kHeads * 64);
-  Attention attention(path, shape.format);
+  Attention attention(path, geometry.format);
 
   if (!forget_peak()) GTEST_SKIP() << "the system does not let a process forget its peak";
   const std::size_t before = status_bytes("VmRSS");
@@ -73,7 +73,7 @@ TEST_P(AttentionMemory, IsFarLessThanTheCache) {
     attention.run(arena, heads, {&last, 1}, copy.data(), out.data(), pool);
   }
   const std::size_t peak = status_bytes("VmHWM");
-  const std::size_t cache = KvArena::block_bytes(shape) * n_blocks;
+  const std::size_t cache = KvArena::block_bytes(geometry).total() * n_blocks;
   EXPECT_LT(peak, before + cache / 4) << "the cache takes " << cache << " bytes";
 }
 

@@ -124,9 +124,9 @@ INSTANTIATE_TEST_SUITE_P(Ways, AttentionTest, testing::ValuesIn(ways()),
                          [](const auto& test) { return test.param.name; });
 
 TEST(BestAttentionPath, IsTheGenericOneForShapesThatTilesCannotTake) {
-  EXPECT_EQ(best_attention_path({1, 1, 64, 16}), AttentionPath::generic);
-  EXPECT_EQ(best_attention_path({1, 1, 72, 32}), AttentionPath::generic);
-  EXPECT_EQ(best_attention_path({1, 1, 80, 32}), cpu_features().amx ? AttentionPath::amx : AttentionPath::generic);
+  EXPECT_EQ(best_attention_path(64, 16), AttentionPath::generic);
+  EXPECT_EQ(best_attention_path(72, 32), AttentionPath::generic);
+  EXPECT_EQ(best_attention_path(80, 32), cpu_features().amx ? AttentionPath::amx : AttentionPath::generic);
 }
 
 TEST(Attention, RefusesAPathThatThisMachineDoesNotHave) {
@@ -135,17 +135,17 @@ TEST(Attention, RefusesAPathThatThisMachineDoesNotHave) {
 }
 
 TEST(KvArena, RefusesShapesThatItsPairsCannotHold) {
-  EXPECT_THROW(KvArena({1, 1, 63, 32}, 1), std::invalid_argument);
-  EXPECT_THROW(KvArena({1, 1, 64, 24}, 1), std::invalid_argument);
-  EXPECT_THROW(KvArena({1, 1, 64, 512}, 1), std::invalid_argument);
-  EXPECT_THROW(KvArena({1, 1, 60, 32, *parse_quant_policy("8")}, 1), std::invalid_argument);
-  EXPECT_THROW(KvArena({1, 1, 64, 4, *parse_quant_policy("8")}, 1), std::invalid_argument);
-  EXPECT_THROW(KvArena({1, 1, 2048, 32, *parse_quant_policy("4")}, 1), std::invalid_argument);
+  EXPECT_THROW(KvArena({{{1, 63}}, 32}, 1), std::invalid_argument);
+  EXPECT_THROW(KvArena({{{1, 64}}, 24}, 1), std::invalid_argument);
+  EXPECT_THROW(KvArena({{{1, 64}}, 512}, 1), std::invalid_argument);
+  EXPECT_THROW(KvArena({{{1, 60}}, 32, *parse_quant_policy("8")}, 1), std::invalid_argument);
+  EXPECT_THROW(KvArena({{{1, 64}}, 4, *parse_quant_policy("8")}, 1), std::invalid_argument);
+  EXPECT_THROW(KvArena({{{1, 2048}}, 32, *parse_quant_policy("4")}, 1), std::invalid_argument);
 }
 
 TEST(KvArena, HoldsMoreOfFewerBits) {
   const auto bytes = [](const char* policy) {
-    return double(KvArena::block_bytes({30, 3, 64, 32, *parse_quant_policy(policy)}));
+    return double(KvArena::block_bytes({std::vector<KvLayer>(30, {3, 64}), 32, *parse_quant_policy(policy)}).total());
   };
   EXPECT_GE(bytes("0") / bytes("8"), 1.88);
   EXPECT_GE(bytes("0") / bytes("4"), 3.55);

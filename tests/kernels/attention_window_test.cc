@@ -56,6 +56,26 @@ TEST_P(WindowedAttention, ARowOfAWindowHasTheSameBitsInAnyBatchAndReadsNothingBe
   }
 }
 
+TEST_P(WindowedAttention, IsTheSameBitForBitWhereAllBlocksBeforeTheWindowWereGivenBack) {
+  constexpr std::uint32_t kBlockTokens = 32;
+  constexpr std::uint32_t kTokens = 600;
+  for (const std::uint32_t window : {1U, 64U, 290U}) {
+    const auto before = [&](std::uint32_t row) { return row < window ? 0 : (row + 1 - window) / kBlockTokens; };
+    World world(6, 2, 64, kBlockTokens, {kTokens, 200}, GetParam().format, true);
+    world.see(window);
+    const std::vector<float> whole = world.run(GetParam().path, {{0, 0, kTokens}}, 2);
+    for (std::uint32_t row = 0; row < kTokens;) {
+      const std::uint32_t n = std::min(row % 3 == 0 ? 1U : 70U, kTokens - row);
+      world.give_back(0, before(row));
+      const std::vector<float> some = world.run(GetParam().path, {{1, 150, 50}, {0, row, n}}, 2);
+      ASSERT_TRUE(
+          same_bits(some.data() + 50 * world.row_size(), whole.data() + row * world.row_size(), n * world.row_size()))
+          << n << " rows from " << row << " on, a window of " << window;
+      row += n;
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Ways, WindowedAttention, testing::ValuesIn(ways()),
                          [](const auto& test) { return test.param.name; });
 

@@ -11,6 +11,7 @@
 #include <limits>
 #include <numbers>
 #include <ostream>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -28,15 +29,17 @@ inline constexpr Bf16 kNan = 0x7FC1;
 class World {
  public:
   World(std::uint32_t n_heads, std::uint32_t n_kv_heads, std::uint32_t head_dim, std::uint32_t block_tokens,
-        std::vector<std::uint32_t> lengths, const KvFormat& format = {})
-      : heads_{1, n_heads, n_kv_heads, head_dim, 0}, shape_{2, n_kv_heads, head_dim, block_tokens, format} {
+        std::vector<std::uint32_t> lengths, const KvFormat& format = {}, bool windowed = false)
+      : heads_{1, n_heads, n_kv_heads, head_dim, 0},
+        geometry_{{{n_kv_heads, head_dim}, {n_kv_heads, head_dim, windowed}}, block_tokens, format} {
     std::int32_t n_blocks = 0;
     for (std::uint32_t length : lengths) {
       tables_.emplace_back((length + block_tokens - 1) / block_tokens);
       n_blocks += static_cast<std::int32_t>(tables_.back().size());
     }
-    arena_ = KvArena(shape_, static_cast<std::uint32_t>(n_blocks));
-    std::fill_n(arena_.head(0, 0, 0), n_blocks * KvArena::block_bytes(shape_) / sizeof(Bf16), kNan);  // codes as well
+    arena_ = KvArena(geometry_, static_cast<std::uint32_t>(n_blocks));
+    const std::vector<Bf16> nans(KvArena::block_bytes(geometry_).total() / sizeof(Bf16), kNan);  // codes as well
+    for (std::int32_t b = 0; b < n_blocks; ++b) arena_.write_block(b, std::as_bytes(std::span(nans)));
     std::int32_t next = n_blocks;  // blocks of a sequence lie in descending order: neither in a row nor at its place
     for (std::size_t s = 0; s < lengths.size(); ++s) {
       for (std::int32_t& block : tables_[s]) block = --next;
@@ -55,22 +58,27 @@ class World {
   /// Sequence b begins with the first `n` blocks of sequence a.
   void share(std::size_t a, std::size_t b, std::size_t n) {
     std::copy_n(tables_[a].begin(), n, tables_[b].begin());
-    const std::size_t floats = n * shape_.block_tokens * 2 * shape_.n_kv_heads * shape_.head_dim;
+    const std::size_t floats = n * geometry_.block_tokens * 2 * heads_.n_kv_heads * heads_.head_dim;
     std::copy_n(keys_values_[a].begin(), floats, keys_values_[b].begin());
   }
 
   /// What a sequence's token has as its key (or value) of the first KV head becomes NaN.
   void poison(std::size_t sequence, std::uint32_t token, bool value) {
-    if (shape_.format.quantised()) {
-      const std::size_t size = std::size_t{2} * shape_.n_kv_heads * shape_.head_dim;
+    if (geometry_.format.quantised()) {
+      const std::size_t size = std::size_t{2} * heads_.n_kv_heads * heads_.head_dim;
       float* numbers = keys_values_[sequence].data() + token * size + (value ? size / 2 : 0);
       numbers[1] = std::numeric_limits<float>::quiet_NaN();
       return store(sequence, token);
     }
-    Bf16* head = arena_.head(tables_[sequence][token / shape_.block_tokens], heads_.layer, 0);
-    const std::uint32_t slot = token % shape_.block_tokens;
-    head[value ? value_place(shape_.head_dim, shape_.block_tokens, slot, 1) : key_place(shape_.block_tokens, slot, 1)] =
-        kNan;
+    Bf16* head = arena_.head(tables_[sequence][token / geometry_.block_tokens], heads_.layer, 0);
+    const std::uint32_t slot = token % geometry_.block_tokens;
+    head[value ? value_place(heads_.head_dim, geometry_.block_tokens, slot, 1)
+               : key_place(geometry_.block_tokens, slot, 1)] = kNan;
+  }
+
+  /// The windowed layers of a sequence's first `n` blocks.
+  void give_back(std::size_t sequence, std::size_t n) const {
+    arena_.give_back({}, std::span(tables_[sequence]).first(n));
   }
 
   /// The queries of a token, [n_heads, head_dim].
@@ -98,7 +106,7 @@ class World {
     }
     std::vector<float> out(std::size_t{row} * heads_.n_heads * heads_.head_dim, -7);
     ThreadPool pool(threads);
-    Attention(path, shape_.format).run(arena_, heads_, sequences, qkv.data(), out.data(), pool);
+    Attention(path, geometry_.format).run(arena_, heads_, sequences, qkv.data(), out.data(), pool);
     return out;
   }
 
@@ -115,7 +123,7 @@ class World {
           const float* given = queries_[rows.sequence].data() + (std::size_t{t} * heads_.n_heads + head) * dim;
           std::vector<float> query(given, given + dim);
           const bool amx = path == AttentionPath::amx && heads_.window == 0 && heads_.cap == 0;
-          if (amx && shape_.format.quantised()) round_to_bytes(query);
+          if (amx && geometry_.format.quantised()) round_to_bytes(query);
           attend(tables_[rows.sequence], head / (heads_.n_heads / heads_.n_kv_heads), query.data(), t + 1,
                  out.data() + out.size() - dim);
         }
@@ -140,33 +148,35 @@ class World {
               float* out) const {
     const std::size_t from = heads_.window > 0 && seen > heads_.window ? seen - heads_.window : 0;
     const float cap = heads_.cap * std::numbers::log2e_v<float>;
-    if (!shape_.format.quantised()) {
+    if (!geometry_.format.quantised()) {
       std::vector<const Bf16*> blocks;
       for (std::int32_t block : table) blocks.push_back(arena_.head(block, heads_.layer, kv_head));
-      reference::attend(query, blocks.data(), shape_.head_dim, shape_.block_tokens, from, seen, cap, out);
+      reference::attend(query, blocks.data(), heads_.head_dim, geometry_.block_tokens, from, seen, cap, out);
       return;
     }
+    const KvFormat& format = geometry_.format;
+    const CodeTarget codes{heads_.head_dim, geometry_.block_tokens, 0, format.key_bits, format.value_bits};
     std::vector<const std::byte*> blocks;
     for (std::int32_t block : table) blocks.push_back(arena_.head_bytes(block, heads_.layer, kv_head));
-    reference::attend_codes(query, blocks.data(), shape_, from, seen, cap, out);
-    if (shape_.format.rotate_values) reference::rotate(out, shape_.head_dim);
+    reference::attend_codes(query, blocks.data(), codes, from, seen, cap, out);
+    if (format.rotate_values) reference::rotate(out, heads_.head_dim);
   }
 
   void store(std::size_t sequence, std::uint32_t token) {
-    const std::size_t size = std::size_t{2} * shape_.n_kv_heads * shape_.head_dim;
-    RopeTask task{0, shape_.n_kv_heads, shape_.head_dim};
+    const std::size_t size = std::size_t{2} * heads_.n_kv_heads * heads_.head_dim;
+    RopeTask task{0, heads_.n_kv_heads, heads_.head_dim};
     std::vector<float> row(keys_values_[sequence].begin() + std::ptrdiff_t(token * size),
                            keys_values_[sequence].begin() + std::ptrdiff_t((token + 1) * size));
     task.row = row.data();
-    task.block = arena_.head_bytes(tables_[sequence][token / shape_.block_tokens], heads_.layer, 0);
-    task.block_tokens = shape_.block_tokens;
-    task.slot = token % shape_.block_tokens;
-    task.format = shape_.format;
+    task.block = arena_.head_bytes(tables_[sequence][token / geometry_.block_tokens], heads_.layer, 0);
+    task.block_tokens = geometry_.block_tokens;
+    task.slot = token % geometry_.block_tokens;
+    task.format = geometry_.format;
     reference::rope_and_store(task);
   }
 
   AttentionShape heads_;
-  KvShape shape_;
+  KvGeometry geometry_;
   KvArena arena_;
   std::vector<std::vector<std::int32_t>> tables_;
   std::vector<std::vector<float>> keys_values_, queries_;

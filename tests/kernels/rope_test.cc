@@ -61,7 +61,7 @@ TEST_P(Rope, AndStoringQuantisedAreExactlyTheReference) {
       const std::vector<float> centres = random_values(2 * dim, 3);
       std::vector<std::byte> blocks[2];
       for (auto& block : blocks) {
-        block.assign(KvArena::block_bytes({1, 2, std::uint32_t(dim), kTokens, format}), std::byte{0x5A});
+        block.assign(2 * KvArena::head_size(std::uint32_t(dim), kTokens, format), std::byte{0x5A});
       }
       for (std::size_t slot : {2U, 3U, 9U, 13U}) {
         std::vector<float> rows[2];
@@ -116,9 +116,9 @@ Stored store(std::uint32_t chunk, unsigned threads, const char* policy = "0") {
   constexpr std::uint32_t kLength = 61;
   constexpr std::size_t kRow = (6 + 2 * 2) * 16;
   const AttentionShape heads{1, 6, 2, 16, 12};
-  const KvShape shape{2, 2, 16, 8, *parse_quant_policy(policy)};
+  const KvGeometry geometry{std::vector<KvLayer>(2, {2, 16}), 8, *parse_quant_policy(policy)};
   const std::vector<std::int32_t> tables[2] = {{3, 9, 1, 8, 0, 5, 2, 4}, {10, 12, 7, 6, 13, 11, 15, 14}};
-  const KvArena arena(shape, 16);
+  const KvArena arena(geometry, 16);
   const std::vector<float> frequencies = {1, 0.5, 0.25, 0.125, 0.0625, 0.03125};
   Rotary rotary;
   rotary.set(0, frequencies);
@@ -148,7 +148,7 @@ TEST(Rotary, LeavesTheSameInTheArenaInAnyChunksAndWithAnyNumberOfThreads) {
 
 TEST(Rotary, FindsTheCentresOfKeysWhereverTheyStand) {
   // The same key at every position, turned: its centre over all positions is that over those alone.
-  const KvArena arena({2, 2, 8, 32}, 1);
+  const KvArena arena({std::vector<KvLayer>(2, {2, 8}), 32}, 1);
   const std::vector<float> frequencies = {1e-3F, 1e-9F, 3};
   const std::vector<std::int32_t> table = {0};
   Rotary rotary;
@@ -183,7 +183,7 @@ TEST(Rotary, FindsTheCentresOfKeysWhereverTheyStand) {
 }
 
 TEST(Rotary, TurnsPairsOfNeighboursByPositionTimesFrequency) {
-  const KvArena arena({1, 1, 4, 8}, 1);
+  const KvArena arena({{{1, 4}}, 8}, 1);
   const std::vector<float> frequencies = {1, 0.5};
   const std::vector<std::int32_t> table = {0};
   Rotary rotary;

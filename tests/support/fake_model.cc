@@ -8,6 +8,7 @@
 namespace headwater::test {
 namespace {
 
+constexpr TokenId kNothing = -1;  // where a block holds no token
 constexpr std::uint64_t kSeed = 0x9E3779B97F4A7C15ULL;
 // In a byte-level vocabulary that begins with the printable bytes from '!', 'a' has id 64.
 constexpr TokenId kFirstLetter = 'a' - '!';
@@ -22,31 +23,75 @@ TokenId letter(std::uint64_t hash) { return kFirstLetter + static_cast<TokenId>(
 
 }  // namespace
 
-FakeModel::FakeModel(std::uint32_t vocab_size, std::uint32_t context_length) {
+FakeModel::FakeModel(std::uint32_t vocab_size, std::uint32_t context_length, std::uint32_t window) {
   shape_.architecture = "fake";
   shape_.vocab_size = vocab_size;
   shape_.context_length = context_length;
+  shape_.kv_window = window;
+  shape_.kv_layers = {{1, 1, false}};
+  if (window > 0) shape_.kv_layers.push_back({1, 1, true});
 }
 
 void FakeModel::allocate_kv(std::uint32_t n_blocks, std::uint32_t block_tokens, const kernels::KvFormat& /*format*/) {
   block_tokens_ = block_tokens;
-  arena_.assign(std::size_t{n_blocks} * block_tokens, -1);
+  arena_.assign(std::size_t{n_blocks} * block_tokens, kNothing);
+  windows_.assign(shape_.kv_window > 0 ? arena_.size() : 0, kNothing);
+}
+
+std::vector<std::span<TokenId>> FakeModel::layers(std::int32_t block) {
+  const std::size_t first = static_cast<std::size_t>(block) * block_tokens_;
+  std::vector<std::span<TokenId>> all = {std::span(arena_).subspan(first, block_tokens_)};
+  if (!windows_.empty()) all.push_back(std::span(windows_).subspan(first, block_tokens_));
+  return all;
+}
+
+void FakeModel::give_back_kv(std::span<const std::int32_t> blocks, std::span<const std::int32_t> windows) {
+  for (const std::int32_t block : blocks) {
+    for (const std::span<TokenId> layer : layers(block)) std::ranges::fill(layer, kNothing);
+  }
+  for (const std::int32_t block : windows) {
+    if (!windows_.empty()) std::ranges::fill(layers(block).back(), kNothing);
+  }
+  blocks_given_back += blocks.size();
+  windows_given_back += windows.size();
 }
 
 void FakeModel::copy_kv_block(std::int32_t from, std::int32_t to) {
-  const auto block = [&](std::int32_t id) { return arena_.begin() + std::ptrdiff_t{id} * block_tokens_; };
-  std::copy_n(block(from), block_tokens_, block(to));
+  const auto source = layers(from);
+  const auto target = layers(to);
+  for (std::size_t i = 0; i < source.size(); ++i) std::ranges::copy(source[i], target[i].begin());
 }
 
 void FakeModel::read_kv_block(std::int32_t block, std::span<std::byte> out) const {
-  std::ranges::copy(std::as_bytes(std::span(arena_)).subspan(static_cast<std::size_t>(block) * out.size(), out.size()),
-                    out.begin());
+  for (const std::vector<TokenId>* layer : {&arena_, &windows_}) {
+    if (layer->empty()) continue;
+    const auto bytes =
+        std::as_bytes(std::span(*layer).subspan(static_cast<std::size_t>(block) * block_tokens_, block_tokens_));
+    std::ranges::copy(bytes, out.begin());
+    out = out.subspan(bytes.size());
+  }
 }
 
 void FakeModel::write_kv_block(std::int32_t block, std::span<const std::byte> bytes) {
-  std::ranges::copy(bytes, std::as_writable_bytes(std::span(arena_))
-                               .subspan(static_cast<std::size_t>(block) * bytes.size(), bytes.size())
-                               .begin());
+  for (const std::span<TokenId> layer : layers(block)) {
+    std::ranges::copy(bytes.first(layer.size_bytes()), std::as_writable_bytes(layer).begin());
+    bytes = bytes.subspan(layer.size_bytes());
+  }
+}
+
+std::size_t FakeModel::place(const model::BatchSequence& sequence, std::uint32_t position) const {
+  const auto block = static_cast<std::size_t>(sequence.block_table[position / block_tokens_]);
+  return block * block_tokens_ + position % block_tokens_;
+}
+
+bool FakeModel::sees_window(const model::BatchSequence& sequence, std::uint32_t position) const {
+  if (windows_.empty()) return true;
+  const std::uint32_t first = position < shape_.kv_window ? 0 : position + 1 - shape_.kv_window;
+  for (std::uint32_t p = first; p <= position; ++p) {
+    const std::size_t at = place(sequence, p);
+    if (windows_.at(at) != arena_.at(at)) return false;
+  }
+  return true;
 }
 
 std::span<float> FakeModel::forward(const model::Batch& batch) {
@@ -57,8 +102,11 @@ std::span<float> FakeModel::forward(const model::Batch& batch) {
   for (const auto& sequence : batch.sequences) {
     for (std::uint32_t i = 0; i < sequence.n_rows; ++i) {
       const std::uint32_t position = sequence.first_position + i;
-      const auto block = static_cast<std::size_t>(sequence.block_table[position / block_tokens_]);
-      arena_.at(block * block_tokens_ + position % block_tokens_) = batch.tokens[sequence.first_row + i];
+      const std::size_t at = place(sequence, position);
+      arena_.at(at) = batch.tokens[sequence.first_row + i];
+      if (!windows_.empty()) windows_.at(at) = arena_[at];
+      // As in a model: what a row has seen decides what the next layer keeps of it.
+      if (!sees_window(sequence, position)) arena_[at] = kNothing;
     }
   }
   logits_.assign(batch.logit_rows.size() * shape_.vocab_size, 0.0F);
@@ -66,8 +114,7 @@ std::span<float> FakeModel::forward(const model::Batch& batch) {
   for (const auto& sequence : batch.sequences) {
     std::uint64_t hash = kSeed;
     for (std::uint32_t position = 0; position < sequence.first_position + sequence.n_rows; ++position) {
-      const auto block = static_cast<std::size_t>(sequence.block_table[position / block_tokens_]);
-      hash = mix(hash, arena_.at(block * block_tokens_ + position % block_tokens_));
+      hash = mix(hash, arena_.at(place(sequence, position)));
       if (position < sequence.first_position) continue;
       const std::uint32_t row = sequence.first_row + position - sequence.first_position;
       if (out < batch.logit_rows.size() && batch.logit_rows[out] == row) {

@@ -1,6 +1,7 @@
 #pragma once
 // A model without arithmetic: the next token is a hash of all tokens that its KV blocks hold. A block that
-// holds anything but the sequence's own tokens therefore changes the answer.
+// holds anything but the sequence's own tokens therefore changes the answer. With a window it has a second layer, which
+// must hold the last tokens, too.
 
 #include <atomic>
 #include <cstdint>
@@ -13,14 +14,16 @@ namespace headwater::test {
 
 class FakeModel : public model::Architecture {
  public:
-  FakeModel(std::uint32_t vocab_size, std::uint32_t context_length);
+  /// window: tokens that the second layer sees; 0: there is none.
+  FakeModel(std::uint32_t vocab_size, std::uint32_t context_length, std::uint32_t window = 0);
 
   const model::ModelShape& shape() const override { return shape_; }
   std::string numerics() const override { return "test"; }
-  std::uint64_t kv_block_bytes(std::uint32_t block_tokens, const kernels::KvFormat& /*format*/) const override {
-    return block_tokens * sizeof(TokenId);
+  kernels::KvBlockBytes kv_block_bytes(std::uint32_t block_tokens, const kernels::KvFormat& /*format*/) const override {
+    return {block_tokens * sizeof(TokenId), shape_.kv_window > 0 ? block_tokens * sizeof(TokenId) : 0};
   }
   void allocate_kv(std::uint32_t n_blocks, std::uint32_t block_tokens, const kernels::KvFormat& format = {}) override;
+  void give_back_kv(std::span<const std::int32_t> blocks, std::span<const std::int32_t> windows) override;
   void copy_kv_block(std::int32_t from, std::int32_t to) override;
   void read_kv_block(std::int32_t block, std::span<std::byte> out) const override;
   void write_kv_block(std::int32_t block, std::span<const std::byte> bytes) override;
@@ -34,14 +37,23 @@ class FakeModel : public model::Architecture {
   /// `n` tokens after `prompt`.
   static std::vector<TokenId> answer(std::vector<TokenId> prompt, std::uint32_t n);
 
-  std::atomic<std::uint64_t> rows{0};      ///< computed since the start
-  std::atomic<bool> throw_next{false};     ///< the next forward pass throws
-  std::atomic<std::uint32_t> delay_us{0};  ///< a forward pass takes at least that long
+  std::atomic<std::uint64_t> rows{0};                                      ///< computed since the start
+  std::atomic<std::uint64_t> blocks_given_back{0}, windows_given_back{0};  ///< since the start
+  std::atomic<bool> throw_next{false};                                     ///< the next forward pass throws
+  std::atomic<std::uint32_t> delay_us{0};                                  ///< a forward pass takes at least that long
 
  private:
+  /// The tokens of a block in all layers.
+  std::vector<std::span<TokenId>> layers(std::int32_t block);
+  /// Where a sequence's token lies in a layer.
+  std::size_t place(const model::BatchSequence& sequence, std::uint32_t position) const;
+  /// Whether the second layer holds all tokens that this one sees.
+  bool sees_window(const model::BatchSequence& sequence, std::uint32_t position) const;
+
   model::ModelShape shape_;
   std::uint32_t block_tokens_ = 0;
-  std::vector<TokenId> arena_;  ///< [block, block_tokens]
+  std::vector<TokenId> arena_;    ///< [block, block_tokens]
+  std::vector<TokenId> windows_;  ///< the same for the second layer; empty: there is none
   std::vector<float> logits_;
 };
 

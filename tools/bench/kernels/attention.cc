@@ -19,7 +19,8 @@ namespace headwater::bench {
 namespace {
 
 using kernels::AttentionShape;
-using kernels::KvShape;
+using kernels::KvGeometry;
+using kernels::KvLayer;
 using kernels::SequenceRows;
 using namespace kernels::cpu;  // NOLINT
 
@@ -27,7 +28,9 @@ constexpr std::uint32_t kLayers = 30;
 constexpr std::uint32_t kHeads = 9;
 constexpr std::uint32_t kBlockTokens = 32;
 
-KvShape shape_for(const char* policy) { return {kLayers, 3, 64, kBlockTokens, *kernels::parse_quant_policy(policy)}; }
+KvGeometry geometry_for(const char* policy) {
+  return {std::vector<KvLayer>(kLayers, {3, 64}), kBlockTokens, *kernels::parse_quant_policy(policy)};
+}
 
 ThreadPool& pool() {
   static ThreadPool threads(std::max(1U, std::thread::hardware_concurrency()));
@@ -38,7 +41,7 @@ ThreadPool& pool() {
 class Case {
  public:
   Case(std::uint32_t n_sequences, std::uint32_t length, std::uint32_t n_rows, const char* policy = "0")
-      : shape_(shape_for(policy)),
+      : geometry_(geometry_for(policy)),
         n_rows_(n_rows * n_sequences),
         qkv_(std::size_t{n_rows_} * (kHeads + 6) * 64),
         out_(n_rows_ * kHeads * 64) {
@@ -46,7 +49,7 @@ class Case {
     std::uniform_real_distribution<float> uniform(-1, 1);
     for (float& x : qkv_) x = uniform(random);
     const std::uint32_t blocks = (length + kBlockTokens - 1) / kBlockTokens;
-    arena_ = KvArena(shape_, n_sequences * blocks);
+    arena_ = KvArena(geometry_, n_sequences * blocks);
     tables_.resize(n_sequences);
     for (std::uint32_t s = 0; s < n_sequences; ++s) {
       for (std::uint32_t b = 0; b < blocks; ++b) tables_[s].push_back(static_cast<std::int32_t>(b * n_sequences + s));
@@ -62,7 +65,7 @@ class Case {
     rotary.rotate_and_store(arena_, {layer, kHeads, 3, 64, 64}, sequences_, qkv_.data(), pool());
   }
 
-  Attention attention(AttentionPath path) const { return Attention(path, shape_.format); }
+  Attention attention(AttentionPath path) const { return Attention(path, geometry_.format); }
 
  private:
   /// Stores random keys and values.
@@ -82,7 +85,7 @@ class Case {
     }
   }
 
-  KvShape shape_;
+  KvGeometry geometry_;
   std::uint32_t n_rows_;
   std::vector<float> qkv_, out_;
   KvArena arena_;
@@ -133,7 +136,7 @@ void decode(benchmark::State& state, AttentionPath path, const char* policy) {
   const double seconds = best_seconds(state, [&] {
     for (std::uint32_t layer = 0; layer < kLayers; ++layer) step.attend(attention, layer);
   });
-  const double bytes = double(n) * length * double(KvArena::block_bytes(shape_for(policy))) / kBlockTokens;
+  const double bytes = double(n) * length * double(KvArena::block_bytes(geometry_for(policy)).total()) / kBlockTokens;
   state.counters["GB/s"] = bytes / seconds / 1e9;
   state.counters["of_limit"] = bytes / seconds / read_rate(static_cast<std::size_t>(bytes), pool());
 }
