@@ -17,6 +17,7 @@
 #include "actors/memory_plan.h"
 #include "kernels/backend.h"
 #include "kernels/memory_limits.h"
+#include "model/file_digest.h"
 #include "model/gguf_split.h"
 #include "model/model_fit.h"
 #include "model/sampling_defaults.h"
@@ -181,6 +182,7 @@ Result<std::shared_ptr<const Assets>> load_assets(const topology::Topology& topo
   if (!file) return file.error();
   const auto shape = model::Architecture::shape_of(**file);
   if (!shape) return shape.error();
+  model::FileDigest digest_of_file(*file);
 
   auto assets = std::make_shared<Assets>();
   auto tokenizer = model::Tokenizer::load(**file, topology.model.pre_tokenizer);
@@ -204,7 +206,7 @@ Result<std::shared_ptr<const Assets>> load_assets(const topology::Topology& topo
   assets->architecture = std::move(*architecture);
   warn_of_fallbacks(**file, *backend);
   assets->compute = assets->architecture->numerics();
-  auto digest = (*file)->digest();
+  auto digest = digest_of_file.get();
   if (!digest) return digest.error();
   assets->model_digest = *digest;
   if (auto same = (*file)->unchanged(); !same) return same.error();

@@ -213,7 +213,7 @@ Result<kernels::HostTensor> GgufFile::tensor(std::string_view name, std::span<co
   return kernels::HostTensor{bytes.data(), found->type, dims.size() > 1 ? dims[1] : 1, dims[0]};
 }
 
-Result<std::array<std::uint8_t, 32>> GgufFile::digest() const {
+Result<std::array<std::uint8_t, 32>> GgufFile::digest(const std::atomic<bool>* stopped) const {
   constexpr std::size_t kPiece = std::size_t{1} << 20U;
   const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> hash(EVP_MD_CTX_new(), EVP_MD_CTX_free);
   if (hash == nullptr || EVP_DigestInit_ex(hash.get(), EVP_sha256(), nullptr) != 1) throw std::bad_alloc();
@@ -222,6 +222,7 @@ Result<std::array<std::uint8_t, 32>> GgufFile::digest() const {
     const std::uint64_t size = part->bytes();
     if (parts_.size() > 1) EVP_DigestUpdate(hash.get(), &size, sizeof size);
     for (std::uint64_t offset = 0; offset < size; offset += kPiece) {
+      if (stopped != nullptr && *stopped) return gguf_error(part->path(), "its digest is no longer wanted");
       const std::span<std::byte> piece = room.take(std::min<std::uint64_t>(kPiece, size - offset));
       if (auto whole = part->read(offset, piece); !whole) return whole.error();
       EVP_DigestUpdate(hash.get(), piece.data(), piece.size());

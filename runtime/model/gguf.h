@@ -8,6 +8,7 @@
 // Threading: immutable after open(); any number of threads may read.
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -89,8 +90,9 @@ class GgufFile {
   Result<kernels::HostTensor> tensor(std::string_view name, std::span<const std::uint64_t> dims,
                                      TensorRoom& room) const;
 
-  /// SHA-256 of the whole file, or of all parts with the size of each before it; reads all. Error: it cannot be read.
-  Result<std::array<std::uint8_t, 32>> digest() const;
+  /// SHA-256 of the whole file, or of all parts with the size of each before it; reads all. Error: it cannot be read,
+  /// or `stopped` has become true (see FileDigest).
+  Result<std::array<std::uint8_t, 32>> digest(const std::atomic<bool>* stopped = nullptr) const;
 
   /// Error: a file has another size or was written since open(), so what was read may be of two files.
   Result<void> unchanged() const;
