@@ -182,6 +182,7 @@ Result<std::shared_ptr<const Assets>> load_assets(const topology::Topology& topo
   if (!file) return file.error();
   const auto shape = model::Architecture::shape_of(**file);
   if (!shape) return shape.error();
+  if (auto enough = check_threads(n_threads(topology)); !enough) return enough.error();
   model::FileDigest digest_of_file(*file);
 
   auto assets = std::make_shared<Assets>();
@@ -198,7 +199,6 @@ Result<std::shared_ptr<const Assets>> load_assets(const topology::Topology& topo
   if (!chat_template) return chat_template.error();
   assets->chat_template = *chat_template;
 
-  if (auto enough = check_threads(n_threads(topology)); !enough) return enough.error();
   const auto backend = kernels::make_cpu_backend(compute_threads(topology), precision(topology));
   if (auto sized = size_cache_for(topology, **file, *shape, *backend, *assets); !sized) return sized.error();
   auto architecture = model::Architecture::load(*file, backend, topology.session_len);
