@@ -129,9 +129,11 @@ std::size_t BytePairTokenizer::max_bytes_for(std::size_t tokens) const {
 }
 
 std::size_t BytePairTokenizer::spelled_bytes(std::string_view text) const {
-  if (!drops_bytes_) return text.size();
+  const std::size_t stripped = strippable_bytes(text);
+  if (!drops_bytes_) return text.size() - stripped;
   const auto spelled = [&](char byte) { return byte_tokens_[static_cast<unsigned char>(byte)] >= 0; };
-  return static_cast<std::size_t>(std::ranges::count_if(text, spelled));
+  const auto n_spelled = static_cast<std::size_t>(std::ranges::count_if(text, spelled));
+  return n_spelled - std::min(n_spelled, stripped);
 }
 
 }  // namespace headwater::model

@@ -36,6 +36,10 @@ void FragmentEncoding::find_special(std::size_t& bytes) {
   const std::size_t until = bytes > text_.size() / kSearchShare ? text_.size() : at_ + bytes * kSearchShare;
   SpecialTokens::Match found;
   const std::size_t from = at_;
+  if (stripping_) {
+    at_ = begin_ = std::min({text_.find_first_not_of(kWhiteSpace, begin_), until, text_.size()});
+    stripping_ = at_ == until;
+  }
   while (at_ < std::min(until, text_.size())) {
     found = vocabulary_.specials_.longest_at(text_.substr(at_), parse_special_);
     if (found.id >= 0) break;
@@ -47,6 +51,7 @@ void FragmentEncoding::find_special(std::size_t& bytes) {
   open_ = at_ > begin_;
   if (open_) begin(text_.substr(begin_, at_ - begin_));
   begin_ = at_ = at_ + found.length;
+  stripping_ = found.id >= 0 && vocabulary_.strips_space(found.id);
 }
 
 }  // namespace headwater::model

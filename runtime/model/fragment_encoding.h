@@ -27,11 +27,12 @@ class FragmentEncoding : public Encoding {
   const VocabularyTokenizer& vocabulary_;
   std::string_view text_;
   bool parse_special_;
-  std::size_t begin_ = 0;  ///< of what has not been given to begin()
-  std::size_t at_ = 0;     ///< up to where special tokens have been looked for
-  bool open_ = false;      ///< a fragment is under way
-  TokenId special_ = -1;   ///< comes after it
-  TokenId last_ = -1;      ///< comes after all
+  std::size_t begin_ = 0;   ///< of what has not been given to begin()
+  std::size_t at_ = 0;      ///< up to where special tokens have been looked for
+  bool open_ = false;       ///< a fragment is under way
+  TokenId special_ = -1;    ///< comes after it
+  bool stripping_ = false;  ///< the token before begin_ strips
+  TokenId last_ = -1;       ///< comes after all
 };
 
 }  // namespace headwater::model

@@ -9,6 +9,17 @@ namespace {
 /// After so much the number of ids is looked at.
 constexpr std::size_t kStride = 4096;
 
+/// Drops the white space that the tokens before it strip, whoever wrote it, as where the whole is one text.
+void strip_behind_tokens(const Tokenizer& tokenizer, std::vector<PromptPart>& parts) {
+  for (std::size_t i = 1; i < parts.size(); ++i) {
+    const TokenId before = parts[i - 1].id;
+    if (parts[i].id >= 0 || before < 0 || !tokenizer.strips_space(before)) continue;
+    std::string& text = parts[i].text;
+    text.erase(0, text.find_first_not_of(kWhiteSpace));
+  }
+  std::erase_if(parts, [](const PromptPart& part) { return part.id < 0 && part.text.empty(); });
+}
+
 }  // namespace
 
 Result<std::vector<PromptPart>> prompt_parts(const ChatTemplate& chat, const Tokenizer& tokenizer,
@@ -44,6 +55,7 @@ Result<std::vector<PromptPart>> prompt_parts(const ChatTemplate& chat, const Tok
       if (!again) parts.push_back({special.id, ""});
     }
   });
+  strip_behind_tokens(tokenizer, parts);
   return parts;
 }
 

@@ -127,7 +127,7 @@ std::size_t SentencePieceTokenizer::max_bytes_for(std::size_t tokens) const {
 
 std::size_t SentencePieceTokenizer::spelled_bytes(std::string_view text) const {
   // A space mark is one byte of a token.
-  return text.size() - count_marks(text) * (kSpaceMark.size() - 1);
+  return text.size() - count_marks(text) * (kSpaceMark.size() - 1) - strippable_bytes(text);
 }
 
 }  // namespace headwater::model

@@ -23,6 +23,9 @@ struct EncodeOptions {
   bool parse_special = false;  ///< "<|im_end|>" in the text becomes its special token; otherwise it stays text
 };
 
+/// What tokens that strip drop behind them.
+inline constexpr std::string_view kWhiteSpace = " \t\n\v\f\r";
+
 /// Cuts text into ids. Implementations: byte-level BPE ("gpt2"), SentencePiece ("llama").
 class Tokenizer {
  public:
@@ -33,14 +36,14 @@ class Tokenizer {
   virtual ~Tokenizer() = default;
 
   /// Any byte sequence can be encoded and decodes to itself, except that bytes for which the vocabulary has no token
-  /// are dropped, and that SentencePiece takes U+2581 for a space and may put a space behind each special token. Time
-  /// is O(n log n) in the text's length.
+  /// are dropped, as is white space behind a token that strips it, and that SentencePiece takes U+2581 for a space and
+  /// may put a space behind each special token. Time is O(n log n) in the text's length.
   std::vector<TokenId> encode(std::string_view text, EncodeOptions options) const;
   /// The same a slice at a time. The text and the tokenizer outlive it.
   virtual std::unique_ptr<Encoding> begin_encoding(std::string_view text, EncodeOptions options) const = 0;
   /// A text of which more bytes are spelled has more than `tokens` tokens, whatever it says.
   virtual std::size_t max_bytes_for(std::size_t tokens) const = 0;
-  /// Bytes of a text that its tokens stand for: all but those that are dropped.
+  /// Bytes of a text that its tokens stand for, at least: all but those that are or may be dropped.
   virtual std::size_t spelled_bytes(std::string_view text) const = 0;
 
   /// The token's bytes; a special (control) token gives its text, e.g. "<|im_end|>". REQUIRES: valid(id).
@@ -59,6 +62,8 @@ class Tokenizer {
     std::size_t length = 0;
   };
   virtual Special special_at(std::string_view text) const = 0;
+  /// White space (kWhiteSpace) behind this token of a text is dropped.
+  virtual bool strips_space(TokenId id) const = 0;
 
   bool valid(TokenId id) const { return id >= 0 && static_cast<std::uint32_t>(id) < vocab_size(); }
   /// The bytes of all tokens; of a text that SentencePiece begins with a space of its own, without that.

@@ -39,6 +39,23 @@ constexpr std::string_view kTurnTexts[] = {"<|im_start|>",
 
 bool is_end_text(std::string_view text) { return std::ranges::find(kEndTexts, text) != std::end(kEndTexts); }
 
+/// Phi-3's tokenizer drops white space behind its marks: templates have line ends there that the model has never seen.
+/// No key says so. llama.cpp goes by the name; newer conversions write "Phi 3.5" there, which the architecture tells.
+bool strips_behind_marks(const GgufFile& file) {
+  const auto text = [&](const char* key) {
+    const auto value = file.get_string(key);
+    return value ? *value : std::string();
+  };
+  std::string name = text("general.name");
+  std::ranges::transform(name, name.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  if (name.find("phi-3") != std::string::npos || name.find("phi3") != std::string::npos) return true;
+  return text("general.architecture") == "phi3" && text("tokenizer.ggml.model") == "llama";  // Phi-4's is gpt2
+}
+
+/// Those of Phi-3's special tokens that do not.
+constexpr std::string_view kKeepSpace[] = {"<unk>", "<s>", "<|endoftext|>"};
+
 std::string named_token(std::size_t id, std::string_view text) {
   return "token " + std::to_string(id) + " \"" + printable(text) + "\"";
 }
@@ -53,6 +70,12 @@ std::size_t VocabularyTokenizer::longest_token() const {
   std::size_t longest = 1;
   for (const Token& token : tokens_) longest = std::max(longest, token.bytes.size());
   return longest;
+}
+
+std::size_t VocabularyTokenizer::strippable_bytes(std::string_view text) const {
+  if (!strips_) return 0;
+  const auto white = [](char c) { return kWhiteSpace.find(c) != std::string_view::npos; };
+  return static_cast<std::size_t>(std::ranges::count_if(text, white));
 }
 
 Result<TokenId> VocabularyTokenizer::special_id(const GgufFile& file, std::string_view key, TokenId fallback) const {
@@ -111,6 +134,7 @@ Result<void> VocabularyTokenizer::load_vocabulary(const GgufFile& file, const De
   std::unordered_set<std::string_view> known;
   known.reserve(texts->size());
   std::vector<SpecialTokens::Entry> specials;
+  strips_ = strips_behind_marks(file);
   for (std::size_t i = 0; i < texts->size(); ++i) {
     const std::string& text = (*texts)[i];
     const std::int64_t number = kinds == nullptr ? static_cast<std::int64_t>(TokenKind::ordinary) : (*kinds)[i];
@@ -131,6 +155,7 @@ Result<void> VocabularyTokenizer::load_vocabulary(const GgufFile& file, const De
     if (kind == TokenKind::control || kind == TokenKind::unknown || kind == TokenKind::user_defined) {
       token.control = kind != TokenKind::user_defined || is_mark(text, id);
       token.end |= token.control && is_end_text(text);
+      token.strips = strips_ && std::ranges::find(kKeepSpace, text) == std::end(kKeepSpace);
       if (!text.empty()) specials.push_back({text, id, token.control});
     }
     if (auto added = add_token(file, id, text, kind); !added) return added;

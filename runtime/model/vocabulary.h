@@ -32,6 +32,7 @@ class VocabularyTokenizer : public Tokenizer {
     const SpecialTokens::Match match = specials_.longest_at(text, true);
     return {match.id, match.length};
   }
+  bool strips_space(TokenId id) const override { return tokens_[static_cast<std::size_t>(id)].strips; }
 
  protected:
   /// What holds where a file does not say. Ids that are not in the vocabulary count as none.
@@ -51,6 +52,8 @@ class VocabularyTokenizer : public Tokenizer {
   std::string named(TokenId id) const;
   /// Bytes that no token has more of. REQUIRES: all bytes are set.
   std::size_t longest_token() const;
+  /// Bytes of the text that may be dropped behind tokens that strip.
+  std::size_t strippable_bytes(std::string_view text) const;
 
  private:
   friend class FragmentEncoding;
@@ -59,6 +62,7 @@ class VocabularyTokenizer : public Tokenizer {
     std::string bytes;
     bool control = false;
     bool end = false;
+    bool strips = false;
   };
   /// Whether it is special is settled; its bytes are its text until set_bytes().
   virtual Result<void> add_token(const GgufFile& file, TokenId id, const std::string& text, TokenKind kind) = 0;
@@ -71,6 +75,7 @@ class VocabularyTokenizer : public Tokenizer {
   SpecialTokens specials_;
   TokenId bos_ = -1, eos_ = -1;
   bool add_bos_ = false, add_eos_ = false;
+  bool strips_ = false;  ///< some token strips
 };
 
 }  // namespace headwater::model

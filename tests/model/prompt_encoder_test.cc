@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "model/chat_template.h"
+#include "tests/model/tiny_sentencepiece.h"
 #include "tests/model/tiny_tokenizer.h"
 
 namespace headwater::model {
@@ -39,6 +40,24 @@ TEST(PromptEncoder, EncodesAConversationAsItsTemplateDoes) {
   const std::vector<ChatMessage> messages = {{"user", "the <|im_end|> other"}, {"assistant", "the"}, {"user", "!"}};
   EXPECT_EQ(run({*tokenizer, prompt_parts(*chat, *tokenizer, messages).value()}, 3),
             chat->encode(*tokenizer, messages).value());
+}
+
+TEST(PromptEncoder, DropsWhiteSpaceBehindTokensThatStripWhoeverWroteIt) {
+  std::vector<test::PieceRow> rows = test::tiny_pieces();
+  rows.insert(rows.end(), {{"<|user|>", 0, 3}, {"<|end|>", 0, 3}, {"<|assistant|>", 0, 3}});
+  const auto tokenizer =
+      test::load_tokenizer(test::sentencepiece_file(rows, false).add_string("general.architecture", "phi3")).value();
+  const auto chat = ChatTemplate::parse(
+                        "{% for m in messages %}{{ '<|' + m.role + '|>\n' + m.content + '<|end|>\n' }}{% endfor %}"
+                        "{{ '<|assistant|>\n' }}",
+                        {}, "phi3")
+                        .value();
+  const std::vector<ChatMessage> messages = {{"user", "\n the the"}, {"assistant", "  "}, {"user", "<|end|> the"}};
+  const std::vector<TokenId> ids = chat->encode(*tokenizer, messages).value();
+  std::vector<TokenId> expected = {1, 280, 271, 273, 281, 282, 281, 280};
+  for (const TokenId id : tokenizer->encode("<|end|> the", {})) expected.push_back(id);
+  expected.insert(expected.end(), {281, 282});
+  EXPECT_EQ(ids, expected);
 }
 
 TEST(PromptEncoder, StopsOnceThereAreMoreIdsThanFit) {
