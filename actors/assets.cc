@@ -17,10 +17,12 @@
 #include "actors/memory_plan.h"
 #include "kernels/backend.h"
 #include "kernels/memory_limits.h"
+#include "model/decoder.h"
 #include "model/file_digest.h"
 #include "model/gguf_split.h"
 #include "model/model_fit.h"
 #include "model/sampling_defaults.h"
+#include "model/served_model.h"
 #include "model/weight_memory.h"
 
 namespace headwater::actors {
@@ -33,19 +35,8 @@ std::string served_name(const topology::ModelSpec& spec) {
   return model::without_part((failed ? std::filesystem::path(spec.path) : path).stem().string());
 }
 
-Result<std::shared_ptr<const model::ChatTemplate>> find_template(const topology::ModelSpec& spec,
-                                                                 const model::GgufFile& file) {
-  if (!spec.chat_template.empty()) {
-    const auto source = model::ChatTemplate::read_source(spec.chat_template);
-    if (!source) return source.error();
-    return model::ChatTemplate::parse(*source, model::SpecialTexts::of_file(file), spec.chat_template);
-  }
-  if (file.find("tokenizer.chat_template") == nullptr) return std::shared_ptr<const model::ChatTemplate>();
-  auto own = model::ChatTemplate::of_file(file);
-  if (own) return own;
-  // Completions are served all the same.
-  spdlog::warn("{}: no chat is served: {}", file.path(), own.error().message);
-  return model::ChatTemplate::refusing(own.error().message);
+model::ModelChoices model_choices(const topology::Topology& topology) {
+  return {topology.model.pre_tokenizer, topology.model.chat_template, topology.session_len};
 }
 
 /// An argument of the stage of that kind, if it has one of that name: another implementation may not.
@@ -180,28 +171,20 @@ void warn_of_fallbacks(const model::GgufFile& file, const kernels::Backend& back
 Result<std::shared_ptr<const Assets>> load_assets(const topology::Topology& topology) {
   auto file = model::GgufFile::open(topology.model.path);
   if (!file) return file.error();
-  const auto shape = model::Architecture::shape_of(**file);
-  if (!shape) return shape.error();
+  const auto served = model::read_served_model(**file, model_choices(topology));
+  if (!served) return served.error();
+  const model::ModelShape* shape = &served->shape;
+  if (!served->no_chat.empty()) spdlog::warn("{}: no chat is served: {}", (*file)->path(), served->no_chat);
   if (auto enough = check_threads(n_threads(topology)); !enough) return enough.error();
   model::FileDigest digest_of_file(*file);
 
   auto assets = std::make_shared<Assets>();
-  auto tokenizer = model::Tokenizer::load(**file, topology.model.pre_tokenizer);
-  if (!tokenizer) return tokenizer.error();
-  assets->tokenizer = *tokenizer;
-  if (assets->tokenizer->vocab_size() != shape->vocab_size) {
-    return Error{ErrorCode::invalid_model,
-                 topology.model.path + ": the vocabulary has " + std::to_string(assets->tokenizer->vocab_size()) +
-                     " tokens and the embedding " + std::to_string(shape->vocab_size) + " rows; they must be equal",
-                 ""};
-  }
-  auto chat_template = find_template(topology.model, **file);
-  if (!chat_template) return chat_template.error();
-  assets->chat_template = *chat_template;
+  assets->tokenizer = served->tokenizer;
+  assets->chat_template = served->chat_template;
 
   const auto backend = kernels::make_cpu_backend(compute_threads(topology), precision(topology));
   if (auto sized = size_cache_for(topology, **file, *shape, *backend, *assets); !sized) return sized.error();
-  auto architecture = model::Architecture::load(*file, backend, topology.session_len);
+  auto architecture = model::load_decoder(*file, backend, topology.session_len);  // all else is checked
   if (!architecture) return architecture.error();
   assets->architecture = std::move(*architecture);
   warn_of_fallbacks(**file, *backend);

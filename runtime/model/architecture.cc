@@ -5,6 +5,8 @@
 #include "model/decoder.h"
 #include "model/decoder_spec.h"
 #include "model/decoder_tensors.h"
+#include "model/model_tensors.h"
+#include "model/supported.h"
 #include "model/weight_memory.h"
 
 namespace headwater::model {
@@ -12,6 +14,10 @@ namespace headwater::model {
 Result<std::unique_ptr<Architecture>> Architecture::load(const std::shared_ptr<const GgufFile>& file,
                                                          std::shared_ptr<kernels::Backend> backend,
                                                          std::uint32_t context) {
+  if (auto supported = check_supported(*file); !supported) return supported.error();
+  const auto spec = read_decoder_spec(*file, context);
+  if (!spec) return spec.error();
+  if (auto there = check_tensors(*file, *spec); !there) return there.error();
   if (auto fits = check_weight_memory(*file, *backend); !fits) return fits.error();
   return load_decoder(file, std::move(backend), context);
 }
@@ -38,6 +44,7 @@ std::uint64_t Architecture::weight_bytes(const GgufFile& file, const kernels::Ba
 }
 
 Result<ModelShape> Architecture::shape_of(const GgufFile& file) {
+  if (auto supported = check_supported(file); !supported) return supported.error();
   auto spec = read_decoder_spec(file);
   if (!spec) return spec.error();
   return spec->shape;

@@ -9,10 +9,10 @@
 
 #include "model/architecture.h"
 #include "model/decoder_spec.h"
-#include "model/decoder_tensors.h"
 #include "model/info_lines.h"
 #include "model/model_info.h"
-#include "model/tokenizer.h"
+#include "model/model_tensors.h"
+#include "model/served_model.h"
 
 namespace headwater::model {
 namespace {
@@ -53,25 +53,6 @@ void add_memory(const ModelShape& shape, std::uint64_t weights, const kernels::B
   }
 }
 
-/// A matrix of the model, and what it is called in all layers.
-struct NamedMatrix {
-  const char* kind;
-  MatrixSpec matrix;
-};
-
-std::vector<NamedMatrix> all_matrices(const GgufFile& file, const DecoderSpec& spec) {
-  std::vector<NamedMatrix> all;
-  for (std::uint32_t i = 0; i < spec.shape.n_layers; ++i) {
-    LayerMatrices layer = layer_matrices(spec, i);
-    all.push_back({"attn_qkv", std::move(layer.qkv)});
-    all.push_back({"attn_output", std::move(layer.attention_out)});
-    all.push_back({"ffn_gate_up", std::move(layer.gate_up)});
-    all.push_back({"ffn_down", std::move(layer.down)});
-  }
-  all.push_back({"output", output_matrix(spec, file)});
-  return all;
-}
-
 /// Each kind of matrix with what its products run on, and in how many layers.
 void add_matrices(const GgufFile& file, const DecoderSpec& spec, const kernels::Backend& backend, InfoLines& lines) {
   std::map<std::string, std::map<std::string, std::size_t>> paths;
@@ -86,46 +67,7 @@ void add_matrices(const GgufFile& file, const DecoderSpec& spec, const kernels::
   }
 }
 
-/// Error: the file lacks a tensor, or has it in another shape.
-Result<void> check_tensor(const GgufFile& file, const std::string& name, const std::vector<std::uint64_t>& dims) {
-  const auto shape = [](const std::vector<std::uint64_t>& sizes) {
-    std::string text;
-    for (const std::uint64_t size : sizes) text += (text.empty() ? "[" : " x ") + std::to_string(size);
-    return text + "]";
-  };
-  const GgufTensor* tensor = file.find_tensor(name);
-  if (tensor == nullptr) return file.invalid("tensor \"" + name + "\" is missing, expected shape " + shape(dims));
-  if (tensor->dims == dims) return {};
-  return file.invalid("tensor \"" + name + "\" has shape " + shape(tensor->dims) + ", expected " + shape(dims));
-}
-
-/// Error: a tensor that the model needs is missing or has another shape.
-Result<void> check_tensors(const GgufFile& file, const DecoderSpec& spec) {
-  for (const auto& [kind, matrix] : all_matrices(file, spec)) {
-    for (const TensorRows& part : matrix.parts) {
-      if (auto fits = check_tensor(file, part.name, {matrix.cols, part.tensor_rows()}); !fits) return fits;
-    }
-  }
-  for (const TensorRows& vector : all_vectors(spec)) {
-    if (auto fits = check_tensor(file, vector.name, {vector.tensor_rows()}); !fits) return fits;
-  }
-  return {};
-}
-
 }  // namespace
-
-Result<void> check_served(const GgufFile& file) {
-  const auto spec = read_decoder_spec(file);
-  if (!spec) return spec.error();
-  const auto tokenizer = Tokenizer::load(file);
-  if (!tokenizer) return tokenizer.error();
-  if ((*tokenizer)->vocab_size() != spec->shape.vocab_size) {
-    return file.invalid("the vocabulary has " + std::to_string((*tokenizer)->vocab_size()) +
-                        " tokens and the embedding " + std::to_string(spec->shape.vocab_size) +
-                        " rows, expected as many");
-  }
-  return check_tensors(file, *spec);
-}
 
 std::vector<std::string> fallbacks(const GgufFile& file, const kernels::Backend& backend) {
   std::vector<std::string> found;
@@ -144,10 +86,11 @@ std::vector<std::string> fallbacks(const GgufFile& file, const kernels::Backend&
 }
 
 Result<std::string> describe_fit(const GgufFile& file, const kernels::Backend& backend, const FitQuestion& question) {
-  if (auto served = check_served(file); !served) return served.error();
+  const auto served = read_served_model(file, {.pre_tokenizer = question.pre_tokenizer});
+  if (!served) return served.error();
   const auto spec = read_decoder_spec(file);
   if (!spec) return spec.error();
-  const ModelShape& shape = spec->shape;
+  const ModelShape& shape = served->shape;
   FitQuestion asked = question;
   if (asked.context == 0) asked.context = std::min(shape.context_length, kUsualContext);
   if (asked.context > shape.context_length) {

@@ -14,7 +14,8 @@ namespace headwater::model {
 /// Sequences whose keys and values are to be held at once.
 struct FitQuestion {
   std::uint32_t sequences = 16;
-  std::uint32_t context = 0;  ///< tokens of each; 0: the model's context, at most 4,096
+  std::uint32_t context = 0;       ///< tokens of each; 0: the model's context, at most 4,096
+  std::string pre_tokenizer = {};  ///< see Tokenizer::load()
 };
 
 /// Lines of "label  value", ending in a newline: the weights' bytes, the cache's for each of its formats, and what the
@@ -23,10 +24,7 @@ struct FitQuestion {
 Result<std::string> describe_fit(const GgufFile& file, const kernels::Backend& backend, const FitQuestion& question);
 
 /// The quantised matrices whose products are not computed in whole numbers, each with the reason: "blk.3.attn_q.weight
-/// + blk.3.attn_k.weight: in bfloat16, since …". REQUIRES: check_served(file).
+/// + blk.3.attn_k.weight: in bfloat16, since …". REQUIRES: read_served_model(file).
 std::vector<std::string> fallbacks(const GgufFile& file, const kernels::Backend& backend);
-
-/// Error: why no server takes the file, as far as its header tells.
-Result<void> check_served(const GgufFile& file);
 
 }  // namespace headwater::model

@@ -78,34 +78,5 @@ TEST_F(ModelFit, SaysWhyAFileIsNotServed) {
   EXPECT_EQ(refusal(model), "");
 }
 
-TEST_F(ModelFit, NamesTheMatrixThatIsMissingOrHasAnotherShape) {
-  // It says that it has a layer more than it has.
-  std::string bytes = test::tiny_llama({.layers = 1}).bytes();
-  const std::string key = "llama.block_count";
-  bytes[bytes.find(key) + key.size() + 4] = 2;
-  const test::TemporaryFile path(bytes);
-  const auto file = GgufFile::open(path.path());
-  ASSERT_TRUE(file.ok()) << file.error().message;
-  const auto served = check_served(**file);
-  ASSERT_FALSE(served.ok());
-  EXPECT_THAT(served.error().message, HasSubstr("tensor \"blk.1.attn_q.weight\" is missing, expected shape [64 x 64]"));
-}
-
-TEST_F(ModelFit, SaysThatAVocabularyHasAnotherSizeThanTheEmbedding) {
-  test::GgufWriter writer;
-  writer.add_string("general.architecture", "llama")
-      .add_u32("llama.block_count", 1)
-      .add_u32("llama.context_length", 64)
-      .add_u32("llama.embedding_length", 32)
-      .add_u32("llama.feed_forward_length", 32)
-      .add_u32("llama.attention.head_count", 2);
-  test::add_tiny_tokenizer(writer);
-  const std::vector<float> values(32 * 5);
-  writer.add_tensor("token_embd.weight", {32, 5}, kernels::DType::f32, values);
-  const auto text = describe(writer);
-  ASSERT_FALSE(text.ok());
-  EXPECT_THAT(text.error().message, HasSubstr("tokens and the embedding 5 rows, expected as many"));
-}
-
 }  // namespace
 }  // namespace headwater::model

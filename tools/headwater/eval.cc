@@ -12,6 +12,9 @@
 #include <iostream>
 #include <utility>
 
+#include "model/served_model.h"
+#include "tools/headwater/model_path.h"
+
 namespace headwater::tools {
 namespace {
 
@@ -50,6 +53,7 @@ void add_eval_options(CLI::App& command, const std::shared_ptr<EvalOptions>& opt
       ->delimiter(',')
       ->check(CLI::IsMember({"fast", "exact"}))
       ->default_str("fast");
+  add_pre_tokenizer(command, options->pre_tokenizer);
   command.add_option("--threads", options->threads, "compute threads, 0: one per core")->check(CLI::Range(0, 1024));
   command
       .add_option_function<std::string>(
@@ -72,24 +76,20 @@ std::vector<EvalVariant> variants(const EvalOptions& options) {
   return all;
 }
 
-Result<EvalModel> load_eval_model(const EvalVariant& variant, std::uint32_t threads) {
-  auto file = model::GgufFile::open(variant.model);
+Result<EvalModel> load_eval_model(const EvalVariant& variant, const EvalOptions& options) {
+  auto file = open_model(variant.model);
   if (!file) return file.error();
-  auto tokenizer = model::Tokenizer::load(**file);
-  if (!tokenizer) return Error{ErrorCode::invalid_model, variant.model + ": " + tokenizer.error().message, ""};
+  auto served = model::read_served_model(**file, {.pre_tokenizer = options.pre_tokenizer});
+  if (!served) return served.error();
   auto loaded =
-      model::Architecture::load(*file, kernels::make_cpu_backend(threads, precision_named(variant.precision)));
+      model::Architecture::load(*file, kernels::make_cpu_backend(options.threads, precision_named(variant.precision)));
   if (!loaded) return loaded.error();
-  if ((*tokenizer)->vocab_size() != (*loaded)->shape().vocab_size) {
-    return Error{ErrorCode::invalid_model, variant.model + ": the tokenizer has another vocabulary than the weights",
-                 ""};
-  }
-  return EvalModel{variant, std::move(*tokenizer), std::move(*loaded)};
+  return EvalModel{variant, std::move(served->tokenizer), std::move(*loaded)};
 }
 
 Result<void> for_each_variant(const EvalOptions& options, const std::function<Result<void>(EvalModel&)>& measure) {
   for (const EvalVariant& variant : variants(options)) {
-    auto loaded = load_eval_model(variant, options.threads);
+    auto loaded = load_eval_model(variant, options);
     if (!loaded) return loaded.error();
     if (auto measured = measure(*loaded); !measured) return measured;
   }

@@ -21,6 +21,7 @@ struct EvalOptions {
   std::vector<std::string> models = {kDefaultModel};
   std::vector<std::string> precisions = {"fast"};
   std::vector<eval::QuantPolicy> policies = {{"0"}};
+  std::string pre_tokenizer;  ///< of all models; empty: what each file names
   std::uint32_t threads = 0;
   bool json = false;
   std::string json_file;  ///< empty: standard output
@@ -41,7 +42,7 @@ struct EvalModel {
   std::shared_ptr<const model::Tokenizer> tokenizer;
   std::unique_ptr<model::Architecture> architecture;
 };
-Result<EvalModel> load_eval_model(const EvalVariant& variant, std::uint32_t threads);
+Result<EvalModel> load_eval_model(const EvalVariant& variant, const EvalOptions& options);
 
 /// Loads one variant after the other and measures it. The first error ends it.
 Result<void> for_each_variant(const EvalOptions& options, const std::function<Result<void>(EvalModel&)>& measure);

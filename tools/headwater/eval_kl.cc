@@ -115,7 +115,7 @@ class Comparison {
 int kl(const Options& options) {
   EvalVariant variant = options.base;
   if (variant.model.empty()) variant.model = options.common->models.front();
-  auto base = load_eval_model(variant, options.common->threads);
+  auto base = load_eval_model(variant, *options.common);
   if (!base) return fail(base.error().message);
   Figures figures(*options.common, "policy     tokens     mean KL    median      90 %      99 %   greatest same top");
   Comparison comparison(options, std::move(*base), figures);

@@ -6,9 +6,9 @@
 #include <memory>
 
 #include "gateway/origins.h"
-#include "model/architecture.h"
-#include "model/gguf.h"
+#include "model/served_model.h"
 #include "tools/headwater/command.h"
+#include "tools/headwater/model_path.h"
 #include "tools/headwater/options.h"
 #include "tools/headwater/topology_file.h"
 #include "topology/document.h"
@@ -34,17 +34,20 @@ std::optional<topology::Topology> load(const std::string& name) {
   return std::move(outcome.topology);
 }
 
-/// Whether the model is there and can be read; what is wrong goes to stderr.
-bool check_model(const std::string& topology_file, const std::string& path) {
-  const auto model = model::GgufFile::open(path);
+/// Whether the model is there and would be served, as far as its header tells; what is wrong goes to stderr.
+bool check_model(const std::string& topology_file, const topology::Topology& topology) {
+  const topology::ModelSpec& spec = topology.model;
+  const auto model = open_model(spec.path);
   if (!model) {
     fail(topology_file + ": model: " + model.error().message + "; --no-model leaves the model out");
     return false;
   }
-  if (const auto shape = model::Architecture::shape_of(**model); !shape) {
-    fail(topology_file + ": model: " + shape.error().message);
+  const auto served = model::read_served_model(**model, {spec.pre_tokenizer, spec.chat_template, topology.session_len});
+  if (!served) {
+    fail(topology_file + ": model: " + served.error().message);
     return false;
   }
+  if (!served->no_chat.empty()) fail(topology_file + ": model: no chat would be served: " + served->no_chat);
   return true;
 }
 
@@ -59,8 +62,7 @@ int check(const std::vector<std::string>& files, bool with_model) {
   int status = 0;
   for (const std::string& file : files) {
     const auto topology = load(file);
-    if (topology && check_origins(file, topology->gateway) &&
-        (!with_model || check_model(file, topology->model.path))) {
+    if (topology && check_origins(file, topology->gateway) && (!with_model || check_model(file, *topology))) {
       print(file + ": ok, " + std::to_string(topology->stages.size()) + " stages\n");
     } else {
       status = kFailed;

@@ -15,6 +15,8 @@ void specify_gemma2(SpecReader& read, DecoderSpec& spec) {
   spec.score_cap = static_cast<float>(read.positive("attn_logit_softcapping", 50));
   spec.logit_cap = static_cast<float>(read.positive("final_logit_softcapping", 30));
 
+  read_rope_scaling(read, spec.ropes[0], spec.shape.context_length);
+
   const std::uint32_t window = read.dimension("attention.sliding_window", kMaxContext, 4096);
   for (std::size_t i = 0; i < spec.layers.size(); i += 2) spec.layers[i].window = window;
   constexpr std::size_t kLayersOf27B = 46;  // whose heads' scale is of another width than theirs
