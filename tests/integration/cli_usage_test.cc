@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "tests/integration/cli_fixture.h"
@@ -16,6 +17,21 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
+using testing::StartsWith;
+
+/// A model that names a pre-tokenizer that nobody knows.
+std::string martian_model() {
+  std::string bytes = tiny_llama({}).bytes();
+  constexpr std::string_view kOwn = "smollm";
+  return bytes.replace(bytes.find(kOwn), kOwn.size(), "martia");
+}
+
+/// The topology of one machine, with another model.
+std::string with_model(const std::string& model) {
+  std::string text = slurp("topologies/single.yaml");
+  constexpr std::string_view kOwn = "{ path: models/default.gguf }";
+  return text.replace(text.find(kOwn), kOwn.size(), model);
+}
 
 TEST_F(Cli, NamesTheCommandOrFlagThatWasMeant) {
   const std::pair<const char*, const char*> slips[] = {
@@ -53,11 +69,7 @@ TEST_F(Cli, ATraceThatCannotBeWrittenIsFoundAtTheStart) {
 }
 
 TEST_F(Cli, TopologyCheckLooksAtTheModelAndTheTemplateToo) {
-  const auto yaml = [&](const std::string& model) {
-    std::string text = slurp("topologies/single.yaml");
-    const std::string own = "{ path: models/default.gguf }";
-    return write("checked.yaml", text.replace(text.find(own), own.size(), model));
-  };
+  const auto yaml = [&](const std::string& model) { return write("checked.yaml", with_model(model)); };
   const Ran missing = run("topology check " + yaml("{ path: nowhere.gguf }"));
   EXPECT_EQ(missing.status, 1);
   EXPECT_THAT(missing.err, HasSubstr("checked.yaml: model: nowhere.gguf: cannot be opened"));
@@ -69,6 +81,55 @@ TEST_F(Cli, TopologyCheckLooksAtTheModelAndTheTemplateToo) {
   const Ran unknown = run("topology check " + yaml("{ path: " + tiny_model() + ", chat_template: chatlm }"));
   EXPECT_EQ(unknown.status, 1);
   EXPECT_THAT(unknown.err, AllOf(HasSubstr("checked.yaml:"), HasSubstr("unknown chat template \"chatlm\"")));
+}
+
+TEST_F(Cli, TopologyCheckRefusesAModelForWhatServingWouldAndInItsWords) {
+  GgufWriter biased = tiny_llama({});
+  biased.add_tensor("output.bias", {1}, kernels::DType::f32, std::vector<float>(1));
+  GgufWriter experts = tiny_llama({});
+  experts.add_u32("llama.expert_count", 8);
+  for (const std::string& bytes : {biased.bytes(), experts.bytes(), martian_model()}) {
+    const std::string odd = write("odd.gguf", bytes);
+    const Ran served = run("serve --log-level off --listen 127.0.0.1:0 --model " + odd);
+    EXPECT_EQ(served.status, 1);
+    ASSERT_THAT(served.err, StartsWith("headwater: " + odd + ": "));
+    const Ran checked = run("topology check " + write("odd.yaml", with_model("{ path: " + odd + " }")));
+    EXPECT_EQ(checked.status, 1);
+    EXPECT_EQ(checked.err, "headwater: " + path("odd.yaml") + ": model: " + served.err.substr(11));
+  }
+  const std::string told = with_model("{ pre_tokenizer: qwen2, path: " + path("odd.gguf") + " }");
+  EXPECT_EQ(run("topology check " + write("odd.yaml", told)).status, 0) << "which is what would be served";
+}
+
+TEST_F(Cli, EveryCommandThatReadsATokenizerTakesAPreTokenizer) {
+  const std::string odd = write("odd.gguf", martian_model());
+  for (const std::string command :
+       {"run hi --max-tokens 1", "tokenize hi", "model info", "eval kl --limit 1 --window 8"}) {
+    const std::string arguments = command + (command == "model info" ? " " : " --model ") + odd + " --pre-tokenizer ";
+    EXPECT_EQ(run(arguments.substr(0, arguments.find(" --pre-tokenizer"))).status, 1) << command;
+    EXPECT_EQ(run(arguments + "qwen2").status, 0) << command;
+    const Ran unknown = run(arguments + "venusian");
+    EXPECT_EQ(unknown.status, 2) << command;
+    EXPECT_THAT(unknown.err, HasSubstr("--pre-tokenizer: unknown pre-tokenizer \"venusian\", expected one of"));
+  }
+}
+
+TEST_F(Cli, SaysWhatThereIsInPlaceOfAModelThatIsNot) {
+  std::filesystem::create_directories(path("models"));
+  write_tiny_llama(path("models/tiny.gguf"), {});
+  const std::string there = "cd " + path("") + " &&";
+  for (const char* command : {"run hi --model", "serve --log-level off --model", "tokenize hi --model", "bench --model",
+                              "eval kl --model", "model info"}) {
+    const auto said = [&](const char* name) { return run(std::string(command) + " " + name, "", there).err; };
+    EXPECT_THAT(said("tinny"), HasSubstr("tinny: cannot be opened: No such file or directory (did you mean "
+                                         "\"models/tiny.gguf\"?); headwater model list says what can be fetched, "
+                                         "headwater model pull NAME fetches it"))
+        << command;
+    EXPECT_THAT(said("models/smollm2-135m.gguf"), HasSubstr("; headwater model pull smollm2-135m fetches it"));
+    EXPECT_THAT(said("models"), HasSubstr("models: is a folder, expected a GGUF file; name a file in it: tiny.gguf"));
+  }
+  EXPECT_THAT(run("run hi --model qwen2.5-coder-0.6b", "", there).err,
+              HasSubstr("(did you mean the model \"qwen2.5-coder-0.5b\"?)"));
 }
 
 TEST_F(Cli, FindsTheTopologiesThatShipByName) {

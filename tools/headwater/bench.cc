@@ -11,6 +11,7 @@
 #include "kernels/backend.h"
 #include "model/architecture.h"
 #include "tools/headwater/command.h"
+#include "tools/headwater/model_path.h"
 
 namespace headwater::tools {
 namespace {
@@ -145,7 +146,7 @@ int bench(const Options& options) {
     }
     formats.push_back(*format);
   }
-  auto file = model::GgufFile::open(options.model);
+  auto file = open_model(options.model);
   if (!file) return fail(file.error().message);
   const auto precision = precision_named(options.precision);
   auto model = model::Architecture::load(*file, kernels::make_cpu_backend(options.threads, precision));

@@ -10,6 +10,8 @@
 #include <memory>
 #include <system_error>
 
+#include "model/pretokenizer.h"
+
 namespace headwater::tools {
 namespace {
 
@@ -52,6 +54,11 @@ std::string model_file(const std::string& name) {
   if (name.find('/') != std::string::npos || fs::exists(name, failed)) return name;
   const std::string pulled = "models/" + name + ".gguf";
   return fs::exists(pulled, failed) ? pulled : name;
+}
+
+std::string wrong_pre_tokenizer(const std::string& name) {
+  const auto known = model::Pretokenizer::by_name(name);
+  return known ? "" : known.error().message;
 }
 
 namespace {

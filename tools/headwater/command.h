@@ -72,13 +72,17 @@ void add_chat_template(CLI::App& command, Text& chosen) {
       "a file with a Jinja template in place of the model's, or a form by name: chatml, llama3, gemma, mistral");
 }
 
+/// Why there is no pre-tokenizer of that name; "": there is.
+std::string wrong_pre_tokenizer(const std::string& name);
+
 /// --pre-tokenizer, for an override.
 template <class Text>
 void add_pre_tokenizer(CLI::App& command, Text& chosen) {
-  command.add_option(
-      "--pre-tokenizer", chosen,
-      "how text is cut into words, in place of what the model's file names: llama-bpe, qwen2, gpt-2 … (an "
-      "unknown name is answered with all)");
+  command
+      .add_option("--pre-tokenizer", chosen,
+                  "how text is cut into words, in place of what the model's file names: llama-bpe, qwen2, gpt-2 … (an "
+                  "unknown name is answered with all)")
+      ->check(CLI::Validator([](std::string& name) { return wrong_pre_tokenizer(name); }, ""));
 }
 
 /// --trace FILE: main() records what the command does, and writes it.

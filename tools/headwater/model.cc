@@ -2,10 +2,10 @@
 
 #include <memory>
 
-#include "model/gguf.h"
 #include "model/model_fit.h"
 #include "model/model_info.h"
 #include "tools/headwater/model.h"
+#include "tools/headwater/model_path.h"
 
 namespace headwater::tools {
 namespace {
@@ -17,7 +17,7 @@ struct InfoOptions {
 };
 
 int info(const InfoOptions& options) {
-  const auto file = model::GgufFile::open(model_file(options.path));
+  const auto file = open_model(model_file(options.path));
   if (!file) return fail(file.error().message);
   print(model::describe_model(**file));
   const auto backend = kernels::make_cpu_backend(1, precision_named(options.precision));
@@ -39,6 +39,7 @@ void add_model_info(CLI::App& parent, Action& action) {
   command->add_option("--context", options->question.context, "tokens of each; 0: the model's context, at most 4096")
       ->check(CLI::Range(0, 1 << 24))
       ->capture_default_str();
+  add_pre_tokenizer(*command, options->question.pre_tokenizer);
   add_precision(*command, options->precision);
   command->footer(
       "A file that no server takes is described as far as it goes, and the exit status is 1.\n"

@@ -4,33 +4,20 @@
 
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "tools/headwater/model.h"
+#include "tools/headwater/model_path.h"
 
 namespace headwater::tools {
 namespace {
 
-namespace fs = std::filesystem;
-
-std::optional<std::string> script() {
-  std::error_code failed;
-  const fs::path folder = fs::read_symlink("/proc/self/exe", failed).parent_path();
-  for (const char* place : {"../share/headwater/models/pull.py", "../../tools/models/pull.py"}) {  // installed, built
-    const fs::path path = (folder / place).lexically_normal();
-    if (fs::is_regular_file(path, failed)) return path.string();
-  }
-  return std::nullopt;
-}
-
 /// Becomes the script. The exit status, where that fails.
 int become(std::vector<std::string> arguments) {
-  const auto path = script();
-  if (!path) return fail("cannot find models/pull.py, which is installed with the command; install it anew");
-  arguments.insert(arguments.begin(), {"python3", *path});
+  const auto folder = models_folder();
+  if (!folder) return fail("cannot find models/pull.py, which is installed with the command; install it anew");
+  arguments.insert(arguments.begin(), {"python3", *folder + "/pull.py"});
   std::vector<char*> words;
   for (std::string& argument : arguments) words.push_back(argument.data());
   words.push_back(nullptr);

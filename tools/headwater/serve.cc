@@ -21,6 +21,7 @@
 #include "model/sampling_defaults.h"
 #include "tools/headwater/command.h"
 #include "tools/headwater/keys.h"
+#include "tools/headwater/model_path.h"
 #include "tools/headwater/topology_file.h"
 #include "topology/document.h"
 #include "topology/topology.h"
@@ -225,6 +226,7 @@ int serve(Options& options) {
   for (const std::string& tenant : gateway::ApiKeys(options.api_keys).tenants()) {
     options.overrides.warmup_tenants.push_back(tenant);
   }
+  if (auto there = check_model_path(checked.topology->model.path); !there) return fail(there.error().message);
   spdlog::info("loading {}", checked.topology->model.path);
   auto runtime = Runtime::start(*yaml, options.topology, options.overrides);
   if (!runtime) return fail(runtime.error().message);

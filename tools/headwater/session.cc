@@ -3,6 +3,8 @@
 #include <chrono>
 #include <utility>
 
+#include "tools/headwater/model_path.h"
+
 namespace headwater::tools {
 namespace {
 
@@ -59,7 +61,11 @@ Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
   overrides.precision = options.precision;
   overrides.quant_policy = options.quant_policy;
   auto runtime = Runtime::start(kTopology, "the built-in topology", overrides);
-  if (!runtime) return runtime.error();
+  if (!runtime) {
+    const bool of_flags = runtime.error().code == ErrorCode::invalid_topology;
+    const auto there = check_model_path(options.model);
+    return there || of_flags ? runtime.error() : there.error();
+  }
   return std::unique_ptr<Session>(new Session(std::move(*runtime)));
 }
 

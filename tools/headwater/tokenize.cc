@@ -3,10 +3,9 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "model/gguf.h"
-#include "model/pretokenizer.h"
 #include "model/tokenizer.h"
 #include "tools/headwater/command.h"
+#include "tools/headwater/model_path.h"
 
 namespace headwater::tools {
 namespace {
@@ -41,15 +40,9 @@ std::string as_json(const model::Tokenizer& tokenizer, const std::vector<TokenId
 }
 
 int tokenize(const Options& options) {
-  if (!options.pre_tokenizer.empty()) {
-    if (const auto known = model::Pretokenizer::by_name(options.pre_tokenizer); !known) {
-      fail("--pre-tokenizer: " + known.error().message);
-      return kWrongUsage;
-    }
-  }
   const auto text = text_or_stdin(options.text);
   if (!text) return fail(text.error().message);
-  const auto file = model::GgufFile::open(options.model);
+  const auto file = open_model(options.model);
   if (!file) return fail(file.error().message);
   const auto tokenizer = model::Tokenizer::load(**file, options.pre_tokenizer);
   if (!tokenizer) return fail(tokenizer.error().message);
