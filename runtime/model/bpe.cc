@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "model/bpe_encoding.h"
+#include "model/gguf_value.h"
 #include "model/utf8.h"
 
 namespace headwater::model {
@@ -89,9 +90,12 @@ Result<void> BytePairTokenizer::add_token(const GgufFile&, TokenId id, const std
 }
 
 Result<void> BytePairTokenizer::load_merges(const GgufFile& file) {
-  const auto* merges = file.find_strings("tokenizer.ggml.merges");
-  if (merges == nullptr)
-    return file.invalid("metadata \"tokenizer.ggml.merges\" is missing, expected a list of strings");
+  constexpr const char* kMerges = "tokenizer.ggml.merges";
+  const auto* merges = file.find_strings(kMerges);
+  if (merges == nullptr) {
+    return file.invalid("metadata \"" + std::string(kMerges) + "\" " + found_value(file.find(kMerges)) +
+                        ", expected an array of strings");
+  }
   merges_.reserve(merges->size());
   for (std::size_t rank = 0; rank < merges->size(); ++rank) {
     const std::string& text = (*merges)[rank];

@@ -11,6 +11,8 @@
 #include "model/gguf_parse.h"
 #include "model/gguf_part.h"
 #include "model/gguf_split.h"
+#include "model/gguf_value.h"
+#include "model/utf8.h"
 
 namespace headwater::model {
 
@@ -135,9 +137,8 @@ const GgufValue* GgufFile::find(std::string_view key) const {
 
 namespace {
 
-Error wrong(const std::string& path, std::string_view key, const char* expected, bool missing) {
-  return gguf_error(path, "metadata \"" + std::string(key) + "\" " + (missing ? "is missing" : "has another type") +
-                              ", expected " + expected);
+Error wrong(const std::string& path, std::string_view key, const GgufValue* found, const char* expected) {
+  return gguf_error(path, "metadata \"" + printable(key) + "\" " + found_value(found) + ", expected " + expected);
 }
 
 std::optional<std::uint64_t> as_unsigned(const GgufValue& value) {
@@ -152,7 +153,7 @@ std::optional<std::uint64_t> as_unsigned(const GgufValue& value) {
 Result<std::uint64_t> GgufFile::get_uint(std::string_view key) const {
   const GgufValue* value = find(key);
   const auto number = value == nullptr ? std::nullopt : as_unsigned(*value);
-  if (!number) return wrong(path_, key, "an integer of at least 0", value == nullptr);
+  if (!number) return wrong(path_, key, value, "an integer of at least 0");
   return *number;
 }
 
@@ -164,15 +165,16 @@ Result<double> GgufFile::get_float_or(std::string_view key, double fallback) con
   const GgufValue* value = find(key);
   if (value == nullptr) return fallback;
   if (const auto* number = std::get_if<double>(value)) return *number;
-  if (const auto number = as_unsigned(*value)) return static_cast<double>(*number);
-  return wrong(path_, key, "a number", false);
+  if (const auto* number = std::get_if<std::uint64_t>(value)) return static_cast<double>(*number);
+  if (const auto* number = std::get_if<std::int64_t>(value)) return static_cast<double>(*number);
+  return wrong(path_, key, value, "a number");
 }
 
 Result<bool> GgufFile::get_bool_or(std::string_view key, bool fallback) const {
   const GgufValue* value = find(key);
   if (value == nullptr) return fallback;
   if (const auto* flag = std::get_if<bool>(value)) return *flag;
-  return wrong(path_, key, "a boolean", false);
+  return wrong(path_, key, value, "a boolean");
 }
 
 Result<std::string> GgufFile::get_string(std::string_view key) const {
@@ -180,7 +182,7 @@ Result<std::string> GgufFile::get_string(std::string_view key) const {
   if (value != nullptr) {
     if (const auto* text = std::get_if<std::string>(value)) return *text;
   }
-  return wrong(path_, key, "a string", value == nullptr);
+  return wrong(path_, key, value, "a string");
 }
 
 const std::vector<std::string>* GgufFile::find_strings(std::string_view key) const {

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <unordered_set>
 
+#include "model/gguf_value.h"
 #include "model/utf8.h"
 
 namespace headwater::model {
@@ -304,9 +305,33 @@ void place_tensors(std::vector<GgufTensor>& tensors, std::uint64_t data_start, s
   }
 }
 
-void read_magic_and_version(Cursor& in, GgufHeader& header) {
+/// Files that people have in place of a model, by what they begin with.
+struct OtherFormat {
+  std::string_view begins;
+  const char* what;
+};
+constexpr OtherFormat kOtherFormats[] = {
+    {"version https://git-lfs", "a pointer of Git LFS, which git lfs pull replaces by the model"},
+    {"<", "a web page, as a download that needs a login leaves it"},
+    {"PK", "a ZIP archive, as of PyTorch; take the model as GGUF"},
+    {"tjgg", "a model in the form before GGUF; take it as GGUF"},
+    {"fmgg", "a model in the form before GGUF; take it as GGUF"},
+    {"lmgg", "a model in the form before GGUF; take it as GGUF"}};
+
+/// What the file is, where that is known.
+std::string other_format(std::string_view beginning) {
+  for (const OtherFormat& format : kOtherFormats) {
+    if (beginning.starts_with(format.begins)) return std::string(": ") + format.what;
+  }
+  constexpr std::size_t kLength = 8;  // of what follows
+  const bool safetensors = beginning.size() > kLength && beginning.substr(kLength).starts_with("{\"");
+  return safetensors ? ": safetensors; take the model as GGUF" : "";
+}
+
+void read_magic_and_version(Cursor& in, std::string_view beginning, GgufHeader& header) {
   if (in.read<std::uint32_t>("the magic number") != kMagic) {
-    throw MalformedGguf{0, "no GGUF file, expected it to begin with \"GGUF\""};
+    throw MalformedGguf{0, "it begins with \"" + printable(beginning.substr(0, 4)) +
+                               "\", expected a GGUF file, with \"GGUF\"" + other_format(beginning)};
   }
   header.version = in.read<std::uint32_t>("the version");
   if (header.version == 2 || header.version == 3) return;
@@ -348,7 +373,8 @@ std::uint64_t alignment_of(const Cursor& in, const GgufHeader& header) {
   if (entry == header.metadata.end()) return kDefaultAlignment;
   const auto* alignment = std::get_if<std::uint64_t>(&entry->second);
   if (alignment == nullptr || !std::has_single_bit(*alignment) || *alignment > kMaxAlignment) {
-    in.fail("general.alignment is wrong, expected an unsigned power of two from 1 to " + std::to_string(kMaxAlignment));
+    in.fail("general.alignment is " + describe_value(entry->second) + ", expected an unsigned power of two from 1 to " +
+            std::to_string(kMaxAlignment));
   }
   return *alignment;
 }
@@ -358,7 +384,7 @@ std::uint64_t alignment_of(const Cursor& in, const GgufHeader& header) {
 GgufHeader parse_gguf(std::span<const std::byte> beginning, std::uint64_t size) {
   Cursor in(beginning, size);
   GgufHeader header;
-  read_magic_and_version(in, header);
+  read_magic_and_version(in, {reinterpret_cast<const char*>(beginning.data()), beginning.size()}, header);
   const auto n_tensors = in.read<std::uint64_t>("the number of tensors");
   const auto n_metadata = in.read<std::uint64_t>("the number of metadata entries");
   // A name's length, a type and a value; a name's length, the number of dimensions, one, a type and an offset.

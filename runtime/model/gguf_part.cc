@@ -29,7 +29,8 @@ Result<std::unique_ptr<const GgufPart>> GgufPart::open(const std::string& path) 
   if (part->descriptor_ < 0) return gguf_error(path, std::string("cannot be opened: ") + std::strerror(errno));
   struct stat info {};
   const bool known = fstat(part->descriptor_, &info) == 0;
-  if (!known || !S_ISREG(info.st_mode)) return gguf_error(path, "is not a regular file, expected a GGUF model");
+  if (known && S_ISDIR(info.st_mode)) return gguf_error(path, "is a folder, expected a GGUF file");
+  if (!known || !S_ISREG(info.st_mode)) return gguf_error(path, "is no regular file, expected a GGUF file");
   if (info.st_size == 0) return gguf_error(path, "offset 0: the file is empty, expected a GGUF model");
   part->size_ = static_cast<std::uint64_t>(info.st_size);
   part->written_ = write_time(info);

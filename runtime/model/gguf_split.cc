@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "model/gguf_part.h"
+#include "model/gguf_value.h"
 #include "model/utf8.h"
 
 namespace headwater::model {
@@ -60,8 +61,14 @@ Result<std::optional<std::uint64_t>> number(const GgufHeader& header, const char
     number = static_cast<std::uint64_t>(*given);
   }
   if (number && *number <= most) return number;
-  return gguf_error(path, metadata(key) + "is " + (number ? std::to_string(*number) : "no such number") +
-                              ", expected an integer from 0 to " + std::to_string(most));
+  return gguf_error(path,
+                    metadata(key) + found_value(value) + ", expected an integer from 0 to " + std::to_string(most));
+}
+
+/// Arrays may differ in their elements alone.
+std::string what_first_says(const GgufValue& other, const GgufValue& first) {
+  const std::string words = describe_value(first);
+  return words == describe_value(other) ? "the same" : words;
 }
 
 std::string part_of(std::uint64_t index, std::uint64_t count) {
@@ -118,17 +125,17 @@ Result<void> SplitMerger::add(GgufHeader part, const std::string& path) {
   const auto split = read_split(part, path);
   if (!split) return split.error();
   if (split->count != count_) {
-    return gguf_error(path, metadata(kCount) + "is " + std::to_string(split->count) + ", expected " +
+    return gguf_error(path, metadata(kCount) + found_value(find(part, kCount)) + ", expected " +
                                 std::to_string(count_) + " as in the names of the parts");
   }
   if (split->index != added_) {
     return gguf_error(path, metadata(kIndex) + "says that this is " + part_of(split->index, count_) + ", expected " +
                                 part_of(added_, count_));
   }
-  const auto tensors = [](const std::optional<std::uint64_t>& n) { return n ? std::to_string(*n) : "missing"; };
   if (split->n_tensors != n_tensors_) {
-    return gguf_error(path, metadata(kTensors) + "is " + tensors(split->n_tensors) + ", expected " +
-                                tensors(n_tensors_) + " as in " + first_path_ + ": parts of one model");
+    const std::string of_first = n_tensors_ ? std::to_string(*n_tensors_) : "none";
+    return gguf_error(path, metadata(kTensors) + found_value(find(part, kTensors)) + ", expected " + of_first +
+                                " as in " + first_path_ + ": parts of one model");
   }
   if (added_ == 0) {
     all_.metadata = std::move(part.metadata);
@@ -136,8 +143,8 @@ Result<void> SplitMerger::add(GgufHeader part, const std::string& path) {
     for (const auto& [key, value] : part.metadata) {
       const GgufValue* of_first = find(all_, key);
       if (key == kIndex || of_first == nullptr || *of_first == value) continue;
-      return gguf_error(path, "metadata \"" + printable(key) + "\" is not what " + first_path_ +
-                                  " says, expected parts of one model");
+      return gguf_error(path, "metadata \"" + printable(key) + "\" is " + describe_value(value) + ", expected " +
+                                  what_first_says(value, *of_first) + " as in " + first_path_ + ": parts of one model");
     }
   }
   return take_tensors(std::move(part.tensors), path);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "model/gguf_value.h"
 #include "model/sentencepiece_encoding.h"
 #include "model/utf8.h"
 
@@ -77,8 +78,8 @@ Result<void> SentencePieceTokenizer::load_scores(const GgufFile& file) {
     scores_.assign(numbers->begin(), numbers->end());
   }
   if (scores_.size() != count) {
-    return file.invalid("metadata \"" + std::string(kKey) + "\" does not give one score for each token, expected " +
-                        std::to_string(count) + " numbers");
+    return file.invalid("metadata \"" + std::string(kKey) + "\" " + found_value(value) + ", expected " +
+                        std::to_string(count) + " numbers, a score for each token");
   }
   const auto bad = std::ranges::find_if(scores_, [](float score) { return !std::isfinite(score); });
   if (bad == scores_.end()) return {};

@@ -1,11 +1,11 @@
 #include "model/supported.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "model/gguf_value.h"
 #include "model/utf8.h"
 
 namespace headwater::model {
@@ -95,10 +95,7 @@ std::optional<double> number(const GgufFile& file, const std::string& key) {
 }
 
 std::string metadata_is(const GgufFile& file, const std::string& key) {
-  const bool flag = std::holds_alternative<bool>(*file.find(key));
-  char text[32];
-  std::snprintf(text, sizeof text, "%.6g", *number(file, key));
-  return "metadata \"" + printable(key) + "\" is " + (flag ? (*number(file, key) != 0 ? "true" : "false") : text);
+  return "metadata \"" + printable(key) + "\" " + found_value(file.find(key));
 }
 
 /// By what the file has the feature. None: it has not.
@@ -125,6 +122,18 @@ struct Factor {
 constexpr Factor kFactors[] = {{"embedding_scale", 1, "granite"},       {"residual_scale", 1, "granite"},
                                {"logit_scale", 1, "granite"},           {"attention.scale", 0, "granite"},
                                {"attn_logit_softcapping", 0, "gemma2"}, {"final_logit_softcapping", 0, "gemma2"}};
+
+/// Keys and values as wide as each other.
+Result<void> check_widths(const GgufFile& file, const std::string& prefix) {
+  const std::string key_length = prefix + "attention.key_length";
+  const std::string value_length = prefix + "attention.value_length";
+  const auto keys = number(file, key_length);
+  const auto values = number(file, value_length);
+  if (!keys || !values || *keys == *values) return {};
+  return file.invalid("values of another width than keys are not supported: " + metadata_is(file, value_length) +
+                      ", and \"" + printable(key_length) + "\" " + found_value(file.find(key_length)) +
+                      "; use a model of another architecture");
+}
 
 Result<void> check_factors(const GgufFile& file, const std::string& architecture) {
   for (const Factor& factor : kFactors) {
@@ -170,6 +179,7 @@ Result<void> check_supported(const GgufFile& file) {
     return file.invalid("a model whose tokens see those that come later gives no text: " + metadata_is(file, causal) +
                         "; use a model that generates text");
   }
+  if (auto same = check_widths(file, prefix); !same) return same;
   if (auto plain = check_factors(file, *architecture); !plain) return plain;
   return check_window(file, *architecture);
 }

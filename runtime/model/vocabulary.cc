@@ -4,6 +4,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "model/gguf_value.h"
 #include "model/utf8.h"
 
 namespace headwater::model {
@@ -119,15 +120,17 @@ bool VocabularyTokenizer::is_mark(std::string_view text, TokenId id) const {
 }
 
 Result<void> VocabularyTokenizer::load_vocabulary(const GgufFile& file, const Defaults& defaults) {
-  const auto* texts = file.find_strings("tokenizer.ggml.tokens");
+  constexpr const char* kTokens = "tokenizer.ggml.tokens";
+  const auto* texts = file.find_strings(kTokens);
   if (texts == nullptr || texts->empty()) {
-    return file.invalid("metadata \"tokenizer.ggml.tokens\" is missing or empty, expected the vocabulary");
+    return file.invalid("metadata \"" + std::string(kTokens) + "\" " + found_value(file.find(kTokens)) +
+                        ", expected the vocabulary, an array of strings");
   }
   const GgufValue* kinds_value = file.find("tokenizer.ggml.token_type");
   const auto* kinds = kinds_value == nullptr ? nullptr : std::get_if<std::vector<std::int64_t>>(kinds_value);
   if (kinds_value != nullptr && (kinds == nullptr || kinds->size() != texts->size())) {
-    return file.invalid("metadata \"tokenizer.ggml.token_type\" does not give one kind for each token, expected " +
-                        std::to_string(texts->size()) + " whole numbers");
+    return file.invalid("metadata \"tokenizer.ggml.token_type\" " + found_value(kinds_value) + ", expected " +
+                        std::to_string(texts->size()) + " signed integers, a kind for each token");
   }
   tokens_.resize(texts->size());
   if (auto loaded = load_ids(file, defaults); !loaded) return loaded;

@@ -59,7 +59,8 @@ TEST(Supported, SaysWhatAFileIsThatIsNoLanguageModel) {
   test::add_tiny_tokenizer(vocabulary);
   EXPECT_EQ(refusal(vocabulary),
             ": this is a vocabulary without tensors, expected a language model; give the file with the weights");
-  EXPECT_THAT(refusal(GgufWriter().add_u32("general.type", 1)), HasSubstr("\"general.type\""));
+  EXPECT_THAT(refusal(GgufWriter().add_u32("general.type", 1)),
+              HasSubstr("metadata \"general.type\" is 1, expected a string"));
 }
 
 TEST(Supported, NamesTheFeatureThatNoArchitectureHasAndWhatToTakeInstead) {
@@ -90,6 +91,16 @@ TEST(Supported, NamesTheFeatureThatNoArchitectureHasAndWhatToTakeInstead) {
   EXPECT_THAT(
       refusal("llama", [&](GgufWriter& file) { file.add_tensor("blk.0.attn_sinks.weight", {1}, DType::f32, one); }),
       HasSubstr("attention sinks are not supported: there is a tensor \"blk.0.attn_sinks.weight\""));
+}
+
+TEST(Supported, SaysBothWidthsWhereKeysAndValuesDiffer) {
+  EXPECT_EQ(
+      refusal("llama",
+              [](GgufWriter& file) {
+                file.add_u32("llama.attention.key_length", 16).add_u32("llama.attention.value_length", 32);
+              }),
+      ": values of another width than keys are not supported: metadata \"llama.attention.value_length\" is 32, and "
+      "\"llama.attention.key_length\" is 16; use a model of another architecture");
 }
 
 TEST(Supported, RefusesFactorsThatTheArchitectureWouldLeaveOut) {
