@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "tests/eval/documents.h"
 #include "tests/eval/models.h"
 
 namespace headwater::eval {
@@ -13,14 +14,6 @@ namespace {
 using testing::HasSubstr;
 
 float ln(double x) { return static_cast<float>(std::log(x)); }
-
-Document text(std::vector<TokenId> tokens, TokenId bos = -1) {
-  Document document;
-  document.place = "f.txt";
-  document.tokens = std::move(tokens);
-  document.bos = bos;
-  return document;
-}
 
 TEST(Kl, IsThatWorkedOutByHand) {
   const std::vector<float> half = {ln(2), ln(1), ln(1)};  // 1/2, 1/4, 1/4

@@ -3,20 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/eval/documents.h"
 #include "tests/eval/models.h"
 
 namespace headwater::eval {
 namespace {
 
 using testing::HasSubstr;
-
-Document text(std::vector<TokenId> tokens, TokenId bos = -1) {
-  Document document;
-  document.place = "f.txt";
-  document.tokens = std::move(tokens);
-  document.bos = bos;
-  return document;
-}
 
 std::vector<TokenId> letters(std::size_t n) {
   std::vector<TokenId> ids;
