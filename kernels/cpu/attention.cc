@@ -115,13 +115,14 @@ struct Attention::Call {
     return shape.window > 0 && context > shape.window ? context - shape.window : 0;
   }
 
-  /// The blocks of a split, and how many of its tokens some row of the unit sees.
-  std::size_t find_blocks(const AttentionUnit& unit, std::size_t split, const Bf16** blocks) const {
+  /// The blocks of a split that hold its token `begin` and later ones, and how many of its tokens some row of the unit
+  /// sees.
+  std::size_t find_blocks(const AttentionUnit& unit, std::size_t split, std::size_t begin, const Bf16** blocks) const {
     const SequenceRows& sequence = plan().sequences()[unit.sequence];
     const std::size_t block_tokens = arena.geometry().block_tokens;
     const std::size_t first = split * kSplitTokens;
     const std::size_t n = std::min(plan().query(unit, unit.n_rows - 1).context - first, kSplitTokens);
-    for (std::size_t i = 0; i * block_tokens < n; ++i) {
+    for (std::size_t i = begin / block_tokens; i * block_tokens < n; ++i) {
       blocks[i] = arena.head(sequence.block_table[first / block_tokens + i], shape.layer, unit.kv_head);
     }
     return n;
@@ -135,16 +136,19 @@ struct Attention::Call {
           static_cast<std::uint32_t>(std::clamp<std::size_t>(task.contexts[r], first, first + kSplitTokens) - first);
     }
     const Bf16* blocks[kSplitTokens / 2];
-    find_blocks(task.unit, split, blocks);
-    const Bf16* next_blocks[kSplitTokens / 2];
-    const std::size_t next_tokens = find_next(index, split, next_blocks);
-    if (shape.window == 0) return kernel.gather(task.rows, {blocks, seen, nullptr, next_blocks, next_tokens}, result);
-    std::uint32_t from[kMaxRows];
+    if (shape.window == 0) {
+      find_blocks(task.unit, split, 0, blocks);
+      const Bf16* next_blocks[kSplitTokens / 2];
+      const std::size_t next_tokens = find_next(index, split, next_blocks);
+      return kernel.gather(task.rows, {blocks, seen, nullptr, next_blocks, next_tokens}, result);
+    }
+    std::uint32_t from[kMaxRows] = {};
     for (std::size_t r = 0; r < task.rows.n_rows; ++r) {
       from[r] = static_cast<std::uint32_t>(
           std::clamp<std::size_t>(first_token(task.contexts[r]), first, first + kSplitTokens) - first);
     }
-    kernel.gather(task.rows, {blocks, seen, from, next_blocks, next_tokens}, result);
+    find_blocks(task.unit, split, from[0], blocks);
+    kernel.gather(task.rows, {blocks, seen, from}, result);
     for (std::size_t r = 0; r < task.rows.n_rows; ++r) {
       if (from[r] >= seen[r]) set_nothing(result, r);
     }
@@ -157,8 +161,8 @@ struct Attention::Call {
     std::fill_n(result.sums + row * shape.head_dim, shape.head_dim, 0.0F);
   }
 
-  /// What the thread will probably read after a split of task `index`. Nothing where many rows share what they read: it
-  /// is in a cache already, or soon will be.
+  /// What the thread will probably read after a split of task `index`, where there is no window. Nothing where many
+  /// rows share what they read: it is in a cache already, or soon will be.
   std::size_t find_next(std::size_t index, std::size_t split, const Bf16** blocks) const {
     const AttentionTask* task = &plan().tasks()[index];
     if (++split == task->end_split) {
@@ -166,7 +170,7 @@ struct Attention::Call {
       split = (++task)->first_split;
     }
     const AttentionUnit& unit = attention.plan_.units()[task->unit];
-    return unit.n_rows > kPairedRows / 2 || shape.window > 0 ? 0 : find_blocks(unit, split, blocks);
+    return unit.n_rows > kPairedRows / 2 ? 0 : find_blocks(unit, split, 0, blocks);
   }
 
   /// Adds what a later split gave.

@@ -30,7 +30,8 @@ class Attention {
 
   /// qkv: [rows, n_heads + 2 * n_kv_heads, head_dim], queries rotated and scaled; out: [rows, n_heads * head_dim]. The
   /// arena holds the keys and values of all rows. Every row's query sees its own token and those before it, but for
-  /// what lies before shape.window. With a window or a cap it is always the generic path.
+  /// what lies before shape.window: of blocks that no row sees neither the numbers nor the entries in the tables
+  /// matter. With a window or a cap it is always the generic path.
   void run(const KvArena& arena, const AttentionShape& shape, std::span<const SequenceRows> sequences, const float* qkv,
            float* out, ThreadPool& pool);
 

@@ -166,9 +166,12 @@ HWY_INLINE void GatherRows(const QueryRows& rows, const Split& split, std::size_
   for (std::size_t i = 0; i < N * dim; ++i) sums[i] = 0;
   for (std::size_t first = begin; first < seen[N - 1]; first += block_tokens) {
     const std::uint16_t* values = split.blocks[first / block_tokens] + dim * block_tokens;
-    const std::size_t shared = within(first, seen[0]) / 2 * 2;
+    // Rows whose window begins in a later block take nothing of this one: zero times a NaN would not be zero.
+    std::size_t n = N;
+    while (from != nullptr && from[n - 1] >= first + block_tokens && n > 1) --n;
+    const std::size_t shared = n < N ? 0 : within(first, seen[0]) / 2 * 2;
     Mix<N>(scores + first, values, dim, 0, shared, sums);
-    for (std::size_t q = 0; q < N; ++q) {
+    for (std::size_t q = 0; q < n; ++q) {
       const std::size_t end = within(first, seen[q]);
       const float* weights = scores + q * kSplitTokens + first;
       Mix<1>(weights, values, dim, shared, end / 2 * 2, sums + q * dim);

@@ -218,7 +218,7 @@ HWY_INLINE void GatherRows(const QueryRows& rows, const Split& split, std::size_
     } else {
       Weigh(weights, from[q], seen[q], result.most[row + q], result.total[row + q]);
     }
-    least[q] = ScaleWeights(weights, begin, seen[q], whole, scratch.parameters[value_scale],
+    least[q] = ScaleWeights(weights, from == nullptr ? 0 : from[q], seen[q], whole, scratch.parameters[value_scale],
                             scratch.parameters[value_minimum]);
   }
   for (std::size_t i = 0; i < N * dim; ++i) sums[i] = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <map>
+#include <optional>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -19,33 +20,65 @@ namespace {
 
 constexpr std::uint32_t kBlockTokens = 32;
 constexpr std::uint32_t kUsualContext = 4096;
+/// Rows of a step at most, by default: what the first of them sees is still needed.
+constexpr std::uint64_t kStepRows = 512;
 
-/// Bytes of a block's keys and values in a format. 0: the format cannot hold the model's heads.
-std::uint64_t block_bytes(const ModelShape& shape, const kernels::Backend& backend, const kernels::KvFormat& format) {
+/// Bytes of a block's keys and values in a format. Nothing: the format cannot hold the model's heads.
+std::optional<kernels::KvBlockBytes> block_bytes(const ModelShape& shape, const kernels::Backend& backend,
+                                                 const kernels::KvFormat& format) {
   try {
-    return backend.kv_block_bytes({shape.kv_layers, kBlockTokens, format}).total();
+    return backend.kv_block_bytes({shape.kv_layers, kBlockTokens, format});
   } catch (const std::invalid_argument&) {
-    return 0;
+    return std::nullopt;
   }
+}
+
+/// Blocks of a sequence: all of them, and those that layers with a window keep at once.
+struct SequenceBlocks {
+  std::uint64_t all = 0, windowed = 0;
+};
+SequenceBlocks blocks_of(const ModelShape& shape, std::uint32_t context) {
+  const auto blocks = [](std::uint64_t tokens) { return (tokens + kBlockTokens - 1) / kBlockTokens; };
+  // A window that begins within a block needs one more.
+  return {blocks(context), std::min(blocks(context), blocks(shape.kv_window + kStepRows) + 1)};
+}
+
+/// "3,072 bytes a token, and 15,360 in window layers".
+std::string token_bytes(const kernels::KvBlockBytes& block) {
+  const std::string full = with_commas(block.full / kBlockTokens);
+  const std::string windowed = with_commas(block.windowed / kBlockTokens);
+  if (block.windowed == 0) return full + " bytes a token";
+  if (block.full == 0) return windowed + " bytes a token in window layers";
+  return full + " bytes a token, and " + windowed + " in window layers";
+}
+
+void add_window(const ModelShape& shape, InfoLines& lines) {
+  if (shape.kv_window == 0) return;
+  const auto n = std::ranges::count_if(shape.kv_layers, &kernels::KvLayer::windowed);
+  lines.add("window", with_commas(shape.kv_window) + " tokens, in " + std::to_string(n) + " of " +
+                          std::to_string(shape.n_layers) + " layers");
 }
 
 /// A table of the cache's formats.
 void add_memory(const ModelShape& shape, std::uint64_t weights, const kernels::Backend& backend,
                 const FitQuestion& question, InfoLines& lines) {
   lines.add("weights", readable_bytes(weights) + " at most, while they are loaded");
-  lines.add("KV cache", "of " + with_commas(question.sequences) +
-                            (question.sequences == 1 ? " sequence of " : " sequences of ") +
-                            with_commas(question.context) + " tokens");
-  const std::uint64_t blocks =
-      std::uint64_t{question.sequences} * ((question.context + kBlockTokens - 1) / kBlockTokens);
+  const SequenceBlocks blocks = blocks_of(shape, question.context);
+  std::string asked = "of " + with_commas(question.sequences) +
+                      (question.sequences == 1 ? " sequence of " : " sequences of ") + with_commas(question.context) +
+                      " tokens";
+  if (shape.kv_window > 0 && blocks.windowed < blocks.all) {
+    asked += ", of which window layers keep " + with_commas(blocks.windowed * kBlockTokens) + " at most";
+  }
+  lines.add("KV cache", asked);
   for (const auto& [policy, bits] : std::initializer_list<std::pair<const char*, const char*>>{
            {"0", "16 bits"}, {"8", "8 bits"}, {"k8v4", "8 and 4 bits"}, {"4", "4 bits"}}) {
     const auto format = kernels::parse_quant_policy(policy);
-    const std::uint64_t bytes = format ? block_bytes(shape, backend, *format) : 0;
+    const auto bytes = format ? block_bytes(shape, backend, *format) : std::nullopt;
     std::string value = std::string(bits) + ": ";
-    if (bytes > 0) {
-      value += with_commas(bytes / kBlockTokens) + " bytes a token, " + readable_bytes(bytes * blocks) +
-               ", with the weights " + readable_bytes(bytes * blocks + weights);
+    if (bytes) {
+      const std::uint64_t all = question.sequences * (bytes->full * blocks.all + bytes->windowed * blocks.windowed);
+      value += token_bytes(*bytes) + ", " + readable_bytes(all) + ", with the weights " + readable_bytes(all + weights);
     } else {
       value += "cannot hold this model's heads";
     }
@@ -100,6 +133,7 @@ Result<std::string> describe_fit(const GgufFile& file, const kernels::Backend& b
         ""};
   }
   InfoLines lines;
+  add_window(shape, lines);
   add_memory(shape, Architecture::weight_bytes(file, backend), backend, asked, lines);
   add_matrices(file, *spec, backend, lines);
   return std::move(lines).text();

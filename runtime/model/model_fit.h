@@ -18,8 +18,9 @@ struct FitQuestion {
   std::string pre_tokenizer = {};  ///< see Tokenizer::load()
 };
 
-/// Lines of "label  value", ending in a newline: the weights' bytes, the cache's for each of its formats, and what the
-/// products with each kind of matrix run on. Reads the header alone. Error: why no server takes the file; a question
+/// Lines of "label  value", ending in a newline: the window, if layers have one, the weights' bytes, the cache's for
+/// each of its formats, and what the products with each kind of matrix run on. Layers with a window count up to that, a
+/// step's rows and a block. Reads the header alone. Error: why no server takes the file; a question
 /// beyond the model's context.
 Result<std::string> describe_fit(const GgufFile& file, const kernels::Backend& backend, const FitQuestion& question);
 

@@ -76,6 +76,24 @@ TEST_P(WindowedAttention, IsTheSameBitForBitWhereAllBlocksBeforeTheWindowWereGiv
   }
 }
 
+TEST_P(WindowedAttention, ANanStaysWithTheRowsThatSeeItsBlock) {
+  constexpr std::uint32_t kWindow = 60;
+  constexpr std::uint32_t kRows = 200;
+  for (const bool value : {false, true}) {
+    World world(3, 1, 64, 32, {kRows}, GetParam().format);
+    world.see(kWindow);
+    const std::vector<float> without = world.run(GetParam().path, {{0, 0, kRows}}, 1);
+    world.poison(0, 40, value);
+    const std::vector<float> with = world.run(GetParam().path, {{0, 0, kRows}}, 1);
+    const std::uint32_t first = 64 + kWindow - 1;  // whose window begins behind the block
+    EXPECT_TRUE(same_bits(with.data(), without.data(), 40 * world.row_size())) << value;
+    EXPECT_FALSE(same_bits(with.data() + 50 * world.row_size(), without.data() + 50 * world.row_size(), 64)) << value;
+    EXPECT_TRUE(same_bits(with.data() + first * world.row_size(), without.data() + first * world.row_size(),
+                          (kRows - first) * world.row_size()))
+        << value;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Ways, WindowedAttention, testing::ValuesIn(ways()),
                          [](const auto& test) { return test.param.name; });
 

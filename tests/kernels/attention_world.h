@@ -76,9 +76,12 @@ class World {
                : key_place(geometry_.block_tokens, slot, 1)] = kNan;
   }
 
-  /// The windowed layers of a sequence's first `n` blocks.
-  void give_back(std::size_t sequence, std::size_t n) const {
-    arena_.give_back({}, std::span(tables_[sequence]).first(n));
+  /// The windowed layers of a sequence's first `n` blocks, and where those were.
+  void give_back(std::size_t sequence, std::size_t n) {
+    const auto blocks = std::span(tables_[sequence]).first(n);
+    if (blocks.empty() || blocks.back() < 0) return;
+    arena_.give_back({}, blocks);
+    std::ranges::fill(blocks, -1);
   }
 
   /// The queries of a token, [n_heads, head_dim].

@@ -19,10 +19,16 @@
 namespace headwater::kernels::cpu {
 namespace {
 
+KvFormat format_of(const char* policy) {
+  const auto format = parse_quant_policy(policy);
+  if (!format) throw std::invalid_argument(policy);
+  return *format;
+}
+
 class KvArenaCopy : public testing::TestWithParam<const char*> {};
 
 TEST_P(KvArenaCopy, GivesABlockAllThatAnotherHoldsAndTouchesNoOther) {
-  const KvGeometry geometry{std::vector<KvLayer>(3, {2, 16}), 8, *parse_quant_policy(GetParam())};
+  const KvGeometry geometry{std::vector<KvLayer>(3, {2, 16}), 8, format_of(GetParam())};
   const KvArena arena(geometry, 4);
   const std::size_t bytes = KvArena::block_bytes(geometry).total();
   const auto block = [&](std::int32_t id) { return arena.head_bytes(id, 0, 0); };
@@ -39,7 +45,7 @@ TEST_P(KvArenaCopy, GivesABlockAllThatAnotherHoldsAndTouchesNoOther) {
 }
 
 TEST_P(KvArenaCopy, ReadsABlockOutAndWritesItBackAsItWas) {
-  const KvGeometry geometry{std::vector<KvLayer>(3, {2, 64}), 16, *parse_quant_policy(GetParam())};
+  const KvGeometry geometry{std::vector<KvLayer>(3, {2, 64}), 16, format_of(GetParam())};
   const KvArena arena(geometry, 3);
   const std::size_t bytes = KvArena::block_bytes(geometry).total();
   for (std::int32_t id = 0; id < 3; ++id) std::memset(arena.head_bytes(id, 0, 0), id + 1, bytes);
@@ -58,7 +64,7 @@ TEST_P(KvArenaCopy, ReadsABlockOutAndWritesItBackAsItWas) {
 /// in its own.
 TEST_P(KvArenaCopy, LeavesAttentionAsItWas) {
   constexpr std::uint32_t kHeads = 2, kDim = 64, kTokens = 16, kAll = 29;
-  const KvGeometry geometry{{{kHeads, kDim}}, kTokens, *parse_quant_policy(GetParam())};
+  const KvGeometry geometry{{{kHeads, kDim}}, kTokens, format_of(GetParam())};
   const AttentionShape heads{0, kHeads, kHeads, kDim, 0};
   ThreadPool pool(1);
   Rotary rotary;
@@ -94,7 +100,7 @@ INSTANTIATE_TEST_SUITE_P(Formats, KvArenaCopy, testing::Values("0", "8", "4", "k
 KvGeometry mixed(const char* policy, std::uint32_t block_tokens = 32) {
   return {{{2, 64}, {1, 128, true}, {3, 64, true}, {1, 16}, {4, 32}, {2, 256, true}},
           block_tokens,
-          *parse_quant_policy(policy)};
+          format_of(policy)};
 }
 
 std::size_t layer_size(const KvGeometry& geometry, std::size_t layer) {
@@ -213,16 +219,16 @@ INSTANTIATE_TEST_SUITE_P(Formats, KvArenaOfMixedLayers, testing::Values("0", "8"
 /// Bytes of [first, first + bytes) that have memory.
 std::size_t resident(const std::byte* first, std::size_t bytes) {
   const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-  const auto begin = reinterpret_cast<std::uintptr_t>(first) / page * page;
-  const std::size_t n = (reinterpret_cast<std::uintptr_t>(first) + bytes - begin + page - 1) / page;
+  const std::size_t past = reinterpret_cast<std::uintptr_t>(first) % page;
+  const std::size_t n = (past + bytes + page - 1) / page;
   std::vector<unsigned char> pages(n);
-  if (mincore(reinterpret_cast<void*>(begin), n * page, pages.data()) != 0) return ~std::size_t{0};
+  if (mincore(const_cast<std::byte*>(first) - past, n * page, pages.data()) != 0) return ~std::size_t{0};
   return page * static_cast<std::size_t>(std::ranges::count_if(pages, [](unsigned char p) { return (p & 1U) != 0; }));
 }
 
 TEST(KvArena, TakesMemoryOfWindowedLayersForTheBlocksAloneThatWereNotGivenBack) {
   for (const char* policy : {"0", "4"}) {
-    const KvGeometry geometry{{{1, 64}, {2, 64, true}, {2, 64, true}}, 32, *parse_quant_policy(policy)};
+    const KvGeometry geometry{{{1, 64}, {2, 64, true}, {2, 64, true}}, 32, format_of(policy)};
     const KvBlockBytes bytes = KvArena::block_bytes(geometry);
     constexpr std::int32_t kBlocks = 64;
     const KvArena arena(geometry, kBlocks);

@@ -33,6 +33,30 @@ TEST_F(ModelFit, CountsTheCacheOfAsManySequencesInEveryFormat) {
   for (const char* policy : {"\n  8 ", "\n  4 ", "\n  k8v4 "}) EXPECT_THAT(*text, HasSubstr(policy));
 }
 
+TEST_F(ModelFit, CountsLayersThatSeeAWindowUpToThat) {
+  // Of two layers the first sees a window. Each has two heads of 16 values of two bytes, for keys and values.
+  constexpr std::uint64_t kLayer = 2 * 2 * 16 * 2;
+  const test::TinyOptions some{.context = 4000, .architecture = "gemma3", .window = 40};
+  const auto text = describe(test::tiny_llama(some), {3, 2000});
+  ASSERT_TRUE(text.ok()) << text.error().message;
+  EXPECT_THAT(*text, HasSubstr("window          40 tokens, in 1 of 2 layers\n"));
+  // 40 tokens and the 512 rows of a step take 18 blocks of 32, where the window begins within one more.
+  EXPECT_THAT(*text, HasSubstr("of 3 sequences of 2,000 tokens, of which window layers keep 608 at most\n"));
+  EXPECT_THAT(*text,
+              HasSubstr("16 bits: " + with_commas(kLayer) + " bytes a token, and " + with_commas(kLayer) +
+                        " in window layers, " + readable_bytes(3 * kLayer * (63 + 19) * 32) + ", with the weights "));
+  // All of a short sequence is within reach of the window.
+  const auto short_ones = describe(test::tiny_llama(some), {3, 100});
+  EXPECT_THAT(*short_ones, HasSubstr("of 3 sequences of 100 tokens\n"));
+  EXPECT_THAT(*short_ones, HasSubstr(readable_bytes(3 * 2 * kLayer * 128)));
+
+  const auto all = describe(test::tiny_llama({.context = 4000, .architecture = "phi3", .window = 40}), {1, 2000});
+  EXPECT_THAT(*all, HasSubstr("window          40 tokens, in 2 of 2 layers\n"));
+  EXPECT_THAT(*all, HasSubstr("16 bits: " + with_commas(2 * kLayer) + " bytes a token in window layers, " +
+                              readable_bytes(2 * kLayer * 19 * 32)));
+  EXPECT_THAT(*describe(test::tiny_llama({})), testing::Not(HasSubstr("window")));
+}
+
 TEST_F(ModelFit, AsksForTheModelsContextWhereNoneIsGiven) {
   EXPECT_THAT(*describe(test::tiny_llama({.context = 300})), HasSubstr("of 16 sequences of 300 tokens"));
   EXPECT_THAT(*describe(test::tiny_llama({.context = 9000})), HasSubstr("of 16 sequences of 4,096 tokens"));
