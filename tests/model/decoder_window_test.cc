@@ -27,7 +27,7 @@ class Walk {
     const test::TemporaryFile file(test::tiny_llama({.architecture = architecture, .window = kWindow}).bytes());
     model_ = Architecture::load(GgufFile::open(file.path()).value(), kernels::make_cpu_backend(1)).value();
     constexpr std::uint32_t kBlocks = (kTokens + kBlockTokens - 1) / kBlockTokens;
-    model_->allocate_kv(kBlocks, kBlockTokens, *kernels::parse_quant_policy(policy));
+    model_->allocate_kv(kBlocks, kBlockTokens, kernels::parse_quant_policy(policy).value());
     table_.resize(kBlocks);
     std::iota(table_.rbegin(), table_.rend(), 0);
     for (std::uint32_t i = 0; i < kTokens; ++i) tokens_.push_back(static_cast<TokenId>((i * 37 + 11) % 250));

@@ -35,7 +35,7 @@ TEST_F(ModelFit, CountsTheCacheOfAsManySequencesInEveryFormat) {
 
 TEST_F(ModelFit, CountsLayersThatSeeAWindowUpToThat) {
   // Of two layers the first sees a window. Each has two heads of 16 values of two bytes, for keys and values.
-  constexpr std::uint64_t kLayer = 2 * 2 * 16 * 2;
+  constexpr std::uint64_t kLayer = std::uint64_t{2} * 2 * 16 * 2;
   const test::TinyOptions some{.context = 4000, .architecture = "gemma3", .window = 40};
   const auto text = describe(test::tiny_llama(some), {3, 2000});
   ASSERT_TRUE(text.ok()) << text.error().message;
@@ -48,7 +48,7 @@ TEST_F(ModelFit, CountsLayersThatSeeAWindowUpToThat) {
   // All of a short sequence is within reach of the window.
   const auto short_ones = describe(test::tiny_llama(some), {3, 100});
   EXPECT_THAT(*short_ones, HasSubstr("of 3 sequences of 100 tokens\n"));
-  EXPECT_THAT(*short_ones, HasSubstr(readable_bytes(3 * 2 * kLayer * 128)));
+  EXPECT_THAT(*short_ones, HasSubstr(readable_bytes(kLayer * 3 * 2 * 128)));
 
   const auto all = describe(test::tiny_llama({.context = 4000, .architecture = "phi3", .window = 40}), {1, 2000});
   EXPECT_THAT(*all, HasSubstr("window          40 tokens, in 2 of 2 layers\n"));
