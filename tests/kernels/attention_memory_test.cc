@@ -48,7 +48,7 @@ TEST_P(AttentionMemory, IsFarLessThanTheCache) {
   constexpr std::uint32_t kChunk = 512;
   const AttentionPath path = GetParam().path;
   if (path == AttentionPath::amx && !cpu_features().amx) GTEST_SKIP() << "this machine has no AMX";
-  const KvGeometry geometry{{{kHeads, 64}}, 32, *parse_quant_policy(GetParam().policy)};
+  const KvGeometry geometry{{{kHeads, 64}}, 32, format_of(GetParam().policy)};
   const AttentionShape heads{0, kHeads, kHeads, 64, 0};
   const std::uint32_t n_blocks = kTokens / geometry.block_tokens;
   const KvArena arena(geometry, n_blocks);

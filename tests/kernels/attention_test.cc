@@ -138,14 +138,14 @@ TEST(KvArena, RefusesShapesThatItsPairsCannotHold) {
   EXPECT_THROW(KvArena({{{1, 63}}, 32}, 1), std::invalid_argument);
   EXPECT_THROW(KvArena({{{1, 64}}, 24}, 1), std::invalid_argument);
   EXPECT_THROW(KvArena({{{1, 64}}, 512}, 1), std::invalid_argument);
-  EXPECT_THROW(KvArena({{{1, 60}}, 32, *parse_quant_policy("8")}, 1), std::invalid_argument);
-  EXPECT_THROW(KvArena({{{1, 64}}, 4, *parse_quant_policy("8")}, 1), std::invalid_argument);
-  EXPECT_THROW(KvArena({{{1, 2048}}, 32, *parse_quant_policy("4")}, 1), std::invalid_argument);
+  EXPECT_THROW(KvArena({{{1, 60}}, 32, format_of("8")}, 1), std::invalid_argument);
+  EXPECT_THROW(KvArena({{{1, 64}}, 4, format_of("8")}, 1), std::invalid_argument);
+  EXPECT_THROW(KvArena({{{1, 2048}}, 32, format_of("4")}, 1), std::invalid_argument);
 }
 
 TEST(KvArena, HoldsMoreOfFewerBits) {
   const auto bytes = [](const char* policy) {
-    return double(KvArena::block_bytes({std::vector<KvLayer>(30, {3, 64}), 32, *parse_quant_policy(policy)}).total());
+    return double(KvArena::block_bytes({std::vector<KvLayer>(30, {3, 64}), 32, format_of(policy)}).total());
   };
   EXPECT_GE(bytes("0") / bytes("8"), 1.88);
   EXPECT_GE(bytes("0") / bytes("4"), 3.55);

@@ -19,12 +19,6 @@
 namespace headwater::kernels::cpu {
 namespace {
 
-KvFormat format_of(const char* policy) {
-  const auto format = parse_quant_policy(policy);
-  if (!format) throw std::invalid_argument(policy);
-  return *format;
-}
-
 class KvArenaCopy : public testing::TestWithParam<const char*> {};
 
 TEST_P(KvArenaCopy, GivesABlockAllThatAnotherHoldsAndTouchesNoOther) {
@@ -98,9 +92,7 @@ INSTANTIATE_TEST_SUITE_P(Formats, KvArenaCopy, testing::Values("0", "8", "4", "k
 
 /// Layers of several numbers and sizes of heads, some of which see a window, next to each other and not.
 KvGeometry mixed(const char* policy, std::uint32_t block_tokens = 32) {
-  return {{{2, 64}, {1, 128, true}, {3, 64, true}, {1, 16}, {4, 32}, {2, 256, true}},
-          block_tokens,
-          format_of(policy)};
+  return {{{2, 64}, {1, 128, true}, {3, 64, true}, {1, 16}, {4, 32}, {2, 256, true}}, block_tokens, format_of(policy)};
 }
 
 std::size_t layer_size(const KvGeometry& geometry, std::size_t layer) {

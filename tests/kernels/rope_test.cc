@@ -116,7 +116,7 @@ Stored store(std::uint32_t chunk, unsigned threads, const char* policy = "0") {
   constexpr std::uint32_t kLength = 61;
   constexpr std::size_t kRow = (6 + 2 * 2) * 16;
   const AttentionShape heads{1, 6, 2, 16, 12};
-  const KvGeometry geometry{std::vector<KvLayer>(2, {2, 16}), 8, *parse_quant_policy(policy)};
+  const KvGeometry geometry{std::vector<KvLayer>(2, {2, 16}), 8, format_of(policy)};
   const std::vector<std::int32_t> tables[2] = {{3, 9, 1, 8, 0, 5, 2, 4}, {10, 12, 7, 6, 13, 11, 15, 14}};
   const KvArena arena(geometry, 16);
   const std::vector<float> frequencies = {1, 0.5, 0.25, 0.125, 0.0625, 0.03125};

@@ -1,12 +1,15 @@
 #pragma once
-// What the kernels' tests share: random numbers, and running a test for every instruction set.
+// What the kernels' tests share: random numbers, formats of the KV cache, and running a test for every instruction set.
 
 #include <gtest/gtest.h>
 #include <hwy/targets.h>
 
 #include <cstdint>
 #include <random>
+#include <stdexcept>
 #include <vector>
+
+#include "kernels/kv_format.h"
 
 namespace headwater::kernels::cpu {
 
@@ -22,6 +25,13 @@ class EveryTarget : public testing::TestWithParam<std::int64_t> {
     hwy::GetChosenTarget().Update(hwy::SupportedTargets());
   }
 };
+
+/// What a policy of kv_format.h names. Throws std::invalid_argument.
+inline KvFormat format_of(const char* policy) {
+  const auto format = parse_quant_policy(policy);
+  if (!format) throw std::invalid_argument(policy);
+  return *format;
+}
 
 inline std::vector<float> random_values(std::size_t n, unsigned seed, float scale = 1) {
   std::mt19937 random(seed);

@@ -7,6 +7,7 @@
 #include <memory>
 #include <numeric>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,12 @@ constexpr std::uint32_t kBlockTokens = 8;
 constexpr std::uint32_t kWindow = 24;
 constexpr std::uint32_t kTokens = 110;
 
+kernels::KvFormat format_of(const char* policy) {
+  const auto format = kernels::parse_quant_policy(policy);
+  if (!format) throw std::invalid_argument(policy);
+  return *format;
+}
+
 /// A sequence of kTokens in blocks of its own, given to a model in chunks.
 class Walk {
  public:
@@ -27,7 +34,7 @@ class Walk {
     const test::TemporaryFile file(test::tiny_llama({.architecture = architecture, .window = kWindow}).bytes());
     model_ = Architecture::load(GgufFile::open(file.path()).value(), kernels::make_cpu_backend(1)).value();
     constexpr std::uint32_t kBlocks = (kTokens + kBlockTokens - 1) / kBlockTokens;
-    model_->allocate_kv(kBlocks, kBlockTokens, kernels::parse_quant_policy(policy).value());
+    model_->allocate_kv(kBlocks, kBlockTokens, format_of(policy));
     table_.resize(kBlocks);
     std::iota(table_.rbegin(), table_.rend(), 0);
     for (std::uint32_t i = 0; i < kTokens; ++i) tokens_.push_back(static_cast<TokenId>((i * 37 + 11) % 250));
