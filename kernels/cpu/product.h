@@ -125,8 +125,8 @@ struct PanelView {
           reinterpret_cast<const float*>(panel + panel_bytes(format, groups)) - kPanel};
 }
 
-/// The sums of the high and of the low bytes of a row's activations in a group, those times -16 · kMiddle (kernels
-/// begin with codes that lie in the upper halves of bytes), and the sum of its first 16 activations.
+/// The sums of the high and of the low bytes of a row's activations in a group, those times -kMiddle (what the dot with
+/// codes of 4 bits begins with), and the sum of its first 16 activations.
 struct GroupSums {
   std::int32_t high_start, low_start;
   std::int16_t high, low;
@@ -136,7 +136,7 @@ struct GroupSums {
   [[gnu::always_inline]] static GroupSums of(int first_high, int first_low, int last_high, int last_low) {
     const int high = first_high + last_high;
     const int low = first_low + last_low;
-    return {-16 * kMiddle * high, -16 * kMiddle * low, static_cast<std::int16_t>(high), static_cast<std::int16_t>(low),
+    return {-kMiddle * high, -kMiddle * low, static_cast<std::int16_t>(high), static_cast<std::int16_t>(low),
             256 * first_high + first_low};
   }
   /// The sum of the activations.

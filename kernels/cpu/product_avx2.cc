@@ -78,10 +78,9 @@ inline Numbers load_numbers(const PanelView& panel, std::size_t group, std::size
   return {_mm256_unpacklo_epi16(both, coarse), _mm256_unpackhi_epi16(both, coarse)};
 }
 
-/// start / 16 (it is a multiple) + the sums of neighbouring numbers of 16 bits.
+/// start + the sums of neighbouring numbers of 16 bits.
 inline __m256i pair_sums(__m256i numbers, int start) {
-  return _mm256_add_epi32(_mm256_madd_epi16(numbers, _mm256_set1_epi16(1)),
-                          _mm256_srai_epi32(_mm256_set1_epi32(start), 4));
+  return _mm256_add_epi32(_mm256_madd_epi16(numbers, _mm256_set1_epi16(1)), _mm256_set1_epi32(start));
 }
 inline __m256i quad(const std::int8_t* codes, int i) {
   int four;
