@@ -72,13 +72,17 @@ constexpr std::uint64_t kStackBytes = std::uint64_t{8} << 20U;
 /// Blocks that are saved at a time (TierBooks); those loaded are a quarter of the pool.
 constexpr std::uint64_t kMostSavedBytes = std::uint64_t{256} << 20U;
 
+/// Rows of the largest step.
+std::uint64_t step_tokens(const topology::Topology& topology) {
+  return static_cast<std::uint64_t>(argument<std::int64_t>(topology, "scheduler", "max_step_tokens").value_or(512));
+}
+
 /// Activations of the largest step, of which the feed-forward layer's take most, and logits; and what the process
 /// takes besides: the tokenizer, requests, sockets.
 std::uint64_t work_bytes(const topology::Topology& topology, const model::ModelShape& shape) {
   constexpr std::uint64_t kProcess = std::uint64_t{48} << 20U;
   constexpr std::uint64_t kWidth = 16;  ///< values of a row in all buffers, in times of the embedding's
-  const auto rows =
-      static_cast<std::uint64_t>(argument<std::int64_t>(topology, "scheduler", "max_step_tokens").value_or(512));
+  const std::uint64_t rows = step_tokens(topology);
   const auto sequences =
       static_cast<std::uint64_t>(argument<std::int64_t>(topology, "scheduler", "max_batch_size").value_or(48));
   return kProcess + sizeof(float) * (rows * kWidth * shape.embedding_dim + sequences * shape.vocab_size);
@@ -94,34 +98,40 @@ std::vector<TokenId> end_tokens(const model::Tokenizer& tokenizer) {
   return ends;
 }
 
-Result<void> size_cache(const topology::Topology& topology, std::uint64_t block_bytes, std::uint64_t memory,
-                        std::uint32_t model_context, Assets& assets) {
+Result<void> size_cache(const topology::Topology& topology, const kernels::KvBlockBytes& block_bytes,
+                        const model::ModelShape& shape, std::uint64_t memory, Assets& assets) {
   constexpr std::uint64_t kMostBlocks = 1U << 24U;
   const std::uint64_t bytes = topology::resolve(topology.cache.size_limit, memory);
-  const std::uint64_t blocks = std::min(bytes / block_bytes, kMostBlocks);
+  assets.window = {shape.kv_window, block_bytes.full, block_bytes.windowed, bytes};
+  const std::uint64_t blocks =
+      std::min(cache::pool_blocks(assets.window, topology.cache.block_tokens, step_tokens(topology)), kMostBlocks);
   if (blocks == 0) {
     return Error{ErrorCode::cache_too_small,
                  "cache_size_limit gives " + std::to_string(bytes) + " bytes, and one block of " +
-                     std::to_string(topology.cache.block_tokens) + " tokens takes " + std::to_string(block_bytes) +
-                     "; raise it",
+                     std::to_string(topology.cache.block_tokens) + " tokens takes " +
+                     std::to_string(block_bytes.total()) + "; raise it",
                  "cache_size_limit"};
   }
   assets.block_tokens = topology.cache.block_tokens;
-  assets.block_bytes = block_bytes;
+  assets.block_bytes = block_bytes.total();
   assets.total_blocks = static_cast<std::uint32_t>(blocks);
   // What is pinned is there for nobody else.
   const std::uint64_t free_to_serve = blocks - blocks_of(topology.cache.max_pinned, assets.total_blocks);
-  std::uint64_t tokens = std::min<std::uint64_t>(model_context, free_to_serve * assets.block_tokens);
+  std::uint64_t tokens = std::min<std::uint64_t>(shape.context_length, free_to_serve * assets.block_tokens);
   if (topology.session_len > tokens) {
     spdlog::warn("session_len is {}, and sequences end at {} tokens: {}", topology.session_len, tokens,
-                 tokens == model_context ? "that is the model's context"
-                                         : "the cache holds no more beside what may be pinned; raise cache_size_limit");
+                 tokens == shape.context_length
+                     ? "that is the model's context"
+                     : "the cache holds no more beside what may be pinned; raise cache_size_limit");
   }
   if (topology.session_len > 0) tokens = std::min<std::uint64_t>(tokens, topology.session_len);
   assets.max_sequence_tokens = static_cast<std::uint32_t>(tokens);
   assets.info.context_length = assets.max_sequence_tokens;
-  assets.info.kv_bytes_per_token = block_bytes / assets.block_tokens;
   assets.info.kv_tokens = blocks * assets.block_tokens;
+  assets.info.kv_window = shape.kv_window;
+  // Where layers have windows, blocks have more or less.
+  assets.info.kv_bytes_per_token =
+      shape.kv_window > 0 ? bytes / assets.info.kv_tokens : block_bytes.total() / assets.block_tokens;
   return {};
 }
 
@@ -132,7 +142,7 @@ Result<void> size_cache_for(const topology::Topology& topology, const model::Ggu
                             const model::ModelShape& shape, const kernels::Backend& backend, Assets& assets) {
   const kernels::KvFormat& format = topology.cache.format;
   kernels::KvGeometry kv{shape.kv_layers, topology.cache.block_tokens, {}};
-  std::uint64_t block_bytes = 0;
+  kernels::KvBlockBytes block_bytes;
   std::uint64_t plain_bytes = 0;
   try {
     plain_bytes = backend.kv_block_bytes(kv).total();
@@ -142,14 +152,16 @@ Result<void> size_cache_for(const topology::Topology& topology, const model::Ggu
     return Error{ErrorCode::invalid_model, topology.model.path + ": " + error.what(), "quant_policy"};
   }
   assets.info.quant_policy = kernels::quant_policy(format);
-  assets.info.kv_factor = static_cast<double>(plain_bytes) / static_cast<double>(block_bytes);
+  assets.info.kv_factor = static_cast<double>(plain_bytes) / static_cast<double>(block_bytes.total());
   const std::vector<kernels::MemoryLimit> limits = kernels::memory_limits();
   if (auto fits = model::check_weight_memory(file, backend, limits); !fits) return fits;
   const std::uint64_t available = kernels::least_available(limits).available;
-  if (auto sized = size_cache(topology, block_bytes, available, shape.context_length, assets); !sized) return sized;
+  if (auto sized = size_cache(topology, block_bytes, shape, available, assets); !sized) return sized;
   MemoryPlan plan;
   plan.weights = model::Architecture::weight_bytes(file, backend);
-  plan.cache = block_bytes * assets.total_blocks;
+  const std::uint64_t addresses = block_bytes.total() * assets.total_blocks;
+  plan.cache = std::min(addresses, assets.window.pool_bytes);
+  plan.unused_addresses = addresses - plan.cache;
   if (topology.find_kind("cache_tier") != nullptr) plan.tier = std::min(plan.cache, kMostSavedBytes) + plan.cache / 4;
   plan.work = work_bytes(topology, shape);
   plan.stacks = kStackBytes * n_threads(topology);

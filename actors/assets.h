@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "cache/window.h"
 #include "headwater/result.h"
 #include "headwater/runtime.h"
 #include "model/architecture.h"
@@ -28,6 +29,7 @@ struct Assets {
   std::uint32_t block_tokens = 32;
   std::uint64_t block_bytes = 0;  ///< of the cache: keys and values of block_tokens tokens in all layers
   std::uint32_t total_blocks = 0;
+  cache::WindowOptions window;            ///< what blocks take, and all together
   std::uint32_t max_sequence_tokens = 0;  ///< prompt and answer: of model, session_len and pool the least
   /// The model with its KV arena. Only the one live executor touches it; it outlives an executor that
   /// is restarted, so that the weights are loaded once.
@@ -39,8 +41,8 @@ struct Assets {
 Result<std::shared_ptr<const Assets>> load_assets(const topology::Topology& topology);
 
 /// The sizes alone: fills total_blocks, max_sequence_tokens and info.context_length from the others.
-Result<void> size_cache(const topology::Topology& topology, std::uint64_t block_bytes, std::uint64_t memory,
-                        std::uint32_t model_context, Assets& assets);
+Result<void> size_cache(const topology::Topology& topology, const kernels::KvBlockBytes& block_bytes,
+                        const model::ModelShape& shape, std::uint64_t memory, Assets& assets);
 
 /// Every id that ends an answer.
 std::vector<TokenId> end_tokens(const model::Tokenizer& tokenizer);

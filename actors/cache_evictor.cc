@@ -31,7 +31,8 @@ class CacheEvictor : public StageActor {
         }),
         on<const BlockDemand>([this](const BlockDemand& demand) {
           send(peers().prefix_matcher,
-               ReclaimBlocks{epoch(), demand.blocks, evictor_.victims(demand.blocks), demand.again});
+               ReclaimBlocks{epoch(), demand.blocks,
+                             evictor_.victims(demand.blocks * cache::victims_for_one(assets().window)), demand.again});
         }),
     };
   }

@@ -16,10 +16,10 @@ constexpr std::uint64_t kGiB = std::uint64_t{1} << 30U;
 /// The largest cache for which the plan fits `available`, as --cache-size-limit takes it. Empty: none does.
 std::string cache_that_fits(const MemoryPlan& plan, const MemoryLimit& limit) {
   MemoryPlan others = plan;
-  others.cache = others.tier = 0;
+  others.cache = others.tier = others.unused_addresses = 0;
   const std::uint64_t taken = others.total(limit.counts);
   if (taken >= limit.available || plan.cache == 0) return "";
-  const double share = static_cast<double>(plan.cache) / static_cast<double>(plan.cache + plan.tier);
+  const double share = static_cast<double>(plan.cache) / static_cast<double>(plan.total(limit.counts) - taken);
   constexpr double kLeave = 0.95;  // what is available a moment later is another number
   const auto room = static_cast<std::uint64_t>(static_cast<double>(limit.available - taken) * share * kLeave);
   if (room >= 8 * kGiB) return std::to_string(room / kGiB) + "GiB";
@@ -43,7 +43,7 @@ Error too_large(const MemoryPlan& plan, const MemoryLimit& limit) {
 }  // namespace
 
 std::uint64_t MemoryPlan::total(MemoryLimit::Counts counts) const {
-  return weights + cache + tier + work + (counts == MemoryLimit::Counts::reserved ? stacks : 0);
+  return weights + cache + tier + work + (counts == MemoryLimit::Counts::reserved ? stacks + unused_addresses : 0);
 }
 
 Result<void> check_memory(const MemoryPlan& plan, const std::vector<MemoryLimit>& limits) {

@@ -14,7 +14,9 @@ namespace headwater::actors {
 /// Bytes.
 struct MemoryPlan {
   std::uint64_t weights = 0;
-  std::uint64_t cache = 0;   ///< the KV arena
+  std::uint64_t cache = 0;  ///< the KV arena
+  /// Of the arena, beyond what it may take of memory: where layers have windows, most blocks have no window rows.
+  std::uint64_t unused_addresses = 0;
   std::uint64_t tier = 0;    ///< blocks on their way to and from a disk; grows with the cache
   std::uint64_t work = 0;    ///< activations and logits of a step, and what a process takes besides
   std::uint64_t stacks = 0;  ///< of threads: addresses, hardly any of which are touched

@@ -151,6 +151,12 @@ struct LoadLate {
   std::uint64_t number = 0;
 };
 
+/// prefix_matcher → scheduler: memory that goes back to the system. Comes before what is matched or granted since.
+struct GiveBack {
+  std::uint64_t epoch = 0;
+  cache::GivenBack what;
+};
+
 /// prefix_matcher → cache_tier: try anew.
 struct OpenTier {
   std::uint64_t epoch = 0;
@@ -250,6 +256,7 @@ HEADWATER_LOCAL_MESSAGE(FlushCache)
 HEADWATER_LOCAL_MESSAGE(PinPrompt)
 HEADWATER_LOCAL_MESSAGE(EndSession)
 HEADWATER_LOCAL_MESSAGE(SaveBlocks)
+HEADWATER_LOCAL_MESSAGE(GiveBack)
 HEADWATER_LOCAL_MESSAGE(StoreBlocks)
 HEADWATER_LOCAL_MESSAGE(TierSaved)
 HEADWATER_LOCAL_MESSAGE(LoadBlocks)

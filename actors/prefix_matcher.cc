@@ -32,6 +32,7 @@ cache::PrefixCacheOptions options_for(const StageContext& context) {
   options.context.kv_format = kernels::quant_policy(context.cache.format);
   options.context.compute = context.assets->compute;
   options.retention = retention_options(context.cache, context.assets->total_blocks);
+  options.window = context.assets->window;
   return options;
 }
 
@@ -42,7 +43,8 @@ cache::TierBooksOptions tier_options_for(const StageContext& context) {
   constexpr std::uint64_t kMostSaveBytes = 256 << 20;
   options.max_saves =
       static_cast<std::uint32_t>(std::clamp<std::uint64_t>(kMostSaveBytes / options.block_bytes, 16, 4096));
-  options.max_staged = std::max(context.assets->total_blocks / 4, 16U);
+  const std::uint64_t pool = context.assets->window.pool_bytes / options.block_bytes;
+  options.max_staged = static_cast<std::uint32_t>(std::max<std::uint64_t>(pool / 4, 16));
   options.tenant_quota = context.cache.tenant_quota;
   return options;
 }
@@ -102,6 +104,7 @@ class PrefixMatcher : public StageActor {
       send(tier(), LoadBlocks{epoch(), load.number, std::move(load.chain), load.read_until});
       delayed_send(this, std::chrono::nanoseconds(load.wait_until - now()), LoadLate{epoch(), load.number});
     }
+    if (!output.given_back.empty()) send(peers().scheduler, GiveBack{epoch(), std::move(output.given_back)});
     for (schedule::MatchedSequence& sequence : output.matched) {
       const caf::actor& next = successor(sequence.request->id);
       send(next, MatchedRequest{epoch(), std::move(sequence)});
@@ -162,6 +165,9 @@ class PrefixMatcher : public StageActor {
     stats.blocks_active = blocks.active;
     stats.blocks_cached = blocks.cached;
     stats.evictions = desk_.evictions();
+    const cache::KvBytes bytes = desk_.bytes();
+    stats.kv_full_bytes = bytes.full;
+    stats.kv_window_bytes = bytes.window;
     if (tier()) stats.tier = desk_.tier_stats();
     return stats;
   }

@@ -18,6 +18,7 @@ schedule::SchedulerOptions options_for(const StageContext& context) {
   options.mixed_prefill_tokens = static_cast<std::uint32_t>(context.stage.integer("mixed_prefill_tokens"));
   options.block_tokens = context.assets->block_tokens;
   options.total_blocks = context.assets->total_blocks;
+  options.window = context.assets->window.tokens;
   options.share_prefixes = context.cache.enable_prefix_caching;
   return options;
 }
@@ -33,6 +34,7 @@ class SchedulerStage : public StageActor {
         on<MatchedRequest>([this](MatchedRequest& message) { scheduler_.add(std::move(message.sequence)); }),
         on<BlockGrant>(
             [this](BlockGrant& grant) { scheduler_.on_grant(grant.blocks, grant.asked, std::move(grant.saves)); }),
+        on<const GiveBack>([this](const GiveBack& message) { scheduler_.give_back(message.what); }),
         on<SaveBlocks>([this](SaveBlocks& message) { scheduler_.save(std::move(message.saves)); }),
         on<const StepDone>([this](const StepDone& done) {
           steps_.add(done.result);

@@ -52,7 +52,7 @@ Result<Json> status(const Hub& hub) {
               {"limits", {{"pinned", cache->max_pinned}, {"tenant_quota", cache->tenant_quota}}},
               {"block_tokens", cache->block_tokens},
               {"block_bytes", block_bytes},
-              {"bytes", (cache->active + cache->cached) * block_bytes},
+              {"bytes", stats.kv_full_bytes + stats.kv_window_bytes},
               {"tokens", cache->tokens},
               {"hits", {{"query_tokens", stats.prefix_query_tokens}, {"hit_tokens", stats.prefix_hit_tokens}}},
               {"evictions", evictions_json(stats)},

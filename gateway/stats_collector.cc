@@ -79,6 +79,13 @@ std::vector<MetricFamily> StatsCollector::Collect() const {
   add_metric(blocks, number(stats.blocks_cached), {{"state", "cached"}});
   all.push_back(std::move(blocks));
 
+  auto bytes = metric_family("headwater_kv_bytes",
+                             "Bytes that blocks take in layers that keep all tokens, and in those with a window.",
+                             MetricType::Gauge);
+  add_metric(bytes, number(stats.kv_full_bytes), {{"layers", "full"}});
+  add_metric(bytes, number(stats.kv_window_bytes), {{"layers", "window"}});
+  all.push_back(std::move(bytes));
+
   all.push_back(labelled("headwater_prefix_cache_missed_tokens_total",
                          "Prompt tokens that were not found in the prefix cache, by why.", "reason",
                          std::span(kCacheMissNames).subspan(1), std::span(stats.prefix_missed_tokens).subspan(1)));
@@ -112,6 +119,8 @@ std::vector<MetricFamily> StatsCollector::Collect() const {
                               stats.blocks_total == 0 ? 0 : number(stats.blocks_active) / number(stats.blocks_total)));
   const ModelInfo model = runtime_.model();
   gauge("headwater_kv_bytes_per_token", "Bytes of the KV cache that a token takes.", model.kv_bytes_per_token);
+  gauge("headwater_kv_window_tokens", "Tokens that layers with a window keep of a sequence; 0: none has one.",
+        model.kv_window);
   gauge("headwater_kv_capacity_tokens", "Tokens that the KV cache holds.", model.kv_tokens);
   all.push_back(single_metric("headwater_kv_factor_over_16_bits",
                               "Tokens that the KV cache holds over those that 16 bits would hold in the same memory.",

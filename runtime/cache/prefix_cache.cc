@@ -30,6 +30,9 @@ MatchResult PrefixCache::match(RequestId request, std::span<const TokenId> token
       cache.reference(id, keep);
       cache.at(id).matched = true;
     }
+    const std::size_t size = cache.options.block_tokens;
+    const std::size_t cached = (result.cached_tokens + size - 1) / size;
+    for (std::size_t i = result.first_window; i < cached; ++i) cache.windows.use(result.blocks[i]);
     result.details.missed_tokens = static_cast<std::uint32_t>(tokens.size()) - 1 - result.cached_tokens;
     result.details.miss = cache.why_missing(place, tokens.subspan(place.depth * cache.options.block_tokens), result);
     if (result.cached_tokens > 0) result.details.source = CacheSource::memory;
@@ -94,7 +97,13 @@ void PrefixCache::publish(RequestId request, std::span<const BlockId> blocks, st
   for (std::size_t i = 0; i < blocks.size(); ++i) {
     const auto part = tokens.subspan(i * size, size);
     const Key key = block_key(place.key, part);
-    if (cache.index.contains(key)) {
+    const auto known = cache.index.find(key);
+    if (known != cache.index.end() && known->second == blocks[i]) {
+      cache.windows.fill(blocks[i]);
+      place.move_on(key, blocks[i]);
+      continue;
+    }
+    if (known != cache.index.end()) {
       // A twin: another request computed the same side by side. What follows would hang below a block that this
       // request does not hold, and could keep it from ever being evicted; so the rest of the chain stays private.
       cache.places.erase(found);
@@ -105,18 +114,35 @@ void PrefixCache::publish(RequestId request, std::span<const BlockId> blocks, st
   }
 }
 
-void PrefixCache::release(RequestId request, std::span<const BlockId> blocks, std::span<const TokenId> tail) {
+void PrefixCache::release(RequestId request, std::span<const BlockId> blocks, std::span<const TokenId> tail,
+                          const WindowSpan& windows) {
   Impl& cache = *impl_;
   if (const auto found = cache.places.find(request); found != cache.places.end()) {
     if (cache.options.enabled && !tail.empty()) cache.add_tail(found->second, blocks, tail);
     cache.pin(found->second);
     cache.places.erase(found);
   }
+  // What nobody can find is free now, with the memory it has.
+  for (std::size_t i = windows.first; i < windows.end; ++i) {
+    if (cache.at(blocks[i]).indexed) cache.leave_window(blocks[i], true);
+  }
   for (std::size_t i = blocks.size(); i > 0; --i) cache.drop(blocks[i - 1]);
 }
 
+void PrefixCache::pass(std::span<const BlockId> blocks) {
+  for (BlockId id : blocks) impl_->leave_window(id, false);
+}
+
+void PrefixCache::refill(BlockId granted, BlockId block) {
+  impl_->windows.exchange(granted, block);
+  give_back(std::span(&granted, 1));
+}
+
 void PrefixCache::release_copied(std::span<const BlockId> blocks) {
-  for (BlockId id : blocks) impl_->drop(id);
+  for (BlockId id : blocks) {
+    impl_->leave_window(id, true);
+    impl_->drop(id);
+  }
 }
 
 void PrefixCache::give_back(std::span<const BlockId> blocks) {
@@ -127,17 +153,20 @@ void PrefixCache::give_back(std::span<const BlockId> blocks) {
       throw std::logic_error("block " + std::to_string(id) + " was given back and is not an unused grant");
     }
     block.refs = 0;
-    cache.move(block, State::free);
-    cache.free.push_back(id);
+    cache.set_free(id);
   }
 }
 
 bool PrefixCache::idle(BlockId id) const { return impl_->at(id).state == State::cached; }
 
-CachedBlock PrefixCache::describe(BlockId id) const {
-  const Block& block = impl_->at(id);
+CachedBlock PrefixCache::describe(BlockId id) const { return impl_->describe(id); }
+
+CachedBlock PrefixCache::Impl::describe(BlockId id) const {
+  const auto of = [&](BlockId one) -> const Block& { return blocks.at(static_cast<std::size_t>(one)); };
+  const Block& block = of(id);
   if (!block.indexed) throw std::logic_error("block " + std::to_string(id) + " is not indexed");
-  const Retention& retention = impl_->retention;
+  bool complete = true;
+  for (BlockId one = id; windows.exist() && one >= 0 && complete; one = of(one).parent) complete = windows.whole(one);
   const std::string& tenant = retention.tenants().at(retention.tenant(id)).digest;
   return {id,
           block.key,
@@ -145,35 +174,68 @@ CachedBlock PrefixCache::describe(BlockId id) const {
           block.tokens,
           block.depth,
           block.matched,
-          {tenant_mark(tenant), retention.expires(id)}};
+          {tenant_mark(tenant), retention.expires(id)},
+          complete};
+}
+
+bool PrefixCache::Impl::evict_next(std::span<const BlockId> victims, std::size_t& next,
+                                   const std::function<void(const CachedBlock&)>& on_evict) {
+  while (next < victims.size()) {
+    const BlockId id = victims[next++];
+    const Block& block = at(id);
+    // Used again, or pinned, since it was chosen.
+    if (block.state != State::cached || block.children > 0 || retention.pinned(id)) continue;
+    if (!(free.empty() && unbacked.empty()) && !windows.frees_memory(id)) continue;
+    if (on_evict) on_evict(describe(id));
+    give_up(id, retention.over_quota(id) ? EvictionReason::quota : EvictionReason::demand);
+    return true;
+  }
+  return false;
+}
+
+BlockId PrefixCache::Impl::make_free(std::size_t n, std::span<const BlockId> victims, std::size_t& next,
+                                     const std::function<void(const CachedBlock&)>& on_evict) {
+  while (true) {
+    if (free.empty() && unbacked.empty() && !evict_next(victims, next, on_evict)) return -1;
+    const BlockId id = free.empty() ? unbacked.back() : free.back();
+    if (windows.room_for(id)) {
+      free.empty() ? unbacked.pop_back() : free.pop_back();
+      return id;
+    }
+    if (windows.give_back_passed()) continue;
+    if (free.size() > n) {
+      windows.give_back_block(free.front());
+      unbacked.push_back(free.front());
+      free.pop_front();
+    } else if (!evict_next(victims, next, on_evict) && !windows.give_back_kept()) {
+      return -1;
+    }
+  }
 }
 
 std::vector<BlockId> PrefixCache::reclaim(std::uint32_t n, std::span<const BlockId> victims,
                                           const std::function<void(const CachedBlock&)>& on_evict) {
   Impl& cache = *impl_;
   std::vector<BlockId> granted;
-  while (granted.size() < n && !cache.free.empty()) {
-    granted.push_back(cache.free.back());
-    cache.free.pop_back();
-    cache.grant(granted.back());
-  }
-  for (BlockId id : victims) {
-    if (granted.size() >= n) break;
-    const Block& block = cache.at(id);
-    // Used again, or pinned, since it was chosen.
-    if (block.state != State::cached || block.children > 0 || cache.retention.pinned(id)) continue;
-    if (on_evict) on_evict(describe(id));
-    cache.evict(id, cache.retention.over_quota(id) ? EvictionReason::quota : EvictionReason::demand);
+  std::size_t next = 0;
+  while (granted.size() < n) {
+    const BlockId id = cache.make_free(n - granted.size(), victims, next, on_evict);
+    if (id < 0) break;
     cache.grant(id);
     granted.push_back(id);
   }
   return granted;
 }
 
+GivenBack PrefixCache::take_given_back() { return impl_->windows.take_given_back(); }
 std::vector<Touch> PrefixCache::take_touches() { return std::exchange(impl_->touches, {}); }
 BlockCounts PrefixCache::counts() const { return impl_->counts; }
 Key PrefixCache::root(std::string_view tenant, std::string_view salt) const {
   return root_key(impl_->options.context, tenant, salt);
+}
+KvBytes PrefixCache::bytes() const {
+  if (impl_->windows.exist()) return impl_->windows.bytes();
+  return {(impl_->counts.active + impl_->counts.cached) * impl_->options.window.full_bytes, 0};
 }
 const EvictionCounts& PrefixCache::evictions() const { return impl_->evicted.counts(); }
 void PrefixCache::reset() { impl_->clear(); }

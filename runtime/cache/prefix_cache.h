@@ -30,6 +30,7 @@
 #include "cache/key.h"
 #include "cache/retention.h"
 #include "cache/tier_block.h"
+#include "cache/window.h"
 
 namespace headwater::cache {
 
@@ -41,6 +42,7 @@ struct PrefixCacheOptions {
   double match_threshold = 0.8;
   KeyContext context;
   RetentionOptions retention{};
+  WindowOptions window{};
 };
 
 /// What happened to an indexed block; the evictor lives on these.
@@ -72,6 +74,7 @@ struct CachedBlock {
   std::uint32_t depth = 0;          ///< blocks before it
   bool matched = false;             ///< since it was published
   TierTerms terms{};                ///< as they are while nobody uses it
+  bool complete = true;             ///< it and all before it have their window rows (window.h)
 
   BlockName name() const { return {key, parent, {tokens.begin(), tokens.end()}}; }
 };
@@ -83,9 +86,21 @@ struct BlockCounts {
 struct MatchResult {
   std::vector<BlockId> blocks;  ///< referenced for the request until release()
   /// block_tokens for each block; or fewer of the last, which then agrees in part: the request may read those, and
-  /// writes into a copy.
+  /// writes into a copy. Or, in whole blocks, fewer than there are blocks: those behind lack window rows, and are
+  /// computed once more, in place.
   std::uint32_t cached_tokens = 0;
+  std::uint32_t first_window = 0;  ///< the first block whose window rows are held for the request
   CacheDetails details{};
+
+  /// Whether some are to be computed once more.
+  bool refills(std::uint32_t block_tokens) const {
+    return blocks.size() > (cached_tokens + block_tokens - 1) / block_tokens;
+  }
+};
+
+/// Of a request's blocks, those whose window rows it holds: [first, end).
+struct WindowSpan {
+  std::uint32_t first = 0, end = 0;
 };
 
 class PrefixCache {
@@ -118,14 +133,22 @@ class PrefixCache {
 
   /// Indexes blocks that have been filled, in order, right after the request's last known block.
   /// `tokens`: block_tokens for each block. If the same prefix is indexed already (two requests computed it
-  /// side by side), the block and those after it stay private. Unknown requests are ignored.
+  /// side by side), the block and those after it stay private. A block that is indexed itself has its window rows
+  /// again. Unknown requests are ignored.
   void publish(RequestId request, std::span<const BlockId> blocks, std::span<const TokenId> tokens);
 
   /// Drops one reference of each block, last first, and the request's place. A block that is not indexed becomes free.
   /// `tail`: what has been computed of the request's own block after its last whole one, fewer than block_tokens. That
-  /// block is indexed, unless another holds the same or the request's chain is private.
+  /// block is indexed, unless another holds the same or the request's chain is private. `windows`: whose window rows it
+  /// still holds.
   /// Throws std::logic_error for a block that is not active: the books are wrong.
-  void release(RequestId request, std::span<const BlockId> blocks, std::span<const TokenId> tail = {});
+  void release(RequestId request, std::span<const BlockId> blocks, std::span<const TokenId> tail = {},
+               const WindowSpan& windows = {});
+
+  /// A request has gone on, and needs these blocks' window rows no longer.
+  void pass(std::span<const BlockId> blocks);
+  /// An indexed block that a request holds is to get window rows again, in place of a block that was granted for it.
+  void refill(BlockId granted, BlockId block);
 
   /// Drops the reference of blocks that match() gave as agreeing in part: the copy is made, or not wanted. The request
   /// keeps its place.
@@ -138,6 +161,8 @@ class PrefixCache {
   /// indexed child, in order. `on_evict` is told of each of these before it is forgotten.
   std::vector<BlockId> reclaim(std::uint32_t n, std::span<const BlockId> victims,
                                const std::function<void(const CachedBlock&)>& on_evict = {});
+  /// Memory that is to go back to the system before anything is written into what was granted since.
+  GivenBack take_given_back();
 
   /// Indexed, and nobody uses it.
   bool idle(BlockId block) const;
@@ -163,6 +188,8 @@ class PrefixCache {
   Key root(std::string_view tenant, std::string_view salt) const;
 
   BlockCounts counts() const;
+  /// That blocks take now, also free ones.
+  KvBytes bytes() const;
   const EvictionCounts& evictions() const;
 
   /// Recounts everything from scratch and compares: empty, or what is wrong. For tests and debug builds.

@@ -182,7 +182,16 @@ std::string PrefixCache::check() const {
   }
   if (indexed != cache.parts.size()) return "the parts have entries without a block";
   if (indexed != cache.index.size()) return "the index has entries without a block";
-  if (cache.free.size() != counted.free) return "the free list has another length than there are free blocks";
+  if (cache.free.size() + cache.unbacked.size() != counted.free) {
+    return "the free lists have another length than there are free blocks";
+  }
+  std::vector<char> known;
+  std::vector<std::uint32_t> references;
+  for (const Block& block : cache.blocks) {
+    known.push_back(block.indexed ? 1 : 0);
+    references.push_back(block.refs);
+  }
+  if (const std::string wrong = cache.windows.check(known, references); !wrong.empty()) return wrong;
   const BlockCounts& kept = cache.counts;
   if (kept.free != counted.free || kept.active != counted.active || kept.cached != counted.cached) {
     return "the counters differ from a recount";

@@ -3,11 +3,13 @@
 // and prefix_cache_admin.cc, what an operator and the tests do.
 
 #include <algorithm>
+#include <deque>
 #include <stdexcept>
 
 #include "cache/eviction_record.h"
 #include "cache/partial_index.h"
 #include "cache/prefix_cache.h"
+#include "cache/window_rows.h"
 
 namespace headwater::cache {
 
@@ -43,13 +45,18 @@ struct Place {
 
 struct PrefixCache::Impl {
   explicit Impl(PrefixCacheOptions given)
-      : options(std::move(given)), evicted(options.total_blocks), retention(options.retention, options.total_blocks) {
+      : options(std::move(given)),
+        windows(options.window, options.total_blocks),
+        evicted(options.total_blocks),
+        retention(options.retention, options.total_blocks) {
     clear();
   }
 
   PrefixCacheOptions options;
   std::vector<Block> blocks;
-  std::vector<BlockId> free;
+  std::deque<BlockId> free;       ///< with memory, the last to be granted first
+  std::vector<BlockId> unbacked;  ///< without
+  WindowRows windows;
   std::unordered_map<Key, BlockId, KeyHash> index;
   PartialIndex parts;
   EvictionRecord evicted;
@@ -78,8 +85,13 @@ struct PrefixCache::Impl {
   void clear() {
     parts.clear();  // reads the blocks' tokens
     blocks.assign(options.total_blocks, {});
+    windows.clear();
     free.clear();
-    for (std::uint32_t i = options.total_blocks; i > 0; --i) free.push_back(static_cast<BlockId>(i - 1));
+    unbacked.clear();
+    for (std::uint32_t i = options.total_blocks; i > 0; --i) {
+      const auto id = static_cast<BlockId>(i - 1);
+      windows.exist() ? unbacked.push_back(id) : free.push_back(id);
+    }
     index.clear();
     evicted.forget_blocks();
     places.clear();
@@ -105,6 +117,7 @@ struct PrefixCache::Impl {
     block.indexed = false;
     block.tokens.clear();
     retention.remove(id);
+    windows.forget(id);
     touches.push_back({Touch::Kind::forgotten, id});
   }
 
@@ -129,6 +142,7 @@ struct PrefixCache::Impl {
     block.depth = place.depth;
     block.matched = false;
     block.tokens.assign(tokens.begin(), tokens.end());
+    windows.fill(id);
     if (block.parent >= 0) ++at(block.parent).children;
     index.emplace(key, id);
     parts.add(block.parent_key, id, block.tokens);
@@ -166,6 +180,7 @@ struct PrefixCache::Impl {
     }
   }
   void set_free(BlockId id) {
+    windows.forget(id);
     move(at(id), State::free);
     free.push_back(id);
   }
@@ -186,22 +201,32 @@ struct PrefixCache::Impl {
     tell(retention.pin(session, place.block, place.keep.pin >= kNever - now ? kNever : now + place.keep.pin, true));
   }
 
-  /// What match() finds; references nothing. `place`: the root's; then the place after the last whole block.
+  /// What match() finds; references nothing. `place`: the root's; then the place after the last whole block that need
+  /// not be computed once more.
   /// REQUIRES: !tokens.empty().
   MatchResult look_up(std::span<const TokenId> tokens, Place& place) {
     MatchResult result;
     const std::size_t size = options.block_tokens;
+    Place here = place;
+    std::uint32_t run = 0;  // from this block on to the last all window rows are there
     for (std::size_t at = 0; at + size < tokens.size(); at += size) {
       const auto part = tokens.subspan(at, size);
-      const Key key = block_key(place.key, part);
-      const BlockId id = find(key, place.block, part);
+      const Key key = block_key(here.key, part);
+      const BlockId id = find(key, here.block, part);
       if (id < 0) break;
       result.blocks.push_back(id);
-      place.move_on(key, id);
+      here.move_on(key, id);
+      if (!windows.whole(id)) run = here.depth;
+      if (run <= first_seen(here.depth)) place = here;
     }
-    result.cached_tokens = static_cast<std::uint32_t>(result.blocks.size() * size);
-    look_up_part(place, tokens.subspan(result.cached_tokens), result);
+    result.cached_tokens = place.depth * options.block_tokens;
+    result.first_window = first_seen(place.depth);
+    if (place.depth == here.depth) look_up_part(place, tokens.subspan(result.cached_tokens), result);
     return result;
+  }
+  /// The first block whose window rows are needed to go on after so many whole blocks.
+  std::uint32_t first_seen(std::uint32_t depth) const {
+    return first_in_window(depth * options.block_tokens, options.window.tokens, options.block_tokens);
   }
 
   /// The block that begins most like `next`, the tokens after the match so far.
@@ -209,7 +234,8 @@ struct PrefixCache::Impl {
     // A whole block would have been found as one, and the last token is computed.
     const std::size_t most = std::min<std::size_t>(next.size(), options.block_tokens) - 1;
     const auto part = parts.best(place.key, next.first(most), threshold);
-    return part.block >= 0 && at(part.block).parent == place.block ? part : PartialIndex::Found{};
+    const bool there = part.block >= 0 && at(part.block).parent == place.block && windows.whole(part.block);
+    return there ? part : PartialIndex::Found{};
   }
   void look_up_part(const Place& place, std::span<const TokenId> next, MatchResult& result) {
     const auto part = find_part(place, next, options.match_threshold);
@@ -222,6 +248,7 @@ struct PrefixCache::Impl {
   /// Why the rest of a prompt, `next` after the whole blocks found, was not found.
   CacheMiss why_missing(const Place& place, std::span<const TokenId> next, const MatchResult& result) {
     if (result.details.missed_tokens == 0) return CacheMiss::none;
+    if (result.refills(options.block_tokens)) return CacheMiss::evicted;
     if (next.size() > options.block_tokens) {
       const Key key = block_key(place.key, next.first(options.block_tokens));
       if (const auto why = evicted.why_missing(beginning(key)); why != CacheMiss::never_seen) return why;
@@ -250,7 +277,19 @@ struct PrefixCache::Impl {
     Block& block = at(id);
     move(block, State::active);
     block.refs = 1;
+    windows.grant(id);
   }
+
+  void leave_window(BlockId id, bool ended) { windows.leave(id, at(id).indexed, ended || retention.pinned(id)); }
+
+  /// A free block, which the pool has room for: of `n` to be granted; or -1. Free blocks come first, then of `victims`,
+  /// from the `next` on, those that may still go.
+  BlockId make_free(std::size_t n, std::span<const BlockId> victims, std::size_t& next,
+                    const std::function<void(const CachedBlock&)>& on_evict);
+  /// Evicts the next of `victims` that may go. False: there is none.
+  bool evict_next(std::span<const BlockId> victims, std::size_t& next,
+                  const std::function<void(const CachedBlock&)>& on_evict);
+  CachedBlock describe(BlockId id) const;
 
   // ---- prefix_cache_admin.cc ----
 

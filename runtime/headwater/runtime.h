@@ -64,6 +64,7 @@ struct ModelInfo {
   std::string quant_policy;              ///< of the cache, as Overrides has it
   std::uint64_t kv_bytes_per_token = 0;  ///< of the cache, all that belongs to a token
   std::uint64_t kv_tokens = 0;           ///< that the cache holds
+  std::uint32_t kv_window = 0;           ///< tokens that layers with a window keep of a sequence; 0: none has one
   double kv_factor = 1;                  ///< tokens held over those that 16 bits would hold in the same memory
   /// What to ask for where nobody says: the usual defaults, with the temperature, top_k, top_p and min_p that the
   /// model's file names. Request has the usual ones; who embeds the runtime puts these in.
@@ -100,6 +101,8 @@ struct Stats {
   std::uint64_t prompt_tokens = 0, generation_tokens = 0;
   // cache; free + active + cached == total
   std::uint64_t blocks_free = 0, blocks_active = 0, blocks_cached = 0, blocks_total = 0;
+  /// Bytes that blocks take, in the layers that keep all tokens, and in those with a window.
+  std::uint64_t kv_full_bytes = 0, kv_window_bytes = 0;
   // Prompts that were looked up in the cache, each once, and what was found. Blocks are whole ones.
   std::uint64_t prefix_query_tokens = 0, prefix_query_blocks = 0;
   std::uint64_t prefix_hit_tokens = 0, prefix_hit_blocks = 0;

@@ -45,6 +45,7 @@ void MatchDesk::match(const schedule::RequestPtr& request, const std::vector<Tok
 /// Whether the request waits for what the tier has of its prompt.
 bool MatchDesk::load(const schedule::RequestPtr& request, const std::vector<TokenId>& tokens,
                      cache::MatchResult& found) {
+  if (found.refills(options_.cache.block_tokens)) return false;
   auto chain = cache_.beyond(request->id, tokens, [this](const cache::Key& key) { return tier_.knows(key); });
   if (chain.empty()) return false;
   const cache::TierLoad load = tier_.takes_load(request->id, static_cast<std::uint32_t>(chain.size()), now_);
@@ -57,8 +58,8 @@ bool MatchDesk::load(const schedule::RequestPtr& request, const std::vector<Toke
 
 void MatchDesk::hand_on(const schedule::RequestPtr& request, std::vector<TokenId> tokens, cache::MatchResult found,
                         std::vector<cache::BlockBytes> restored) {
-  out_.matched.push_back(
-      {request, std::move(tokens), std::move(found.blocks), found.cached_tokens, found.details, std::move(restored)});
+  out_.matched.push_back({request, std::move(tokens), std::move(found.blocks), found.cached_tokens, found.details,
+                          std::move(restored), found.first_window});
 }
 
 /// The request goes on with what has been loaded of its prompt, if it still waits.
@@ -87,11 +88,13 @@ void MatchDesk::apply(const schedule::CacheChanges& changes, double prefill_spee
     tier_.on_settled(filled.id);
     cache_.publish(filled.id, filled.blocks, filled.tokens);
   }
+  cache_.pass(changes.passed);
   for (const schedule::ReleasedBlocks& released : changes.released) {
     tier_.on_settled(released.id);
-    cache_.release(released.id, released.blocks, released.tail);
+    cache_.release(released.id, released.blocks, released.tail, released.windows);
   }
   cache_.release_copied(changes.copied);
+  for (const schedule::Refill& refill : changes.refills) cache_.refill(refill.granted, refill.block);
   cache_.give_back(changes.returned);
   for (const schedule::Rematch& rematch : changes.rematch) match(rematch.request, rematch.tokens);
 }
@@ -128,7 +131,7 @@ void MatchDesk::on_late(std::uint64_t load) {
 }
 
 void MatchDesk::offer(const cache::CachedBlock& block, std::vector<schedule::BlockSave>& saves) {
-  if (tier_.takes_save(block)) saves.push_back({block.block, block.name(), block.terms});
+  if (block.complete && tier_.takes_save(block)) saves.push_back({block.block, block.name(), block.terms});
 }
 
 // ---- what an operator asks ----
@@ -151,6 +154,13 @@ CacheStatus MatchDesk::status() const {
   return status;
 }
 
+CacheAdvice MatchDesk::advise() const {
+  const cache::WindowOptions& window = options_.cache.window;
+  // Where layers have windows, blocks have more or less.
+  return advisor_.advise(window.tokens > 0 ? window.pool_bytes / options_.cache.total_blocks
+                                           : options_.tier.block_bytes);
+}
+
 // ---- what comes of it ----
 
 /// Blocks that nobody uses any more are saved before they must go, so that a restart finds them.
@@ -167,6 +177,7 @@ void MatchDesk::collect_touches() {
 
 MatchOutput MatchDesk::poll() {
   collect_touches();
+  out_.given_back = cache_.take_given_back();
   return std::exchange(out_, {});
 }
 

@@ -43,10 +43,11 @@ struct Load {
 };
 
 /// All that is to be done now, in this order: a demand that the scheduler makes in answer to a grant must find the
-/// evictor informed of the touches.
+/// evictor informed of the touches, and what is given back must go before it is used again.
 struct MatchOutput {
   bool open_tier = false;
   std::vector<Load> loads;
+  cache::GivenBack given_back;                     ///< for the scheduler
   std::vector<schedule::MatchedSequence> matched;  ///< for the scheduler
   std::vector<cache::Touch> touches;               ///< for the evictor
   std::vector<schedule::BlockSave> saves;          ///< for the scheduler: to read out with the next plan
@@ -97,7 +98,7 @@ class MatchDesk {
   CachePins pin(std::span<const TokenId> tokens, const CacheOwner& owner, std::optional<TimeNs> until);
   void end_session(const std::string& tenant, const std::string& session) { cache_.end_session(tenant, session); }
   CacheStatus status() const;
-  CacheAdvice advise() const { return advisor_.advise(options_.tier.block_bytes); }
+  CacheAdvice advise() const;
 
   /// What has come of the calls above since the last time.
   MatchOutput poll();
@@ -108,6 +109,7 @@ class MatchDesk {
   void reset();
 
   cache::BlockCounts counts() const { return cache_.counts(); }
+  cache::KvBytes bytes() const { return cache_.bytes(); }
   const cache::EvictionCounts& evictions() const { return cache_.evictions(); }
   TierStats tier_stats() const { return tier_.stats(); }
   /// As PrefixCache::check().

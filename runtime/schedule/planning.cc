@@ -55,9 +55,19 @@ void Scheduler::Impl::schedule(Sequence& sequence, std::uint32_t count, StepPlan
   if (sequence.borrows_last) {
     sequence.copied = sequence.blocks.back();
     sequence.blocks.pop_back();
+    --sequence.windows.end;
     sequence.borrows_last = false;
   }
-  sequence.blocks.insert(sequence.blocks.end(), spare.end() - lacks, spare.end());
+  for (auto granted = spare.end() - lacks; granted != spare.end(); ++granted, ++sequence.windows.end) {
+    if (sequence.windows.end < sequence.blocks.size()) {
+      const BlockId block = sequence.blocks[sequence.windows.end];
+      out.refills.push_back({*granted, block});
+      if (refills.empty()) refills.resize(options.total_blocks);
+      ++refills.at(static_cast<std::size_t>(block));
+    } else {
+      sequence.blocks.push_back(*granted);
+    }
+  }
   spare.resize(spare.size() - lacks);
 
   StepEntry entry;
@@ -158,6 +168,7 @@ void Scheduler::Impl::make_plan(TimeNs now) {
   plan.retired = std::exchange(retired, {});
   plan.saves = take_saves();
   if (plan.entries.empty() && plan.retired.empty() && plan.saves.empty()) return;
+  plan.given_back = std::exchange(given_back, {});
   plan.epoch = epoch;
   plan.step = ++step;
   step_in_flight = true;

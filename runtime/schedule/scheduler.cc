@@ -23,11 +23,22 @@ void Scheduler::Impl::publish(Sequence& sequence) {
   mark_stale(sequence);
 }
 
+void Scheduler::Impl::pass(Sequence& sequence) {
+  const std::uint32_t first = cache::first_in_window(sequence.computed, options.window, options.block_tokens);
+  if (first <= sequence.windows.first) return;
+  out.passed.insert(out.passed.end(), sequence.blocks.begin() + sequence.windows.first,
+                    sequence.blocks.begin() + first);
+  sequence.windows.first = first;
+  exhausted = false;
+  released_since_demand = true;
+}
+
 void Scheduler::Impl::release_blocks(Sequence& sequence) {
   if (sequence.matched || !sequence.blocks.empty()) {
-    ReleasedBlocks released{sequence.id(), sequence.blocks, {}};
+    ReleasedBlocks released{sequence.id(), sequence.blocks, {}, sequence.windows};
     const std::ptrdiff_t known = std::ptrdiff_t{sequence.published} * options.block_tokens;
-    if (!sequence.borrows_last && sequence.restored.empty() && sequence.computed > known) {
+    const bool own = !sequence.borrows_last && sequence.published >= sequence.matched_blocks;
+    if (own && sequence.restored.empty() && sequence.computed > known) {
       released.tail.assign(sequence.tokens.begin() + known, sequence.tokens.begin() + sequence.computed);
     }
     out.released.push_back(std::move(released));
@@ -38,7 +49,8 @@ void Scheduler::Impl::release_blocks(Sequence& sequence) {
   }
   sequence.blocks.clear();
   sequence.restored.clear();
-  sequence.computed = sequence.published = sequence.known_blocks = 0;
+  sequence.computed = sequence.published = sequence.known_blocks = sequence.matched_blocks = 0;
+  sequence.windows = {};
   sequence.matched = sequence.stale = sequence.borrows_last = false;
 }
 
@@ -51,6 +63,7 @@ void Scheduler::Impl::release_copied(BlockId block) {
 void Scheduler::Impl::release_borrowed(Sequence& sequence) {
   release_copied(sequence.blocks.back());
   sequence.blocks.pop_back();
+  --sequence.windows.end;
   sequence.borrows_last = false;
   sequence.computed = sequence.published * options.block_tokens;
   if (sequence.scheduled_at > 0) return;
@@ -98,6 +111,7 @@ void Scheduler::Impl::on_entry(Sequence& sequence, const EntryResult& entry) {
   if (entry.sampled) waiting.charge(sequence.request->request.tenant, 1);
   if (entry.error.empty()) {
     publish(sequence);
+    pass(sequence);
   } else {
     sequence.computed = sequence.published * options.block_tokens;  // nobody else is to read what has failed
   }
@@ -140,7 +154,9 @@ void Scheduler::add(MatchedSequence matched) {
     sequence.details = matched.details;
   }
   sequence.published = matched.cached_tokens / scheduler.options.block_tokens;
-  sequence.borrows_last = sequence.blocks.size() > sequence.published;
+  sequence.borrows_last = matched.cached_tokens % scheduler.options.block_tokens > 0;
+  sequence.matched_blocks = static_cast<std::uint32_t>(sequence.blocks.size()) - (sequence.borrows_last ? 1 : 0);
+  sequence.windows = {matched.first_window, sequence.published + (sequence.borrows_last ? 1 : 0)};
   sequence.matched = true;
   sequence.state = Sequence::State::waiting;
   if (sequence.cancelled) {
@@ -163,14 +179,32 @@ void Scheduler::cancel(RequestId id) {
 
 void Scheduler::on_grant(std::span<const BlockId> blocks, std::uint32_t asked, std::vector<BlockSave> saves) {
   std::ranges::move(saves, std::back_inserter(impl_->saves));
-  std::erase_if(impl_->later_saves, [&](BlockSave& save) {
-    const bool granted = std::ranges::find(blocks, save.block) != blocks.end();
-    if (granted) impl_->saves.push_back(std::move(save));
-    return granted;
-  });
+  impl_->save_now(blocks);
   impl_->demand_in_flight = false;
   impl_->exhausted = blocks.empty() && asked > 0 && !impl_->released_since_demand;
   impl_->spare.insert(impl_->spare.end(), blocks.begin(), blocks.end());
+}
+
+void Scheduler::Impl::save_now(std::span<const BlockId> blocks) {
+  std::erase_if(later_saves, [&](BlockSave& save) {
+    const bool now = std::ranges::find(blocks, save.block) != blocks.end();
+    if (now) saves.push_back(std::move(save));
+    return now;
+  });
+}
+
+void Scheduler::give_back(const cache::GivenBack& given_back) {
+  Impl& scheduler = *impl_;
+  std::ranges::copy(given_back.blocks, std::back_inserter(scheduler.given_back.blocks));
+  std::vector<BlockId> windows;
+  for (std::size_t i = 0; i < given_back.windows.size(); ++i) {
+    const auto block = static_cast<std::size_t>(given_back.windows[i]);
+    const std::uint32_t planned = scheduler.refills.empty() ? 0 : scheduler.refills.at(block);
+    if (given_back.refills[i] == planned) windows.push_back(given_back.windows[i]);
+  }
+  std::ranges::copy(windows, std::back_inserter(scheduler.given_back.windows));
+  scheduler.save_now(given_back.blocks);
+  scheduler.save_now(windows);
 }
 
 void Scheduler::save(std::vector<BlockSave> saves) { std::ranges::move(saves, std::back_inserter(impl_->later_saves)); }

@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "cache/prefix_cache.h"
 #include "schedule/prefix_counters.h"
 #include "schedule/step.h"
 
@@ -25,6 +26,7 @@ struct SchedulerOptions {
   std::uint32_t mixed_prefill_tokens = 0;
   std::uint32_t block_tokens = 0;
   std::uint32_t total_blocks = 0;  ///< of the pool
+  std::uint32_t window = 0;        ///< tokens that layers with a window see, see cache/window.h; 0: none has one
   /// Whether the prefix cache is on: then a sequence waits while another computes what it begins with.
   bool share_prefixes = true;
 };
@@ -34,12 +36,13 @@ struct MatchedSequence {
   RequestPtr request;
   std::vector<TokenId> tokens;  ///< prompt, and after a preemption what was generated
   std::vector<BlockId> blocks;  ///< referenced in the cache for this request
-  /// block_tokens for each block, or fewer of the last; less than tokens.size(), so tokens are never empty.
+  /// As in cache::MatchResult; less than tokens.size(), so tokens are never empty.
   std::uint32_t cached_tokens = 0;
   CacheDetails details{};
   /// Whole blocks that come after these, from a slower tier; where there are any, `blocks` are whole. With them, too,
   /// at least the last token is left to compute.
   std::vector<cache::BlockBytes> restored{};
+  std::uint32_t first_window = 0;  ///< the first block whose window rows are held for it
 };
 
 /// Blocks to publish: filled, in order, since the last time.
@@ -54,6 +57,13 @@ struct ReleasedBlocks {
   RequestId id = 0;
   std::vector<BlockId> blocks;  ///< in the order of the block table
   std::vector<TokenId> tail;    ///< what has been computed of its own block that is not full
+  cache::WindowSpan windows{};  ///< whose window rows it had
+};
+
+/// An indexed block that is computed once more, for its window rows, and a granted one that it is done in place of.
+struct Refill {
+  BlockId granted = -1;
+  BlockId block = -1;
 };
 
 /// A sequence without blocks that wants to be matched again (preempted, or it gave its pins up).
@@ -65,13 +75,16 @@ struct Rematch {
 /// What the prefix cache is to hear. Apply in the order of the fields.
 struct CacheChanges {
   std::vector<FilledBlocks> filled;
+  std::vector<BlockId> passed;  ///< their window rows are not needed any more
   std::vector<ReleasedBlocks> released;
-  std::vector<BlockId> copied;    ///< matched in part: the copy is made, or not wanted
+  std::vector<BlockId> copied;  ///< matched in part: the copy is made, or not wanted
+  std::vector<Refill> refills;
   std::vector<BlockId> returned;  ///< granted and not needed
   std::vector<Rematch> rematch;
 
   bool empty() const {
-    return filled.empty() && released.empty() && copied.empty() && returned.empty() && rematch.empty();
+    return filled.empty() && passed.empty() && released.empty() && copied.empty() && refills.empty() &&
+           returned.empty() && rematch.empty();
   }
 };
 
@@ -100,6 +113,8 @@ class Scheduler {
   void on_grant(std::span<const BlockId> blocks, std::uint32_t asked, std::vector<BlockSave> saves = {});
   /// Cached blocks to read out, a few with each plan, and before they are written into: plans alone write into blocks.
   void save(std::vector<BlockSave> saves);
+  /// Memory that goes back to the system with the next plan. To be told before what is matched or granted since.
+  void give_back(const cache::GivenBack& given_back);
   /// The answer to a plan. REQUIRES: it is the one in flight (others are ignored).
   void on_result(const StepResult& result);
 

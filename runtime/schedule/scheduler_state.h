@@ -50,6 +50,8 @@ struct Scheduler::Impl {
   std::vector<RequestId> retired;  ///< for the next plan
   std::vector<BlockSave> saves;    ///< for the next plan
   std::deque<BlockSave> later_saves;
+  cache::GivenBack given_back;         ///< with the next plan
+  std::vector<std::uint32_t> refills;  ///< by block: how often it was planned to be computed once more
   std::uint64_t next_age = 0;
   SchedulerCounters counters;
   SchedulerOutput out;
@@ -57,6 +59,10 @@ struct Scheduler::Impl {
   // ---- scheduler.cc ----
 
   void publish(Sequence& sequence);
+  /// Lets go of the window rows that its next token does not see.
+  void pass(Sequence& sequence);
+  /// Those of `blocks` that were to be saved some time are saved with the next plan.
+  void save_now(std::span<const BlockId> blocks);
   void release_blocks(Sequence& sequence);
   /// Gives up what a match has found in part.
   void release_borrowed(Sequence& sequence);

@@ -41,8 +41,10 @@ struct Sequence {
   bool stale = false;    ///< more of its prefix has been published since it was matched
   bool started = false;  ///< the executor knows it
   bool cancelled = false;
-  std::uint32_t planned = 0;       ///< tokens that the step in flight computes for it; 0: it is not part of it
-  std::uint32_t known_blocks = 0;  ///< leading blocks that the executor knows
+  std::uint32_t planned = 0;         ///< tokens that the step in flight computes for it; 0: it is not part of it
+  std::uint32_t known_blocks = 0;    ///< leading blocks that the executor knows
+  cache::WindowSpan windows{};       ///< blocks whose window rows it has; it may fill those before their end
+  std::uint32_t matched_blocks = 0;  ///< leading blocks that are the cache's since the match
 
   RequestId id() const { return request->id; }
   /// Tokens whose keys and values are still to be computed before or with the next sampling.
@@ -60,7 +62,7 @@ struct Sequence {
     return request->request.params.prompt_logprobs.has_value() && computed + 1 < request->prompt.size();
   }
   /// Blocks that it may fill.
-  std::uint32_t own_blocks() const { return static_cast<std::uint32_t>(blocks.size()) - (borrows_last ? 1 : 0); }
+  std::uint32_t own_blocks() const { return windows.end - (borrows_last ? 1 : 0); }
   /// Tokens that will be known, and not computed, after the step in flight, if it does not end there.
   std::uint32_t uncomputed_after_step() const;
 };

@@ -12,6 +12,7 @@
 #include "base/ids.h"
 #include "base/time.h"
 #include "cache/tier_block.h"
+#include "cache/window.h"
 #include "headwater/request.h"
 
 namespace headwater::schedule {
@@ -76,6 +77,7 @@ struct StepPlan {
   std::vector<StepEntry> entries;
   std::vector<RequestId> retired;  ///< ended, cancelled or preempted: forget them (before the starts)
   std::vector<BlockSave> saves;    ///< first of all
+  cache::GivenBack given_back;     ///< then this
 };
 
 /// What a step did for one sequence.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <exception>
 #include <iterator>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -45,13 +46,23 @@ struct StepRunner::Sequence {
 
 StepRunner::StepRunner(model::Architecture& model, std::vector<TokenId> end_tokens, std::uint32_t n_blocks,
                        std::uint32_t block_tokens, std::function<TimeNs()> clock, const kernels::KvFormat& format)
-    : model_(model), end_tokens_(std::move(end_tokens)), block_tokens_(block_tokens), clock_(std::move(clock)) {
+    : model_(model),
+      end_tokens_(std::move(end_tokens)),
+      block_tokens_(block_tokens),
+      n_blocks_(n_blocks),
+      clock_(std::move(clock)) {
   model_.allocate_kv(n_blocks, block_tokens, format);
-  block_bytes_ = model_.kv_block_bytes(block_tokens, format).total();
+  block_bytes_ = model_.kv_block_bytes(block_tokens, format);
 }
 StepRunner::~StepRunner() = default;
 
-void StepRunner::reset() { sequences_.clear(); }
+void StepRunner::reset() {
+  sequences_.clear();
+  if (block_bytes_.windowed == 0) return;
+  std::vector<BlockId> all(n_blocks_);
+  std::iota(all.begin(), all.end(), 0);
+  model_.give_back_kv(all, {});
+}
 
 StepRunner::Sequence& StepRunner::at(RequestId id) {
   const auto found = sequences_.find(id);
@@ -63,7 +74,7 @@ StepRunner::Sequence& StepRunner::at(RequestId id) {
 std::vector<cache::TierBlock> StepRunner::save(std::vector<BlockSave> saves) {
   const trace::Span span("save blocks", saves.size());
   std::vector<std::shared_ptr<cache::ByteBuffer>> buffers(saves.size());
-  for (auto& buffer : buffers) buffer = std::make_shared<cache::ByteBuffer>(block_bytes_);
+  for (auto& buffer : buffers) buffer = std::make_shared<cache::ByteBuffer>(block_bytes_.total());
   model_.run_on_host(saves.size(), [&](std::size_t i) { model_.read_kv_block(saves[i].block, buffers[i]->bytes()); });
   std::vector<cache::TierBlock> blocks;
   for (std::size_t i = 0; i < saves.size(); ++i) {
@@ -86,6 +97,7 @@ void StepRunner::restore(std::vector<SequenceStart>& starts) {
 StepResult StepRunner::run(StepPlan plan) {
   const trace::Span span("step", plan.entries.size());
   const TimeNs began = clock_();
+  if (!plan.given_back.empty()) model_.give_back_kv(plan.given_back.blocks, plan.given_back.windows);
   for (RequestId id : plan.retired) sequences_.erase(id);
   for (const SequenceStart& start : plan.starts) {
     if (start.copy) model_.copy_kv_block(start.copy->from, start.copy->to);

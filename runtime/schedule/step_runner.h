@@ -34,7 +34,7 @@ class StepRunner {
   /// Runs the plan. Throws std::logic_error for a plan that does not fit the runner's state (a bug).
   StepResult run(StepPlan plan);
 
-  /// Forgets all sequences.
+  /// Forgets all sequences. What can be given back of the arena is.
   void reset();
 
  private:
@@ -59,7 +59,8 @@ class StepRunner {
   model::Architecture& model_;
   std::vector<TokenId> end_tokens_;
   std::uint32_t block_tokens_;
-  std::uint64_t block_bytes_ = 0;
+  std::uint32_t n_blocks_;
+  kernels::KvBlockBytes block_bytes_;
   std::function<TimeNs()> clock_;
   std::unordered_map<RequestId, std::unique_ptr<Sequence>> sequences_;
 

@@ -78,6 +78,7 @@ class Graph {
     model_ = std::make_shared<FakeModel>(assets->tokenizer->vocab_size(), options.context);
     assets->architecture = model_;
     assets->block_bytes = model_->kv_block_bytes(options.block_tokens, parsed.topology->cache.format).total();
+    assets->window = {0, assets->block_bytes, 0, assets->block_bytes * options.total_blocks};
     total_blocks_ = options.total_blocks;
     auto started = actors::GraphRuntime::start(*parsed.topology, registry, assets);
     if (!started) throw std::runtime_error(started.error().message);

@@ -89,6 +89,7 @@ class FakeRuntime : public Runtime {
     info.context_length = 1024;
     info.kv_bytes_per_token = 12240;
     info.kv_tokens = 3200;
+    info.kv_window = 512;
     info.kv_factor = 1.875;
     info.sampling.temperature = 0.6F;
     return info;

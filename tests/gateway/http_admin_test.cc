@@ -54,7 +54,7 @@ TEST(HttpAdmin, TellsWhatTheCacheHolds) {
   EXPECT_EQ(cache["blocks"], Json({{"total", 100}, {"free", 60}, {"active", 30}, {"cached", 10}, {"pinned", 4}}));
   EXPECT_EQ(cache["limits"], Json({{"pinned", 25}, {"tenant_quota", 50}}));
   EXPECT_EQ(cache["block_bytes"], 12240 * 32);
-  EXPECT_EQ(cache["bytes"], 40 * 12240 * 32);
+  EXPECT_EQ(cache["bytes"], 15000000 + 667200);
   EXPECT_EQ(cache["hits"], Json({{"query_tokens", 500}, {"hit_tokens", 320}}));
   EXPECT_EQ(cache["evictions"], Json({{"demand", 7}, {"expired", 1}, {"flush", 2}, {"quota", 0}}));
   EXPECT_EQ(cache["tenants"][0]["tenant"], "0123456789ab");

@@ -10,6 +10,8 @@ inline void tell(Stats& stats) {
   stats.blocks_total = 100;
   stats.blocks_free = 60;
   stats.blocks_active = 30;
+  stats.kv_full_bytes = 15000000;
+  stats.kv_window_bytes = 667200;
   stats.blocks_cached = 10;
   stats.prefix_query_tokens = 500;
   stats.prefix_hit_tokens = 320;

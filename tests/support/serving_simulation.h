@@ -27,10 +27,11 @@ struct SimulationOptions {
   bool cache_enabled = true;
   double match_threshold = 0.8;
   cache::RetentionOptions retention{};
-  cache::Keep keep{};          ///< of every request
-  bool slow_executor = false;  ///< a step's result comes last of all that is under way
-  bool tier = false;           ///< blocks go to a slower tier and come back from there, as chance has it
-  TokenId end_token = -1;      ///< ends an answer; tokens are 0 … 49
+  cache::Keep keep{};             ///< of every request
+  bool slow_executor = false;     ///< a step's result comes last of all that is under way
+  bool tier = false;              ///< blocks go to a slower tier and come back from there, as chance has it
+  cache::WindowOptions window{};  ///< in units of what a block takes
+  TokenId end_token = -1;         ///< ends an answer; tokens are 0 … 49
   std::uint64_t seed = 1;
 };
 
@@ -39,13 +40,14 @@ class ServingSimulation {
   explicit ServingSimulation(const SimulationOptions& options)
       : options_(options),
         random_(options.seed),
-        scheduler_(options.scheduler),
+        scheduler_(with_window(options)),
         cache_({options.scheduler.total_blocks,
                 options.scheduler.block_tokens,
                 options.cache_enabled,
                 options.match_threshold,
                 {},
-                options.retention}),
+                options.retention,
+                options.window}),
         evictor_(cache::make_policy("lru", options.scheduler.total_blocks).value(), options.scheduler.total_blocks) {}
 
   /// A request under way from the tokenizer. `scores`: it wants log-probabilities of its prompt.
@@ -118,7 +120,15 @@ class ServingSimulation {
   std::size_t executor_sequences() const { return executor_.sequences(); }
   std::mt19937_64& random() { return random_; }
 
+  std::uint64_t refills() const { return executor_.refills(); }
+  std::uint64_t given_back() const { return executor_.given_back(); }
+
  private:
+  static schedule::SchedulerOptions with_window(const SimulationOptions& options) {
+    schedule::SchedulerOptions scheduler = options.scheduler;
+    scheduler.window = options.window.tokens;
+    return scheduler;
+  }
   enum Place : int { kTokenizer, kMatcher, kEvictor, kScheduler, kExecutor, kTier };
   void post(Place from, Place to, std::function<void()> message) {
     channels_[{from, to}].push_back(std::move(message));
@@ -130,7 +140,7 @@ class ServingSimulation {
     cache_.advance(now_);
     cache::MatchResult found = cache_.match(request->id, tokens, request->request.cache_salt, use_cache, options_.keep);
     std::vector<cache::BlockName> chain;
-    if (options_.tier && use_cache) {
+    if (options_.tier && use_cache && !found.refills(options_.scheduler.block_tokens)) {
       chain = cache_.beyond(request->id, tokens, [this](const cache::Key& key) { return tier_.contains(key); });
       chain.resize(random_() % (chain.size() + 1));
     }
@@ -145,8 +155,10 @@ class ServingSimulation {
   }
   void hand_on(const schedule::RequestPtr& request, const std::vector<TokenId>& tokens, cache::MatchResult found,
                std::vector<cache::BlockBytes> restored) {
+    tell_given_back();
     const schedule::MatchedSequence sequence{
-        request, tokens, std::move(found.blocks), found.cached_tokens, found.details, std::move(restored)};
+        request,           tokens, std::move(found.blocks), found.cached_tokens, found.details, std::move(restored),
+        found.first_window};
     post(kMatcher, kScheduler, [this, sequence] {
       scheduler_.add(sequence);
       proceed();
@@ -160,11 +172,18 @@ class ServingSimulation {
     hand_on(request, tokens, std::move(found), std::move(restored));
     report_touches();
   }
+  void tell_given_back() {
+    if (auto back = cache_.take_given_back(); !back.empty()) {
+      post(kMatcher, kScheduler, [this, back] { scheduler_.give_back(back); });
+    }
+  }
   /// Chance decides what is worth it; what is idle goes there as well.
   bool takes_save(const cache::CachedBlock& block) {
-    return options_.tier && block.tokens.size() == options_.scheduler.block_tokens && random_() % 3 > 0;
+    return options_.tier && block.complete && block.tokens.size() == options_.scheduler.block_tokens &&
+           random_() % 3 > 0;
   }
   void report_touches() {
+    tell_given_back();
     auto touches = cache_.take_touches();
     if (touches.empty()) return;
     std::vector<schedule::BlockSave> saves;
@@ -183,7 +202,10 @@ class ServingSimulation {
   }
   void demand(Place from, std::uint32_t n, bool again) {
     post(from, kEvictor, [this, n, again] {
-      post(kEvictor, kMatcher, [this, n, again, victims = evictor_.victims(n)] { reclaim(n, victims, again); });
+      post(kEvictor, kMatcher,
+           [this, n, again, victims = evictor_.victims(n * cache::victims_for_one(options_.window))] {
+             reclaim(n, victims, again);
+           });
     });
   }
   void reclaim(std::uint32_t asked, const std::vector<BlockId>& victims, bool again) {
@@ -212,13 +234,16 @@ class ServingSimulation {
 
   void proceed() {
     schedule::SchedulerOutput output = scheduler_.poll(now_);
-    if (!output.filled.empty() || !output.released.empty() || !output.copied.empty() || !output.returned.empty() ||
-        !output.rematch.empty()) {
+    if (const schedule::CacheChanges& changes = output; !changes.empty()) {
       post(kScheduler, kMatcher, [this, output] {
         cache_.advance(now_);
         for (const auto& filled : output.filled) cache_.publish(filled.id, filled.blocks, filled.tokens);
-        for (const auto& released : output.released) cache_.release(released.id, released.blocks, released.tail);
+        cache_.pass(output.passed);
+        for (const auto& released : output.released) {
+          cache_.release(released.id, released.blocks, released.tail, released.windows);
+        }
         cache_.release_copied(output.copied);
+        for (const auto& refill : output.refills) cache_.refill(refill.granted, refill.block);
         cache_.give_back(output.returned);
         for (const auto& rematch : output.rematch) match(rematch.request, rematch.tokens);
         report_touches();
@@ -277,7 +302,7 @@ class ServingSimulation {
   std::set<BlockId> in_flight_blocks_;
   std::map<RequestId, Ending> endings_;
   Faults faults_;
-  SimulatedExecutor executor_{options_.scheduler, options_.end_token, endings_, faults_};
+  SimulatedExecutor executor_{with_window(options_), options_.end_token, endings_, faults_};
   std::vector<schedule::StepPlan> plans_;
   std::map<cache::Key, cache::BlockBytes> tier_;
   RequestId next_id_ = 1;

@@ -77,13 +77,15 @@ class SimulatedExecutor {
         end_token_(end_token),
         endings_(endings),
         faults_(faults),
-        arena_(std::size_t{options.total_blocks} * options.block_tokens) {}
+        arena_(std::size_t{options.total_blocks} * options.block_tokens),
+        windows_(arena_.size()) {}
 
   /// The request fails when it is computed next.
   void fail(RequestId id) { failing_.insert(id); }
 
   schedule::StepResult step(const schedule::StepPlan& plan, std::vector<Saved>& saved) {
     for (const auto& save : plan.saves) saved.push_back(read_out(save));
+    give_back(plan.given_back);
     for (RequestId id : plan.retired) faults_.expect(executing_.erase(id) == 1, id, "retired and not known");
     for (const auto& start : plan.starts) begin(start);
     schedule::StepResult result{plan.epoch, plan.step, plan.starts, {}, plan.retired, 1, 0};
@@ -99,6 +101,8 @@ class SimulatedExecutor {
   std::uint64_t computed_rows() const { return computed_rows_; }
   std::uint64_t copies() const { return copies_; }
   std::uint64_t restored_blocks() const { return restored_; }
+  std::uint64_t refills() const { return refills_; }        ///< tokens whose window rows alone were lacking
+  std::uint64_t given_back() const { return given_back_; }  ///< blocks' window rows
   std::size_t sequences() const { return executing_.size(); }
 
  private:
@@ -131,23 +135,38 @@ class SimulatedExecutor {
     for (const auto& restore : start.restores) {
       faults_.expect(owners(restore.block) == 1, id, "restores into a block that others read");
       ++restored_;
-      std::ranges::copy(restore.bytes->bytes(), std::as_writable_bytes(places(restore.block)).begin());
+      const auto bytes = restore.bytes->bytes();
+      std::ranges::copy(bytes.first(bytes.size() / 2), std::as_writable_bytes(places(arena_, restore.block)).begin());
+      std::ranges::copy(bytes.last(bytes.size() / 2), std::as_writable_bytes(places(windows_, restore.block)).begin());
     }
   }
-  std::span<std::uint64_t> places(BlockId block) {
+  std::span<std::uint64_t> places(std::vector<std::uint64_t>& arena, BlockId block) const {
     const std::size_t size = options_.block_tokens;
-    return std::span(arena_).subspan(static_cast<std::size_t>(block) * size, size);
+    return std::span(arena).subspan(static_cast<std::size_t>(block) * size, size);
   }
   Saved read_out(const schedule::BlockSave& save) {
-    const auto bytes = std::as_bytes(places(save.block));
-    auto buffer = std::make_shared<cache::ByteBuffer>(bytes.size());
-    std::ranges::copy(bytes, buffer->bytes().begin());
+    const auto full = std::as_bytes(places(arena_, save.block));
+    const auto window = std::as_bytes(places(windows_, save.block));
+    auto buffer = std::make_shared<cache::ByteBuffer>(full.size() + window.size());
+    const auto rest = std::ranges::copy(full, buffer->bytes().begin()).out;
+    std::ranges::copy(window, rest);
     return {save.name.key, buffer};
+  }
+  /// What is given back holds nothing that anybody may read.
+  void give_back(const cache::GivenBack& what) {
+    for (const BlockId block : what.blocks) {
+      faults_.expect(owners(block) == 0, 0, "a block is given back that somebody reads");
+      std::ranges::fill(places(arena_, block), 0);
+      std::ranges::fill(places(windows_, block), 0);
+    }
+    for (const BlockId block : what.windows) std::ranges::fill(places(windows_, block), 0);
+    given_back_ += what.windows.size();
   }
   void copy(RequestId id, const schedule::BlockCopy& copy) {
     faults_.expect(owners(copy.to) == 1, id, "copies into a block that others read");
     ++copies_;
-    std::ranges::copy(places(copy.from), places(copy.to).begin());
+    std::ranges::copy(places(arena_, copy.from), places(arena_, copy.to).begin());
+    std::ranges::copy(places(windows_, copy.from), places(windows_, copy.to).begin());
   }
   schedule::EntryResult compute(const schedule::StepEntry& entry) {
     schedule::EntryResult result;
@@ -183,12 +202,18 @@ class SimulatedExecutor {
     for (std::uint32_t p = 0; p < end; ++p) {
       digest = mix(digest, static_cast<std::uint64_t>(sequence.tokens[p]) + 1);
       const BlockId block = sequence.blocks[p / options_.block_tokens];
-      std::uint64_t& place = places(block)[p % options_.block_tokens];
+      std::uint64_t& place = places(arena_, block)[p % options_.block_tokens];
+      std::uint64_t& window = places(windows_, block)[p % options_.block_tokens];
       if (p < first) {
         faults_.expect(place == digest, sequence.request->id, "reads a block that does not hold its tokens");
+        const bool seen = options_.window == 0 || p + options_.window > first;
+        faults_.expect(!seen || window == digest, sequence.request->id, "sees window rows that are not its tokens'");
       } else {
-        faults_.expect(owners(block) == 1, sequence.request->id, "writes into a block that others read");
-        place = digest;
+        // What is computed once more is what stood there.
+        const bool again = options_.window > 0 && place == digest;
+        faults_.expect(again || owners(block) == 1, sequence.request->id, "writes into a block that others read");
+        refills_ += again && window != digest ? 1 : 0;
+        place = window = digest;
       }
     }
   }
@@ -221,10 +246,10 @@ class SimulatedExecutor {
   TokenId end_token_;
   std::map<RequestId, Ending>& endings_;
   Faults& faults_;
-  std::vector<std::uint64_t> arena_;  ///< [block, block_tokens]
+  std::vector<std::uint64_t> arena_, windows_;  ///< [block, block_tokens]; window rows
   std::map<RequestId, Executing> executing_;
   std::set<RequestId> failing_;
-  std::uint64_t computed_rows_ = 0, copies_ = 0, restored_ = 0;
+  std::uint64_t computed_rows_ = 0, copies_ = 0, restored_ = 0, refills_ = 0, given_back_ = 0;
 };
 
 }  // namespace headwater::test

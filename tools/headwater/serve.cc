@@ -124,10 +124,13 @@ std::string curl_line(const std::string& base, const ModelInfo& model, bool need
 /// What the KV cache holds.
 std::string cache_line(const ModelInfo& model) {
   const bool plain = model.quant_policy == "0";
+  const std::string window =
+      model.kv_window == 0 ? "" : fmt::format("; layers with a window keep the last {} of a sequence", model.kv_window);
   return fmt::format(
-      "KV cache: {} tokens of {} bytes, {}", model.kv_tokens, model.kv_bytes_per_token,
+      "KV cache: {} tokens of {} bytes, {}{}", model.kv_tokens, model.kv_bytes_per_token,
       plain ? "in 16 bits"
-            : fmt::format("quant_policy {}, {:.2f} times as many as in 16 bits", model.quant_policy, model.kv_factor));
+            : fmt::format("quant_policy {}, {:.2f} times as many as in 16 bits", model.quant_policy, model.kv_factor),
+      window);
 }
 
 gateway::ServerOptions server_options(const topology::GatewaySpec& spec, const Options& options) {
