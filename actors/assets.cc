@@ -147,7 +147,7 @@ Result<void> size_cache_for(const topology::Topology& topology, const model::Ggu
   try {
     plain_bytes = backend.kv_block_bytes(kv).total();
     kv.format = format;
-    block_bytes = backend.kv_block_bytes(kv).total();
+    block_bytes = backend.kv_block_bytes(kv);
   } catch (const std::invalid_argument& error) {
     return Error{ErrorCode::invalid_model, topology.model.path + ": " + error.what(), "quant_policy"};
   }

@@ -30,7 +30,11 @@ Error too_large(const MemoryPlan& plan, const MemoryLimit& limit) {
   std::string parts = "weights " + readable_size(plan.weights) + ", KV cache " + readable_size(plan.cache);
   if (plan.tier > 0) parts += ", blocks under way to and from the disk " + readable_size(plan.tier);
   parts += ", computing " + readable_size(plan.work);
-  if (limit.counts == MemoryLimit::Counts::reserved) parts += ", threads' stacks " + readable_size(plan.stacks);
+  if (limit.counts == MemoryLimit::Counts::reserved) {
+    if (plan.unused_addresses > 0)
+      parts += ", addresses of blocks without all rows " + readable_size(plan.unused_addresses);
+    parts += ", threads' stacks " + readable_size(plan.stacks);
+  }
   const std::string fits = cache_that_fits(plan, limit);
   return {
       ErrorCode::unavailable,

@@ -89,6 +89,23 @@ TEST(Assets, WarnWhereTheSessionLengthIsCutToWhatTheCacheHolds) {
   EXPECT_THAT(cut.log.lines("session_len"), ElementsAre(HasSubstr("raise cache_size_limit")));
 }
 
+TEST(Assets, CutThePoolOfAModelWithWindowsIntoMoreThanHaveRoomForAllTheirRows) {
+  const auto tokens_of = [](std::uint32_t window) {
+    const Loaded loaded(tiny_llama({.layers = 8, .context = 100'000, .architecture = "gemma3", .window = window}), 0,
+                        "8MiB");
+    const actors::Assets& assets = *loaded.assets;
+    EXPECT_EQ(assets.info.kv_window, window);
+    EXPECT_EQ(assets.window.full_bytes, assets.window.window_bytes);  // every second layer has one
+    EXPECT_EQ(assets.info.kv_tokens, std::uint64_t{assets.total_blocks} * assets.block_tokens);
+    EXPECT_LE(assets.info.kv_tokens * assets.info.kv_bytes_per_token, 8U << 20U);
+    return assets.info.kv_tokens;
+  };
+  const Loaded whole(tiny_llama({.layers = 8, .context = 100'000}), 0, "8MiB");
+  // 8 MiB less the window rows of 24 tokens and two steps, in half of the layers.
+  EXPECT_GT(tokens_of(24), whole.assets->info.kv_tokens * 17 / 10);
+  EXPECT_EQ(tokens_of(16384), whole.assets->info.kv_tokens);
+}
+
 TEST(Assets, SayHowTheModelsFileWantsTokensToBeChosen) {
   GgufWriter writer = tiny_llama({});
   writer.add_f32("general.sampling.temp", 0.25F).add_f32("general.sampling.top_p", 7);

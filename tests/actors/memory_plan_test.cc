@@ -47,6 +47,15 @@ TEST(MemoryPlan, CountsStacksWhereAddressesAreLimited) {
   EXPECT_TRUE(check_memory(plan(64 * kMiB), {{"the machine", 300 * kMiB, 220 * kMiB}}).ok());
 }
 
+TEST(MemoryPlan, CountsTheAddressesOfRowsThatAreGivenBackWhereAddressesAreLimited) {
+  MemoryPlan windowed = plan(64 * kMiB);
+  windowed.unused_addresses = 448 * kMiB;
+  const std::vector<MemoryLimit> addresses = {{"ulimit -v", 700 * kMiB, 650 * kMiB, MemoryLimit::Counts::reserved}};
+  EXPECT_THAT(check_memory(windowed, addresses).error().message,
+              testing::AllOf(HasSubstr("without all rows 448 MiB"), HasSubstr("--cache-size-limit 49MiB would fit")));
+  EXPECT_TRUE(check_memory(windowed, {{"the machine", 300 * kMiB, 220 * kMiB}}).ok());
+}
+
 TEST(MemoryPlan, LeavesRoomForWhatGrowsWithTheCache) {
   MemoryPlan with_tier = plan(8 * kGiB);
   with_tier.tier = 2 * kGiB;

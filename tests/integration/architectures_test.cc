@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <string>
@@ -51,8 +52,8 @@ class ArchitectureDeterminism : public testing::TestWithParam<std::tuple<const c
     overrides_.model = file_->path();
   }
 
-  static std::unique_ptr<Runtime> start(const Overrides& overrides) {
-    auto runtime = Runtime::start(chain_topology("block_tokens: 16", 32), "architectures.yaml", overrides);
+  static std::unique_ptr<Runtime> start(const Overrides& overrides, unsigned step_tokens = 512) {
+    auto runtime = Runtime::start(chain_topology("block_tokens: 16", 32, step_tokens), "architectures.yaml", overrides);
     EXPECT_TRUE(runtime.ok()) << runtime.error().message;
     return std::move(runtime).value();
   }
@@ -110,6 +111,32 @@ TEST_P(ArchitectureDeterminism, AnswersAreTheSameAfterPreemptions) {
   const auto tight = start(overrides_);
   EXPECT_EQ(answers(*tight, true, kTokens), expected);
   EXPECT_GT(tight->stats().preemptions, 0U);
+}
+
+/// The pool has room for all rows of some twenty blocks, or for more that have given their window rows back.
+TEST_P(ArchitectureDeterminism, AnswersAreTheSameWhereWindowRowsAreGivenBack) {
+  const std::string architecture = std::get<0>(GetParam());
+  if (architecture != "gemma2" && architecture != "gemma3" && architecture != "phi3") {
+    GTEST_SKIP() << "no layer has a window";
+  }
+  const std::map<std::string, std::uint32_t> layers = {{"0", 12}, {"8", 20}, {"4", 36}, {"k8v4", 26}};
+  write(architecture, layers.at(std::get<1>(GetParam())));
+  constexpr unsigned kStepTokens = 64;
+  Overrides uncached = overrides_;
+  uncached.enable_prefix_caching = false;
+  const Answers expected = answers(*start(uncached), false);
+  overrides_.cache_size_limit = "1MiB";
+  overrides_.prefix_match_threshold = 0;
+  const auto tight = start(overrides_, kStepTokens);
+  std::uint64_t most_held = 0;
+  for (const bool together : {true, false, true, false}) {
+    EXPECT_EQ(answers(*tight, together), expected) << (together ? "together" : "one by one");
+    const Stats stats = tight->stats();
+    EXPECT_LE(stats.kv_full_bytes + stats.kv_window_bytes, 1U << 20U);
+    most_held = std::max(most_held, stats.blocks_active + stats.blocks_cached);
+  }
+  EXPECT_GT(tight->stats().prefix_hit_tokens, 100U);
+  EXPECT_GT(most_held, 26U);
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <numeric>
 
 namespace headwater::match {
@@ -240,6 +241,90 @@ TEST_F(MatchDeskTest, ForgetsAllThatItHasNotToldWhenItIsReset) {
   EXPECT_TRUE(nothing.matched.empty());
   EXPECT_TRUE(nothing.touches.empty());
   EXPECT_EQ(desk_.counts().free, 8U);
+}
+
+/// Blocks of one whole, and of nine more with their window rows, in a pool in which three have all; the window is two
+/// blocks.
+class WindowedDesk : public testing::Test {
+ protected:
+  void begin(std::uint64_t pool_bytes) {
+    MatchDeskOptions options;
+    options.cache.total_blocks = 16;
+    options.cache.block_tokens = options.tier.block_tokens = kBlockTokens;
+    options.cache.window = {.tokens = 2 * kBlockTokens, .full_bytes = 1, .window_bytes = 9, .pool_bytes = pool_bytes};
+    options.tier.block_bytes = 100;
+    desk_ = std::make_unique<MatchDesk>(options);
+    desk_->advance(kSecond, true);
+    desk_->on_opened({}, true);
+  }
+  /// A request that computes n whole blocks one after the other, and ends. What it finds.
+  schedule::MatchedSequence serve(std::uint32_t n) {
+    auto request = std::make_shared<schedule::AdmittedRequest>();
+    request->id = next_++;
+    request->prompt.resize(std::size_t{n} * kBlockTokens + 1);
+    std::iota(request->prompt.begin(), request->prompt.end(), 0);
+    desk_->admit(request);
+    MatchOutput output = desk_->poll();
+    if (output.matched.empty()) return {};
+    schedule::MatchedSequence matched = output.matched[0];
+    std::vector<BlockId> blocks = matched.blocks;
+    cache::WindowSpan windows{matched.first_window, matched.cached_tokens / kBlockTokens};
+    while (windows.end < n) {
+      desk_->reclaim(1, {}, false);
+      output = desk_->poll();
+      schedule::CacheChanges changes;
+      const BlockId granted = output.grant->blocks.at(0);
+      if (windows.end < blocks.size()) {
+        changes.refills = {{granted, blocks[windows.end]}};
+        desk_->apply(changes, 0);
+        changes.refills.clear();
+      } else {
+        blocks.push_back(granted);
+      }
+      const auto from = request->prompt.begin() + std::ptrdiff_t{windows.end} * kBlockTokens;
+      changes.filled = {{request->id, {blocks[windows.end]}, {from, from + kBlockTokens}}};
+      ++windows.end;
+      const std::uint32_t first = cache::first_in_window(windows.end * kBlockTokens, 2 * kBlockTokens, kBlockTokens);
+      changes.passed = {blocks.begin() + windows.first, blocks.begin() + first};
+      windows.first = first;
+      desk_->apply(changes, 0);
+    }
+    schedule::CacheChanges end;
+    end.released = {{request->id, blocks, {}, windows}};
+    desk_->apply(end, 0);
+    EXPECT_EQ(desk_->check(), "");
+    last_ = desk_->poll();
+    return matched;
+  }
+
+  RequestId next_ = 1;
+  MatchOutput last_;
+  std::unique_ptr<MatchDesk> desk_;
+};
+
+TEST_F(WindowedDesk, OffersTheTierBlocksThatHaveAllTheirRows) {
+  begin(160);
+  serve(4);
+  serve(4);  // what has been matched is worth it
+  EXPECT_EQ(last_.saves.size(), 4U);
+}
+
+TEST_F(WindowedDesk, OffersTheTierNothingThatFollowsABlockWithoutWindowRows) {
+  begin(40);
+  serve(6);
+  EXPECT_EQ(serve(6).cached_tokens, 6 * kBlockTokens);
+  EXPECT_TRUE(last_.saves.empty());
+  EXPECT_GT(desk_->bytes().full, 5U);
+  EXPECT_LE(desk_->bytes().full + desk_->bytes().window, 40U);
+}
+
+TEST_F(WindowedDesk, ComputesOnceMoreWhatMemoryHasInPartAndDoesNotWaitForTheTier) {
+  begin(40);
+  serve(6);
+  const schedule::MatchedSequence shorter = serve(3);
+  EXPECT_EQ(shorter.cached_tokens, 0U);
+  EXPECT_EQ(shorter.blocks.size(), 3U);
+  EXPECT_EQ(serve(3).cached_tokens, 3 * kBlockTokens);
 }
 
 }  // namespace

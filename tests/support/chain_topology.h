@@ -6,7 +6,7 @@
 namespace headwater::test {
 
 /// `cache`: what stands between the braces of the topology's `cache`.
-inline std::string chain_topology(const std::string& cache, unsigned max_batch_size) {
+inline std::string chain_topology(const std::string& cache, unsigned max_batch_size, unsigned max_step_tokens = 512) {
   return R"(name: chain
 model: { path: set by the test }
 cache: { )" +
@@ -15,7 +15,7 @@ stages:
   - { id: tok,   kind: tokenizer,      to: [match] }
   - { id: match, kind: prefix_matcher, to: [sched] }
   - { id: sched, kind: scheduler,      args: { max_batch_size: )" +
-         std::to_string(max_batch_size) + R"( }, to: [exec] }
+         std::to_string(max_batch_size) + ", max_step_tokens: " + std::to_string(max_step_tokens) + R"( }, to: [exec] }
   - { id: exec,  kind: executor,       to: [detok], feedback: [sched] }
   - { id: evict, kind: cache_evictor,  args: { policy: lru }, feedback: [sched, match] }
   - { id: detok, kind: detokenizer,    to: [gateway] }
