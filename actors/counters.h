@@ -22,6 +22,8 @@ void visit_counters(const Visit& visit) {
                             &Stats::blocks_active,
                             &Stats::blocks_cached,
                             &Stats::blocks_total,
+                            &Stats::kv_full_bytes,
+                            &Stats::kv_window_bytes,
                             &Stats::prefix_query_tokens,
                             &Stats::prefix_query_blocks,
                             &Stats::prefix_hit_tokens,
