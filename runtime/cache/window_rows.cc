@@ -7,7 +7,7 @@
 namespace headwater::cache {
 namespace {
 
-/// Matches after which window rows are taken for the end of what many prompts begin with.
+/// Prompts that wanted them, after which window rows are taken for the end of what many prompts begin with.
 constexpr std::uint8_t kManyHits = 2;
 
 }  // namespace
@@ -65,6 +65,10 @@ void WindowRows::use(BlockId block) {
   unlist(one);
   ++one.users;
   if (one.hits < kManyHits) ++one.hits;
+}
+
+void WindowRows::miss(BlockId block) {
+  if (exist() && entry(block).hits < kManyHits) ++entry(block).hits;
 }
 
 void WindowRows::leave(BlockId block, bool indexed, bool wanted) {

@@ -148,6 +148,21 @@ TEST(WindowMatch, EvictsWholeBlocksWhereNothingWasLeftBehind) {
   EXPECT_EQ(cache.check(), "");
 }
 
+/// The end of what several prompts begin with is kept, though each went on from there.
+TEST(WindowMatch, KeepsTheEndOfWhatSeveralPromptsHadToComputeOnceMore) {
+  PrefixCache cache(windowed(8));
+  compute_all(cache, 1, 160);
+  for (RequestId id = 2; id < 5; ++id) {
+    auto tokens = diverging(60, 100);
+    for (std::size_t i = 60; i < tokens.size(); ++i) tokens[i] += static_cast<TokenId>(id * 1000);
+    Running one(cache, id, tokens);
+    EXPECT_EQ(one.found.blocks.size(), 6U);
+    EXPECT_EQ(one.found.cached_tokens, id < 4 ? 0U : 60U);
+    while (one.published < 10) one.compute();
+    one.end();
+  }
+}
+
 TEST(WindowMatch, SaysWhichBlocksCanComeBackFromATier) {
   PrefixCache cache(windowed(32));
   Running one(cache, 1, counting(100));
