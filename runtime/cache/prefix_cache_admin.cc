@@ -191,7 +191,7 @@ std::string PrefixCache::check() const {
     known.push_back(block.indexed ? 1 : 0);
     references.push_back(block.refs);
   }
-  if (const std::string wrong = cache.windows.check(known, references); !wrong.empty()) return wrong;
+  if (std::string wrong = cache.windows.check(known, references); !wrong.empty()) return wrong;
   const BlockCounts& kept = cache.counts;
   if (kept.free != counted.free || kept.active != counted.active || kept.cached != counted.cached) {
     return "the counters differ from a recount";

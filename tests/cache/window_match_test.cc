@@ -33,7 +33,8 @@ struct Running {
       blocks.push_back(granted[0]);
     }
     ++windows.end;
-    cache.publish(id, std::span(blocks).subspan(published, 1), std::span(tokens).subspan(published * kSize, kSize));
+    cache.publish(id, std::span(blocks).subspan(published, 1),
+                  std::span(tokens).subspan(std::size_t{published} * kSize, kSize));
     ++published;
     const std::uint32_t first = first_in_window(published * kSize, 20, kSize);
     cache.pass(std::span(blocks).subspan(windows.first, first - windows.first));

@@ -32,7 +32,7 @@ TEST(Window, CutsAPoolIntoWhatOneSequenceCouldFill) {
 
 TEST(Window, NeverCutsAPoolIntoFewerBlocksThanHaveRoomWithAllTheirRows) {
   // 45 blocks have room with all they have; not even one sequence's window rows beside 45 blocks do.
-  EXPECT_EQ(pool_blocks({.tokens = 512, .full_bytes = 2, .window_bytes = 10, .pool_bytes = 45 * 12}, 4, 256), 45U);
+  EXPECT_EQ(pool_blocks({.tokens = 512, .full_bytes = 2, .window_bytes = 10, .pool_bytes = 540}, 4, 256), 45U);
   // All have room with all they have, so that more would be of no use to one sequence and are not needed.
   EXPECT_EQ(pool_blocks({.tokens = 512, .full_bytes = 10, .window_bytes = 1, .pool_bytes = 400}, 32, 256), 36U);
 }
