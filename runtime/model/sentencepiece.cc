@@ -66,7 +66,7 @@ Result<std::shared_ptr<const Tokenizer>> SentencePieceTokenizer::load(const Gguf
 Result<void> SentencePieceTokenizer::load_scores(const GgufFile& file) {
   constexpr const char* kKey = "tokenizer.ggml.scores";
   const auto* texts = file.find_strings("tokenizer.ggml.tokens");
-  if (texts == nullptr) return {};  // which load_vocabulary() says
+  if (texts == nullptr || texts->empty()) return {};  // which load_vocabulary() says
   const std::size_t count = texts->size();
   std::size_t bytes = 0;
   for (const std::string& text : *texts) bytes += text.size();

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "model/gguf_value.h"
 #include "model/utf8.h"
 
 namespace headwater::model {
@@ -38,7 +39,7 @@ double SpecReader::positive(const char* name, std::optional<double> fallback) {
   const auto value = file_.get_float_or(key, fallback.value_or(1));
   if (!value) return fail(value.error());
   if (!(*value > 0) || !std::isfinite(*value)) {
-    return fail(name, "is " + std::to_string(*value) + ", expected a number greater than 0");
+    return fail(name, found_value(file_.find(key)) + ", expected a number greater than 0");
   }
   return *value;
 }

@@ -1,6 +1,7 @@
 #include "model/supported.h"
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -127,12 +128,16 @@ constexpr Factor kFactors[] = {{"embedding_scale", 1, "granite"},       {"residu
 Result<void> check_widths(const GgufFile& file, const std::string& prefix) {
   const std::string key_length = prefix + "attention.key_length";
   const std::string value_length = prefix + "attention.value_length";
-  const auto keys = number(file, key_length);
   const auto values = number(file, value_length);
+  auto keys = number(file, key_length);
+  if (!keys) {  // the embedding is shared out among the heads
+    const double heads = number(file, prefix + "attention.head_count").value_or(0);
+    const double embedding = number(file, prefix + "embedding_length").value_or(0);
+    if (heads > 0 && embedding > 0) keys = std::floor(embedding / heads);
+  }
   if (!keys || !values || *keys == *values) return {};
   return file.invalid("values of another width than keys are not supported: " + metadata_is(file, value_length) +
-                      ", and \"" + printable(key_length) + "\" " + found_value(file.find(key_length)) +
-                      "; use a model of another architecture");
+                      ", and keys have " + describe_value(*keys) + "; use a model of another architecture");
 }
 
 Result<void> check_factors(const GgufFile& file, const std::string& architecture) {

@@ -166,6 +166,8 @@ TEST(SentencePiece, RefusesAVocabularyThatDoesNotFitTogether) {
   short_scores.add_string("tokenizer.ggml.model", "llama")
       .add_strings("tokenizer.ggml.tokens", {"a", "b"})
       .add_f32s("tokenizer.ggml.scores", {0});
+  EXPECT_NE(message(test::sentencepiece_file({})).find("\"tokenizer.ggml.tokens\" is an array of 0 strings"),
+            std::string::npos);
   EXPECT_NE(message(short_scores).find("is an array of 1 number, expected 2 numbers, a score for each token"),
             std::string::npos);
   EXPECT_NE(message(test::GgufWriter().add_string("tokenizer.ggml.model", "llama")).find("tokenizer.ggml.tokens"),

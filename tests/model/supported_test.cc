@@ -100,7 +100,10 @@ TEST(Supported, SaysBothWidthsWhereKeysAndValuesDiffer) {
                 file.add_u32("llama.attention.key_length", 16).add_u32("llama.attention.value_length", 32);
               }),
       ": values of another width than keys are not supported: metadata \"llama.attention.value_length\" is 32, and "
-      "\"llama.attention.key_length\" is 16; use a model of another architecture");
+      "keys have 16; use a model of another architecture");
+  EXPECT_THAT(refusal("llama", [](GgufWriter& file) { file.add_u32("llama.attention.value_length", 24); }),
+              HasSubstr("\"llama.attention.value_length\" is 24, and keys have 16;"));
+  EXPECT_EQ(refusal("llama", [](GgufWriter& file) { file.add_u32("llama.attention.value_length", 16); }), "");
 }
 
 TEST(Supported, RefusesFactorsThatTheArchitectureWouldLeaveOut) {

@@ -159,7 +159,8 @@ int bench(const Options& options) {
                 "min", "max");
   for (const std::uint32_t context : options.contexts) {
     if (context > longest)
-      return fail("--context " + std::to_string(context) + " is beyond the model's " + std::to_string(longest));
+      return fail("--context " + std::to_string(context) + " is too long: the model's context is " +
+                  std::to_string(limit) + ", of which " + std::to_string(kDecodeSteps) + " are left for decoding");
     for (const std::uint32_t batch : options.batches) {
       for (const kernels::KvFormat& format : formats) {
         for (const auto& row : measure(**model, batch, context, format, options)) {
