@@ -13,7 +13,6 @@ namespace {
 
 using kernels::DType;
 using test::GgufWriter;
-using testing::EndsWith;
 using testing::HasSubstr;
 
 /// What is behind the path.
