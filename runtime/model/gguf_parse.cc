@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
 #include <optional>
 #include <string_view>
 #include <unordered_set>
 
+#include "model/gguf_cursor.h"
 #include "model/gguf_value.h"
 #include "model/utf8.h"
 
@@ -14,15 +14,14 @@ namespace headwater::model {
 namespace {
 
 using kernels::DType;
+using Cursor = GgufCursor;
 
 constexpr std::uint32_t kMagic = 0x46554747;  // "GGUF", little endian
 constexpr std::uint64_t kDefaultAlignment = 32;
 constexpr std::uint64_t kMaxAlignment = 1U << 20U;
 constexpr std::uint64_t kMaxKeyBytes = 1U << 16U;
 constexpr std::uint64_t kMaxDims = 4;
-constexpr std::uint64_t kMaxEntries = 1U << 16U;   ///< of metadata, and of tensors
-constexpr std::uint64_t kMaxElements = 1U << 24U;  ///< of all arrays together
-constexpr std::uint64_t kMaxStringBytes = 1U << 26U;
+constexpr std::uint64_t kMaxEntries = 1U << 16U;  ///< of metadata, and of tensors
 
 /// Value types as the format numbers them.
 enum ValueType : std::uint32_t { u8, i8, u16, i16, u32, i32, f32, boolean, string, array, u64, i64, f64 };
@@ -69,68 +68,6 @@ std::optional<std::uint64_t> product(std::uint64_t a, std::uint64_t b) {
   if (__builtin_mul_overflow(a, b, &result)) return std::nullopt;
   return result;
 }
-
-/// Reads forward through the file; every read is held against its end.
-class Cursor {
- public:
-  Cursor(std::span<const std::byte> beginning, std::uint64_t size)
-      : data_(beginning.data()), there_(beginning.size()), size_(size) {}
-
-  std::uint64_t offset() const { return offset_; }
-  std::uint64_t left() const { return size_ - offset_; }
-
-  [[noreturn]] void fail(const std::string& message) const { throw MalformedGguf{offset_, message}; }
-
-  void need(std::uint64_t bytes, const std::string& what) const {
-    if (bytes > left()) {
-      fail(what + " takes " + std::to_string(bytes) + " bytes, expected at most the " + std::to_string(left()) +
-           " that are left of the file");
-    }
-    if (offset_ + bytes > there_) throw MoreOfGguf{offset_ + bytes};
-  }
-
-  template <class T>
-  T read(const std::string& what) {
-    need(sizeof(T), what);
-    T value;
-    std::memcpy(&value, data_ + offset_, sizeof(T));
-    offset_ += sizeof(T);
-    return value;
-  }
-
-  std::string read_string(const std::string& what, std::uint64_t most = kMaxStringBytes) {
-    const auto length = read<std::uint64_t>(what + "'s length");
-    if (length > most) {
-      fail(what + " has " + std::to_string(length) + " bytes, expected at most " + std::to_string(most));
-    }
-    need(length, what);
-    std::string text(reinterpret_cast<const char*>(data_ + offset_), length);
-    offset_ += length;
-    return text;
-  }
-
-  /// Elements take up to 32 bytes in memory for one in the file, so their number has a limit of its own.
-  void take_elements(std::uint64_t count, const std::string& what) {
-    if (count > elements_left_) {
-      fail(what + " has " + std::to_string(count) + " elements, expected at most " + std::to_string(kMaxElements) +
-           " in all arrays of a file");
-    }
-    elements_left_ -= count;
-  }
-
-  bool read_bool(const std::string& what) {
-    const auto value = read<std::uint8_t>(what);
-    if (value > 1) fail(what + " is " + std::to_string(value) + ", expected a boolean, 0 or 1");
-    return value == 1;
-  }
-
- private:
-  const std::byte* data_;
-  std::uint64_t there_;  ///< bytes at data_
-  std::uint64_t size_;   ///< of the file
-  std::uint64_t offset_ = 0;
-  std::uint64_t elements_left_ = kMaxElements;
-};
 
 std::uint64_t read_unsigned(Cursor& in, std::uint32_t type, const std::string& what) {
   switch (type) {
