@@ -97,6 +97,11 @@ TEST_F(Cli, TopologyCheckRefusesAModelForWhatServingWouldAndInItsWords) {
     EXPECT_EQ(checked.status, 1);
     EXPECT_EQ(checked.err, "headwater: " + path("odd.yaml") + ": model: " + served.err.substr(11));
   }
+  const std::string narrow = write("narrow.gguf", tiny_llama({.head_dim = 12}).bytes());
+  std::string eight = with_model("{ path: " + narrow + " }");
+  eight.replace(eight.find("quant_policy: 0"), 15, "quant_policy: 8");
+  EXPECT_THAT(run("topology check " + write("eight.yaml", eight)).err,
+              HasSubstr("narrow.gguf: a quantised KV cache needs heads of a multiple of 8"));
   const std::string told = with_model("{ pre_tokenizer: qwen2, path: " + path("odd.gguf") + " }");
   EXPECT_EQ(run("topology check " + write("odd.yaml", told)).status, 0) << "which is what would be served";
 }

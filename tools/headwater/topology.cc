@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <memory>
+#include <stdexcept>
 
 #include "gateway/origins.h"
 #include "model/served_model.h"
@@ -45,6 +46,13 @@ bool check_model(const std::string& topology_file, const topology::Topology& top
   const auto served = model::read_served_model(**model, {spec.pre_tokenizer, spec.chat_template, topology.session_len});
   if (!served) {
     fail(topology_file + ": model: " + served.error().message);
+    return false;
+  }
+  try {
+    (void)kernels::make_cpu_backend(1)->kv_block_bytes(
+        {served->shape.kv_layers, topology.cache.block_tokens, topology.cache.format});
+  } catch (const std::invalid_argument& error) {
+    fail(topology_file + ": model: " + spec.path + ": " + error.what());
     return false;
   }
   if (!served->no_chat.empty()) fail(topology_file + ": model: no chat would be served: " + served->no_chat);
