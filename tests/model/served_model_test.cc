@@ -67,7 +67,7 @@ TEST(ServedModel, SaysThatAVocabularyHasAnotherSizeThanTheEmbedding) {
       .add_u32("llama.feed_forward_length", 32)
       .add_u32("llama.attention.head_count", 2);
   test::add_tiny_tokenizer(writer);
-  const std::vector<float> values(32 * 5);
+  const std::vector<float> values(160);
   writer.add_tensor("token_embd.weight", {32, 5}, kernels::DType::f32, values);
   EXPECT_THAT(refusal(writer), HasSubstr("tokens and the embedding 5 rows, expected as many"));
 }
