@@ -110,7 +110,8 @@ TEST_F(Cli, EveryCommandThatReadsATokenizerTakesAPreTokenizer) {
   const std::string odd = write("odd.gguf", martian_model());
   for (const std::string command :
        {"run hi --max-tokens 1", "tokenize hi", "model info", "eval kl --limit 1 --window 8"}) {
-    const std::string arguments = command + (command == "model info" ? " " : " --model ") + odd + " --pre-tokenizer ";
+    std::string arguments = command;
+    arguments.append(command == "model info" ? " " : " --model ").append(odd).append(" --pre-tokenizer ");
     EXPECT_EQ(run(arguments.substr(0, arguments.find(" --pre-tokenizer"))).status, 1) << command;
     EXPECT_EQ(run(arguments + "qwen2").status, 0) << command;
     const Ran unknown = run(arguments + "venusian");
