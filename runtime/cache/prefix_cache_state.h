@@ -207,21 +207,28 @@ struct PrefixCache::Impl {
   MatchResult look_up(std::span<const TokenId> tokens, Place& place) {
     MatchResult result;
     const std::size_t size = options.block_tokens;
-    Place here = place;
+    Key key = place.key;
+    BlockId last = place.block;
+    std::uint32_t depth = 0;
     std::uint32_t run = 0;  // from this block on to the last all window rows are there
     for (std::size_t at = 0; at + size < tokens.size(); at += size) {
       const auto part = tokens.subspan(at, size);
-      const Key key = block_key(here.key, part);
-      const BlockId id = find(key, here.block, part);
+      const Key next = block_key(key, part);
+      const BlockId id = find(next, last, part);
       if (id < 0) break;
       result.blocks.push_back(id);
-      here.move_on(key, id);
-      if (!windows.whole(id)) run = here.depth;
-      if (run <= first_seen(here.depth)) place = here;
+      key = next;
+      last = id;
+      ++depth;
+      if (!windows.whole(id)) run = depth;
+      if (run > first_seen(depth)) continue;
+      place.key = key;
+      place.block = last;
+      place.depth = depth;
     }
     result.cached_tokens = place.depth * options.block_tokens;
     result.first_window = first_seen(place.depth);
-    if (place.depth == here.depth) look_up_part(place, tokens.subspan(result.cached_tokens), result);
+    if (place.depth == depth) look_up_part(place, tokens.subspan(result.cached_tokens), result);
     return result;
   }
   /// The first block whose window rows are needed to go on after so many whole blocks.
