@@ -66,7 +66,8 @@ HWY_INLINE void Query(const RopeTask& task, float* x) {
   for (std::size_t k = 2 * i; k < task.head_dim; ++k) x[k] *= task.query_scale;
 }
 
-HWY_INLINE void Key(const RopeTask& task, const float* x, Bf16* keys) {
+/// centre: what is taken from the key, once it is turned; null: nothing.
+HWY_INLINE void Key(const RopeTask& task, const float* x, const float* centre, Bf16* keys) {
   const Floats d;
   const std::size_t lanes = hn::Lanes(d);
   const auto place = [&](std::size_t pair) { return keys + (pair * task.block_tokens + task.slot) * 2; };
@@ -75,25 +76,40 @@ HWY_INLINE void Key(const RopeTask& task, const float* x, Bf16* keys) {
     hn::Store(pairs, Words(), words);
     for (std::size_t k = 0; k < lanes; ++k) std::memcpy(place(i + k), words + k, sizeof(*words));
   };
+  const auto subtract = [&](Vec& even, Vec& odd, std::size_t i) {
+    if (centre == nullptr) return;
+    Vec even_centre;
+    Vec odd_centre;
+    hn::LoadInterleaved2(d, centre + 2 * i, even_centre, odd_centre);
+    even = hn::Sub(even, even_centre);
+    odd = hn::Sub(odd, odd_centre);
+  };
   std::size_t i = 0;
   for (; i + lanes <= task.pairs; i += lanes) {
     Vec even;
     Vec odd;
     Turn(x + 2 * i, task.cosines + i, task.sines + i, even, odd);
+    subtract(even, odd, i);
     scatter(Pairs(even, odd), i);
   }
   for (; i < task.pairs; ++i) {
-    const float turned[2] = {x[2 * i] * task.cosines[i] - x[2 * i + 1] * task.sines[i],
-                             x[2 * i] * task.sines[i] + x[2 * i + 1] * task.cosines[i]};
+    float turned[2] = {x[2 * i] * task.cosines[i] - x[2 * i + 1] * task.sines[i],
+                       x[2 * i] * task.sines[i] + x[2 * i + 1] * task.cosines[i]};
+    for (std::size_t k = 0; k < 2 && centre != nullptr; ++k) turned[k] -= centre[2 * i + k];
     reference::to_bf16(turned, 2, place(i));
   }
   for (; i + lanes <= task.head_dim / 2; i += lanes) {
     Vec even;
     Vec odd;
     hn::LoadInterleaved2(d, x + 2 * i, even, odd);
+    subtract(even, odd, i);
     scatter(Pairs(even, odd), i);
   }
-  for (; i < task.head_dim / 2; ++i) reference::to_bf16(x + 2 * i, 2, place(i));
+  for (; i < task.head_dim / 2; ++i) {
+    float kept[2] = {x[2 * i], x[2 * i + 1]};
+    for (std::size_t k = 0; k < 2 && centre != nullptr; ++k) kept[k] -= centre[2 * i + k];
+    reference::to_bf16(kept, 2, place(i));
+  }
 }
 
 HWY_INLINE void Value(const RopeTask& task, const float* x, Bf16* values) {
@@ -131,7 +147,7 @@ void RopeAndStore(const RopeTask& task) {
   auto* numbers = reinterpret_cast<Bf16*>(task.block);
   for (std::size_t head = 0; head < task.n_kv_heads; ++head) {
     Bf16* block = numbers + head * 2 * dim * task.block_tokens;
-    Key(task, keys + head * dim, block);
+    Key(task, keys + head * dim, task.centres != nullptr ? task.centres + head * dim : nullptr, block);
     Value(task, values + head * dim, block + dim * task.block_tokens);
   }
 }

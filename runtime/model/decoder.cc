@@ -1,6 +1,7 @@
 #include "model/decoder.h"
 
 #include <algorithm>
+#include <map>
 #include <vector>
 
 #include "base/trace.h"
@@ -33,7 +34,8 @@ class Decoder : public Architecture {
     backend_->write_kv_block(block, bytes);
   }
   std::string numerics() const override {
-    return backend_->numerics() + (spec_.variant.empty() ? "" : " " + spec_.variant);
+    const std::string centred = centre_tokens({}) > 0 ? " centred keys" : "";
+    return backend_->numerics() + centred + (spec_.variant.empty() ? "" : " " + spec_.variant);
   }
   std::span<float> forward(const Batch& batch) override;
   void run_on_host(std::size_t n, const std::function<void(std::size_t)>& work) override {
@@ -44,8 +46,15 @@ class Decoder : public Architecture {
   kernels::KvGeometry kv_geometry(std::uint32_t block_tokens, const kernels::KvFormat& format) const {
     return {shape().kv_layers, block_tokens, format};
   }
-  /// Fills key_centres_. The arena is another one afterwards.
-  void find_key_centres();
+  /// Tokens that the centres of keys are found from; 0: none are taken from them. They cost nothing where the scores go
+  /// into softmax as they are. Where keys have biases, which reach into the hundreds, bfloat16 needs them as well.
+  std::uint32_t centre_tokens(const kernels::KvFormat& format) const {
+    if (spec_.score_cap > 0) return 0;
+    if (format.centre_keys) return 64;
+    return spec_.qkv_bias && !format.quantised() ? 16 : 0;
+  }
+  /// Where keys have their middle. The arena is another one afterwards.
+  std::vector<float> find_key_centres(std::uint32_t n_tokens);
   std::uint64_t query_dim() const { return std::uint64_t{shape().n_heads} * shape().head_dim; }
   std::uint64_t kv_dim() const { return std::uint64_t{shape().n_kv_heads} * shape().head_dim; }
 
@@ -66,7 +75,7 @@ class Decoder : public Architecture {
   std::shared_ptr<kernels::Backend> backend_;
   DecoderSpec spec_;
   DecoderWeights weights_;
-  std::vector<float> key_centres_;  ///< [layers][n_kv_heads, head_dim], once a format needs them
+  std::map<std::uint32_t, std::vector<float>> key_centres_;  ///< [layers][n_kv_heads, head_dim], by tokens
 
   // Activations, for `room_` rows.
   std::uint32_t room_ = 0;
@@ -74,27 +83,30 @@ class Decoder : public Architecture {
 };
 
 void Decoder::allocate_kv(std::uint32_t n_blocks, std::uint32_t block_tokens, const kernels::KvFormat& format) {
-  if (format.centre_keys && key_centres_.empty()) find_key_centres();
-  backend_->allocate_kv(kv_geometry(block_tokens, format), n_blocks,
-                        format.centre_keys ? std::span<const float>(key_centres_) : std::span<const float>());
+  std::span<const float> centres;
+  if (const std::uint32_t n_tokens = centre_tokens(format); n_tokens > 0) {
+    std::vector<float>& known = key_centres_[n_tokens];
+    if (known.empty()) known = find_key_centres(n_tokens);
+    centres = known;
+  }
+  backend_->allocate_kv(kv_geometry(block_tokens, format), n_blocks, centres);
 }
 
 /// The centres belong to the model: tokens that are always the same, and positions as many texts have. Of more tokens
 /// they come out much the same.
-void Decoder::find_key_centres() {
-  constexpr std::uint32_t kTokens = 64;
+std::vector<float> Decoder::find_key_centres(std::uint32_t n_tokens) {
   constexpr std::uint32_t kPositions = 4096;
-  std::vector<TokenId> tokens(std::min(kTokens, shape().context_length));
+  std::vector<TokenId> tokens(std::min(n_tokens, shape().context_length));
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     tokens[i] = static_cast<TokenId>((i * 104729U + 7U) % shape().vocab_size);
   }
-  backend_->allocate_kv(kv_geometry(kTokens, {}), 1);
+  backend_->allocate_kv(kv_geometry(n_tokens, {}), 1);
   const std::int32_t table[] = {0};
   const BatchSequence all[] = {{0, static_cast<std::uint32_t>(tokens.size()), 0, table}};
   forward({tokens, all, {}});
   std::vector<kernels::AttentionShape> layers;
   for (std::uint32_t i = 0; i < shape().n_layers; ++i) layers.push_back(attention_shape(i));
-  key_centres_ = backend_->key_centres(layers, all[0], std::min(kPositions, shape().context_length));
+  return backend_->key_centres(layers, all[0], std::min(kPositions, shape().context_length));
 }
 
 void Decoder::make_room(std::uint32_t rows) {

@@ -27,9 +27,10 @@ TEST_P(Rope, AndStoringAreExactlyTheReferenceAndTouchNoOtherToken) {
         cosines[i] = std::cos(static_cast<float>(i));
         sines[i] = std::sin(static_cast<float>(i));
       }
+      const std::vector<float> centres = random_values(2 * dim, 3);
       std::vector<Bf16> blocks[2];
       for (auto& block : blocks) block.assign(2 * 2 * dim * kTokens, 0x7FC1);
-      for (std::size_t slot : {3U, 4U, 5U}) {
+      for (std::size_t slot : {3U, 4U, 5U, 6U}) {
         std::vector<float> rows[2];
         for (int i : {0, 1}) {
           rows[i] = random_values(7 * dim, unsigned(slot), 3);
@@ -41,6 +42,7 @@ TEST_P(Rope, AndStoringAreExactlyTheReferenceAndTouchNoOtherToken) {
           task.block = reinterpret_cast<std::byte*>(blocks[i].data());
           task.block_tokens = kTokens;
           task.slot = slot;
+          task.centres = slot > 4 ? centres.data() : nullptr;
           i == 0 ? rope_and_store(task) : reference::rope_and_store(task);
         }
         EXPECT_EQ(rows[0], rows[1]) << dim;

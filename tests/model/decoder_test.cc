@@ -31,6 +31,11 @@ class Tiny {
 
   const ModelShape& shape() const { return model_->shape(); }
   const std::string& path() const { return file_.path(); }
+  std::string numerics() const { return model_->numerics(); }
+  /// A cache of this format, empty.
+  void keep_in(const std::string& policy) {
+    model_->allocate_kv(64, kBlockTokens, *kernels::parse_quant_policy(policy));
+  }
 
   /// Logits after `tokens`, in chunks.
   std::vector<float> after(const std::vector<TokenId>& tokens, std::size_t chunk = 1000) {
@@ -285,10 +290,16 @@ test::GgufWriter small(const std::string& architecture, bool halves, std::option
   return writer;
 }
 
+/// In 8 bits, where no keys are centred: then all bits are the same.
 TEST(Decoder, TurnsHalvesAsItTurnsNeighbours) {
-  const auto expected = Tiny(small("llama", false, {})).after(tokens(40));
-  EXPECT_EQ(Tiny(small("qwen2", true, 0.0F)).after(tokens(40)), expected);
-  EXPECT_NE(Tiny(small("qwen2", false, 0.0F)).after(tokens(40)), expected);
+  const auto after = [](const test::GgufWriter& writer) {
+    Tiny tiny(writer);
+    tiny.keep_in("8");
+    return tiny.after(tokens(40));
+  };
+  const auto expected = after(small("llama", false, {}));
+  EXPECT_EQ(after(small("qwen2", true, 0.0F)), expected);
+  EXPECT_NE(after(small("qwen2", false, 0.0F)), expected);
 }
 
 TEST(Decoder, AddsBiasesInAnyChunk) {
@@ -296,6 +307,25 @@ TEST(Decoder, AddsBiasesInAnyChunk) {
   const auto expected = biased.after(tokens(40));
   EXPECT_NE(expected, Tiny(small("qwen2", true, 0.0F)).after(tokens(40)));
   for (const std::size_t chunk : {1, 3, 17}) EXPECT_EQ(biased.after(tokens(40), chunk), expected) << chunk;
+}
+
+TEST(Decoder, NamesThatBiasedKeysAreCentredSinceItChangesWhatTheCacheHolds) {
+  EXPECT_NE(Tiny({.architecture = "qwen2"}).numerics().find("centred keys"), std::string::npos);
+  EXPECT_EQ(Tiny({.architecture = "llama"}).numerics().find("centred"), std::string::npos);
+}
+
+/// A key that something was taken from changes all scores of a query alike, which is no matter but to a cap.
+TEST(Decoder, TakesNothingFromKeysWhoseScoresAreCapped) {
+  Tiny capped({.architecture = "gemma2"});
+  capped.keep_in("4");
+  const auto centred = capped.after(tokens(40));
+  capped.keep_in("4-nocentre");
+  EXPECT_EQ(capped.after(tokens(40)), centred);
+  Tiny plain({.architecture = "llama"});
+  plain.keep_in("4");
+  const auto other = plain.after(tokens(40));
+  plain.keep_in("4-nocentre");
+  EXPECT_NE(plain.after(tokens(40)), other);
 }
 
 TEST(Decoder, RefusesAQwenWithoutItsBiases) {
