@@ -34,7 +34,7 @@ class Tiny {
   std::string numerics() const { return model_->numerics(); }
   /// A cache of this format, empty.
   void keep_in(const std::string& policy) {
-    model_->allocate_kv(64, kBlockTokens, *kernels::parse_quant_policy(policy));
+    model_->allocate_kv(64, kBlockTokens, kernels::parse_quant_policy(policy).value_or(kernels::KvFormat{}));
   }
 
   /// Logits after `tokens`, in chunks.
