@@ -40,7 +40,8 @@ struct Assets {
 /// Opens the model that the topology names and works out the sizes.
 Result<std::shared_ptr<const Assets>> load_assets(const topology::Topology& topology);
 
-/// The sizes alone: fills total_blocks, max_sequence_tokens and info.context_length from the others.
+/// The sizes alone: of blocks, of all together, of sequences; and what `info` says of them. `memory`: what a share of
+/// it is of.
 Result<void> size_cache(const topology::Topology& topology, const kernels::KvBlockBytes& block_bytes,
                         const model::ModelShape& shape, std::uint64_t memory, Assets& assets);
 

@@ -35,7 +35,7 @@ MatchResult PrefixCache::match(RequestId request, std::span<const TokenId> token
     for (std::size_t i = result.first_window; i < cached; ++i) cache.windows.use(result.blocks[i]);
     if (result.refills(cache.options.block_tokens)) {
       const auto end = static_cast<std::uint32_t>(result.blocks.size());
-      for (std::size_t i = cache.first_seen(end); i < end; ++i) cache.windows.miss(result.blocks[i]);
+      for (std::size_t i = cache.first_seen(end); i < end; ++i) cache.windows.want(result.blocks[i]);
     }
     result.details.missed_tokens = static_cast<std::uint32_t>(tokens.size()) - 1 - result.cached_tokens;
     result.details.miss = cache.why_missing(place, tokens.subspan(place.depth * cache.options.block_tokens), result);

@@ -98,11 +98,6 @@ struct MatchResult {
   }
 };
 
-/// Of a request's blocks, those whose window rows it holds: [first, end).
-struct WindowSpan {
-  std::uint32_t first = 0, end = 0;
-};
-
 class PrefixCache {
  public:
   explicit PrefixCache(PrefixCacheOptions options);

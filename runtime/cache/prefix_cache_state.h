@@ -287,7 +287,9 @@ struct PrefixCache::Impl {
     windows.grant(id);
   }
 
-  void leave_window(BlockId id, bool ended) { windows.leave(id, at(id).indexed, ended || retention.pinned(id)); }
+  void leave_window(BlockId id, bool ended) {
+    if (windows.exist()) windows.leave(id, at(id).indexed, ended || retention.pinned(id));
+  }
 
   /// A free block, which the pool has room for: of `n` to be granted; or -1. Free blocks come first, then of `victims`,
   /// from the `next` on, those that may still go.

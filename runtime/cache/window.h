@@ -30,6 +30,11 @@ constexpr std::uint32_t first_in_window(std::uint32_t next, std::uint32_t window
   return window == 0 || next < window ? 0 : (next + 1 - window) / block_tokens;
 }
 
+/// Of a sequence's blocks, those whose window rows it holds: [first, end).
+struct WindowSpan {
+  std::uint32_t first = 0, end = 0;
+};
+
 /// Bytes that blocks take, in the layers that see all tokens and in those with a window.
 struct KvBytes {
   std::uint64_t full = 0, window = 0;

@@ -64,10 +64,10 @@ void WindowRows::use(BlockId block) {
   if (!one.whole) throw std::logic_error("block " + std::to_string(block) + " has no window rows, and was matched");
   unlist(one);
   ++one.users;
-  if (one.hits < kManyHits) ++one.hits;
+  want(block);
 }
 
-void WindowRows::miss(BlockId block) {
+void WindowRows::want(BlockId block) {
   if (exist() && entry(block).hits < kManyHits) ++entry(block).hits;
 }
 

@@ -38,8 +38,8 @@ class WindowRows {
   void exchange(BlockId unused, BlockId block);
   /// One more sequence needs them; it has matched them. REQUIRES: they are whole.
   void use(BlockId block);
-  /// A prompt would have matched them, had they and those before them been there.
-  void miss(BlockId block);
+  /// A prompt would have matched them, had they and those before them been there; or has.
+  void want(BlockId block);
   /// A sequence needs them no longer. `indexed`: others may find the block. `wanted`: it has not gone on, but ended
   /// there, or somebody wants them kept.
   void leave(BlockId block, bool indexed, bool wanted);

@@ -101,9 +101,9 @@ void MatchDesk::apply(const schedule::CacheChanges& changes, double prefill_spee
 
 void MatchDesk::reclaim(std::uint32_t blocks, std::span<const BlockId> victims, bool again) {
   Grant grant{.asked = blocks, .blocks = {}, .saves = {}};
-  grant.blocks = cache_.reclaim(blocks, victims, [&](const cache::CachedBlock& block) {
-    if (has_tier_) offer(block, grant.saves);
-  });
+  std::function<void(const cache::CachedBlock&)> on_evict;
+  if (has_tier_) on_evict = [&](const cache::CachedBlock& block) { offer(block, grant.saves); };
+  grant.blocks = cache_.reclaim(blocks, victims, on_evict);
   // The evictor chose before it heard of the blocks that are idle now: with that word on its way, it is asked anew.
   if (grant.blocks.empty() && !again && cache_.counts().cached > 0) {
     out_.demand = blocks;

@@ -19,9 +19,10 @@ std::vector<TensorRows> qkv_rows(const DecoderSpec& spec, const std::string& pre
   return {{name, queries, true, 0, all}, {name, keys, true, queries, all}, {name, keys, false, queries + keys, all}};
 }
 
-}  // namespace
-
+/// "blk.3."
 std::string layer_prefix(std::uint32_t layer) { return "blk." + std::to_string(layer) + "."; }
+
+}  // namespace
 
 LayerMatrices layer_matrices(const DecoderSpec& spec, std::uint32_t layer) {
   const std::string prefix = layer_prefix(layer);

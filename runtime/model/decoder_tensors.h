@@ -34,8 +34,6 @@ struct LayerMatrices {
   MatrixSpec down;
 };
 
-/// "blk.3."
-std::string layer_prefix(std::uint32_t layer);
 LayerMatrices layer_matrices(const DecoderSpec& spec, std::uint32_t layer);
 /// The vectors of a layer, as columns; without a name, or empty, where the architecture has none.
 struct LayerVectors {

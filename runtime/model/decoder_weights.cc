@@ -4,7 +4,6 @@
 #include <array>
 #include <cmath>
 #include <cstring>
-#include <set>
 #include <string>
 
 #include "model/decoder_tensors.h"
@@ -56,13 +55,7 @@ class WeightLoader {
   HostTensor in_order(const HostTensor& tensor, const TensorRows& part, std::size_t place) const;
   /// The values of a vector; of heads that turn, in the order in which matrices have them.
   Result<std::vector<float>> values(const TensorRows& part) const;
-  /// Error: the file has a tensor of a layer that nothing has asked for, so the architecture is not what it says.
-  Result<void> check_all_used(const std::string& prefix) const;
   Result<void> load_vectors(std::uint32_t index, LayerWeights& layer) const;
-  Result<HostTensor> tensor(const std::string& name, std::span<const std::uint64_t> dims, TensorRoom& room) const {
-    used_.insert(name);
-    return file_.tensor(name, dims, room);
-  }
   Result<void> load_ropes();
   Result<void> load_layer(std::uint32_t index);
 
@@ -70,7 +63,6 @@ class WeightLoader {
   const DecoderSpec& spec_;
   kernels::Backend& backend_;
   mutable std::array<TensorRoom, 3> rooms_, ordered_;  ///< for the parts of a matrix
-  mutable std::set<std::string> used_;                 ///< names of tensors
   DecoderWeights weights_;
 };
 
@@ -86,7 +78,7 @@ Result<std::unique_ptr<Matrix>> WeightLoader::matrix(const MatrixSpec& spec, Loa
     const TensorRows& part = spec.parts[i];
     if (i == 0 || part.name != spec.parts[i - 1].name) {
       const std::uint64_t dims[] = {spec.cols, part.tensor_rows()};
-      auto read = tensor(part.name, dims, rooms_.at(i));
+      auto read = file_.tensor(part.name, dims, rooms_.at(i));
       if (!read) return read.error();
       whole = *read;
     }
@@ -98,7 +90,7 @@ Result<std::unique_ptr<Matrix>> WeightLoader::matrix(const MatrixSpec& spec, Loa
 
 Result<std::vector<float>> WeightLoader::values(const TensorRows& part) const {
   const std::uint64_t dims[] = {part.rows};
-  auto given = tensor(part.name, dims, rooms_[0]);
+  auto given = file_.tensor(part.name, dims, rooms_[0]);
   if (!given) return given.error();
   std::vector<float> numbers(part.rows);
   kernels::dequantize_row(*given, 0, numbers);
@@ -118,15 +110,6 @@ Result<std::unique_ptr<Buffer>> WeightLoader::vectors(const std::vector<TensorRo
   }
   if (all.empty()) return std::unique_ptr<Buffer>();
   return backend_.load_vector({reinterpret_cast<const std::byte*>(all.data()), kernels::DType::f32, 1, all.size()});
-}
-
-Result<void> WeightLoader::check_all_used(const std::string& prefix) const {
-  for (const GgufTensor& given : file_.tensors()) {
-    if (!given.name.starts_with(prefix) || used_.contains(given.name)) continue;
-    return file_.invalid("tensor \"" + given.name + "\" is there, expected a " + spec_.shape.architecture +
-                         " model without it");
-  }
-  return {};
 }
 
 Result<void> WeightLoader::load_vectors(std::uint32_t index, LayerWeights& layer) const {
@@ -149,7 +132,6 @@ Result<void> WeightLoader::load_layer(std::uint32_t index) {
   const LoadMatrix gated = &kernels::Backend::load_gated_matrix;
   if (auto kept = keep(matrix(matrices.gate_up, gated), layer.gate_up); !kept) return kept;
   if (auto kept = keep(matrix(matrices.down), layer.down); !kept) return kept;
-  if (auto all = check_all_used(layer_prefix(index)); !all) return all;
   weights_.layers.push_back(std::move(layer));
   return {};
 }
@@ -176,7 +158,7 @@ Result<void> WeightLoader::load_ropes() {
 Result<DecoderWeights> WeightLoader::load() {
   const std::uint64_t dims[] = {spec_.shape.embedding_dim, spec_.shape.vocab_size};
   if (auto kept = keep(matrix(output_matrix(spec_, file_)), weights_.output); !kept) return kept.error();
-  const auto table = tensor("token_embd.weight", dims, rooms_[0]);
+  const auto table = file_.tensor("token_embd.weight", dims, rooms_[0]);
   if (!table) return table.error();
   weights_.embedding = backend_.load_table(*table, is_tied(file_) ? weights_.output.get() : nullptr);
   rooms_ = {};  // what follows needs far less

@@ -27,8 +27,8 @@ struct DecoderWeights {
 };
 
 /// Loads all that the spec asks for, in the order in which it is computed, and sets the backend's rotary tables. Heads
-/// that turn by halves are put into the order in which neighbours turn. Errors: missing or misshapen tensors; one in a
-/// layer that the spec does not ask for. Throws std::bad_alloc.
+/// that turn by halves are put into the order in which neighbours turn. Errors: missing or misshapen tensors; one
+/// that cannot be read. Throws std::bad_alloc. REQUIRES: check_tensors(), which refuses those that are not asked for.
 Result<DecoderWeights> load_weights(const GgufFile& file, const DecoderSpec& spec, kernels::Backend& backend);
 
 }  // namespace headwater::model

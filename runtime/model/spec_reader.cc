@@ -52,6 +52,12 @@ std::string SpecReader::text(const char* name, const char* fallback) {
   return fallback;
 }
 
+void read_window(SpecReader& read, DecoderSpec& spec) {
+  const std::uint32_t window = read.count("attention.sliding_window", kMaxContext, 0);
+  if (window >= spec.shape.context_length) return;
+  for (LayerSpec& layer : spec.layers) layer.window = window;
+}
+
 void read_rope_scaling(SpecReader& read, RopeSpec& rope, std::uint32_t model_context) {
   const std::string type = read.text("rope.scaling.type", "linear");
   if (type == "none") return;

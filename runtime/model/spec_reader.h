@@ -50,6 +50,9 @@ class SpecReader {
   std::optional<Error> error_;
 };
 
+/// The window that all layers have, by `attention.sliding_window`; 0, or the whole context: none.
+void read_window(SpecReader& read, DecoderSpec& spec);
+
 /// How positions are scaled by `rope.scaling.*`: none, linear (also where only a factor is given), yarn. model_context:
 /// what YaRN's original context is where the file does not say.
 void read_rope_scaling(SpecReader& read, RopeSpec& rope, std::uint32_t model_context);

@@ -11,7 +11,7 @@
 #include <span>
 #include <vector>
 
-#include "cache/prefix_cache.h"
+#include "cache/window.h"
 #include "schedule/prefix_counters.h"
 #include "schedule/step.h"
 

@@ -153,6 +153,7 @@ class World {
     const float cap = heads_.cap * std::numbers::log2e_v<float>;
     if (!geometry_.format.quantised()) {
       std::vector<const Bf16*> blocks;
+      blocks.reserve(table.size());
       for (std::int32_t block : table) blocks.push_back(arena_.head(block, heads_.layer, kv_head));
       reference::attend(query, blocks.data(), heads_.head_dim, geometry_.block_tokens, from, seen, cap, out);
       return;
@@ -160,6 +161,7 @@ class World {
     const KvFormat& format = geometry_.format;
     const CodeTarget codes{heads_.head_dim, geometry_.block_tokens, 0, format.key_bits, format.value_bits};
     std::vector<const std::byte*> blocks;
+    blocks.reserve(table.size());
     for (std::int32_t block : table) blocks.push_back(arena_.head_bytes(block, heads_.layer, kv_head));
     reference::attend_codes(query, blocks.data(), codes, from, seen, cap, out);
     if (format.rotate_values) reference::rotate(out, heads_.head_dim);

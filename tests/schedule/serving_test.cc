@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/sample.h"
-#include "tests/support/serving_simulation.h"
+#include "tests/support/scattered_requests.h"
 
 namespace headwater::test {
 namespace {
@@ -16,35 +16,6 @@ SimulationOptions tiny(std::uint64_t seed) {
   options.end_token = 0;
   options.seed = seed;
   return options;
-}
-
-/// Prompts of a few families, so that prefixes are shared often.
-std::vector<TokenId> prompt(std::mt19937_64& random, std::size_t max_size) {
-  const std::size_t size = 1 + random() % max_size;
-  const auto family = static_cast<TokenId>(random() % 3);
-  const std::size_t common = random() % (size + 1);
-  std::vector<TokenId> tokens;
-  for (std::size_t i = 0; i < size; ++i) {
-    tokens.push_back(i < common ? family * 100 + static_cast<TokenId>(i) : static_cast<TokenId>(random() % 40));
-  }
-  return tokens;
-}
-
-/// Requests that arrive, are cancelled and fail at random; none needs more than the pool.
-void scatter(ServingSimulation& simulation, std::uint32_t requests, std::uint32_t pool_tokens) {
-  auto& random = simulation.random();
-  for (std::uint32_t i = 0; i < requests; ++i) {
-    auto tokens = prompt(random, pool_tokens - 1);
-    const auto room = static_cast<std::uint32_t>(pool_tokens - tokens.size());
-    const bool scores = random() % 12 == 0;
-    const auto max_new = scores && random() % 2 == 0 ? 0 : static_cast<std::uint32_t>(1 + random() % room);
-    const RequestId id =
-        simulation.submit(random() % 4, std::move(tokens), max_new, random() % 3 == 0 ? "b" : "a", scores);
-    if (random() % 40 == 0) simulation.fail(id);
-    for (std::uint64_t n = random() % 60; n > 0 && simulation.deliver(); --n) {
-    }
-    if (random() % 8 == 0) simulation.cancel(1 + random() % id);
-  }
 }
 
 TEST(Serving, EndsEveryRequestOnceWithItsOwnAnswerInATinyPool) {

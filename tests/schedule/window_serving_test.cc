@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "tests/support/sample.h"
-#include "tests/support/serving_simulation.h"
+#include "tests/support/scattered_requests.h"
 
 namespace headwater::test {
 namespace {
@@ -26,35 +26,6 @@ SimulationOptions windowed(std::uint64_t seed) {
   return options;
 }
 
-/// Prompts of a few families, so that prefixes are shared often.
-std::vector<TokenId> prompt(std::mt19937_64& random, std::size_t max_size) {
-  const std::size_t size = 1 + random() % max_size;
-  const auto family = static_cast<TokenId>(random() % 3);
-  const std::size_t common = random() % (size + 1);
-  std::vector<TokenId> tokens;
-  for (std::size_t i = 0; i < size; ++i) {
-    tokens.push_back(i < common ? family * 100 + static_cast<TokenId>(i) : static_cast<TokenId>(random() % 40));
-  }
-  return tokens;
-}
-
-/// Requests that arrive, are cancelled and fail at random; none needs more than the pool.
-void scatter(ServingSimulation& simulation, std::uint32_t requests) {
-  auto& random = simulation.random();
-  const std::uint32_t pool = simulation.options().scheduler.total_blocks * 4;
-  for (std::uint32_t i = 0; i < requests; ++i) {
-    auto tokens = prompt(random, std::min(pool, 120U) - 1);
-    const auto room = static_cast<std::uint32_t>(std::min<std::size_t>(pool - tokens.size(), 60));
-    const RequestId id =
-        simulation.submit(random() % 4, std::move(tokens), static_cast<std::uint32_t>(1 + random() % room),
-                          random() % 3 == 0 ? "b" : "a", random() % 12 == 0);
-    if (random() % 40 == 0) simulation.fail(id);
-    for (std::uint64_t n = random() % 90; n > 0 && simulation.deliver(); --n) {
-    }
-    if (random() % 8 == 0) simulation.cancel(1 + random() % id);
-  }
-}
-
 void expect_right_answers(bool tier) {
   std::uint64_t preemptions = 0, hits = 0, copies = 0, refills = 0, given_back = 0, restored = 0;
   for (std::uint64_t seed = 1; seed <= sampled<std::uint64_t>(100, 1000) && !::testing::Test::HasFailure(); ++seed) {
@@ -62,7 +33,7 @@ void expect_right_answers(bool tier) {
     SimulationOptions options = windowed(seed);
     options.tier = tier;
     ServingSimulation simulation(options);
-    scatter(simulation, 24);
+    scatter(simulation, 24, options.scheduler.total_blocks * 4, {.prompt = 120, .answer = 60, .pause = 90});
     simulation.run();
     expect_all_ended(simulation);
     preemptions += simulation.scheduler().counters().preemptions;

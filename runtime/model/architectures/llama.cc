@@ -8,10 +8,7 @@ namespace headwater::model {
 void specify_llama(SpecReader& read, DecoderSpec& spec) {
   read_rope_scaling(read, spec.ropes[0], spec.shape.context_length);
   if (read.has_tensor("rope_freqs.weight")) spec.ropes[0].factors = "rope_freqs.weight";  // Llama 3.1
-  const std::uint32_t window = read.count("attention.sliding_window", kMaxContext, 0);    // Mistral 7B; 0: none
-  if (window < spec.shape.context_length) {
-    for (LayerSpec& layer : spec.layers) layer.window = window;
-  }
+  read_window(read, spec);                                                                // Mistral 7B
 }
 
 }  // namespace headwater::model

@@ -12,10 +12,7 @@ void specify_phi3(SpecReader& read, DecoderSpec& spec) {
   spec.pairs = DecoderSpec::Pairs::halves;
   spec.fused_qkv = true;
   spec.fused_gate_up = true;
-  const std::uint32_t window = read.count("attention.sliding_window", kMaxContext, 0);  // 0 in Phi-4's files: none
-  if (window < spec.shape.context_length) {
-    for (LayerSpec& layer : spec.layers) layer.window = window;
-  }
+  read_window(read, spec);  // 0 in Phi-4's files
   RopeSpec& rope = spec.ropes[0];
   if (!read.has_tensor("rope_factors_long.weight") && !read.has_tensor("rope_factors_short.weight")) {
     return read_rope_scaling(read, rope, spec.shape.context_length);
