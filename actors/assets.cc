@@ -49,8 +49,8 @@ std::optional<Value> argument(const topology::Topology& topology, std::string_vi
 }
 
 kernels::Precision precision(const topology::Topology& topology) {
-  const bool exact = argument<std::string>(topology, "executor", "precision") == "exact";
-  return exact ? kernels::Precision::exact : kernels::Precision::fast;
+  const auto named = argument<std::string>(topology, "executor", "precision");
+  return kernels::parse_precision(named.value_or("")).value_or(kernels::Precision::fast);
 }
 
 std::uint32_t compute_threads(const topology::Topology& topology) {

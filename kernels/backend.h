@@ -16,9 +16,18 @@
 #include <vector>
 
 #include "kernels/kv_format.h"
+#include "kernels/precision.h"
 #include "kernels/tensor.h"
 
 namespace headwater::kernels {
+
+/// What a matrix of a decoder is for. How finely its products have to be computed depends on it.
+enum class MatrixRole : std::uint8_t {
+  attention,  ///< queries, keys and values, or what becomes of attention
+  gate_up,    ///< gate [dim, cols] above up, for gated_linear() alone
+  down,       ///< the other of a feed-forward layer
+  output,     ///< logits
+};
 
 /// A weight matrix [rows, cols] in the layout that the hardware likes best.
 class Matrix {
@@ -100,9 +109,7 @@ class Backend {
 
   // ---- loading; the host memory is not needed afterwards -------------------------------------------
   /// One matrix from parts that stand one above the other; all have the same number of columns.
-  virtual std::unique_ptr<Matrix> load_matrix(std::span<const HostTensor> parts) = 0;
-  /// The same of gate [dim, cols] above up, for gated_linear() alone.
-  virtual std::unique_ptr<Matrix> load_gated_matrix(std::span<const HostTensor> parts) = 0;
+  virtual std::unique_ptr<Matrix> load_matrix(std::span<const HostTensor> parts, MatrixRole role) = 0;
   /// A matrix whose rows are looked up, exactly as `table` has them. same: what load_matrix() made of this very tensor,
   /// whose memory the result may share; or null.
   virtual std::unique_ptr<Matrix> load_table(const HostTensor& table, const Matrix* same) = 0;
@@ -110,9 +117,10 @@ class Backend {
   virtual std::uint64_t matrix_bytes(const HostTensor& tensor) const = 0;
   /// Bytes that a table takes; shared: beside those of the matrix that load_table() is given. `table` needs no data.
   virtual std::uint64_t table_bytes(const HostTensor& table, bool shared) const = 0;
-  /// How products with a matrix of these parts are computed, for people: "whole numbers (Q4_K + Q6_K)", "bfloat16". If
-  /// quantised weights fall back to the latter, it says why: "bfloat16, since …". The parts need no data.
-  virtual std::string matrix_path(std::span<const HostTensor> parts) const = 0;
+  /// How products with a matrix of these parts are computed, for people: "whole numbers (Q4_K + Q6_K)", "8-bit groups
+  /// (Q4_K)", "bfloat16". If quantised weights fall back to the latter, it says why: "bfloat16, since …". The parts
+  /// need no data.
+  virtual std::string matrix_path(std::span<const HostTensor> parts, MatrixRole role) const = 0;
   virtual std::unique_ptr<Buffer> load_vector(const HostTensor& vector) = 0;
   virtual std::unique_ptr<Buffer> allocate(std::size_t size) = 0;
   /// Rows that a product may touch where `rows` are asked for; buffers need room for as many.
@@ -155,7 +163,7 @@ class Backend {
   virtual void linear(const Matrix& weight, const Buffer& x, std::uint32_t rows, Buffer& out) = 0;
   /// x += bias, in each row. x: [rows, bias.size()].
   virtual void add_bias(Buffer& x, const Buffer& bias, std::uint32_t rows) = 0;
-  /// out = activation(x · gateᵀ) * (x · upᵀ), of a weight of load_gated_matrix(). out: [rows, dim]; x with room
+  /// out = activation(x · gateᵀ) * (x · upᵀ), of a weight of MatrixRole::gate_up. out: [rows, dim]; x with room
   /// for padded_rows(rows).
   virtual void gated_linear(const Matrix& weight, Activation activation, const Buffer& x, std::uint32_t rows,
                             Buffer& out) = 0;
@@ -181,12 +189,6 @@ class Backend {
   virtual std::string numerics() const = 0;
   /// Runs work(0) … work(n - 1) on the host, side by side where it has threads to spare; they must not throw.
   virtual void run_on_host(std::size_t n, const std::function<void(std::size_t)>& work) = 0;
-};
-
-/// How products with quantised weights are computed. Weights that the file does not quantise are bfloat16 in either.
-enum class Precision : std::uint8_t {
-  fast,   ///< weights as the file has them, activations rounded to 16 bits, with one scale for a row
-  exact,  ///< weights expanded, and both bfloat16, or float32 where the processor has no bfloat16 products
 };
 
 /// The CPU. threads: 0 is one per core.

@@ -46,12 +46,7 @@ class CpuBackend : public Backend {
         products_(threads_),
         pool_(static_cast<unsigned>(threads_)) {}
 
-  std::unique_ptr<Matrix> load_matrix(std::span<const HostTensor> parts) override {
-    return load(parts, cpu::QuantizedMatrix::Use::linear);
-  }
-  std::unique_ptr<Matrix> load_gated_matrix(std::span<const HostTensor> parts) override {
-    return load(parts, cpu::QuantizedMatrix::Use::gated);
-  }
+  std::unique_ptr<Matrix> load_matrix(std::span<const HostTensor> parts, MatrixRole role) override;
   std::uint64_t matrix_bytes(const HostTensor& tensor) const override {
     if (keeps({&tensor, 1})) return cpu::QuantizedMatrix::bytes_of(tensor);
     return tensor.rows * tensor.cols * (cpu::has_bf16_products() ? 2 : 4);
@@ -59,7 +54,7 @@ class CpuBackend : public Backend {
   std::uint64_t table_bytes(const HostTensor& table, bool shared) const override {
     return cpu::LookupTable::bytes_of(table, shared && keeps({&table, 1}));
   }
-  std::string matrix_path(std::span<const HostTensor> parts) const override;
+  std::string matrix_path(std::span<const HostTensor> parts, MatrixRole role) const override;
   std::unique_ptr<Matrix> load_table(const HostTensor& table, const Matrix* same) override {
     const auto* packed = dynamic_cast<const cpu::QuantizedMatrix*>(same);
     if (packed == nullptr) return std::make_unique<cpu::LookupTable>(table);
@@ -124,7 +119,7 @@ class CpuBackend : public Backend {
 
   void linear(const Matrix& weight, const Buffer& x, std::uint32_t rows, Buffer& out) override {
     if (const auto* quantized = dynamic_cast<const cpu::QuantizedMatrix*>(&weight)) {
-      quantized->multiply(data(x), rows, data(out), quantized_rows_, pool_);
+      quantized->multiply(data(x), rows, data(out), rounded_inputs_, pool_);
       return;
     }
     const auto& matrix = static_cast<const cpu::PackedMatrix&>(weight);
@@ -165,7 +160,7 @@ class CpuBackend : public Backend {
   void gated_linear(const Matrix& weight, Activation activation, const Buffer& x, std::uint32_t rows,
                     Buffer& out) override {
     if (const auto* quantized = dynamic_cast<const cpu::QuantizedMatrix*>(&weight)) {
-      quantized->multiply_gated(data(x), rows, activation, data(out), quantized_rows_, pool_);
+      quantized->multiply_gated(data(x), rows, activation, data(out), rounded_inputs_, pool_);
       return;
     }
     const std::size_t dim = weight.rows() / 2;
@@ -200,7 +195,8 @@ class CpuBackend : public Backend {
                                : has.avx512      ? "avx512"
                                : has.avx2        ? "avx2"
                                                  : "plain";
-    return std::string("cpu 2 ") + (precision_ == Precision::exact ? "exact " : "fast ") + instructions +
+    const Precision precision = precision_ == Precision::fast && !grouped_ ? Precision::balanced : precision_;
+    return "cpu 3 " + std::string(kPrecisions.at(static_cast<std::size_t>(precision))) + " " + instructions +
            (has.avx512_vnni ? " vnni" : "");
   }
   void run_on_host(std::size_t n, const std::function<void(std::size_t)>& work) override { pool_.run(n, work); }
@@ -211,15 +207,7 @@ class CpuBackend : public Backend {
   bool keeps(std::span<const HostTensor> parts) const {
     return precision_ != Precision::exact && cpu::QuantizedMatrix::takes(parts);
   }
-  std::unique_ptr<Matrix> load(std::span<const HostTensor> parts, cpu::QuantizedMatrix::Use use) {
-    if (!keeps(parts)) return products_.pack(parts);
-    auto matrix = std::make_unique<cpu::QuantizedMatrix>(parts, use, weight_memory_, pool_);
-    // They are computed in the order in which they are loaded, over and over.
-    (last_next_ == nullptr ? first_weights_ : *last_next_) = matrix->range();
-    last_next_ = matrix->next();
-    *last_next_ = first_weights_;
-    return matrix;
-  }
+  cpu::Rounding rounding(std::span<const HostTensor> parts, MatrixRole role) const;
 
   template <class Work>
   void for_rows(std::size_t rows, const Work& work) {
@@ -229,11 +217,12 @@ class CpuBackend : public Backend {
   }
 
   const Precision precision_;
+  const bool grouped_ = precision_ == Precision::fast && cpu::product_kernels().grouped_pays;
   const int threads_;
   cpu::WeightMemory weight_memory_;
   cpu::WeightRange first_weights_;
   std::shared_ptr<cpu::WeightRange> last_next_;  ///< of the matrix that was loaded last
-  cpu::Activations quantized_rows_;
+  cpu::RoundedInputs rounded_inputs_;
   cpu::Products products_;
   cpu::ThreadPool pool_;
   cpu::KvArena arena_;
@@ -244,14 +233,36 @@ class CpuBackend : public Backend {
   std::unique_ptr<CpuBuffer> gate_up_;  ///< of a gated product that is not quantised
 };
 
-std::string CpuBackend::matrix_path(std::span<const HostTensor> parts) const {
+/// Feed-forward layers tolerate activations of 8 bits, and have most of the weights; queries and keys tolerate them
+/// less. Nor do narrow models tolerate them, which are fast without: see docs/PERFORMANCE.md.
+cpu::Rounding CpuBackend::rounding(std::span<const HostTensor> parts, MatrixRole role) const {
+  constexpr std::uint64_t kWideModel = 1024;
+  const std::uint64_t model = role == MatrixRole::gate_up ? parts[0].cols
+                              : role == MatrixRole::down  ? parts[0].rows
+                                                          : 0;
+  return grouped_ && model >= kWideModel ? cpu::Rounding::groups : cpu::Rounding::rows;
+}
+
+std::unique_ptr<Matrix> CpuBackend::load_matrix(std::span<const HostTensor> parts, MatrixRole role) {
+  using Use = cpu::QuantizedMatrix::Use;
+  if (!keeps(parts)) return products_.pack(parts);
+  const Use use = role == MatrixRole::gate_up ? Use::gated : Use::linear;
+  auto matrix = std::make_unique<cpu::QuantizedMatrix>(parts, use, weight_memory_, pool_, rounding(parts, role));
+  // They are computed in the order in which they are loaded, over and over.
+  (last_next_ == nullptr ? first_weights_ : *last_next_) = matrix->range();
+  last_next_ = matrix->next();
+  *last_next_ = first_weights_;
+  return matrix;
+}
+
+std::string CpuBackend::matrix_path(std::span<const HostTensor> parts, MatrixRole role) const {
   if (keeps(parts)) {
     std::string types;
     for (const HostTensor& part : parts) {
       const std::string type(name(part.type));
       if (types.find(type) == std::string::npos) types += (types.empty() ? "" : " + ") + type;
     }
-    return "whole numbers (" + types + ")";
+    return (rounding(parts, role) == cpu::Rounding::groups ? "8-bit groups (" : "whole numbers (") + types + ")";
   }
   const std::string path = cpu::has_bf16_products() ? "bfloat16" : "float32";
   const bool quantised = std::ranges::any_of(parts, [](const HostTensor& part) { return block_values(part.type) > 1; });

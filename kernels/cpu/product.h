@@ -165,6 +165,8 @@ struct QuantizedRows {
   }
 };
 
+struct GroupedRows;
+
 /// Some rows and columns of a product with panels of one format.
 struct ProductTask {
   PanelFormat format = PanelFormat::nibbles;
@@ -172,12 +174,13 @@ struct ProductTask {
   std::size_t columns = 0;            ///< of all of these
   std::size_t first_panel = 0, end_panel = 0;
   const QuantizedRows* x = nullptr;
+  const GroupedRows* grouped = nullptr;    ///< the rows instead, for the kernels of grouped_product.h
   std::size_t first_row = 0, end_row = 0;  ///< first_row begins a tile
   float* out = nullptr;                    ///< [x.rows, columns], where the first column of `panels` stands
   std::size_t out_stride = 0;              ///< floats from one row of `out` to the next
   std::byte* scratch = nullptr;  ///< [scratch_bytes(end_row - first_row)], 64-byte aligned, of this task alone
   /// Panels are pairs, a gate's and an up's (first_panel and end_panel count pairs), and the result is
-  /// silu(x · gateᵀ) * (x · upᵀ). Only product_vnni() and product_amx() do it.
+  /// silu(x · gateᵀ) * (x · upᵀ). Only product_vnni(), product_amx() and product_grouped_vnni() do it.
   bool gated = false;
   WeightStream* weights = nullptr;  ///< where the thread is, for those that ask ahead
 };

@@ -1,25 +1,10 @@
 // What every product kernel must give, bit for bit.
 
 #include "kernels/cpu/product.h"
+#include "kernels/cpu/product_codes.h"
 
 namespace headwater::kernels::cpu {
 namespace {
-
-int code(const ProductTask& task, const PanelView& panel, std::size_t group, std::size_t column, std::size_t k) {
-  const std::byte* codes = panel.codes + group * code_bytes(task.format);
-  const std::size_t place = k / 4 * 4 * kPanel + column * 4 + k % 4;
-  if (has_sixes(task.format)) {
-    const std::size_t quad = k / 4;
-    const auto byte = [&](std::size_t i) {
-      return std::to_integer<int>(codes[(quad / 4 * 3 + i) * 4 * kPanel + column * 4 + k % 4]);
-    };
-    if (quad % 4 < 3) return byte(quad % 4) & 63;
-    return byte(0) >> 6 << 4 | byte(1) >> 6 << 2 | byte(2) >> 6;
-  }
-  if (!has_nibbles(task.format)) return std::to_integer<int>(codes[place]);
-  constexpr std::size_t kHalf = kPanel * kGroup / 2;
-  return std::to_integer<int>(place < kHalf ? codes[place] & std::byte{15} : codes[place - kHalf] >> 4);
-}
 
 float element(const ProductTask& task, const PanelView& panel, std::size_t row, std::size_t column) {
   const QuantizedRows& x = *task.x;
@@ -28,7 +13,7 @@ float element(const ProductTask& task, const PanelView& panel, std::size_t row, 
     const std::size_t group = k / kGroup;
     const std::int8_t* high = x.at(row, k / kStep) + k % kStep;
     const std::int64_t activation = 256 * high[0] + high[x.low];
-    const int q = code(task, panel, group, column, k % kGroup);
+    const int q = panel_code(task.format, panel, group, column, k % kGroup);
     const std::int16_t* numbers = panel.numbers + group * n_numbers(task.format) + factor_place(task.format, column);
     const int factor = numbers[0];
     const int second = has_two_numbers(task.format) ? numbers[to_second(task.format)] : 0;

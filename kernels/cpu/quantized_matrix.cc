@@ -60,9 +60,10 @@ const ProductKernels& product_kernels() {
   static const ProductKernels kernels = [] {
     const CpuFeatures& cpu = cpu_features();
     const ProductKernel few = cpu.avx512_vnni ? product_vnni : cpu.avx2 ? product_avx2 : product_reference;
+    const ProductKernel grouped = cpu.avx512_vnni ? product_grouped_vnni : product_grouped_reference;
     constexpr std::size_t kAmxPays = 4;
-    return cpu.amx ? ProductKernels{few, cpu.avx512_vnni, product_amx, kAmxPays}
-                   : ProductKernels{few, cpu.avx512_vnni, nullptr, SIZE_MAX};
+    return cpu.amx ? ProductKernels{few, cpu.avx512_vnni, product_amx, kAmxPays, grouped, false}
+                   : ProductKernels{few, cpu.avx512_vnni, nullptr, SIZE_MAX, grouped, cpu.avx512_vnni};
   }();
   return kernels;
 }
@@ -81,8 +82,9 @@ std::uint64_t QuantizedMatrix::bytes_of(const HostTensor& tensor) {
   return divide_up(tensor.rows, kPanel) * panel_bytes(*panel_format(tensor.type), tensor.cols / kGroup);
 }
 
-QuantizedMatrix::QuantizedMatrix(std::span<const HostTensor> parts, Use use, WeightMemory& weights, ThreadPool& pool)
-    : Matrix(0, static_cast<std::uint32_t>(parts[0].cols)), groups_(parts[0].cols / kGroup) {
+QuantizedMatrix::QuantizedMatrix(std::span<const HostTensor> parts, Use use, WeightMemory& weights, ThreadPool& pool,
+                                 Rounding rounding)
+    : Matrix(0, static_cast<std::uint32_t>(parts[0].cols)), rounding_(rounding), groups_(parts[0].cols / kGroup) {
   add_segments(parts);
   paired_ = use == Use::gated && segments_.size() == 1 && rows_ % (2 * kPanel) == 0;
   for (const Segment& segment : segments_) {
@@ -123,7 +125,7 @@ void QuantizedMatrix::pack(std::span<const HostTensor> parts, const Segment& seg
   });
 }
 
-ProductTask QuantizedMatrix::task(std::size_t segment, const Activations& x, float* out, bool gated) const {
+ProductTask QuantizedMatrix::task(std::size_t segment, float* out, bool gated) const {
   const Segment& of = segments_[segment];
   const std::size_t together = gated ? 2 : 1;
   ProductTask whole;
@@ -131,25 +133,40 @@ ProductTask QuantizedMatrix::task(std::size_t segment, const Activations& x, flo
   whole.panels = range_.panels.get() + range_.place(of.first_panel);
   whole.columns = of.rows / together;
   whole.end_panel = divide_up(of.rows, kPanel) / together;
-  whole.x = &x.rows();
-  whole.end_row = x.rows().rows;
   whole.out = out + of.first_row;
   whole.out_stride = rows_ / together;
   whole.gated = gated;
   return whole;
 }
 
-void QuantizedMatrix::quantize(const float* x, std::size_t n, Activations& rounded, ThreadPool& pool) const {
-  rounded.resize(n, groups_, n >= product_kernels().min_rows);
-  pool.run_rows(n, [&](std::size_t first, std::size_t end) {
-    for (std::size_t r = first; r < end; ++r) quantize_row(x + r * cols_, rounded.rows(), r);
-  });
+void QuantizedMatrix::quantize(const float* x, std::size_t n, RoundedInputs& rounded, ThreadPool& pool) const {
+  const auto for_rows = [&](const auto& round, const auto& into) {
+    pool.run_rows(n, [&](std::size_t first, std::size_t end) {
+      for (std::size_t r = first; r < end; ++r) round(x + r * cols_, into, r);
+    });
+  };
+  if (rounding_ == Rounding::groups) {
+    rounded.groups.resize(n, groups_);
+    for_rows(quantize_grouped_row, rounded.groups.rows());
+  } else {
+    rounded.rows.resize(n, groups_, n >= product_kernels().min_rows);
+    for_rows(quantize_row, rounded.rows.rows());
+  }
 }
 
-void QuantizedMatrix::run(const Activations& x, float* out, bool gated, ThreadPool& pool) const {
-  const std::size_t n = x.rows().rows;
+ProductKernel QuantizedMatrix::kernel(std::size_t n) const {
   const ProductKernels& kernels = product_kernels();
-  const ProductKernel kernel = n >= kernels.min_rows ? kernels.many_rows : kernels.few_rows;
+  if (rounding_ == Rounding::groups) return kernels.grouped;
+  return n >= kernels.min_rows ? kernels.many_rows : kernels.few_rows;
+}
+
+std::size_t QuantizedMatrix::row_bytes() const {
+  if (rounding_ == Rounding::groups) return groups_ * (kGroup + sizeof(GroupTerms));  // rests are seldom read
+  return divide_up(groups_ * kGroup, kStep) * kStep * 2;
+}
+
+void QuantizedMatrix::run(const RoundedInputs& rounded, std::size_t n, float* out, bool gated, ThreadPool& pool) const {
+  const ProductKernel multiply = kernel(n);
   const std::size_t threads = pool.size();
   const std::size_t together = gated ? 2 : 1;
   const std::size_t n_panels = range_.n_panels / together;  // or pairs
@@ -157,7 +174,7 @@ void QuantizedMatrix::run(const Activations& x, float* out, bool gated, ThreadPo
   // task go by. Few rows: each thread its own panels. In between it depends on the weights: either each thread expands
   // all of them, or each reads all rows.
   const std::size_t many_rows = range_.bytes() > (std::size_t{1} << 20U) ? 128 : 64;
-  std::size_t row_blocks = divide_up(n * x.rows().steps * 2 * kStep, kCachedBytes);
+  std::size_t row_blocks = divide_up(n * row_bytes(), kCachedBytes);
   std::size_t panel_blocks = tasks_of(n_panels, divide_up(threads, row_blocks));
   if (n >= many_rows * threads) {
     row_blocks = divide_up(row_blocks, threads) * threads;
@@ -182,7 +199,9 @@ void QuantizedMatrix::run(const Activations& x, float* out, bool gated, ThreadPo
     }
     if (first_row == end_row) return;
     for (std::size_t segment = 0; segment < segments_.size(); ++segment) {
-      ProductTask part = task(segment, x, out, gated);
+      ProductTask part = task(segment, out, gated);
+      part.x = &rounded.rows.rows();
+      part.grouped = &rounded.groups.rows();
       const std::size_t before = segments_[segment].first_panel / together;
       part.first_panel = std::max(first_panel, before) - before;
       part.end_panel = std::min(std::max(end_panel, before) - before, part.end_panel);
@@ -191,26 +210,27 @@ void QuantizedMatrix::run(const Activations& x, float* out, bool gated, ThreadPo
       part.end_row = end_row;
       part.scratch = thread_scratch(scratch_bytes(block_rows));
       part.weights = own ? &thread_weights() : &others;
-      kernel(part);
+      multiply(part);
     }
   });
 }
 
-void QuantizedMatrix::multiply(const float* x, std::size_t n, float* out, Activations& rounded,
+void QuantizedMatrix::multiply(const float* x, std::size_t n, float* out, RoundedInputs& rounded,
                                ThreadPool& pool) const {
   quantize(x, n, rounded, pool);
-  run(rounded, out, false, pool);
+  run(rounded, n, out, false, pool);
 }
 
 void QuantizedMatrix::multiply_gated(const float* x, std::size_t n, Activation activation, float* out,
-                                     Activations& rounded, ThreadPool& pool) const {
+                                     RoundedInputs& rounded, ThreadPool& pool) const {
   const ProductKernels& kernels = product_kernels();
   const bool silu = activation == Activation::silu;
   quantize(x, n, rounded, pool);
-  if (silu && paired_ && (n >= kernels.min_rows || kernels.few_gate)) return run(rounded, out, true, pool);
+  const bool in_registers = kernels.few_gate || (rounding_ == Rounding::rows && n >= kernels.min_rows);
+  if (silu && paired_ && in_registers) return run(rounded, n, out, true, pool);
   thread_local std::vector<float> gate_up;
   if (gate_up.size() < n * rows_) gate_up.resize(n * rows_);
-  run(rounded, gate_up.data(), false, pool);
+  run(rounded, n, gate_up.data(), false, pool);
   const std::size_t dim = rows_ / 2;
   const std::size_t together = paired_ ? kPanel : dim;  // columns of the gate that stand before as many of the other
   const float* from = gate_up.data();                   // of this thread; the others have a vector of their own

@@ -9,6 +9,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/cpu/activations.h"
+#include "kernels/cpu/grouped_rows.h"
 #include "kernels/cpu/product.h"
 #include "kernels/cpu/thread_pool.h"
 #include "kernels/cpu/weight_memory.h"
@@ -21,8 +22,22 @@ struct ProductKernels {
   bool few_gate = false;              ///< whether few_rows does gated products
   ProductKernel many_rows = nullptr;  ///< better from min_rows on; takes rows in tiles, and gates; may be null
   std::size_t min_rows = 0;
+  ProductKernel grouped = nullptr;  ///< for rows rounded in groups; does gated products as few_rows does
+  bool grouped_pays = false;        ///< whether it is faster than the others
 };
 const ProductKernels& product_kernels();
+
+/// How what a matrix is multiplied with is rounded.
+enum class Rounding : std::uint8_t {
+  rows,    ///< to 16 bits, with a step for a row: product.h
+  groups,  ///< to 8 bits, with a step for 32 values: grouped_product.h
+};
+
+/// Memory for what products round, used again at each.
+struct RoundedInputs {
+  Activations rows;
+  GroupedActivations groups;
+};
 
 /// The panels of a matrix, which lie in memory one behind the other.
 struct WeightRange {
@@ -64,13 +79,14 @@ class QuantizedMatrix : public Matrix {
   };
 
   /// REQUIRES: takes(parts). Throws std::bad_alloc.
-  QuantizedMatrix(std::span<const HostTensor> parts, Use use, WeightMemory& memory, ThreadPool& pool);
+  QuantizedMatrix(std::span<const HostTensor> parts, Use use, WeightMemory& memory, ThreadPool& pool,
+                  Rounding rounding = Rounding::rows);
 
   /// out = x · weightᵀ. x: [n, cols], out: [n, rows]. `rounded` is overwritten.
-  void multiply(const float* x, std::size_t n, float* out, Activations& rounded, ThreadPool& pool) const;
+  void multiply(const float* x, std::size_t n, float* out, RoundedInputs& rounded, ThreadPool& pool) const;
 
   /// out = activation(x · gateᵀ) * (x · upᵀ), of gate above up. out: [n, rows / 2].
-  void multiply_gated(const float* x, std::size_t n, Activation activation, float* out, Activations& rounded,
+  void multiply_gated(const float* x, std::size_t n, Activation activation, float* out, RoundedInputs& rounded,
                       ThreadPool& pool) const;
 
   /// These weights as others' next.
@@ -79,9 +95,9 @@ class QuantizedMatrix : public Matrix {
   const std::shared_ptr<WeightRange>& next() const { return next_; }
 
   std::size_t n_segments() const { return segments_.size(); }
-  /// The whole of a product with one segment as one task, without scratch. out: [n, rows] of all segments. gated: of a
-  /// matrix whose panels are pairs, the gated product; out is [n, rows / 2] then.
-  ProductTask task(std::size_t segment, const Activations& x, float* out, bool gated) const;
+  /// The whole of a product with one segment as one task, without its rows and scratch. out: [n, rows] of all segments.
+  /// gated: of a matrix whose panels are pairs, the gated product; out is [n, rows / 2] then.
+  ProductTask task(std::size_t segment, float* out, bool gated) const;
 
  private:
   struct Segment {
@@ -92,10 +108,14 @@ class QuantizedMatrix : public Matrix {
 
   void add_segments(std::span<const HostTensor> parts);
   void pack(std::span<const HostTensor> parts, const Segment& segment, std::byte* panels, ThreadPool& pool) const;
-  void quantize(const float* x, std::size_t n, Activations& rounded, ThreadPool& pool) const;
-  /// As task() has it, of all segments.
-  void run(const Activations& x, float* out, bool gated, ThreadPool& pool) const;
+  void quantize(const float* x, std::size_t n, RoundedInputs& rounded, ThreadPool& pool) const;
+  /// As task() has it, of all segments and `n` rounded rows.
+  void run(const RoundedInputs& rounded, std::size_t n, float* out, bool gated, ThreadPool& pool) const;
+  ProductKernel kernel(std::size_t n) const;
+  /// Of a rounded row.
+  std::size_t row_bytes() const;
 
+  const Rounding rounding_;
   std::vector<Segment> segments_;
   bool paired_;  ///< panels of the gate and of the up matrix take turns
   std::size_t groups_;

@@ -45,7 +45,7 @@ struct Overrides {
   std::optional<std::uint32_t> max_batch_size;
   std::optional<std::uint32_t> prefill_chunk;  ///< most prompt tokens of one sequence in a step
   std::optional<std::uint32_t> threads;        ///< compute threads; 0: one per core
-  std::optional<std::string> precision;        ///< "fast" or "exact"
+  std::optional<std::string> precision;        ///< "fast", "balanced" or "exact"
   std::optional<std::uint32_t> session_len;    ///< most tokens of one sequence
   std::optional<std::uint32_t> max_queued;     ///< requests accepted and not finished
   std::optional<std::string> max_wait;         ///< "2s", longest that a request may be expected to wait; "0": any time

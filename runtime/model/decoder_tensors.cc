@@ -30,10 +30,11 @@ LayerMatrices layer_matrices(const DecoderSpec& spec, std::uint32_t layer) {
   const std::uint64_t hidden = spec.ffn_dim;
   std::vector<TensorRows> gate_up = {{prefix + "ffn_gate.weight", hidden}, {prefix + "ffn_up.weight", hidden}};
   if (spec.fused_gate_up) gate_up = {{prefix + "ffn_up.weight", 2 * hidden}};
-  return {{qkv_rows(spec, prefix, "weight"), dim},
-          {{{prefix + "attn_output.weight", dim}}, query_dim(spec.shape)},
-          {std::move(gate_up), dim},
-          {{{prefix + "ffn_down.weight", dim}}, hidden}};
+  using Role = kernels::MatrixRole;
+  return {{Role::attention, qkv_rows(spec, prefix, "weight"), dim},
+          {Role::attention, {{prefix + "attn_output.weight", dim}}, query_dim(spec.shape)},
+          {Role::gate_up, std::move(gate_up), dim},
+          {Role::down, {{prefix + "ffn_down.weight", dim}}, hidden}};
 }
 
 LayerVectors layer_vectors(const DecoderSpec& spec, std::uint32_t layer) {
@@ -75,7 +76,7 @@ bool is_tied(const GgufFile& file) { return file.find_tensor("output.weight") ==
 
 MatrixSpec output_matrix(const DecoderSpec& spec, const GgufFile& file) {
   const char* name = is_tied(file) ? "token_embd.weight" : "output.weight";
-  return {{{name, spec.shape.vocab_size}}, spec.shape.embedding_dim};
+  return {kernels::MatrixRole::output, {{name, spec.shape.vocab_size}}, spec.shape.embedding_dim};
 }
 
 std::vector<kernels::HostTensor> typed_parts(const GgufFile& file, const MatrixSpec& matrix) {

@@ -45,9 +45,7 @@ class WeightLoader {
   Result<DecoderWeights> load();
 
  private:
-  using LoadMatrix = std::unique_ptr<Matrix> (kernels::Backend::*)(std::span<const HostTensor>);
-  Result<std::unique_ptr<Matrix>> matrix(const MatrixSpec& spec,
-                                         LoadMatrix load = &kernels::Backend::load_matrix) const;
+  Result<std::unique_ptr<Matrix>> matrix(const MatrixSpec& spec) const;
   /// Vectors one behind the other; those without a name are left out. Null: there are none.
   Result<std::unique_ptr<Buffer>> vectors(const std::vector<TensorRows>& parts) const;
   Result<std::unique_ptr<Buffer>> vector(const TensorRows& part) const { return vectors({part}); }
@@ -71,7 +69,7 @@ HostTensor WeightLoader::in_order(const HostTensor& tensor, const TensorRows& pa
   return pair_up(tensor, spec_.shape.head_dim, spec_.rope_dim, ordered_.at(place));
 }
 
-Result<std::unique_ptr<Matrix>> WeightLoader::matrix(const MatrixSpec& spec, LoadMatrix load) const {
+Result<std::unique_ptr<Matrix>> WeightLoader::matrix(const MatrixSpec& spec) const {
   std::vector<HostTensor> tensors;
   HostTensor whole;
   for (std::size_t i = 0; i < spec.parts.size(); ++i) {
@@ -85,7 +83,7 @@ Result<std::unique_ptr<Matrix>> WeightLoader::matrix(const MatrixSpec& spec, Loa
     const std::size_t first = part.first_row * kernels::row_bytes(whole.type, spec.cols);
     tensors.push_back(in_order({whole.data + first, whole.type, part.rows, spec.cols}, part, i));
   }
-  return (backend_.*load)(tensors);
+  return backend_.load_matrix(tensors, spec.role);
 }
 
 Result<std::vector<float>> WeightLoader::values(const TensorRows& part) const {
@@ -129,8 +127,7 @@ Result<void> WeightLoader::load_layer(std::uint32_t index) {
   if (auto loaded = load_vectors(index, layer); !loaded) return loaded;
   if (auto kept = keep(matrix(matrices.qkv), layer.qkv); !kept) return kept;
   if (auto kept = keep(matrix(matrices.attention_out), layer.attention_out); !kept) return kept;
-  const LoadMatrix gated = &kernels::Backend::load_gated_matrix;
-  if (auto kept = keep(matrix(matrices.gate_up, gated), layer.gate_up); !kept) return kept;
+  if (auto kept = keep(matrix(matrices.gate_up), layer.gate_up); !kept) return kept;
   if (auto kept = keep(matrix(matrices.down), layer.down); !kept) return kept;
   weights_.layers.push_back(std::move(layer));
   return {};

@@ -4,13 +4,14 @@
 #include <vector>
 
 #include "kernels/backend.h"
+#include "kernels/cpu/quantized_matrix.h"
 #include "tests/kernels/weights.h"
 
 namespace headwater::kernels {
 namespace {
 
-std::string path(Precision precision, const std::vector<HostTensor>& parts) {
-  return make_cpu_backend(1, precision)->matrix_path(parts);
+std::string path(Precision precision, const std::vector<HostTensor>& parts, MatrixRole role = MatrixRole::attention) {
+  return make_cpu_backend(1, precision)->matrix_path(parts, role);
 }
 
 TEST(CpuBackend, SaysHowAMatrixIsComputed) {
@@ -27,6 +28,29 @@ TEST(CpuBackend, SaysHowAMatrixIsComputed) {
             floats + ", since it has 65536 columns, more than 32768");
 }
 
+TEST(CpuBackend, ComputesFeedForwardLayersOfWideModelsInEightBitsWhereThatIsFaster) {
+  const std::string eight = cpu::product_kernels().grouped_pays ? "8-bit groups (Q4_K)" : "whole numbers (Q4_K)";
+  const std::string sixteen = "whole numbers (Q4_K)";
+  const HostTensor in{nullptr, DType::q4_k, 4096, 1024};
+  const HostTensor back{nullptr, DType::q4_k, 1024, 4096};
+  EXPECT_EQ(path(Precision::fast, {in, in}, MatrixRole::gate_up), eight);
+  EXPECT_EQ(path(Precision::fast, {back}, MatrixRole::down), eight);
+  EXPECT_EQ(path(Precision::fast, {in}, MatrixRole::attention), sixteen);
+  EXPECT_EQ(path(Precision::fast, {in}, MatrixRole::output), sixteen);
+  EXPECT_EQ(path(Precision::balanced, {in, in}, MatrixRole::gate_up), sixteen);
+  const HostTensor narrow_in{nullptr, DType::q4_k, 4096, 768};
+  const HostTensor narrow_back{nullptr, DType::q4_k, 768, 4096};
+  EXPECT_EQ(path(Precision::fast, {narrow_in, narrow_in}, MatrixRole::gate_up), sixteen);
+  EXPECT_EQ(path(Precision::fast, {narrow_back}, MatrixRole::down), sixteen);
+}
+
+TEST(CpuBackend, NamesTheNumericsThatItHas) {
+  const auto numerics = [](Precision precision) { return make_cpu_backend(1, precision)->numerics(); };
+  EXPECT_EQ(numerics(Precision::fast) != numerics(Precision::balanced), cpu::product_kernels().grouped_pays)
+      << "where both compute the same, they share what is cached";
+  EXPECT_NE(numerics(Precision::exact), numerics(Precision::balanced));
+}
+
 TEST(CpuBackend, ATableThatSharesItsMatrixTakesItsScalesAlone) {
   const auto fast = make_cpu_backend(1);
   const auto exact = make_cpu_backend(1, Precision::exact);
@@ -41,7 +65,7 @@ TEST(CpuBackend, ATableThatSharesItsMatrixTakesItsScalesAlone) {
 TEST(CpuBackend, LooksUpTheFilesValuesInTheMatrixOfTheOutput) {
   const auto backend = make_cpu_backend(2);
   const Weights weights = make_weights(DType::q6_k, 40, 512, 1);
-  const auto output = backend->load_matrix({&weights.tensor, 1});
+  const auto output = backend->load_matrix({&weights.tensor, 1}, MatrixRole::output);
   const auto table = backend->load_table(weights.tensor, output.get());
   const std::vector<std::int32_t> tokens = {39, 0, 17};
   const auto out = backend->allocate(tokens.size() * 512);

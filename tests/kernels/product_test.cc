@@ -12,6 +12,7 @@
 #include "kernels/cpu/activations.h"
 #include "kernels/cpu/cpu_features.h"
 #include "kernels/cpu/quantized_matrix.h"
+#include "tests/kernels/panels.h"
 #include "tests/kernels/weights.h"
 
 namespace headwater::kernels::cpu {
@@ -19,7 +20,7 @@ namespace {
 
 constexpr auto kLinear = QuantizedMatrix::Use::linear;
 
-/// Multiplies by one kernel what `describe` makes a task of: describe(activations, out).
+/// Multiplies by one kernel what `describe` makes a task of: describe(out), without its rows.
 template <class Describe>
 std::vector<float> run(ProductKernel kernel, bool tiles, std::size_t cols, std::size_t columns,
                        const std::vector<float>& x, std::size_t n, const Describe& describe) {
@@ -28,13 +29,20 @@ std::vector<float> run(ProductKernel kernel, bool tiles, std::size_t cols, std::
   for (std::size_t r = 0; r < n; ++r) quantize_row(x.data() + r * cols, rounded.rows(), r);
   std::vector<float> out(n * columns + 1, -7.0F);
   std::vector<std::byte> scratch(scratch_bytes(n) + 64);
-  ProductTask task = describe(rounded, out.data());
+  ProductTask task = describe(out.data());
+  task.x = &rounded.rows();
+  task.end_row = n;
   WeightStream stream;
   task.weights = &stream;
   task.scratch = scratch.data() + (64 - reinterpret_cast<std::uintptr_t>(scratch.data()) % 64) % 64;
   kernel(task);
   EXPECT_EQ(out.back(), -7.0F) << "written past the end";
   return out;
+}
+/// Multiplies with panels made by hand.
+std::vector<float> multiply(Panels& panels, ProductKernel kernel, bool tiles, const std::vector<float>& x,
+                            std::size_t n) {
+  return run(kernel, tiles, panels.groups * kGroup, panels.columns, x, n, [&](float* out) { return panels.task(out); });
 }
 /// Packs and multiplies.
 std::vector<float> run(ProductKernel kernel, bool tiles, const Weights& weights, const std::vector<float>& x,
@@ -43,108 +51,7 @@ std::vector<float> run(ProductKernel kernel, bool tiles, const Weights& weights,
   WeightMemory memory;
   const QuantizedMatrix matrix({&weights.tensor, 1}, kLinear, memory, pool);
   return run(kernel, tiles, weights.tensor.cols, weights.tensor.rows, x, n,
-             [&](const Activations& rounded, float* out) { return matrix.task(0, rounded, out, false); });
-}
-
-/// Panels of any codes, and of numbers as great as they come; `extreme`: codes that make all weights as great.
-struct Panels {
-  static constexpr PanelFormat kAll[] = {PanelFormat::nibbles,          PanelFormat::nibbles_minus_8,
-                                         PanelFormat::bytes_minus_128,  PanelFormat::sixes_minus_32,
-                                         PanelFormat::sixes_and_offset, PanelFormat::sixes_two_factors};
-  PanelFormat format;
-  std::size_t groups, columns;
-  std::vector<std::byte> bytes;
-
-  Panels(PanelFormat format, std::size_t groups, std::size_t columns, bool extreme)
-      : format(format), groups(groups), columns(columns) {
-    const std::size_t panels = (columns + kPanel - 1) / kPanel;
-    bytes.resize(panels * panel_bytes(format, groups) + 64);
-    std::mt19937 random(static_cast<unsigned>(groups * columns));
-    for (std::size_t p = 0; p < panels; ++p) {
-      std::byte* const panel = data() + p * panel_bytes(format, groups);
-      for (std::size_t i = 0; i < groups * code_bytes(format); ++i) {
-        panel[i] = static_cast<std::byte>(extreme ? 0xFF : random());
-      }
-      const PanelView view = view_panel(format, panel, groups);
-      const auto write = [&](const void* at, auto value) {
-        std::memcpy(panel + (static_cast<const std::byte*>(at) - panel), &value, sizeof value);
-      };
-      for (std::size_t g = 0; g < groups; ++g) {
-        for (std::size_t c = 0; c < kPanel; ++c) {
-          const std::int16_t* numbers = view.numbers + g * n_numbers(format) + factor_place(format, c);
-          write(numbers, number(greatest_factor(), format == PanelFormat::nibbles, extreme, random));
-          if (!has_two_numbers(format)) continue;
-          const bool two = format == PanelFormat::sixes_two_factors;
-          write(numbers + to_second(format), number(two ? greatest_factor() : 15000, false, extreme, random));
-        }
-      }
-      for (std::size_t c = 0; c < kPanel; ++c) write(view.steps + c, 0.001F + static_cast<float>(c));
-    }
-  }
-  std::byte* data() { return bytes.data() + (64 - reinterpret_cast<std::uintptr_t>(bytes.data()) % 64) % 64; }
-
-  std::vector<float> multiply(ProductKernel kernel, bool tiles, const std::vector<float>& x, std::size_t n) {
-    return run(kernel, tiles, groups * kGroup, columns, x, n, [&](const Activations& rounded, float* out) {
-      ProductTask task;
-      task.format = format;
-      task.panels = data();
-      task.columns = task.out_stride = columns;
-      task.end_panel = (columns + kPanel - 1) / kPanel;
-      task.x = &rounded.rows();
-      task.end_row = n;
-      task.out = out;
-      return task;
-    });
-  }
-
- private:
-  int greatest_factor() const {
-    switch (format) {
-      case PanelFormat::nibbles:
-        return 2000;
-      case PanelFormat::nibbles_minus_8:
-        return 3875;
-      case PanelFormat::bytes_minus_128:
-        return 242;
-      case PanelFormat::sixes_and_offset:
-        return 500;
-      case PanelFormat::sixes_minus_32:
-      case PanelFormat::sixes_two_factors:
-        break;
-    }
-    return 968;
-  }
-  static std::int16_t number(int greatest, bool positive, bool extreme, std::mt19937& random) {
-    if (extreme) return static_cast<std::int16_t>(greatest);
-    const int any = static_cast<int>(random() % static_cast<unsigned>(2 * greatest + 1)) - greatest;
-    return static_cast<std::int16_t>(positive ? std::abs(any) : any);
-  }
-};
-
-struct Case {
-  DType type;
-  std::size_t rows, cols, n;
-};
-
-std::vector<Case> cases() {
-  std::vector<Case> all;
-  const auto add = [&](DType type, std::size_t rows, std::size_t cols) {
-    for (const std::size_t n : {1, 2, 3, 4, 5, 7, 8, 9, 13, 15, 16, 17, 31, 32, 48, 50}) {
-      all.push_back({type, rows, cols, n});
-    }
-  };
-  for (const DType type : {DType::q4_0, DType::q4_1, DType::q8_0, DType::q5_0, DType::q5_1, DType::iq4_nl}) {
-    for (const auto& [rows, cols] :
-         {std::pair<std::size_t, std::size_t>{1, 32}, {16, 64}, {17, 96}, {31, 576}, {48, 1536}}) {
-      add(type, rows, cols);
-    }
-  }
-  for (const DType type : {DType::q4_k, DType::q5_k, DType::q6_k, DType::iq4_xs}) {
-    for (const auto& [rows, cols] : {std::pair<std::size_t, std::size_t>{1, 256}, {17, 768}, {48, 1536}}) {
-      add(type, rows, cols);
-    }
-  }
-  return all;
+             [&](float* out) { return matrix.task(0, out, false); });
 }
 
 void expect_reference_bits(ProductKernel kernel, bool tiles) {
@@ -162,7 +69,7 @@ void expect_reference_bits(ProductKernel kernel, bool tiles) {
       Panels panels(format, groups, 37, false);
       for (std::size_t n = 1; n <= 40; ++n) {
         const std::vector<float> x = make_rows(n, groups * kGroup, static_cast<unsigned>(n));
-        ASSERT_EQ(panels.multiply(kernel, tiles, x, n), panels.multiply(product_reference, false, x, n))
+        ASSERT_EQ(multiply(panels, kernel, tiles, x, n), multiply(panels, product_reference, false, x, n))
             << groups << " groups, " << n << " rows";
       }
     }
@@ -170,7 +77,7 @@ void expect_reference_bits(ProductKernel kernel, bool tiles) {
     Panels panels(format, kGreatestK / kGroup, 5, true);
     std::vector<float> x(2 * kGreatestK, 1.0F);
     std::fill(x.begin() + kGreatestK + 1, x.end(), -32383.0F / kGreatestActivation);
-    ASSERT_EQ(panels.multiply(kernel, tiles, x, 2), panels.multiply(product_reference, false, x, 2));
+    ASSERT_EQ(multiply(panels, kernel, tiles, x, 2), multiply(panels, product_reference, false, x, 2));
   }
 }
 
@@ -303,7 +210,7 @@ TEST(Product, ANonFiniteRowIsNaNAndLeavesItsNeighboursAlone) {
   std::vector<float> x = make_rows(20, 96, 2);
   ThreadPool pool(1);
   WeightMemory memory;
-  Activations rounded;
+  RoundedInputs rounded;
   const QuantizedMatrix matrix({&weights.tensor, 1}, kLinear, memory, pool);
   for (const std::size_t n : {2, 20}) {
     std::vector<float> clean(n * 48);

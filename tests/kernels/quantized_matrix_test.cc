@@ -39,7 +39,7 @@ struct Stack {
 std::vector<float> multiply_apart(const Stack& stack, const std::vector<float>& x, std::size_t n) {
   ThreadPool pool(1);
   WeightMemory memory;
-  Activations rounded;
+  RoundedInputs rounded;
   std::vector<float> out(n * stack.rows);
   std::size_t before = 0;
   for (const HostTensor& part : stack.parts) {
@@ -59,7 +59,7 @@ const std::vector<Stack::Part> kMixed = {{DType::q4_k, 21}, {DType::q4_k, 5},  {
 TEST(QuantizedMatrix, PartsOfAnyTypesAreOneMatrixWithTheBitsOfEach) {
   const Stack stack(kMixed, 768);
   WeightMemory memory;
-  Activations rounded;
+  RoundedInputs rounded;
   ThreadPool one(1);
   ThreadPool three(3);
   ASSERT_TRUE(QuantizedMatrix::takes(stack.parts));
@@ -77,7 +77,7 @@ TEST(QuantizedMatrix, PartsOfAnyTypesAreOneMatrixWithTheBitsOfEach) {
 TEST(QuantizedMatrix, PartsThatEndWithinAPanelAreOneMatrix) {
   const Stack stack({{DType::q4_1, 21}, {DType::q4_1, 14}}, 96);
   WeightMemory memory;
-  Activations rounded;
+  RoundedInputs rounded;
   ThreadPool pool(2);
   const QuantizedMatrix matrix(stack.parts, Use::linear, memory, pool);
   EXPECT_EQ(matrix.n_segments(), 1U);
@@ -94,7 +94,7 @@ TEST(QuantizedMatrix, ARowHasTheSameBitsAloneAndInAnyCompany) {
     const Stack stack(parts, 768);
     const std::vector<float> x = make_rows(300, 768, 2);
     WeightMemory memory;
-    Activations rounded;
+    RoundedInputs rounded;
     ThreadPool one(1);
     ThreadPool three(3);
     const QuantizedMatrix matrix(stack.parts, Use::linear, memory, one);
@@ -119,7 +119,7 @@ TEST(QuantizedMatrix, GatedProductsHaveTheBitsOfTheirParts) {
       const Stack stack({{gate, dim}, {up, dim}}, 256);
       const std::vector<float> x = make_rows(50, 256, 2);
       WeightMemory memory;
-      Activations rounded;
+      RoundedInputs rounded;
       ThreadPool pool(2);
       const QuantizedMatrix gated(stack.parts, Use::gated, memory, pool);
       for (const std::size_t n : {1, 3, 4, 16, 17, 50}) {

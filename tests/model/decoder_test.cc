@@ -143,6 +143,20 @@ TEST(Decoder, LogitsAreBitIdenticalInAnyChunkOnAnyThreadsWithAnyHeads) {
   }
 }
 
+/// So wide that its feed-forward layers are computed in 8 bits where that is faster.
+TEST(Decoder, LogitsOfAWideModelAreBitIdenticalInAnyChunkOnAnyThreads) {
+  for (const kernels::DType type : {kernels::DType::q8_0, kernels::DType::q4_1, kernels::DType::q4_0}) {
+    const test::TinyOptions options{.heads = 16, .head_dim = 64, .ffn = 1056, .type = type};
+    Tiny model(options);
+    const auto prompt = tokens(90);
+    const auto expected = model.after(prompt);
+    for (std::size_t chunk : {1U, 2U, 7U, 13U, 33U, 64U}) {
+      EXPECT_EQ(model.after(prompt, chunk), expected) << kernels::name(type) << " in chunks of " << chunk;
+    }
+    EXPECT_EQ(Tiny(options, 1).after(prompt), expected) << kernels::name(type) << " on one thread";
+  }
+}
+
 TEST(Decoder, EveryWeightFormatGivesAModelThatIsNearTheSame) {
   const auto prompt = tokens(20);
   const auto exact = Tiny(test::TinyOptions{.type = kernels::DType::f32}).after(prompt);

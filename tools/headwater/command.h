@@ -47,14 +47,16 @@ CLI::Option* add_model_file(CLI::App& command, Text& model) {
 template <class Text>
 void add_precision(CLI::App& command, Text& precision) {
   command
-      .add_option("--precision", precision,
-                  "fast: quantised weights as they are, activations of 16 bits; exact: both as bfloat16")
-      ->check(CLI::IsMember({"fast", "exact"}));
+      .add_option(
+          "--precision", precision,
+          "balanced: quantised weights as they are, activations of 16 bits; fast: those of feed-forward layers of "
+          "8 bits, where that is faster; exact: both as bfloat16")
+      ->check(CLI::IsMember({"fast", "balanced", "exact"}));
 }
 
-/// What --precision names.
+/// What --precision names. REQUIRES: it was checked.
 inline kernels::Precision precision_named(std::string_view name) {
-  return name == "exact" ? kernels::Precision::exact : kernels::Precision::fast;
+  return kernels::parse_precision(name).value_or(kernels::Precision::fast);
 }
 
 /// --quant-policy, for an override.

@@ -51,7 +51,7 @@ void add_eval_options(CLI::App& command, const std::shared_ptr<EvalOptions>& opt
       .add_option("--precision", options->precisions,
                   "how weights are computed with, one after the other: fast (as they are), exact (as bfloat16)")
       ->delimiter(',')
-      ->check(CLI::IsMember({"fast", "exact"}))
+      ->check(CLI::IsMember({"fast", "balanced", "exact"}))
       ->default_str("fast");
   add_pre_tokenizer(command, options->pre_tokenizer);
   command.add_option("--threads", options->threads, "compute threads, 0: one per core")->check(CLI::Range(0, 1024));

@@ -153,8 +153,8 @@ void add_eval_kl(CLI::App& parent, Action& action) {
           "--base", [options](const std::string& name) { options->base.model = model_file(name); },
           "GGUF file, or the name of one, that the others are compared with; left out: the first --model")
       ->type_name("FILE");
-  command->add_option("--base-precision", options->base.precision, "fast or exact, of the base")
-      ->check(CLI::IsMember({"fast", "exact"}))
+  command->add_option("--base-precision", options->base.precision, "fast, balanced or exact, of the base")
+      ->check(CLI::IsMember({"fast", "balanced", "exact"}))
       ->capture_default_str();
   command
       ->add_option_function<std::string>(

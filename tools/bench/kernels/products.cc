@@ -76,7 +76,7 @@ class Layers {
 
  private:
   WeightMemory memory_;
-  Activations rounded_;
+  RoundedInputs rounded_;
   std::vector<std::unique_ptr<QuantizedMatrix>> matrices_;
   std::size_t bytes_ = 0;
 };

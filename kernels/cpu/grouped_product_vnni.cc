@@ -1,0 +1,240 @@
+// AVX-512 VNNI: a panel's codes of a group are unpacked once for up to twelve rows.
+
+#include <immintrin.h>
+
+#include <type_traits>
+
+#include "kernels/cpu/grouped_product.h"
+#include "kernels/cpu/panel_codes_avx512.h"
+#include "kernels/cpu/silu_avx512.h"
+
+namespace headwater::kernels::cpu {
+namespace {
+
+/// A dot begins with the bits of the float 1.5 · 2^23. What they are in the end is the float 1.5 · 2^23 + dot, and one
+/// fused multiply-add with -1.5 · 2^23 · factor makes it factor · dot, rounded once. Dots are below 2^20.
+constexpr float kDotStart = 12582912.0F;
+
+/// Rows that share an unpacked group: as many as registers hold.
+template <PanelFormat kFormat>
+constexpr std::size_t kRows = has_sixes(kFormat) ? 8 : 12;
+/// Quads of K that share a factor, and how many such runs a group has.
+template <PanelFormat kFormat>
+constexpr int kRuns = kFormat == PanelFormat::sixes_two_factors ? 2 : 1;
+
+/// Cache lines of a group, or one less than that and a half.
+template <PanelFormat kFormat>
+constexpr int kLines = static_cast<int>((code_bytes(kFormat) + n_numbers(kFormat) * sizeof(std::int16_t) + 63) / 64);
+
+inline __m512i quad(const std::int8_t* codes, int i) {
+  int four;
+  __builtin_memcpy(&four, codes + 4 * i, 4);
+  return _mm512_set1_epi32(four);
+}
+
+/// Calls use(codes, i) for the quads of a run: those of all columns as bytes, and which of the group it is.
+template <PanelFormat kFormat, class Use>
+[[gnu::always_inline]] inline void for_quads(const std::byte* codes, int run, const Use& use) {
+  if constexpr (has_nibbles(kFormat)) {
+    const __m512i low_half = _mm512_set1_epi8(15);
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      const __m512i two = _mm512_load_si512(reinterpret_cast<const __m512i*>(codes) + i);
+      use(_mm512_and_si512(two, low_half), i);
+      use(_mm512_and_si512(_mm512_srli_epi16(two, 4), low_half), i + 4);
+    }
+  } else {
+    constexpr int kCount = 8 / kRuns<kFormat>;
+#pragma GCC unroll 8
+    for (int i = 0; i < kCount; ++i) use(load_quad<kFormat>(codes, run * kCount + i), run * kCount + i);
+  }
+}
+
+/// Σ q of a run, for 16 columns.
+template <PanelFormat kFormat>
+class CodeSum {
+ public:
+  [[gnu::always_inline]] void add(__m512i quads) {
+    if constexpr (has_nibbles(kFormat)) {
+      sum_ = _mm512_add_epi8(sum_, quads);  // eight times 15
+    } else {
+      sum_ = _mm512_dpbusd_epi32(sum_, quads, _mm512_set1_epi8(1));
+    }
+  }
+  [[gnu::always_inline]] __m512 get() const {
+    if constexpr (!has_nibbles(kFormat)) return _mm512_cvtepi32_ps(sum_);
+    return _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(_mm512_setzero_si512(), sum_, _mm512_set1_epi8(1)));
+  }
+
+ private:
+  __m512i sum_ = _mm512_setzero_si512();
+};
+
+/// Of a group's 16 columns. W = factor · q + offset; of two factors, the second is that of the last 16 values, and the
+/// offset too: `first_offset` is what that of the first 16 is more.
+struct Numbers {
+  __m512 factor, second_factor, offset, first_offset;
+};
+inline __m512i widen(const std::int16_t* numbers) {
+  return _mm512_cvtepi16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(numbers)));
+}
+template <PanelFormat kFormat>
+[[gnu::always_inline]] inline Numbers load_numbers(const PanelView& panel, std::size_t group) {
+  const std::int16_t* from = panel.numbers + group * n_numbers(kFormat);
+  const auto times = [](__m512i x, int by) { return _mm512_mullo_epi32(x, _mm512_set1_epi32(by)); };
+  const __m512 none = _mm512_setzero_ps();
+  if constexpr (kFormat == PanelFormat::nibbles) {
+    const __m512i both = _mm512_load_si512(from);
+    const __m512i factor = _mm512_srai_epi32(_mm512_unpacklo_epi16(both, both), 16);
+    const __m512i offset = _mm512_srai_epi32(_mm512_unpackhi_epi16(both, both), 16);
+    const __m512i at_zero = _mm512_add_epi32(_mm512_sub_epi32(offset, _mm512_slli_epi32(factor, 3)), factor);
+    static_assert(kMiddle == 7);
+    return {_mm512_cvtepi32_ps(factor), none, _mm512_cvtepi32_ps(at_zero), none};
+  } else if constexpr (kFormat == PanelFormat::sixes_two_factors) {
+    const __m512i factor = widen(from);
+    const __m512i second = widen(from + to_second(kFormat));
+    return {_mm512_cvtepi32_ps(factor), _mm512_cvtepi32_ps(second), _mm512_cvtepi32_ps(times(second, -middle(kFormat))),
+            _mm512_cvtepi32_ps(times(_mm512_sub_epi32(second, factor), middle(kFormat)))};
+  } else {
+    const __m512i factor = widen(from);
+    __m512i offset = times(factor, kFormat == PanelFormat::nibbles_minus_8 ? -8 : -middle(kFormat));
+    if constexpr (has_two_numbers(kFormat)) offset = _mm512_add_epi32(offset, widen(from + to_second(kFormat)));
+    return {_mm512_cvtepi32_ps(factor), none, _mm512_cvtepi32_ps(offset), none};
+  }
+}
+
+/// A row of activations.
+struct Row {
+  const std::int8_t* codes;
+  const std::int8_t* rests;
+  const GroupTerms* terms;
+};
+
+/// Σ of a run: sums[r] += step · (factor · Σ q · bytes[r]). Gives Σ q too.
+template <PanelFormat kFormat, std::size_t N, class Bytes>
+[[gnu::always_inline]] inline __m512 add_dots(const std::byte* codes, int run, __m512 factor, std::size_t g,
+                                              const Row (&rows)[N], const Bytes& bytes, __m512 (&sums)[N]) {
+  __m512i dots[N];
+#pragma GCC unroll 12
+  for (std::size_t r = 0; r < N; ++r) dots[r] = _mm512_castps_si512(_mm512_set1_ps(kDotStart));
+  CodeSum<kFormat> code_sum;
+  for_quads<kFormat>(
+      codes, run, [&](__m512i quads, int i) __attribute__((always_inline)) {
+        code_sum.add(quads);
+#pragma GCC unroll 12
+        for (std::size_t r = 0; r < N; ++r) dots[r] = _mm512_dpbusd_epi32(dots[r], quads, quad(bytes(r), i));
+      });
+  const __m512 start = _mm512_mul_ps(factor, _mm512_set1_ps(-kDotStart));
+#pragma GCC unroll 12
+  for (std::size_t r = 0; r < N; ++r) {
+    const __m512 product = _mm512_fmadd_ps(_mm512_castsi512_ps(dots[r]), factor, start);
+    sums[r] = _mm512_fmadd_ps(product, _mm512_set1_ps(rows[r].terms[g].step), sums[r]);
+  }
+  return code_sum.get();
+}
+
+template <PanelFormat kFormat, std::size_t N>
+inline void add_group(const PanelView& panel, std::size_t g, const Row (&rows)[N], __m512 (&sums)[N]) {
+  const std::byte* codes = panel.codes + g * code_bytes(kFormat);
+  const Numbers numbers = load_numbers<kFormat>(panel, g);
+  const auto bytes = [&](std::size_t r) __attribute__((always_inline)) { return rows[r].codes + g * kGroup; };
+  __m512 code_sum = _mm512_mul_ps(numbers.factor, add_dots<kFormat>(codes, 0, numbers.factor, g, rows, bytes, sums));
+  if constexpr (kRuns<kFormat> == 2) {
+    code_sum = _mm512_fmadd_ps(numbers.second_factor,
+                               add_dots<kFormat>(codes, 1, numbers.second_factor, g, rows, bytes, sums), code_sum);
+  }
+#pragma GCC unroll 12
+  for (std::size_t r = 0; r < N; ++r) {
+    const GroupTerms& terms = rows[r].terms[g];
+    sums[r] = _mm512_fmadd_ps(code_sum, _mm512_set1_ps(terms.centre), sums[r]);
+    sums[r] = _mm512_fmadd_ps(numbers.offset, _mm512_set1_ps(terms.sum), sums[r]);
+    if constexpr (kRuns<kFormat> == 2) {
+      sums[r] = _mm512_fmadd_ps(numbers.first_offset, _mm512_set1_ps(terms.first), sums[r]);
+    }
+  }
+}
+
+/// The rests of a group that is wide in one of the rows.
+template <PanelFormat kFormat, std::size_t N>
+[[gnu::noinline]] void add_rests(const PanelView& panel, std::size_t g, const Row (&rows)[N], __m512 (&sums)[N]) {
+  const std::byte* codes = panel.codes + g * code_bytes(kFormat);
+  const Numbers numbers = load_numbers<kFormat>(panel, g);
+  const __m512 small = _mm512_set1_ps(1.0F / 256);
+  const auto bytes = [&](std::size_t r) __attribute__((always_inline)) { return rows[r].rests + g * kGroup; };
+  add_dots<kFormat>(codes, 0, _mm512_mul_ps(numbers.factor, small), g, rows, bytes, sums);
+  if constexpr (kRuns<kFormat> == 2) {
+    add_dots<kFormat>(codes, 1, _mm512_mul_ps(numbers.second_factor, small), g, rows, bytes, sums);
+  }
+}
+
+template <PanelFormat kFormat, std::size_t N>
+inline void multiply_rows(const GroupedRows& x, const PanelView& panel, std::size_t row, std::size_t place,
+                          const PanelResults& results, PanelStream& ahead) {
+  Row rows[N];
+  __m512 sums[N];
+#pragma GCC unroll 12
+  for (std::size_t r = 0; r < N; ++r) {
+    rows[r] = {x.codes + (row + r) * x.row_stride, x.rests + (row + r) * x.row_stride,
+               x.terms + (row + r) * x.terms_stride};
+    sums[r] = _mm512_setzero_ps();
+  }
+  for (std::size_t g = 0; g < x.groups; ++g) {
+    ahead.ask<kLines<kFormat>>();
+    add_group<kFormat>(panel, g, rows, sums);
+  }
+  const std::uint64_t* wide = x.wide + row * x.wide_words();
+  for (std::size_t word = 0; word < x.wide_words(); ++word) {
+    std::uint64_t any = 0;
+    for (std::size_t r = 0; r < N; ++r) any |= wide[r * x.wide_words() + word];
+    for (; any != 0; any &= any - 1) {
+      add_rests<kFormat>(panel, word * 64 + static_cast<std::size_t>(__builtin_ctzll(any)), rows, sums);
+    }
+  }
+  const __m512 unit = _mm512_set1_ps(1.0F / static_cast<float>(256 << sum_shift(x.groups * kGroup)));
+  const __m512 steps = _mm512_mul_ps(_mm512_load_ps(panel.steps), unit);
+#pragma GCC unroll 12
+  for (std::size_t r = 0; r < N; ++r) {
+    __m512 value = _mm512_mul_ps(sums[r], steps);
+    if (results.gate != nullptr) value = silu_mul(_mm512_load_ps(results.gate + (place + r) * kPanel), value);
+    _mm512_mask_storeu_ps(results.out + (place + r) * results.stride, results.columns, value);
+  }
+}
+
+template <PanelFormat kFormat>
+void multiply_panel(const ProductTask& task, std::size_t index, const PanelResults& results) {
+  const GroupedRows& x = *task.grouped;
+  const std::size_t bytes = panel_bytes(kFormat, x.groups);
+  const PanelView panel = view_panel(kFormat, task.panels + index * bytes, x.groups);
+  const std::size_t n = task.end_row - task.first_row;
+  PanelStream ahead(*task.weights, bytes, 0);
+  std::size_t i = 0;
+  const auto take = [&](auto rows) {
+    multiply_rows<kFormat, rows.value>(x, panel, task.first_row + i, i, results, ahead);
+    i += rows.value;
+  };
+  for (; i + kRows<kFormat> <= n;) take(std::integral_constant<std::size_t, kRows<kFormat>>());
+  if (i + 8 <= n) take(std::integral_constant<std::size_t, 8>());
+  if (i + 4 <= n) take(std::integral_constant<std::size_t, 4>());
+  switch (n - i) {
+    case 3:
+      return take(std::integral_constant<std::size_t, 3>());
+    case 2:
+      return take(std::integral_constant<std::size_t, 2>());
+    case 1:
+      return take(std::integral_constant<std::size_t, 1>());
+    default:
+      return;
+  }
+}
+
+}  // namespace
+
+void product_grouped_vnni(const ProductTask& task) {
+  with_format(task.format, [&](auto format) {
+    for_each_panel(task, [&](std::size_t index, const PanelResults& results) {
+      multiply_panel<format.value>(task, index, results);
+    });
+  });
+}
+
+}  // namespace headwater::kernels::cpu

@@ -1,0 +1,89 @@
+#include "kernels/cpu/grouped_rows.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include "kernels/cpu/cpu_features.h"
+
+namespace headwater::kernels::cpu {
+namespace reference {
+namespace {
+
+/// The least and the greatest of a group's values and 0; NaN if one is not finite.
+struct Ends {
+  float low = 0, high = 0;
+};
+Ends ends_of(const float* x) {
+  Ends ends;
+  for (std::size_t i = 0; i < kGroup; ++i) {
+    if (!std::isfinite(x[i])) return {0, std::numeric_limits<float>::quiet_NaN()};
+    ends = {std::min(ends.low, x[i]), std::max(ends.high, x[i])};
+  }
+  return ends;
+}
+
+}  // namespace
+
+void quantize_grouped_row(const float* x, const GroupedRows& into, std::size_t row) {
+  double squares = 0;
+  for (std::size_t g = 0; g < into.groups; ++g) {
+    const Ends ends = ends_of(x + g * kGroup);
+    const double width = ends.high - ends.low;
+    squares += width * width;
+  }
+  std::uint64_t* const wide = into.wide + row * into.wide_words();
+  std::fill_n(wide, into.wide_words(), 0);
+  for (std::size_t g = 0; g < into.groups; ++g) {
+    const Ends ends = ends_of(x + g * kGroup);
+    const double width = ends.high - ends.low;
+    const GroupScale8 scale = group_scale(ends.low, ends.high);
+    const bool is_wide = width * width * static_cast<double>(into.groups) > kWide * squares;
+    if (is_wide) wide[g / 64] |= std::uint64_t{1} << g % 64;
+    int codes[2] = {};
+    int rests[2] = {};
+    for (std::size_t i = 0; i < kGroup; ++i) {
+      const float value = scale.usable ? x[g * kGroup + i] * scale.inverse : 0;
+      const int number = static_cast<int>(std::nearbyint(value)) - 256 * scale.centre;
+      const int code = (number + 128) >> 8;
+      const int rest = is_wide ? number - 256 * code : 0;
+      const std::size_t place = row * into.row_stride + g * kGroup + i;
+      into.codes[place] = static_cast<std::int8_t>(code);
+      into.rests[place] = static_cast<std::int8_t>(rest);
+      codes[i / (kGroup / 2)] += code;
+      rests[i / (kGroup / 2)] += rest;
+    }
+    into.terms[row * into.terms_stride + g] =
+        group_terms(scale, codes[0] + codes[1], rests[0] + rests[1], codes[0], rests[0]);
+  }
+}
+
+}  // namespace reference
+
+void quantize_grouped_row(const float* x, const GroupedRows& into, std::size_t row) {
+  static const bool avx512 = cpu_features().avx512;
+  avx512 ? quantize_grouped_row_avx512(x, into, row) : reference::quantize_grouped_row(x, into, row);
+}
+
+void GroupedActivations::resize(std::size_t rows, std::size_t groups) {
+  constexpr std::size_t kLine = 64;
+  // An odd number of lines, so that the rows that a kernel reads side by side do not share places in the cache.
+  const auto stride = [](std::size_t bytes) { return ((bytes + kLine - 1) / kLine | 1U) * kLine; };
+  const auto make_room = [](auto& memory, std::size_t size) {
+    if (memory.size() < size) memory.resize(size);
+    const std::size_t misplaced = reinterpret_cast<std::uintptr_t>(memory.data()) % kLine;
+    return memory.data() + (kLine - misplaced) % kLine / sizeof(*memory.data());
+  };
+  rows_.rows = rows;
+  rows_.groups = groups;
+  rows_.row_stride = stride(groups * kGroup);
+  rows_.terms_stride = stride(groups * sizeof(GroupTerms)) / sizeof(GroupTerms);
+  rows_.codes = reinterpret_cast<std::int8_t*>(make_room(codes_, 2 * rows * rows_.row_stride + kLine));
+  rows_.rests = rows_.codes + rows * rows_.row_stride;
+  rows_.terms =
+      reinterpret_cast<GroupTerms*>(make_room(terms_, rows * rows_.terms_stride * sizeof(GroupTerms) + kLine));
+  rows_.wide = make_room(wide_, rows * rows_.wide_words() + kLine / sizeof(std::uint64_t));
+}
+
+}  // namespace headwater::kernels::cpu

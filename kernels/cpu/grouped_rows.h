@@ -1,0 +1,33 @@
+#pragma once
+// Activations rounded 32 at a time, for grouped_product.h.
+
+#include <cstddef>
+#include <vector>
+
+#include "kernels/cpu/grouped_product.h"
+
+namespace headwater::kernels::cpu {
+
+/// Rounds x [into.groups * 32] to row `row` of `into`. Different rows may be rounded side by side.
+void quantize_grouped_row(const float* x, const GroupedRows& into, std::size_t row);
+/// The same, where there is AVX-512.
+void quantize_grouped_row_avx512(const float* x, const GroupedRows& into, std::size_t row);
+
+namespace reference {
+/// The same, on any machine.
+void quantize_grouped_row(const float* x, const GroupedRows& into, std::size_t row);
+}  // namespace reference
+
+/// Memory for rounded rows, used again at each product.
+class GroupedActivations {
+ public:
+  void resize(std::size_t rows, std::size_t groups);
+  const GroupedRows& rows() const { return rows_; }
+
+ private:
+  GroupedRows rows_;
+  std::vector<std::byte> codes_, terms_;
+  std::vector<std::uint64_t> wide_;
+};
+
+}  // namespace headwater::kernels::cpu

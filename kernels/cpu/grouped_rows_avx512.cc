@@ -1,0 +1,85 @@
+// quantize_grouped_row() with AVX-512: 32 values at a time.
+
+#include <immintrin.h>
+
+#include "kernels/cpu/grouped_rows.h"
+
+namespace headwater::kernels::cpu {
+namespace {
+
+/// The least and the greatest of a group's values and 0; NaN if one is not finite.
+struct Ends {
+  float low, high;
+};
+inline Ends ends_of(const float* x) {
+  const __m512 a = _mm512_loadu_ps(x);
+  const __m512 b = _mm512_loadu_ps(x + 16);
+  constexpr int kNotFinite = 0x99;  // either NaN, either infinity
+  if ((_mm512_fpclass_ps_mask(a, kNotFinite) | _mm512_fpclass_ps_mask(b, kNotFinite)) != 0) {
+    return {0, __builtin_nanf("")};
+  }
+  const __m512 zero = _mm512_setzero_ps();
+  return {_mm512_reduce_min_ps(_mm512_min_ps(_mm512_min_ps(a, b), zero)),
+          _mm512_reduce_max_ps(_mm512_max_ps(_mm512_max_ps(a, b), zero))};
+}
+
+/// The sum of 16 bytes: taken for unsigned ones, 128 more each.
+inline int sum(__m128i bytes) {
+  const __m128i eights = _mm_sad_epu8(_mm_xor_si128(bytes, _mm_set1_epi8(-128)), _mm_setzero_si128());
+  return _mm_cvtsi128_si32(_mm_add_epi64(eights, _mm_unpackhi_epi64(eights, eights))) - 128 * 16;
+}
+
+/// 16 values as numbers of 16 bits: 256 · code + rest.
+struct Half {
+  __m128i codes, rests;
+};
+inline Half round(const float* x, const GroupScale8& scale) {
+  __m512i number = _mm512_setzero_si512();
+  if (scale.usable) {
+    number = _mm512_sub_epi32(_mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x), _mm512_set1_ps(scale.inverse))),
+                              _mm512_set1_epi32(256 * scale.centre));
+  }
+  const __m512i code = _mm512_srai_epi32(_mm512_add_epi32(number, _mm512_set1_epi32(128)), 8);
+  const __m512i rest = _mm512_sub_epi32(number, _mm512_slli_epi32(code, 8));
+  return {_mm512_cvtepi32_epi8(code), _mm512_cvtepi32_epi8(rest)};
+}
+
+}  // namespace
+
+void quantize_grouped_row_avx512(const float* x, const GroupedRows& into, std::size_t row) {
+  GroupTerms* const terms = into.terms + row * into.terms_stride;
+  double squares = 0;
+  for (std::size_t g = 0; g < into.groups; ++g) {
+    const Ends ends = ends_of(x + g * kGroup);
+    terms[g].step = ends.low;  // to be found again
+    terms[g].sum = ends.high;
+    const double width = ends.high - ends.low;
+    squares += width * width;
+  }
+  std::uint64_t* const wide = into.wide + row * into.wide_words();
+  for (std::size_t i = 0; i < into.wide_words(); ++i) wide[i] = 0;
+  for (std::size_t g = 0; g < into.groups; ++g, x += kGroup) {
+    const double width = terms[g].sum - terms[g].step;
+    const GroupScale8 scale = group_scale(terms[g].step, terms[g].sum);
+    const Half first = round(x, scale);
+    const Half last = round(x + kGroup / 2, scale);
+    const std::size_t place = row * into.row_stride + g * kGroup;
+    const auto store = [&](std::int8_t* at, __m128i low, __m128i high) {
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(at + place), _mm256_set_m128i(high, low));
+    };
+    store(into.codes, first.codes, last.codes);
+    const int first_codes = sum(first.codes);
+    const int codes = first_codes + sum(last.codes);
+    if (width * width * static_cast<double>(into.groups) > kWide * squares) {
+      wide[g / 64] |= std::uint64_t{1} << g % 64;
+      store(into.rests, first.rests, last.rests);
+      const int first_rests = sum(first.rests);
+      terms[g] = group_terms(scale, codes, first_rests + sum(last.rests), first_codes, first_rests);
+    } else {
+      store(into.rests, _mm_setzero_si128(), _mm_setzero_si128());
+      terms[g] = group_terms(scale, codes, 0, first_codes, 0);
+    }
+  }
+}
+
+}  // namespace headwater::kernels::cpu

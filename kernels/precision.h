@@ -1,0 +1,26 @@
+#pragma once
+// How products with quantised weights are computed, by what a person names.
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace headwater::kernels {
+
+/// Weights that the file does not quantise are bfloat16 in each.
+enum class Precision : std::uint8_t {
+  /// As balanced; but where it is faster (AVX-512 VNNI without AMX), and the model is at least 1,024 wide, the
+  /// feed-forward layers' activations are rounded to 8 bits, 32 at a time.
+  fast,
+  balanced,  ///< weights as the file has them, activations rounded to 16 bits, with one scale for a row
+  exact,     ///< weights expanded, and both bfloat16, or float32 where the processor has no bfloat16 products
+};
+
+/// In the order of the enum.
+inline constexpr std::array<std::string_view, 3> kPrecisions = {"fast", "balanced", "exact"};
+
+/// Nothing: no precision has that name.
+std::optional<Precision> parse_precision(std::string_view name);
+
+}  // namespace headwater::kernels

@@ -1,0 +1,262 @@
+#include "kernels/cpu/grouped_product.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "kernels/cpu/cpu_features.h"
+#include "kernels/cpu/grouped_rows.h"
+#include "kernels/cpu/quantized_matrix.h"
+#include "tests/kernels/panels.h"
+#include "tests/kernels/weights.h"
+
+namespace headwater::kernels::cpu {
+namespace {
+
+using Quantize = void (*)(const float*, const GroupedRows&, std::size_t);
+
+GroupedActivations rounded(Quantize quantize, const std::vector<float>& x, std::size_t n) {
+  GroupedActivations made;
+  made.resize(n, x.size() / n / kGroup);
+  for (std::size_t r = 0; r < n; ++r) quantize(x.data() + r * (x.size() / n), made.rows(), r);
+  return made;
+}
+
+std::vector<float> run(ProductKernel kernel, ProductTask task, const GroupedActivations& x, std::vector<float> out) {
+  const std::size_t n = x.rows().rows;
+  std::vector<std::byte> scratch(scratch_bytes(n) + 64);
+  WeightStream stream;
+  task.grouped = &x.rows();
+  task.end_row = n;
+  task.weights = &stream;
+  task.scratch = scratch.data() + (64 - reinterpret_cast<std::uintptr_t>(scratch.data()) % 64) % 64;
+  kernel(task);
+  EXPECT_EQ(out.back(), -7.0F) << "written past the end";
+  return out;
+}
+std::vector<float> run(ProductKernel kernel, Panels& panels, const GroupedActivations& x) {
+  std::vector<float> out(x.rows().rows * panels.columns + 1, -7.0F);
+  const ProductTask task = panels.task(out.data());
+  return run(kernel, task, x, std::move(out));
+}
+std::vector<float> run(ProductKernel kernel, const Weights& weights, const GroupedActivations& x) {
+  ThreadPool pool(1);
+  WeightMemory memory;
+  const QuantizedMatrix matrix({&weights.tensor, 1}, QuantizedMatrix::Use::linear, memory, pool);
+  std::vector<float> out(x.rows().rows * weights.tensor.rows + 1, -7.0F);
+  const ProductTask task = matrix.task(0, out.data(), false);
+  return run(kernel, task, x, std::move(out));
+}
+
+/// Rows whose groups are of very different widths, and some of which are all of one sign.
+std::vector<float> uneven_rows(std::size_t rows, std::size_t cols, unsigned seed) {
+  std::vector<float> x = make_rows(rows, cols, seed);
+  for (std::size_t g = 0; g < x.size() / kGroup; ++g) {
+    for (std::size_t i = 0; i < kGroup; ++i) {
+      float& value = x[g * kGroup + i];
+      if (g % 7 == 2) value *= 100;
+      if (g % 5 == 1) value = 3 + std::abs(value);
+      if (g % 5 == 3) value = -std::abs(value);
+    }
+  }
+  return x;
+}
+
+std::size_t n_wide(const GroupedRows& x, std::size_t row) {
+  std::size_t n = 0;
+  for (std::size_t i = 0; i < x.wide_words(); ++i) {
+    n += static_cast<std::size_t>(std::popcount(x.wide[row * x.wide_words() + i]));
+  }
+  return n;
+}
+
+TEST(GroupedProduct, VnniGivesTheBitsOfTheReference) {
+  if (!cpu_features().avx512_vnni) GTEST_SKIP() << "this processor has no AVX-512 VNNI";
+  for (const Case& c : cases()) {
+    const Weights weights = make_weights(c.type, c.rows, c.cols, 3);
+    const GroupedActivations x = rounded(quantize_grouped_row, uneven_rows(c.n, c.cols, 5), c.n);
+    ASSERT_EQ(run(product_grouped_vnni, weights, x), run(product_grouped_reference, weights, x))
+        << name(c.type) << ' ' << c.rows << 'x' << c.cols << ", " << c.n << " rows";
+  }
+  for (const PanelFormat format : Panels::kAll) {
+    SCOPED_TRACE(static_cast<int>(format));
+    for (const std::size_t groups : {1, 3, 19, 70}) {
+      Panels panels(format, groups, 37, false);
+      for (std::size_t n = 1; n <= 40; ++n) {
+        const GroupedActivations x =
+            rounded(quantize_grouped_row, uneven_rows(n, groups * kGroup, static_cast<unsigned>(n)), n);
+        ASSERT_EQ(run(product_grouped_vnni, panels, x), run(product_grouped_reference, panels, x))
+            << groups << " groups, " << n << " rows";
+      }
+    }
+    // As great as dots get: codes of 127 and -127, and the greatest number of columns.
+    Panels panels(format, kGreatestK / kGroup, 5, true);
+    std::vector<float> ends(2 * kGreatestK, 1.0F);
+    std::fill(ends.begin() + kGreatestK, ends.end(), -1.0F);
+    for (std::size_t g = 0; g < 2 * kGreatestK / kGroup; ++g) ends[g * kGroup] *= -1;
+    const GroupedActivations x = rounded(quantize_grouped_row, ends, 2);
+    ASSERT_EQ(run(product_grouped_vnni, panels, x), run(product_grouped_reference, panels, x));
+  }
+}
+
+TEST(GroupedProduct, ARowHasTheSameBitsBesideAnyOthers) {
+  const std::size_t cols = 768;
+  const Weights weights = make_weights(DType::q4_k, 48, cols, 3);
+  const std::vector<float> x = uneven_rows(29, cols, 5);
+  ThreadPool pool(2);
+  WeightMemory memory;
+  RoundedInputs inputs;
+  const QuantizedMatrix matrix({&weights.tensor, 1}, QuantizedMatrix::Use::linear, memory, pool, Rounding::groups);
+  std::vector<float> all(29 * 48);
+  matrix.multiply(x.data(), 29, all.data(), inputs, pool);
+  for (std::size_t first = 0; first < 29; ++first) {
+    for (const std::size_t n : {1, 2, 5, 12, 13}) {
+      if (first + n > 29) continue;
+      std::vector<float> some(n * 48);
+      matrix.multiply(x.data() + first * cols, n, some.data(), inputs, pool);
+      ASSERT_EQ(std::memcmp(some.data(), &all[first * 48], some.size() * sizeof(float)), 0) << first << ' ' << n;
+    }
+  }
+}
+
+TEST(GroupedProduct, GatesAsTheProductsOfGateAndUpByThemselves) {
+  const std::size_t cols = 576;
+  const Weights gate = make_weights(DType::q4_1, 64, cols, 3);
+  const Weights up = make_weights(DType::q4_1, 64, cols, 4);
+  const HostTensor parts[] = {gate.tensor, up.tensor};
+  ThreadPool pool(2);
+  WeightMemory memory;
+  RoundedInputs inputs;
+  const QuantizedMatrix gated(parts, QuantizedMatrix::Use::gated, memory, pool, Rounding::groups);
+  const QuantizedMatrix linear(parts, QuantizedMatrix::Use::linear, memory, pool, Rounding::groups);
+  for (const std::size_t n : {1, 7, 30}) {
+    const std::vector<float> x = uneven_rows(n, cols, 5);
+    std::vector<float> got(n * 64);
+    std::vector<float> both(n * 128);
+    gated.multiply_gated(x.data(), n, Activation::silu, got.data(), inputs, pool);
+    linear.multiply(x.data(), n, both.data(), inputs, pool);
+    for (std::size_t i = 0; i < got.size(); ++i) {
+      const float a = both[i / 64 * 128 + i % 64];
+      ASSERT_NEAR(got[i], a / (1 + std::exp(-a)) * both[i / 64 * 128 + 64 + i % 64], 1e-4 * (1 + std::abs(got[i])));
+    }
+  }
+}
+
+TEST(GroupedProduct, IsAsNearAsHalfAStepOfEachGroup) {
+  for (const Case& c : cases()) {
+    const Weights weights = make_weights(c.type, c.rows, c.cols, 1);
+    const std::vector<float> x = uneven_rows(c.n, c.cols, 2);
+    const GroupedActivations inputs = rounded(reference::quantize_grouped_row, x, c.n);
+    const std::vector<float> got = run(product_grouped_reference, weights, inputs);
+    for (std::size_t n = 0; n < c.n; ++n) {
+      for (std::size_t r = 0; r < c.rows; ++r) {
+        double exact = 0;
+        double allowed = 1e-5;
+        const double bound = greatest_bound(weights, r);
+        for (std::size_t k = 0; k < c.cols; ++k) {
+          const std::size_t g = k / kGroup;
+          const bool wide = (inputs.rows().wide[n * inputs.rows().wide_words() + g / 64] >> g % 64 & 1U) != 0;
+          const double step = inputs.rows().terms[n * inputs.rows().terms_stride + g].step;
+          const double weight = weights.values[r * c.cols + k];
+          exact += weight * x[n * c.cols + k];
+          // The activation is off by half a step, or a 512th; the weight as product.h has it; floats by little.
+          allowed += (wide ? 0.51 / 256 : 0.51) * step * std::abs(weight);
+          allowed += std::abs(x[n * c.cols + k]) * bound * (128.0 / kGreatestWeight + 1e-5);
+        }
+        ASSERT_NEAR(got[n * c.rows + r], exact, allowed) << name(c.type) << ' ' << c.cols;
+      }
+    }
+  }
+}
+
+TEST(QuantizeGroupedRow, GivesTheReferencesNumbers) {
+  for (const std::size_t cols : {32, 96, 576, 4096}) {
+    constexpr std::size_t kRows = 12;
+    std::vector<float> x = uneven_rows(kRows, cols, 1);
+    const auto row = [&](std::size_t r) { return x.begin() + static_cast<std::ptrdiff_t>(r * cols); };
+    std::fill_n(row(1), cols, 0.0F);
+    std::fill_n(row(2), cols, std::numeric_limits<float>::denorm_min());
+    std::fill_n(row(3), cols, -1.5F);
+    *(row(4) + 7) = std::numeric_limits<float>::quiet_NaN();
+    *(row(5) + 31) = -std::numeric_limits<float>::infinity();
+    *row(6) = std::numeric_limits<float>::max();
+    for (std::size_t i = 0; i < cols; ++i) *(row(7) + i) = (static_cast<float>(i % 32) - 15.5F) / 253;  // ties
+    *(row(8) + 5) = 1e6F;
+    const GroupedActivations expected = rounded(reference::quantize_grouped_row, x, kRows);
+    const GroupedActivations got = rounded(quantize_grouped_row, x, kRows);
+    const GroupedRows& a = expected.rows();
+    const GroupedRows& b = got.rows();
+    for (std::size_t r = 0; r < kRows; ++r) {
+      SCOPED_TRACE("row " + std::to_string(r) + " of " + std::to_string(cols));
+      EXPECT_EQ(std::memcmp(a.codes + r * a.row_stride, b.codes + r * b.row_stride, cols), 0);
+      EXPECT_EQ(std::memcmp(a.rests + r * a.row_stride, b.rests + r * b.row_stride, cols), 0);
+      EXPECT_TRUE(
+          std::equal(a.wide + r * a.wide_words(), a.wide + (r + 1) * a.wide_words(), b.wide + r * b.wide_words()));
+      for (std::size_t g = 0; g < cols / kGroup; ++g) {
+        const GroupTerms& s = a.terms[r * a.terms_stride + g];
+        const GroupTerms& t = b.terms[r * b.terms_stride + g];
+        EXPECT_EQ(std::isnan(s.step), (r == 4 || r == 5) && g == 0);
+        if (std::isnan(s.step)) {
+          EXPECT_TRUE(std::isnan(t.step));
+        } else {
+          EXPECT_EQ(std::memcmp(&s, &t, sizeof s), 0) << g;
+        }
+      }
+    }
+  }
+}
+
+TEST(QuantizeGroupedRow, GivesSixteenBitsToTheGroupsThatStandOutAlone) {
+  const std::size_t cols = 1536;
+  std::vector<float> x(2 * cols);
+  for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i * 37 % 101) * 0.01F - 0.5F;
+  x[cols + 100] = 9;  // of group 3
+  const GroupedActivations got = rounded(quantize_grouped_row, x, 2);
+  const GroupedRows& rows = got.rows();
+  EXPECT_EQ(n_wide(rows, 0), 0U);
+  EXPECT_EQ(rows.wide[rows.wide_words()], std::uint64_t{1} << 3U);
+  const float step = rows.terms[rows.terms_stride + 3].step;
+  const float centre = rows.terms[rows.terms_stride + 3].centre;
+  for (std::size_t i = 96; i < 128; ++i) {
+    const auto code = static_cast<float>(rows.codes[rows.row_stride + i]);
+    const auto rest = static_cast<float>(rows.rests[rows.row_stride + i]);
+    EXPECT_NEAR(centre + step * (code + rest / 256), x[cols + i], 0.51F * step / 256);
+  }
+  EXPECT_TRUE(std::all_of(rows.rests, rows.rests + cols, [](std::int8_t rest) { return rest == 0; }));
+}
+
+TEST(QuantizeGroupedRow, AFewGroupsAtMostAreWide) {
+  const std::vector<float> x = uneven_rows(50, 2048, 3);
+  const GroupedActivations got = rounded(quantize_grouped_row, x, 50);
+  for (std::size_t r = 0; r < 50; ++r) EXPECT_LT(n_wide(got.rows(), r), got.rows().groups / kWide);
+}
+
+TEST(GroupedProduct, ANonFiniteRowIsNaNAndLeavesItsNeighboursAlone) {
+  const Weights weights = make_weights(DType::q4_1, 48, 96, 1);
+  std::vector<float> x = make_rows(20, 96, 2);
+  ThreadPool pool(1);
+  WeightMemory memory;
+  RoundedInputs inputs;
+  const QuantizedMatrix matrix({&weights.tensor, 1}, QuantizedMatrix::Use::linear, memory, pool, Rounding::groups);
+  std::vector<float> clean(20 * 48);
+  matrix.multiply(x.data(), 20, clean.data(), inputs, pool);
+  x[96 + 5] = std::numeric_limits<float>::infinity();
+  std::vector<float> out(20 * 48);
+  matrix.multiply(x.data(), 20, out.data(), inputs, pool);
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    if (i / 48 == 1) {
+      EXPECT_TRUE(std::isnan(out[i]));
+    } else {
+      EXPECT_EQ(out[i], clean[i]);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace headwater::kernels::cpu
