@@ -64,18 +64,25 @@ struct GroupScale8 {
           small * static_cast<float>(256 * (kHalf * scale.centre + first_code) + first_rest)};
 }
 
-/// Rounded activations, as the kernels read them.
+/// Rows that a kernel computes side by side, at most.
+inline constexpr std::size_t kBlockRows = 12;
+
+/// Rounded activations, as the kernels read them: in blocks of rows, of which a group's lie side by side, so that a
+/// kernel reads one stream of bytes and finds all rows from one address.
 struct GroupedRows {
   std::size_t rows = 0;
   std::size_t groups = 0;
-  std::size_t row_stride = 0;     ///< bytes from one row's codes, or rests, to the next
-  std::size_t terms_stride = 0;   ///< groups from one row's terms to the next
-  std::int8_t* codes = nullptr;   ///< [rows][groups * 32]
+  std::size_t height = 0;         ///< rows of a block, at most kBlockRows; a last one may have some to spare
+  std::int8_t* codes = nullptr;   ///< [blocks][groups][height][32]
   std::int8_t* rests = nullptr;   ///< the same; 0 in groups that are not wide
-  GroupTerms* terms = nullptr;    ///< [rows][groups]
+  GroupTerms* terms = nullptr;    ///< [blocks][groups][height]
   std::uint64_t* wide = nullptr;  ///< [rows][wide_words()]: a bit for each group
 
   [[gnu::always_inline]] std::size_t wide_words() const { return (groups + 63) / 64; }
+  /// Where the terms of a row and group are; its codes and rests begin at 32 times that.
+  [[gnu::always_inline]] std::size_t place(std::size_t row, std::size_t group) const {
+    return (row / height * groups + group) * height + row % height;
+  }
 };
 
 // Tasks of these have `grouped` rows in place of `x`.

@@ -33,7 +33,7 @@ HalfSums sum_half(const ProductTask& task, const PanelView& panel, const std::in
   for (std::size_t i = 0; i < kGroup / 2; ++i) {
     const std::size_t k = static_cast<std::size_t>(half) * (kGroup / 2) + i;
     const int q = panel_code(task.format, panel, group, column, k);
-    sums.dot += q * bytes[group * kGroup + k];
+    sums.dot += q * bytes[k];
     sums.codes += q;
   }
   return sums;
@@ -45,9 +45,10 @@ float element(const ProductTask& task, const PanelView& panel, std::size_t row, 
   float sum = 0;
   // Σ factor · Σ q · bytes: of both halves at once where they share a factor.
   const auto add_dots = [&](std::size_t g, const std::int8_t* bytes, float unit) {
-    const float step = x.terms[row * x.terms_stride + g].step;
-    const HalfSums first = sum_half(task, panel, bytes, g, column, 0);
-    const HalfSums last = sum_half(task, panel, bytes, g, column, 1);
+    const float step = x.terms[x.place(row, g)].step;
+    const std::int8_t* const group = bytes + x.place(row, g) * kGroup;
+    const HalfSums first = sum_half(task, panel, group, g, column, 0);
+    const HalfSums last = sum_half(task, panel, group, g, column, 1);
     const auto add = [&](int half, int dot) {
       const auto factor = static_cast<float>(numbers_of(task.format, panel, g, column, half).factor);
       sum = std::fma(factor * unit * static_cast<float>(dot), step, sum);
@@ -61,8 +62,8 @@ float element(const ProductTask& task, const PanelView& panel, std::size_t row, 
     return std::pair(first.codes, last.codes);
   };
   for (std::size_t g = 0; g < x.groups; ++g) {
-    const GroupTerms& terms = x.terms[row * x.terms_stride + g];
-    const auto [first, last] = add_dots(g, x.codes + row * x.row_stride, 1);
+    const GroupTerms& terms = x.terms[x.place(row, g)];
+    const auto [first, last] = add_dots(g, x.codes, 1);
     const HalfNumbers a = numbers_of(task.format, panel, g, column, 0);
     const HalfNumbers b = numbers_of(task.format, panel, g, column, 1);
     const auto code_sum = two ? std::fma(static_cast<float>(b.factor), static_cast<float>(last),
@@ -74,7 +75,7 @@ float element(const ProductTask& task, const PanelView& panel, std::size_t row, 
   }
   for (std::size_t g = 0; g < x.groups; ++g) {
     const std::uint64_t word = x.wide[row * x.wide_words() + g / 64];
-    if ((word >> g % 64 & 1U) != 0) add_dots(g, x.rests + row * x.row_stride, 1.0F / 256);
+    if ((word >> g % 64 & 1U) != 0) add_dots(g, x.rests, 1.0F / 256);
   }
   return sum * (panel.steps[column] / static_cast<float>(256 << sum_shift(x.groups * kGroup)));
 }

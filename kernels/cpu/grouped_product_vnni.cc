@@ -17,7 +17,7 @@ constexpr float kDotStart = 12582912.0F;
 
 /// Rows that share an unpacked group: as many as registers hold.
 template <PanelFormat kFormat>
-constexpr std::size_t kRows = has_sixes(kFormat) ? 8 : 12;
+constexpr std::size_t kRows = has_sixes(kFormat) ? 8 : kBlockRows;
 /// Quads of K that share a factor, and how many such runs a group has.
 template <PanelFormat kFormat>
 constexpr int kRuns = kFormat == PanelFormat::sixes_two_factors ? 2 : 1;
@@ -28,7 +28,7 @@ constexpr int kLines = static_cast<int>((code_bytes(kFormat) + n_numbers(kFormat
 
 inline __m512i quad(const std::int8_t* codes, int i) {
   int four;
-  __builtin_memcpy(&four, codes + 4 * i, 4);
+  __builtin_memcpy(&four, codes + std::ptrdiff_t{4} * i, 4);
   return _mm512_set1_epi32(four);
 }
 
@@ -103,18 +103,15 @@ template <PanelFormat kFormat>
   }
 }
 
-/// A row of activations.
-struct Row {
-  const std::int8_t* codes;
-  const std::int8_t* rests;
+/// A group of rows that lie side by side.
+struct Group {
+  const std::int8_t* bytes;  ///< codes or rests
   const GroupTerms* terms;
 };
 
-/// Σ of a run: sums[r] += step · (factor · Σ q · bytes[r]). Gives Σ q too.
-template <PanelFormat kFormat, std::size_t N, class Bytes>
-[[gnu::always_inline]] inline __m512 add_dots(const std::byte* codes, int run, __m512 factor, std::size_t g,
-                                              const Row (&rows)[N], const Bytes& bytes, __m512 (&sums)[N]) {
-  __m512i dots[N];
+/// Σ q · bytes of a run for 16 columns, as floats 1.5 · 2^23 more than it. Gives Σ q too.
+template <PanelFormat kFormat, std::size_t N>
+[[gnu::always_inline]] inline __m512 make_dots(const std::byte* codes, int run, const Group& x, __m512i (&dots)[N]) {
 #pragma GCC unroll 12
   for (std::size_t r = 0; r < N; ++r) dots[r] = _mm512_castps_si512(_mm512_set1_ps(kDotStart));
   CodeSum<kFormat> code_sum;
@@ -122,72 +119,86 @@ template <PanelFormat kFormat, std::size_t N, class Bytes>
       codes, run, [&](__m512i quads, int i) __attribute__((always_inline)) {
         code_sum.add(quads);
 #pragma GCC unroll 12
-        for (std::size_t r = 0; r < N; ++r) dots[r] = _mm512_dpbusd_epi32(dots[r], quads, quad(bytes(r), i));
+        for (std::size_t r = 0; r < N; ++r)
+          dots[r] = _mm512_dpbusd_epi32(dots[r], quads, quad(x.bytes + r * kGroup, i));
       });
+  return code_sum.get();
+}
+
+/// sums[r] += step · (factor · dot)
+template <std::size_t N>
+[[gnu::always_inline]] inline void add_dots(const __m512i (&dots)[N], __m512 factor, const Group& x,
+                                            __m512 (&sums)[N]) {
   const __m512 start = _mm512_mul_ps(factor, _mm512_set1_ps(-kDotStart));
 #pragma GCC unroll 12
   for (std::size_t r = 0; r < N; ++r) {
     const __m512 product = _mm512_fmadd_ps(_mm512_castsi512_ps(dots[r]), factor, start);
-    sums[r] = _mm512_fmadd_ps(product, _mm512_set1_ps(rows[r].terms[g].step), sums[r]);
+    sums[r] = _mm512_fmadd_ps(product, _mm512_set1_ps(x.terms[r].step), sums[r]);
   }
-  return code_sum.get();
 }
 
 template <PanelFormat kFormat, std::size_t N>
-inline void add_group(const PanelView& panel, std::size_t g, const Row (&rows)[N], __m512 (&sums)[N]) {
+[[gnu::always_inline]] inline void add_group(const PanelView& panel, std::size_t g, const Group& x, __m512 (&sums)[N]) {
   const std::byte* codes = panel.codes + g * code_bytes(kFormat);
+  __m512i dots[N];
+  __m512 code_sum = make_dots<kFormat>(codes, 0, x, dots);
   const Numbers numbers = load_numbers<kFormat>(panel, g);
-  const auto bytes = [&](std::size_t r) __attribute__((always_inline)) { return rows[r].codes + g * kGroup; };
-  __m512 code_sum = _mm512_mul_ps(numbers.factor, add_dots<kFormat>(codes, 0, numbers.factor, g, rows, bytes, sums));
+  code_sum = _mm512_mul_ps(numbers.factor, code_sum);
+  add_dots(dots, numbers.factor, x, sums);
   if constexpr (kRuns<kFormat> == 2) {
-    code_sum = _mm512_fmadd_ps(numbers.second_factor,
-                               add_dots<kFormat>(codes, 1, numbers.second_factor, g, rows, bytes, sums), code_sum);
+    const __m512 second_sum = make_dots<kFormat>(codes, 1, x, dots);
+    code_sum = _mm512_fmadd_ps(numbers.second_factor, second_sum, code_sum);
+    add_dots(dots, numbers.second_factor, x, sums);
   }
 #pragma GCC unroll 12
   for (std::size_t r = 0; r < N; ++r) {
-    const GroupTerms& terms = rows[r].terms[g];
-    sums[r] = _mm512_fmadd_ps(code_sum, _mm512_set1_ps(terms.centre), sums[r]);
-    sums[r] = _mm512_fmadd_ps(numbers.offset, _mm512_set1_ps(terms.sum), sums[r]);
+    sums[r] = _mm512_fmadd_ps(code_sum, _mm512_set1_ps(x.terms[r].centre), sums[r]);
+    sums[r] = _mm512_fmadd_ps(numbers.offset, _mm512_set1_ps(x.terms[r].sum), sums[r]);
     if constexpr (kRuns<kFormat> == 2) {
-      sums[r] = _mm512_fmadd_ps(numbers.first_offset, _mm512_set1_ps(terms.first), sums[r]);
+      sums[r] = _mm512_fmadd_ps(numbers.first_offset, _mm512_set1_ps(x.terms[r].first), sums[r]);
     }
   }
 }
 
 /// The rests of a group that is wide in one of the rows.
 template <PanelFormat kFormat, std::size_t N>
-[[gnu::noinline]] void add_rests(const PanelView& panel, std::size_t g, const Row (&rows)[N], __m512 (&sums)[N]) {
+[[gnu::noinline]] void add_rests(const PanelView& panel, std::size_t g, Group x, __m512 (&sums)[N]) {
   const std::byte* codes = panel.codes + g * code_bytes(kFormat);
   const Numbers numbers = load_numbers<kFormat>(panel, g);
   const __m512 small = _mm512_set1_ps(1.0F / 256);
-  const auto bytes = [&](std::size_t r) __attribute__((always_inline)) { return rows[r].rests + g * kGroup; };
-  add_dots<kFormat>(codes, 0, _mm512_mul_ps(numbers.factor, small), g, rows, bytes, sums);
+  __m512i dots[N];
+  make_dots<kFormat>(codes, 0, x, dots);
+  add_dots(dots, _mm512_mul_ps(numbers.factor, small), x, sums);
   if constexpr (kRuns<kFormat> == 2) {
-    add_dots<kFormat>(codes, 1, _mm512_mul_ps(numbers.second_factor, small), g, rows, bytes, sums);
+    make_dots<kFormat>(codes, 1, x, dots);
+    add_dots(dots, _mm512_mul_ps(numbers.second_factor, small), x, sums);
   }
 }
 
+/// Rows [row, row + N), which are in one block.
+template <std::size_t N>
+struct BlockRows {
+  const GroupedRows& x;
+  std::size_t row, first;  ///< the first row, and where its terms are
+  BlockRows(const GroupedRows& x, std::size_t row) : x(x), row(row), first(x.place(row, 0)) {}
+
+  [[gnu::always_inline]] Group at(const std::int8_t* bytes, std::size_t g) const {
+    return {bytes + (first + g * x.height) * kGroup, x.terms + first + g * x.height};
+  }
+};
+
+/// What is left to do once all groups are summed: rests, steps, the gate. place: of the rows in the results.
 template <PanelFormat kFormat, std::size_t N>
-inline void multiply_rows(const GroupedRows& x, const PanelView& panel, std::size_t row, std::size_t place,
-                          const PanelResults& results, PanelStream& ahead) {
-  Row rows[N];
-  __m512 sums[N];
-#pragma GCC unroll 12
-  for (std::size_t r = 0; r < N; ++r) {
-    rows[r] = {x.codes + (row + r) * x.row_stride, x.rests + (row + r) * x.row_stride,
-               x.terms + (row + r) * x.terms_stride};
-    sums[r] = _mm512_setzero_ps();
-  }
-  for (std::size_t g = 0; g < x.groups; ++g) {
-    ahead.ask<kLines<kFormat>>();
-    add_group<kFormat>(panel, g, rows, sums);
-  }
-  const std::uint64_t* wide = x.wide + row * x.wide_words();
+[[gnu::always_inline]] inline void finish(const BlockRows<N>& rows, const PanelView& panel, std::size_t place,
+                                          const PanelResults& results, __m512 (&sums)[N]) {
+  const GroupedRows& x = rows.x;
+  const std::uint64_t* wide = x.wide + rows.row * x.wide_words();
   for (std::size_t word = 0; word < x.wide_words(); ++word) {
     std::uint64_t any = 0;
     for (std::size_t r = 0; r < N; ++r) any |= wide[r * x.wide_words() + word];
     for (; any != 0; any &= any - 1) {
-      add_rests<kFormat>(panel, word * 64 + static_cast<std::size_t>(__builtin_ctzll(any)), rows, sums);
+      const std::size_t g = word * 64 + static_cast<std::size_t>(__builtin_ctzll(any));
+      add_rests<kFormat>(panel, g, rows.at(x.rests, g), sums);
     }
   }
   const __m512 unit = _mm512_set1_ps(1.0F / static_cast<float>(256 << sum_shift(x.groups * kGroup)));
@@ -200,31 +211,51 @@ inline void multiply_rows(const GroupedRows& x, const PanelView& panel, std::siz
   }
 }
 
+template <std::size_t kCount>
+using Count = std::integral_constant<std::size_t, kCount>;
+/// Calls take(Count<N>(), i) for rows [i, i + N) of the task, which are in one block.
+template <PanelFormat kFormat, class Take>
+[[gnu::always_inline]] inline void for_rows(const ProductTask& task, const Take& take) {
+  const std::size_t height = task.grouped->height;
+  const std::size_t n = task.end_row - task.first_row;
+  for (std::size_t i = 0; i < n;) {
+    const std::size_t of_block = height - (task.first_row + i) % height;
+    const std::size_t left = n - i < of_block ? n - i : of_block;
+    const auto one = [&](auto rows) {
+      take(rows, i);
+      i += rows.value;
+    };
+    if (left >= kRows<kFormat>) {
+      one(Count<kRows<kFormat>>());
+    } else if (left >= 8) {
+      one(Count<8>());
+    } else if (left >= 4) {
+      one(Count<4>());
+    } else if (left >= 2) {
+      one(Count<2>());
+    } else {
+      one(Count<1>());
+    }
+  }
+}
+
 template <PanelFormat kFormat>
 void multiply_panel(const ProductTask& task, std::size_t index, const PanelResults& results) {
   const GroupedRows& x = *task.grouped;
   const std::size_t bytes = panel_bytes(kFormat, x.groups);
   const PanelView panel = view_panel(kFormat, task.panels + index * bytes, x.groups);
-  const std::size_t n = task.end_row - task.first_row;
   PanelStream ahead(*task.weights, bytes, 0);
-  std::size_t i = 0;
-  const auto take = [&](auto rows) {
-    multiply_rows<kFormat, rows.value>(x, panel, task.first_row + i, i, results, ahead);
-    i += rows.value;
-  };
-  for (; i + kRows<kFormat> <= n;) take(std::integral_constant<std::size_t, kRows<kFormat>>());
-  if (i + 8 <= n) take(std::integral_constant<std::size_t, 8>());
-  if (i + 4 <= n) take(std::integral_constant<std::size_t, 4>());
-  switch (n - i) {
-    case 3:
-      return take(std::integral_constant<std::size_t, 3>());
-    case 2:
-      return take(std::integral_constant<std::size_t, 2>());
-    case 1:
-      return take(std::integral_constant<std::size_t, 1>());
-    default:
-      return;
-  }
+  for_rows<kFormat>(task, [&](auto count, std::size_t i) {
+    const BlockRows<count.value> rows(x, task.first_row + i);
+    __m512 sums[count.value];
+#pragma GCC unroll 12
+    for (std::size_t r = 0; r < count.value; ++r) sums[r] = _mm512_setzero_ps();
+    for (std::size_t g = 0; g < x.groups; ++g) {
+      ahead.ask<kLines<kFormat>>();
+      add_group<kFormat>(panel, g, rows.at(x.codes, g), sums);
+    }
+    finish<kFormat>(rows, panel, i, results, sums);
+  });
 }
 
 }  // namespace

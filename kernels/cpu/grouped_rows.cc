@@ -48,14 +48,13 @@ void quantize_grouped_row(const float* x, const GroupedRows& into, std::size_t r
       const int number = static_cast<int>(std::nearbyint(value)) - 256 * scale.centre;
       const int code = (number + 128) >> 8;
       const int rest = is_wide ? number - 256 * code : 0;
-      const std::size_t place = row * into.row_stride + g * kGroup + i;
+      const std::size_t place = into.place(row, g) * kGroup + i;
       into.codes[place] = static_cast<std::int8_t>(code);
       into.rests[place] = static_cast<std::int8_t>(rest);
       codes[i / (kGroup / 2)] += code;
       rests[i / (kGroup / 2)] += rest;
     }
-    into.terms[row * into.terms_stride + g] =
-        group_terms(scale, codes[0] + codes[1], rests[0] + rests[1], codes[0], rests[0]);
+    into.terms[into.place(row, g)] = group_terms(scale, codes[0] + codes[1], rests[0] + rests[1], codes[0], rests[0]);
   }
 }
 
@@ -68,8 +67,6 @@ void quantize_grouped_row(const float* x, const GroupedRows& into, std::size_t r
 
 void GroupedActivations::resize(std::size_t rows, std::size_t groups) {
   constexpr std::size_t kLine = 64;
-  // An odd number of lines, so that the rows that a kernel reads side by side do not share places in the cache.
-  const auto stride = [](std::size_t bytes) { return ((bytes + kLine - 1) / kLine | 1U) * kLine; };
   const auto make_room = [](auto& memory, std::size_t size) {
     if (memory.size() < size) memory.resize(size);
     const std::size_t misplaced = reinterpret_cast<std::uintptr_t>(memory.data()) % kLine;
@@ -77,12 +74,11 @@ void GroupedActivations::resize(std::size_t rows, std::size_t groups) {
   };
   rows_.rows = rows;
   rows_.groups = groups;
-  rows_.row_stride = stride(groups * kGroup);
-  rows_.terms_stride = stride(groups * sizeof(GroupTerms)) / sizeof(GroupTerms);
-  rows_.codes = reinterpret_cast<std::int8_t*>(make_room(codes_, 2 * rows * rows_.row_stride + kLine));
-  rows_.rests = rows_.codes + rows * rows_.row_stride;
-  rows_.terms =
-      reinterpret_cast<GroupTerms*>(make_room(terms_, rows * rows_.terms_stride * sizeof(GroupTerms) + kLine));
+  rows_.height = std::min(rows, kBlockRows);
+  const std::size_t places = (rows + rows_.height - 1) / rows_.height * rows_.height * groups;
+  rows_.codes = reinterpret_cast<std::int8_t*>(make_room(codes_, 2 * places * kGroup + kLine));
+  rows_.rests = rows_.codes + places * kGroup;
+  rows_.terms = reinterpret_cast<GroupTerms*>(make_room(terms_, places * sizeof(GroupTerms) + kLine));
   rows_.wide = make_room(wide_, rows * rows_.wide_words() + kLine / sizeof(std::uint64_t));
 }
 

@@ -47,23 +47,24 @@ inline Half round(const float* x, const GroupScale8& scale) {
 }  // namespace
 
 void quantize_grouped_row_avx512(const float* x, const GroupedRows& into, std::size_t row) {
-  GroupTerms* const terms = into.terms + row * into.terms_stride;
+  GroupTerms* const terms = into.terms + into.place(row, 0);
   double squares = 0;
   for (std::size_t g = 0; g < into.groups; ++g) {
     const Ends ends = ends_of(x + g * kGroup);
-    terms[g].step = ends.low;  // to be found again
-    terms[g].sum = ends.high;
+    terms[g * into.height].step = ends.low;  // to be found again
+    terms[g * into.height].sum = ends.high;
     const double width = ends.high - ends.low;
     squares += width * width;
   }
   std::uint64_t* const wide = into.wide + row * into.wide_words();
   for (std::size_t i = 0; i < into.wide_words(); ++i) wide[i] = 0;
   for (std::size_t g = 0; g < into.groups; ++g, x += kGroup) {
-    const double width = terms[g].sum - terms[g].step;
-    const GroupScale8 scale = group_scale(terms[g].step, terms[g].sum);
+    GroupTerms& made = terms[g * into.height];
+    const double width = made.sum - made.step;
+    const GroupScale8 scale = group_scale(made.step, made.sum);
     const Half first = round(x, scale);
     const Half last = round(x + kGroup / 2, scale);
-    const std::size_t place = row * into.row_stride + g * kGroup;
+    const std::size_t place = into.place(row, g) * kGroup;
     const auto store = [&](std::int8_t* at, __m128i low, __m128i high) {
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(at + place), _mm256_set_m128i(high, low));
     };
@@ -74,10 +75,10 @@ void quantize_grouped_row_avx512(const float* x, const GroupedRows& into, std::s
       wide[g / 64] |= std::uint64_t{1} << g % 64;
       store(into.rests, first.rests, last.rests);
       const int first_rests = sum(first.rests);
-      terms[g] = group_terms(scale, codes, first_rests + sum(last.rests), first_codes, first_rests);
+      made = group_terms(scale, codes, first_rests + sum(last.rests), first_codes, first_rests);
     } else {
       store(into.rests, _mm_setzero_si128(), _mm_setzero_si128());
-      terms[g] = group_terms(scale, codes, 0, first_codes, 0);
+      made = group_terms(scale, codes, 0, first_codes, 0);
     }
   }
 }

@@ -175,7 +175,7 @@ struct ProductTask {
   std::size_t first_panel = 0, end_panel = 0;
   const QuantizedRows* x = nullptr;
   const GroupedRows* grouped = nullptr;    ///< the rows instead, for the kernels of grouped_product.h
-  std::size_t first_row = 0, end_row = 0;  ///< first_row begins a tile
+  std::size_t first_row = 0, end_row = 0;  ///< first_row begins a tile or block
   float* out = nullptr;                    ///< [x.rows, columns], where the first column of `panels` stands
   std::size_t out_stride = 0;              ///< floats from one row of `out` to the next
   std::byte* scratch = nullptr;  ///< [scratch_bytes(end_row - first_row)], 64-byte aligned, of this task alone

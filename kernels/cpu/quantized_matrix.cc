@@ -180,7 +180,8 @@ void QuantizedMatrix::run(const RoundedInputs& rounded, std::size_t n, float* ou
     row_blocks = divide_up(row_blocks, threads) * threads;
     panel_blocks = tasks_of(n_panels, 1);
   }
-  const std::size_t block_rows = divide_up(divide_up(n, row_blocks), kTileRows) * kTileRows;
+  const std::size_t together_rows = rounding_ == Rounding::groups ? kBlockRows : kTileRows;
+  const std::size_t block_rows = divide_up(divide_up(n, row_blocks), together_rows) * together_rows;
   const std::size_t n_tasks = row_blocks * panel_blocks;
   pool.run(n_tasks, [&](std::size_t index) {
     const std::size_t first_row = std::min(n, index / panel_blocks * block_rows);

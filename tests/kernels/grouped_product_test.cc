@@ -113,7 +113,7 @@ TEST(GroupedProduct, ARowHasTheSameBitsBesideAnyOthers) {
   WeightMemory memory;
   RoundedInputs inputs;
   const QuantizedMatrix matrix({&weights.tensor, 1}, QuantizedMatrix::Use::linear, memory, pool, Rounding::groups);
-  std::vector<float> all(29 * 48);
+  std::vector<float> all(std::size_t{29} * 48);
   matrix.multiply(x.data(), 29, all.data(), inputs, pool);
   for (std::size_t first = 0; first < 29; ++first) {
     for (const std::size_t n : {1, 2, 5, 12, 13}) {
@@ -162,7 +162,7 @@ TEST(GroupedProduct, IsAsNearAsHalfAStepOfEachGroup) {
         for (std::size_t k = 0; k < c.cols; ++k) {
           const std::size_t g = k / kGroup;
           const bool wide = (inputs.rows().wide[n * inputs.rows().wide_words() + g / 64] >> g % 64 & 1U) != 0;
-          const double step = inputs.rows().terms[n * inputs.rows().terms_stride + g].step;
+          const double step = inputs.rows().terms[inputs.rows().place(n, g)].step;
           const double weight = weights.values[r * c.cols + k];
           exact += weight * x[n * c.cols + k];
           // The activation is off by half a step, or a 512th; the weight as product.h has it; floats by little.
@@ -194,18 +194,22 @@ TEST(QuantizeGroupedRow, GivesTheReferencesNumbers) {
     const GroupedRows& b = got.rows();
     for (std::size_t r = 0; r < kRows; ++r) {
       SCOPED_TRACE("row " + std::to_string(r) + " of " + std::to_string(cols));
-      EXPECT_EQ(std::memcmp(a.codes + r * a.row_stride, b.codes + r * b.row_stride, cols), 0);
-      EXPECT_EQ(std::memcmp(a.rests + r * a.row_stride, b.rests + r * b.row_stride, cols), 0);
       EXPECT_TRUE(
           std::equal(a.wide + r * a.wide_words(), a.wide + (r + 1) * a.wide_words(), b.wide + r * b.wide_words()));
       for (std::size_t g = 0; g < cols / kGroup; ++g) {
-        const GroupTerms& s = a.terms[r * a.terms_stride + g];
-        const GroupTerms& t = b.terms[r * b.terms_stride + g];
+        const std::size_t place = a.place(r, g);
+        EXPECT_EQ(std::memcmp(a.codes + place * kGroup, b.codes + place * kGroup, kGroup), 0);
+        EXPECT_EQ(std::memcmp(a.rests + place * kGroup, b.rests + place * kGroup, kGroup), 0);
+        const GroupTerms& s = a.terms[place];
+        const GroupTerms& t = b.terms[place];
         EXPECT_EQ(std::isnan(s.step), (r == 4 || r == 5) && g == 0);
         if (std::isnan(s.step)) {
           EXPECT_TRUE(std::isnan(t.step));
         } else {
-          EXPECT_EQ(std::memcmp(&s, &t, sizeof s), 0) << g;
+          EXPECT_EQ(s.step, t.step) << g;
+          EXPECT_EQ(s.centre, t.centre) << g;
+          EXPECT_EQ(s.sum, t.sum) << g;
+          EXPECT_EQ(s.first, t.first) << g;
         }
       }
     }
@@ -221,14 +225,17 @@ TEST(QuantizeGroupedRow, GivesSixteenBitsToTheGroupsThatStandOutAlone) {
   const GroupedRows& rows = got.rows();
   EXPECT_EQ(n_wide(rows, 0), 0U);
   EXPECT_EQ(rows.wide[rows.wide_words()], std::uint64_t{1} << 3U);
-  const float step = rows.terms[rows.terms_stride + 3].step;
-  const float centre = rows.terms[rows.terms_stride + 3].centre;
-  for (std::size_t i = 96; i < 128; ++i) {
-    const auto code = static_cast<float>(rows.codes[rows.row_stride + i]);
-    const auto rest = static_cast<float>(rows.rests[rows.row_stride + i]);
-    EXPECT_NEAR(centre + step * (code + rest / 256), x[cols + i], 0.51F * step / 256);
+  const std::size_t place = rows.place(1, 3);
+  const float step = rows.terms[place].step;
+  const float centre = rows.terms[place].centre;
+  for (std::size_t i = 0; i < kGroup; ++i) {
+    const auto code = static_cast<float>(rows.codes[place * kGroup + i]);
+    const auto rest = static_cast<float>(rows.rests[place * kGroup + i]);
+    EXPECT_NEAR(centre + step * (code + rest / 256), x[cols + 96 + i], 0.51F * step / 256);
   }
-  EXPECT_TRUE(std::all_of(rows.rests, rows.rests + cols, [](std::int8_t rest) { return rest == 0; }));
+  const auto rests = std::count_if(rows.rests, rows.rests + 2 * cols, [](std::int8_t rest) { return rest != 0; });
+  EXPECT_GT(rests, 16);
+  EXPECT_LE(rests, static_cast<std::ptrdiff_t>(kGroup)) << "of the wide group alone";
 }
 
 TEST(QuantizeGroupedRow, AFewGroupsAtMostAreWide) {
@@ -244,10 +251,10 @@ TEST(GroupedProduct, ANonFiniteRowIsNaNAndLeavesItsNeighboursAlone) {
   WeightMemory memory;
   RoundedInputs inputs;
   const QuantizedMatrix matrix({&weights.tensor, 1}, QuantizedMatrix::Use::linear, memory, pool, Rounding::groups);
-  std::vector<float> clean(20 * 48);
+  std::vector<float> clean(std::size_t{20} * 48);
   matrix.multiply(x.data(), 20, clean.data(), inputs, pool);
   x[96 + 5] = std::numeric_limits<float>::infinity();
-  std::vector<float> out(20 * 48);
+  std::vector<float> out(clean.size());
   matrix.multiply(x.data(), 20, out.data(), inputs, pool);
   for (std::size_t i = 0; i < out.size(); ++i) {
     if (i / 48 == 1) {

@@ -53,7 +53,7 @@ std::vector<std::byte> random_blocks(const Part& part, std::uint64_t cols) {
 /// As many copies of a matrix as a model has layers: what one step reads does not stay in a cache for the next.
 class Layers {
  public:
-  Layers(const Parts& parts, std::uint64_t cols, std::size_t n, QuantizedMatrix::Use use) {
+  Layers(const Parts& parts, std::uint64_t cols, std::size_t n, QuantizedMatrix::Use use, Rounding rounding) {
     std::vector<std::vector<std::byte>> blocks;
     std::vector<HostTensor> tensors;
     for (const Part& part : parts) {
@@ -61,7 +61,7 @@ class Layers {
       tensors.push_back({blocks.back().data(), part.type, part.rows, cols});
     }
     for (std::size_t i = 0; i < n; ++i) {
-      matrices_.push_back(std::make_unique<QuantizedMatrix>(tensors, use, memory_, pool()));
+      matrices_.push_back(std::make_unique<QuantizedMatrix>(tensors, use, memory_, pool(), rounding));
       bytes_ += matrices_.back()->range().bytes();
     }
   }
@@ -82,11 +82,12 @@ class Layers {
 };
 
 /// state.range(0) rows through all layers.
-void product(benchmark::State& state, const Parts& parts, std::size_t k, std::size_t layers, bool gated) {
+void product(benchmark::State& state, const Parts& parts, std::size_t k, std::size_t layers, bool gated,
+             Rounding rounding = Rounding::rows) {
   const auto rows = static_cast<std::size_t>(state.range(0));
   std::size_t columns = 0;
   for (const Part& part : parts) columns += part.rows;
-  Layers weights(parts, k, layers, gated ? QuantizedMatrix::Use::gated : QuantizedMatrix::Use::linear);
+  Layers weights(parts, k, layers, gated ? QuantizedMatrix::Use::gated : QuantizedMatrix::Use::linear, rounding);
   std::vector<float> x(rows * k);
   for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i * 37 % 101) * 0.01F - 0.5F;
   std::vector<float> out(rows * columns);
@@ -137,6 +138,11 @@ BENCHMARK_CAPTURE(product, down_q4_k, kDownQ4K, 8960, 8, false)->Apply(types);
 BENCHMARK_CAPTURE(product, down_q5_k, kDownQ5K, 8960, 8, false)->Apply(types);
 BENCHMARK_CAPTURE(product, down_q6_k, kDownQ6K, 8960, 8, false)->Apply(types);
 BENCHMARK_CAPTURE(product, down_q8_0, kDownQ8, 8960, 8, false)->Apply(types);
+const Parts kGateUpQ4K = {{DType::q4_k, 17920}};
+BENCHMARK_CAPTURE(product, gate_up_q4_k, kGateUpQ4K, 1536, 4, true)->Apply(types);
+BENCHMARK_CAPTURE(product, gate_up_q4_k_groups, kGateUpQ4K, 1536, 4, true, Rounding::groups)->Apply(types);
+BENCHMARK_CAPTURE(product, down_q4_k_groups, kDownQ4K, 8960, 8, false, Rounding::groups)->Apply(types);
+BENCHMARK_CAPTURE(product, down_q6_k_groups, kDownQ6K, 8960, 8, false, Rounding::groups)->Apply(types);
 const Parts kQkvQ4K = {{DType::q4_k, 2048}};
 const Parts kQkvMixed = {{DType::q4_k, 1792}, {DType::q6_k, 256}};
 BENCHMARK_CAPTURE(product, qkv_q4_k, kQkvQ4K, 1536, 28, false)->Apply(types);
