@@ -29,6 +29,14 @@ enum class MatrixRole : std::uint8_t {
   output,     ///< logits
 };
 
+/// How products with a matrix are computed, for people.
+struct MatrixPath {
+  std::string name;      ///< "whole numbers (Q4_K + Q6_K)", "8-bit groups (Q4_K)", "bfloat16"
+  std::string obstacle;  ///< why quantised weights fall back to that; empty: they do not, or it was asked for
+
+  std::string text() const { return obstacle.empty() ? name : name + ", since " + obstacle; }
+};
+
 /// A weight matrix [rows, cols] in the layout that the hardware likes best.
 class Matrix {
  public:
@@ -117,10 +125,8 @@ class Backend {
   virtual std::uint64_t matrix_bytes(const HostTensor& tensor) const = 0;
   /// Bytes that a table takes; shared: beside those of the matrix that load_table() is given. `table` needs no data.
   virtual std::uint64_t table_bytes(const HostTensor& table, bool shared) const = 0;
-  /// How products with a matrix of these parts are computed, for people: "whole numbers (Q4_K + Q6_K)", "8-bit groups
-  /// (Q4_K)", "bfloat16". If quantised weights fall back to the latter, it says why: "bfloat16, since …". The parts
-  /// need no data.
-  virtual std::string matrix_path(std::span<const HostTensor> parts, MatrixRole role) const = 0;
+  /// How products with a matrix of these parts are computed. The parts need no data.
+  virtual MatrixPath matrix_path(std::span<const HostTensor> parts, MatrixRole role) const = 0;
   virtual std::unique_ptr<Buffer> load_vector(const HostTensor& vector) = 0;
   virtual std::unique_ptr<Buffer> allocate(std::size_t size) = 0;
   /// Rows that a product may touch where `rows` are asked for; buffers need room for as many.

@@ -54,7 +54,7 @@ class CpuBackend : public Backend {
   std::uint64_t table_bytes(const HostTensor& table, bool shared) const override {
     return cpu::LookupTable::bytes_of(table, shared && keeps({&table, 1}));
   }
-  std::string matrix_path(std::span<const HostTensor> parts, MatrixRole role) const override;
+  MatrixPath matrix_path(std::span<const HostTensor> parts, MatrixRole role) const override;
   std::unique_ptr<Matrix> load_table(const HostTensor& table, const Matrix* same) override {
     const auto* packed = dynamic_cast<const cpu::QuantizedMatrix*>(same);
     if (packed == nullptr) return std::make_unique<cpu::LookupTable>(table);
@@ -203,7 +203,7 @@ class CpuBackend : public Backend {
   std::span<float> read(Buffer& x, std::size_t n) override { return {data(x), n}; }
 
  private:
-  /// Whether products with these are sums of whole numbers.
+  /// Whether the codes of the file are kept.
   bool keeps(std::span<const HostTensor> parts) const {
     return precision_ != Precision::exact && cpu::QuantizedMatrix::takes(parts);
   }
@@ -236,7 +236,7 @@ class CpuBackend : public Backend {
 /// Feed-forward layers tolerate activations of 8 bits, and have most of the weights; queries and keys tolerate them
 /// less. Nor do narrow models tolerate them, which are fast without: see docs/PERFORMANCE.md.
 cpu::Rounding CpuBackend::rounding(std::span<const HostTensor> parts, MatrixRole role) const {
-  constexpr std::uint64_t kWideModel = 1024;
+  constexpr std::uint64_t kWideModel = 1536;  // none between 896 and this was measured
   const std::uint64_t model = role == MatrixRole::gate_up ? parts[0].cols
                               : role == MatrixRole::down  ? parts[0].rows
                                                           : 0;
@@ -255,19 +255,20 @@ std::unique_ptr<Matrix> CpuBackend::load_matrix(std::span<const HostTensor> part
   return matrix;
 }
 
-std::string CpuBackend::matrix_path(std::span<const HostTensor> parts, MatrixRole role) const {
+MatrixPath CpuBackend::matrix_path(std::span<const HostTensor> parts, MatrixRole role) const {
   if (keeps(parts)) {
     std::string types;
     for (const HostTensor& part : parts) {
       const std::string type(name(part.type));
       if (types.find(type) == std::string::npos) types += (types.empty() ? "" : " + ") + type;
     }
-    return (rounding(parts, role) == cpu::Rounding::groups ? "8-bit groups (" : "whole numbers (") + types + ")";
+    const bool groups = rounding(parts, role) == cpu::Rounding::groups;
+    return {(groups ? "8-bit groups (" : "whole numbers (") + types + ")", ""};
   }
   const std::string path = cpu::has_bf16_products() ? "bfloat16" : "float32";
   const bool quantised = std::ranges::any_of(parts, [](const HostTensor& part) { return block_values(part.type) > 1; });
-  if (precision_ == Precision::exact || !quantised) return path;
-  return path + ", since " + cpu::QuantizedMatrix::obstacle(parts);
+  if (precision_ == Precision::exact || !quantised) return {path, ""};
+  return {path, cpu::QuantizedMatrix::obstacle(parts)};
 }
 
 }  // namespace

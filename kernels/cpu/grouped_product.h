@@ -33,7 +33,7 @@ inline constexpr double kWide = 6;
 
 /// What a group of a row is multiplied by, but its codes.
 struct GroupTerms {
-  float step;    ///< NaN if the group has a NaN or an infinity
+  float step;    ///< NaN if the group has a NaN or an infinity, or is wider than floats are
   float centre;  ///< step · centre
   float sum;     ///< of the values as they are rounded
   float first;   ///< of the first 16 of them

@@ -1,6 +1,7 @@
 // What every kernel of grouped products must give, bit for bit.
 
 #include <cmath>
+#include <utility>
 
 #include "kernels/cpu/grouped_product.h"
 #include "kernels/cpu/product_codes.h"

@@ -22,16 +22,6 @@ constexpr std::size_t kRows = has_sixes(kFormat) ? 8 : kBlockRows;
 template <PanelFormat kFormat>
 constexpr int kRuns = kFormat == PanelFormat::sixes_two_factors ? 2 : 1;
 
-/// Cache lines of a group, or one less than that and a half.
-template <PanelFormat kFormat>
-constexpr int kLines = static_cast<int>((code_bytes(kFormat) + n_numbers(kFormat) * sizeof(std::int16_t) + 63) / 64);
-
-inline __m512i quad(const std::int8_t* codes, int i) {
-  int four;
-  __builtin_memcpy(&four, codes + std::ptrdiff_t{4} * i, 4);
-  return _mm512_set1_epi32(four);
-}
-
 /// Calls use(codes, i) for the quads of a run: those of all columns as bytes, and which of the group it is.
 template <PanelFormat kFormat, class Use>
 [[gnu::always_inline]] inline void for_quads(const std::byte* codes, int run, const Use& use) {
@@ -75,9 +65,6 @@ class CodeSum {
 struct Numbers {
   __m512 factor, second_factor, offset, first_offset;
 };
-inline __m512i widen(const std::int16_t* numbers) {
-  return _mm512_cvtepi16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(numbers)));
-}
 template <PanelFormat kFormat>
 [[gnu::always_inline]] inline Numbers load_numbers(const PanelView& panel, std::size_t group) {
   const std::int16_t* from = panel.numbers + group * n_numbers(kFormat);
@@ -218,24 +205,21 @@ template <PanelFormat kFormat, class Take>
 [[gnu::always_inline]] inline void for_rows(const ProductTask& task, const Take& take) {
   const std::size_t height = task.grouped->height;
   const std::size_t n = task.end_row - task.first_row;
-  for (std::size_t i = 0; i < n;) {
+  std::size_t i = 0;
+  const auto some = [&](auto rows) __attribute__((always_inline)) {
+    take(rows, i);
+    return rows.value;
+  };
+  while (i < n) {
     const std::size_t of_block = height - (task.first_row + i) % height;
     const std::size_t left = n - i < of_block ? n - i : of_block;
-    const auto one = [&](auto rows) {
-      take(rows, i);
-      i += rows.value;
-    };
-    if (left >= kRows<kFormat>) {
-      one(Count<kRows<kFormat>>());
-    } else if (left >= 8) {
-      one(Count<8>());
-    } else if (left >= 4) {
-      one(Count<4>());
-    } else if (left >= 2) {
-      one(Count<2>());
-    } else {
-      one(Count<1>());
+    if constexpr (kRows < kFormat >> 8) {
+      if (left >= kRows<kFormat>) {
+        i += some(Count<kRows<kFormat>>());
+        continue;
+      }
     }
+    i += left >= 8 ? some(Count<8>()) : left >= 4 ? some(Count<4>()) : left >= 2 ? some(Count<2>()) : some(Count<1>());
   }
 }
 

@@ -70,7 +70,7 @@ void GroupedActivations::resize(std::size_t rows, std::size_t groups) {
   const auto make_room = [](auto& memory, std::size_t size) {
     if (memory.size() < size) memory.resize(size);
     const std::size_t misplaced = reinterpret_cast<std::uintptr_t>(memory.data()) % kLine;
-    return memory.data() + (kLine - misplaced) % kLine / sizeof(*memory.data());
+    return memory.data() + (kLine - misplaced) % kLine;
   };
   rows_.rows = rows;
   rows_.groups = groups;
@@ -79,7 +79,8 @@ void GroupedActivations::resize(std::size_t rows, std::size_t groups) {
   rows_.codes = reinterpret_cast<std::int8_t*>(make_room(codes_, 2 * places * kGroup + kLine));
   rows_.rests = rows_.codes + places * kGroup;
   rows_.terms = reinterpret_cast<GroupTerms*>(make_room(terms_, places * sizeof(GroupTerms) + kLine));
-  rows_.wide = make_room(wide_, rows * rows_.wide_words() + kLine / sizeof(std::uint64_t));
+  wide_.resize(std::max(wide_.size(), rows * rows_.wide_words()));
+  rows_.wide = wide_.data();
 }
 
 }  // namespace headwater::kernels::cpu

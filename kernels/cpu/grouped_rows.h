@@ -21,6 +21,10 @@ void quantize_grouped_row(const float* x, const GroupedRows& into, std::size_t r
 /// Memory for rounded rows, used again at each product.
 class GroupedActivations {
  public:
+  GroupedActivations() = default;
+  GroupedActivations(GroupedActivations&&) = default;
+  GroupedActivations& operator=(GroupedActivations&&) = default;
+
   void resize(std::size_t rows, std::size_t groups);
   const GroupedRows& rows() const { return rows_; }
 

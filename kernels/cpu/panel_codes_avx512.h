@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #include <cstddef>
+#include <cstdint>
 
 #include "kernels/cpu/product.h"
 
@@ -28,5 +29,21 @@ template <PanelFormat kFormat>
     return _mm512_load_si512(codes + 64 * i);
   }
 }
+
+/// Four bytes of a row's activations, for all columns.
+[[gnu::always_inline]] inline __m512i quad(const std::int8_t* codes, int i) {
+  int four;
+  __builtin_memcpy(&four, codes + std::ptrdiff_t{4} * i, 4);
+  return _mm512_set1_epi32(four);
+}
+
+/// 16 numbers of 16 bits, in 32.
+[[gnu::always_inline]] inline __m512i widen(const std::int16_t* numbers) {
+  return _mm512_cvtepi16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(numbers)));
+}
+
+/// Cache lines of a group, rounded up: some formats end half-way in one.
+template <PanelFormat kFormat>
+constexpr int kLines = static_cast<int>((code_bytes(kFormat) + n_numbers(kFormat) * sizeof(std::int16_t) + 63) / 64);
 
 }  // namespace headwater::kernels::cpu

@@ -14,12 +14,6 @@ namespace {
 template <PanelFormat kFormat>
 constexpr std::size_t kRows = has_nibbles(kFormat) ? 8 : 4;
 
-inline __m512i quad(const std::int8_t* codes, int i) {
-  int four;
-  __builtin_memcpy(&four, codes + 4 * i, 4);
-  return _mm512_set1_epi32(four);
-}
-
 /// 16 columns as doubles.
 struct Doubles {
   __m512d first, last;
@@ -39,11 +33,6 @@ inline __m512 round_to_float(const Doubles& sum, __m512d unit) {
     return _mm512_cvtpd_ps(_mm512_roundscale_pd(_mm512_mul_pd(x, unit), _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC));
   };
   return _mm512_insertf32x8(_mm512_castps256_ps512(half(sum.first)), half(sum.last), 1);
-}
-
-/// 16 numbers of 16 bits, in 32.
-inline __m512i widen(const std::int16_t* numbers) {
-  return _mm512_cvtepi16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(numbers)));
 }
 
 /// Factors and offsets of 16 columns: in the lower halves as they are, in the upper what coarse() makes of them.
@@ -83,10 +72,6 @@ inline __m512i lower_halves(__m512i high, __m512i low) {
   const __m512i swap = _mm512_set4_epi32(0x0D0C0D0C, 0x09080908, 0x05040504, 0x01000100);
   return _mm512_mask_shuffle_epi8(high, 0xCCCCCCCCCCCCCCCC, low, swap);
 }
-
-/// Cache lines of a group, or one less than that and a half.
-template <PanelFormat kFormat>
-constexpr int kLines = static_cast<int>((code_bytes(kFormat) + n_numbers(kFormat) * sizeof(std::int16_t) + 63) / 64);
 
 /// A row of activations.
 struct Row {

@@ -90,7 +90,7 @@ void add_memory(const ModelShape& shape, std::uint64_t weights, const kernels::B
 void add_matrices(const GgufFile& file, const DecoderSpec& spec, const kernels::Backend& backend, InfoLines& lines) {
   std::map<std::string, std::map<std::string, std::size_t>> paths;
   for (const auto& [kind, matrix] : all_matrices(file, spec)) {
-    ++paths[kind][backend.matrix_path(typed_parts(file, matrix), matrix.role)];
+    ++paths[kind][backend.matrix_path(typed_parts(file, matrix), matrix.role).text()];
   }
   lines.add("products", "by kind of matrix");
   for (const auto& [kind, counts] : paths) {
@@ -107,13 +107,13 @@ std::vector<std::string> fallbacks(const GgufFile& file, const kernels::Backend&
   const auto spec = read_decoder_spec(file);
   if (!spec) return found;
   for (const auto& [kind, matrix] : all_matrices(file, *spec)) {
-    const std::string path = backend.matrix_path(typed_parts(file, matrix), matrix.role);
-    if (path.find(", since ") == std::string::npos) continue;
+    const kernels::MatrixPath path = backend.matrix_path(typed_parts(file, matrix), matrix.role);
+    if (path.obstacle.empty()) continue;
     std::string names;
     for (const TensorRows& part : matrix.parts) {
       if (names.find(part.name) == std::string::npos) names += (names.empty() ? "" : " + ") + part.name;
     }
-    found.push_back(names + ": in " + path);
+    found.push_back(names + ": in " + path.text());
   }
   return found;
 }

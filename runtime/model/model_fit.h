@@ -24,7 +24,7 @@ struct FitQuestion {
 /// beyond the model's context.
 Result<std::string> describe_fit(const GgufFile& file, const kernels::Backend& backend, const FitQuestion& question);
 
-/// The quantised matrices whose products are not computed in whole numbers, each with the reason: "blk.3.attn_q.weight
+/// The quantised matrices whose weights have to be expanded, each with the reason: "blk.3.attn_q.weight
 /// + blk.3.attn_k.weight: in bfloat16, since …". REQUIRES: read_served_model(file).
 std::vector<std::string> fallbacks(const GgufFile& file, const kernels::Backend& backend);
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "kernels/precision.h"
 #include "topology/topology.h"
 
 namespace headwater::topology {
@@ -67,7 +68,7 @@ StageInfo executor() {
   StageInfo info = required("executor", "step_plan", "step_result");
   info.feedback_to = {"scheduler"};
   info.args = {choice("backend", {"cpu"}, "what computes"),
-               choice("precision", {"fast", "balanced", "exact"},
+               choice("precision", {kernels::kPrecisions.begin(), kernels::kPrecisions.end()},
                       "balanced: quantised weights as they are, activations of 16 bits; fast: those of feed-forward "
                       "layers of 8 bits, where that is faster; exact: both as bfloat16"),
                integer("threads", 0, 0, 1024, "compute threads; 0: as the topology says")};

@@ -6,7 +6,9 @@
 #include <spdlog/spdlog.h>
 
 #include <memory>
+#include <optional>
 #include <sstream>
+#include <string>
 #include <vector>
 
 #include "headwater/runtime.h"
@@ -53,12 +55,14 @@ class Log {
 
 /// What is loaded of a model file with these bytes, and what is logged meanwhile.
 struct Loaded {
-  explicit Loaded(const GgufWriter& writer, std::uint32_t session_len = 0, const std::string& size = "1MiB") {
+  explicit Loaded(const GgufWriter& writer, std::uint32_t session_len = 0, const std::string& size = "1MiB",
+                  const std::optional<std::string>& precision = {}) {
     const TemporaryFile file(writer.bytes());
     Overrides overrides;
     overrides.model = file.path();
     overrides.session_len = session_len;
     overrides.threads = 1;
+    overrides.precision = precision;
     const auto parsed = topology::parse(chain_topology("cache_size_limit: " + size, 2), "assets.yaml",
                                         topology::builtin_catalog(), overrides);
     EXPECT_TRUE(parsed.topology) << parsed.report("assets.yaml");
@@ -69,6 +73,14 @@ struct Loaded {
   Log log;
   std::shared_ptr<const actors::Assets> assets;
 };
+
+TEST(Assets, ComputeWithThePrecisionThatIsAskedFor) {
+  for (const std::string& precision : {std::string("balanced"), std::string("exact")}) {
+    const Loaded loaded(tiny_llama({}), 0, "1MiB", precision);
+    EXPECT_THAT(loaded.assets->compute, HasSubstr(" " + precision + " "));
+  }
+  EXPECT_EQ(Loaded(tiny_llama({})).assets->compute, Loaded(tiny_llama({}), 0, "1MiB", "fast").assets->compute);
+}
 
 TEST(Assets, WarnWhereTheSessionLengthIsCutToTheModelsContext) {
   const Loaded cut(tiny_llama({.context = kContext}), 100'000);

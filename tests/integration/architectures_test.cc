@@ -53,7 +53,7 @@ class ArchitectureDeterminism : public testing::TestWithParam<std::tuple<const c
     if (architecture != "wide") {
       options.architecture = architecture;
     } else {
-      options.heads = 16;
+      options.heads = 24;
       options.kv_heads = 1;
       options.head_dim = 64;
       options.type = kernels::DType::q4_1;

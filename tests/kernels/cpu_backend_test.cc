@@ -11,7 +11,7 @@ namespace headwater::kernels {
 namespace {
 
 std::string path(Precision precision, const std::vector<HostTensor>& parts, MatrixRole role = MatrixRole::attention) {
-  return make_cpu_backend(1, precision)->matrix_path(parts, role);
+  return make_cpu_backend(1, precision)->matrix_path(parts, role).text();
 }
 
 TEST(CpuBackend, SaysHowAMatrixIsComputed) {
@@ -31,15 +31,15 @@ TEST(CpuBackend, SaysHowAMatrixIsComputed) {
 TEST(CpuBackend, ComputesFeedForwardLayersOfWideModelsInEightBitsWhereThatIsFaster) {
   const std::string eight = cpu::product_kernels().grouped_pays ? "8-bit groups (Q4_K)" : "whole numbers (Q4_K)";
   const std::string sixteen = "whole numbers (Q4_K)";
-  const HostTensor in{nullptr, DType::q4_k, 4096, 1024};
-  const HostTensor back{nullptr, DType::q4_k, 1024, 4096};
+  const HostTensor in{nullptr, DType::q4_k, 4096, 1536};
+  const HostTensor back{nullptr, DType::q4_k, 1536, 4096};
   EXPECT_EQ(path(Precision::fast, {in, in}, MatrixRole::gate_up), eight);
   EXPECT_EQ(path(Precision::fast, {back}, MatrixRole::down), eight);
   EXPECT_EQ(path(Precision::fast, {in}, MatrixRole::attention), sixteen);
   EXPECT_EQ(path(Precision::fast, {in}, MatrixRole::output), sixteen);
   EXPECT_EQ(path(Precision::balanced, {in, in}, MatrixRole::gate_up), sixteen);
-  const HostTensor narrow_in{nullptr, DType::q4_k, 4096, 768};
-  const HostTensor narrow_back{nullptr, DType::q4_k, 768, 4096};
+  const HostTensor narrow_in{nullptr, DType::q4_k, 4096, 1280};
+  const HostTensor narrow_back{nullptr, DType::q4_k, 1280, 4096};
   EXPECT_EQ(path(Precision::fast, {narrow_in, narrow_in}, MatrixRole::gate_up), sixteen);
   EXPECT_EQ(path(Precision::fast, {narrow_back}, MatrixRole::down), sixteen);
 }
@@ -47,7 +47,7 @@ TEST(CpuBackend, ComputesFeedForwardLayersOfWideModelsInEightBitsWhereThatIsFast
 TEST(CpuBackend, NamesTheNumericsThatItHas) {
   const auto numerics = [](Precision precision) { return make_cpu_backend(1, precision)->numerics(); };
   EXPECT_EQ(numerics(Precision::fast) != numerics(Precision::balanced), cpu::product_kernels().grouped_pays)
-      << "where both compute the same, they share what is cached";
+      << "a machine that computes the same in both shares what is cached";
   EXPECT_NE(numerics(Precision::exact), numerics(Precision::balanced));
 }
 

@@ -36,7 +36,7 @@ struct Stack {
 };
 
 /// The products of each part by itself, side by side: [n, rows].
-std::vector<float> multiply_apart(const Stack& stack, const std::vector<float>& x, std::size_t n) {
+std::vector<float> multiply_apart(const Stack& stack, const std::vector<float>& x, std::size_t n, Rounding rounding) {
   ThreadPool pool(1);
   WeightMemory memory;
   RoundedInputs rounded;
@@ -44,7 +44,7 @@ std::vector<float> multiply_apart(const Stack& stack, const std::vector<float>& 
   std::size_t before = 0;
   for (const HostTensor& part : stack.parts) {
     std::vector<float> own(n * part.rows);
-    QuantizedMatrix({&part, 1}, Use::linear, memory, pool).multiply(x.data(), n, own.data(), rounded, pool);
+    QuantizedMatrix({&part, 1}, Use::linear, memory, pool, rounding).multiply(x.data(), n, own.data(), rounded, pool);
     for (std::size_t r = 0; r < n; ++r) {
       std::copy_n(&own[r * part.rows], part.rows, &out[r * stack.rows + before]);
     }
@@ -53,6 +53,7 @@ std::vector<float> multiply_apart(const Stack& stack, const std::vector<float>& 
   return out;
 }
 
+constexpr Rounding kRoundings[] = {Rounding::rows, Rounding::groups};
 const std::vector<Stack::Part> kMixed = {{DType::q4_k, 21}, {DType::q4_k, 5},  {DType::q6_k, 14}, {DType::q5_0, 3},
                                          {DType::q8_0, 18}, {DType::q4_0, 40}, {DType::q5_1, 1},  {DType::q5_k, 33}};
 
@@ -63,14 +64,16 @@ TEST(QuantizedMatrix, PartsOfAnyTypesAreOneMatrixWithTheBitsOfEach) {
   ThreadPool one(1);
   ThreadPool three(3);
   ASSERT_TRUE(QuantizedMatrix::takes(stack.parts));
-  const QuantizedMatrix matrix(stack.parts, Use::linear, memory, three);
-  EXPECT_EQ(matrix.rows(), stack.rows);
-  EXPECT_EQ(matrix.n_segments(), 6U) << "Q5_1 and Q5_K share panels, as do parts of one type";
-  for (const std::size_t n : {1, 2, 3, 4, 5, 7, 16, 17, 33, 40, 200}) {
-    const std::vector<float> x = make_rows(n, 768, static_cast<unsigned>(n));
-    std::vector<float> out(n * stack.rows);
-    matrix.multiply(x.data(), n, out.data(), rounded, n % 2 == 0 ? one : three);
-    EXPECT_EQ(out, multiply_apart(stack, x, n)) << n << " rows";
+  for (const Rounding rounding : kRoundings) {
+    const QuantizedMatrix matrix(stack.parts, Use::linear, memory, three, rounding);
+    EXPECT_EQ(matrix.rows(), stack.rows);
+    EXPECT_EQ(matrix.n_segments(), 6U) << "Q5_1 and Q5_K share panels, as do parts of one type";
+    for (const std::size_t n : {1, 2, 3, 4, 5, 7, 16, 17, 33, 40, 200}) {
+      const std::vector<float> x = make_rows(n, 768, static_cast<unsigned>(n));
+      std::vector<float> out(n * stack.rows);
+      matrix.multiply(x.data(), n, out.data(), rounded, n % 2 == 0 ? one : three);
+      EXPECT_EQ(out, multiply_apart(stack, x, n, rounding)) << n << " rows";
+    }
   }
 }
 
@@ -84,7 +87,7 @@ TEST(QuantizedMatrix, PartsThatEndWithinAPanelAreOneMatrix) {
   const std::vector<float> x = make_rows(9, 96, 3);
   std::vector<float> out(9 * 35);
   matrix.multiply(x.data(), 9, out.data(), rounded, pool);
-  EXPECT_EQ(out, multiply_apart(stack, x, 9));
+  EXPECT_EQ(out, multiply_apart(stack, x, 9, Rounding::rows));
 }
 
 TEST(QuantizedMatrix, ARowHasTheSameBitsAloneAndInAnyCompany) {
@@ -97,14 +100,16 @@ TEST(QuantizedMatrix, ARowHasTheSameBitsAloneAndInAnyCompany) {
     RoundedInputs rounded;
     ThreadPool one(1);
     ThreadPool three(3);
-    const QuantizedMatrix matrix(stack.parts, Use::linear, memory, one);
-    std::vector<float> all(300 * stack.rows);
-    matrix.multiply(x.data(), 300, all.data(), rounded, three);
-    for (const std::size_t n : {1, 2, 3, 4, 5, 6, 17, 48, 129}) {
-      std::vector<float> some(n * stack.rows);
-      const std::size_t first = 300 - n;
-      matrix.multiply(x.data() + first * 768, n, some.data(), rounded, n % 2 == 0 ? one : three);
-      EXPECT_EQ(std::memcmp(some.data(), &all[first * stack.rows], some.size() * sizeof(float)), 0) << n;
+    for (const Rounding rounding : kRoundings) {
+      const QuantizedMatrix matrix(stack.parts, Use::linear, memory, one, rounding);
+      std::vector<float> all(300 * stack.rows);
+      matrix.multiply(x.data(), 300, all.data(), rounded, three);
+      for (const std::size_t n : {1, 2, 3, 4, 5, 6, 17, 48, 129}) {
+        std::vector<float> some(n * stack.rows);
+        const std::size_t first = 300 - n;
+        matrix.multiply(x.data() + first * 768, n, some.data(), rounded, n % 2 == 0 ? one : three);
+        EXPECT_EQ(std::memcmp(some.data(), &all[first * stack.rows], some.size() * sizeof(float)), 0) << n;
+      }
     }
   }
 }
@@ -121,15 +126,17 @@ TEST(QuantizedMatrix, GatedProductsHaveTheBitsOfTheirParts) {
       WeightMemory memory;
       RoundedInputs rounded;
       ThreadPool pool(2);
-      const QuantizedMatrix gated(stack.parts, Use::gated, memory, pool);
-      for (const std::size_t n : {1, 3, 4, 16, 17, 50}) {
-        for (const Activation activation : {Activation::silu, Activation::gelu}) {
-          std::vector<float> expected(n * dim);
-          const auto multiply = activation == Activation::silu ? silu_mul : gelu_mul;
-          multiply(multiply_apart(stack, x, n).data(), n, dim, expected.data(), dim);
-          std::vector<float> got(n * dim);
-          gated.multiply_gated(x.data(), n, activation, got.data(), rounded, pool);
-          EXPECT_EQ(got, expected) << name(gate) << ' ' << name(up) << ' ' << dim << ", " << n << " rows";
+      for (const Rounding rounding : kRoundings) {
+        const QuantizedMatrix gated(stack.parts, Use::gated, memory, pool, rounding);
+        for (const std::size_t n : {1, 3, 4, 16, 17, 50}) {
+          for (const Activation activation : {Activation::silu, Activation::gelu}) {
+            std::vector<float> expected(n * dim);
+            const auto multiply = activation == Activation::silu ? silu_mul : gelu_mul;
+            multiply(multiply_apart(stack, x, n, rounding).data(), n, dim, expected.data(), dim);
+            std::vector<float> got(n * dim);
+            gated.multiply_gated(x.data(), n, activation, got.data(), rounded, pool);
+            EXPECT_EQ(got, expected) << name(gate) << ' ' << name(up) << ' ' << dim << ", " << n << " rows";
+          }
         }
       }
     }

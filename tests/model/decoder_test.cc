@@ -146,7 +146,7 @@ TEST(Decoder, LogitsAreBitIdenticalInAnyChunkOnAnyThreadsWithAnyHeads) {
 /// So wide that its feed-forward layers are computed in 8 bits where that is faster.
 TEST(Decoder, LogitsOfAWideModelAreBitIdenticalInAnyChunkOnAnyThreads) {
   for (const kernels::DType type : {kernels::DType::q8_0, kernels::DType::q4_1, kernels::DType::q4_0}) {
-    const test::TinyOptions options{.heads = 16, .head_dim = 64, .ffn = 1056, .type = type};
+    const test::TinyOptions options{.heads = 24, .head_dim = 64, .ffn = 1056, .type = type};
     Tiny model(options);
     const auto prompt = tokens(90);
     const auto expected = model.after(prompt);

@@ -111,7 +111,7 @@ class ReferenceModel : public testing::TestWithParam<Way> {
   /// A model that takes seconds for what the smallest does in one.
   static bool large() { return GetParam().model > 0; }
   /// A large model's exact products would take longer than a test may.
-  static bool whole() { return !large() || (test::runs_all() && GetParam().precision == kernels::Precision::fast); }
+  static bool whole() { return !large() || (test::runs_all() && GetParam().precision != kernels::Precision::exact); }
 
   void SetUp() override {
     if (const std::string why = model().missing(kCompletions); !why.empty()) GTEST_SKIP() << why;
@@ -285,6 +285,7 @@ INSTANTIATE_TEST_SUITE_P(Ways, ReferenceModel,
                                          Way{"QwenHalfFast", 1, Precision::fast, "0", 0.04, 1.004},
                                          Way{"QwenHalfExact", 1, Precision::exact, "0", 0.04, 1.004},
                                          Way{"QwenOneAndAHalfFast", 2, Precision::fast, "0", 0.04, 1.004},
+                                         Way{"QwenOneAndAHalfBalanced", 2, Precision::balanced, "0", 0.04, 1.004},
                                          Way{"QwenOneAndAHalfExact", 2, Precision::exact, "0", 0.04, 1.004},
                                          Way{"GemmaFast", 3, Precision::fast, "0", 0.04, 1.004},
                                          Way{"GemmaExact", 3, Precision::exact, "0", 0.04, 1.004}),

@@ -7,6 +7,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "headwater/result.h"
 #include "kernels/backend.h"
@@ -43,6 +44,10 @@ CLI::Option* add_model_file(CLI::App& command, Text& model) {
       ->transform(CLI::Validator([](std::string& name) { return name = model_file(name), std::string(); }, ""));
 }
 
+inline CLI::IsMember known_precisions() {
+  return CLI::IsMember(std::vector<std::string>(kernels::kPrecisions.begin(), kernels::kPrecisions.end()));
+}
+
 /// --precision, for an override.
 template <class Text>
 void add_precision(CLI::App& command, Text& precision) {
@@ -51,7 +56,7 @@ void add_precision(CLI::App& command, Text& precision) {
           "--precision", precision,
           "balanced: quantised weights as they are, activations of 16 bits; fast: those of feed-forward layers of "
           "8 bits, where that is faster; exact: both as bfloat16")
-      ->check(CLI::IsMember({"fast", "balanced", "exact"}));
+      ->check(known_precisions());
 }
 
 /// What --precision names. REQUIRES: it was checked.

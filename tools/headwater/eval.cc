@@ -48,10 +48,11 @@ void add_eval_options(CLI::App& command, const std::shared_ptr<EvalOptions>& opt
           "in 4); all are compared with the first")
       ->default_str("0");
   command
-      .add_option("--precision", options->precisions,
-                  "how weights are computed with, one after the other: fast (as they are), exact (as bfloat16)")
+      .add_option(
+          "--precision", options->precisions,
+          "how weights are computed with, one after the other: fast, balanced (as they are), exact (as bfloat16)")
       ->delimiter(',')
-      ->check(CLI::IsMember({"fast", "balanced", "exact"}))
+      ->check(known_precisions())
       ->default_str("fast");
   add_pre_tokenizer(command, options->pre_tokenizer);
   command.add_option("--threads", options->threads, "compute threads, 0: one per core")->check(CLI::Range(0, 1024));

@@ -154,7 +154,7 @@ void add_eval_kl(CLI::App& parent, Action& action) {
           "GGUF file, or the name of one, that the others are compared with; left out: the first --model")
       ->type_name("FILE");
   command->add_option("--base-precision", options->base.precision, "fast, balanced or exact, of the base")
-      ->check(CLI::IsMember({"fast", "balanced", "exact"}))
+      ->check(known_precisions())
       ->capture_default_str();
   command
       ->add_option_function<std::string>(
