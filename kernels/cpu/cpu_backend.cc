@@ -41,7 +41,8 @@ const float* data(const Buffer& buffer) { return static_cast<const CpuBuffer&>(b
 class CpuBackend : public Backend {
  public:
   CpuBackend(std::uint32_t threads, Precision precision)
-      : precision_(precision),
+      : precision_(precision == Precision::fast && !cpu::product_kernels().grouped_pays ? Precision::balanced
+                                                                                        : precision),
         threads_(static_cast<int>(threads > 0 ? threads : std::max(1U, std::thread::hardware_concurrency()))),
         products_(threads_),
         pool_(static_cast<unsigned>(threads_)) {}
@@ -195,8 +196,7 @@ class CpuBackend : public Backend {
                                : has.avx512      ? "avx512"
                                : has.avx2        ? "avx2"
                                                  : "plain";
-    const Precision precision = precision_ == Precision::fast && !grouped_ ? Precision::balanced : precision_;
-    return "cpu 3 " + std::string(kPrecisions.at(static_cast<std::size_t>(precision))) + " " + instructions +
+    return "cpu 3 " + std::string(kPrecisions.at(static_cast<std::size_t>(precision_))) + " " + instructions +
            (has.avx512_vnni ? " vnni" : "");
   }
   void run_on_host(std::size_t n, const std::function<void(std::size_t)>& work) override { pool_.run(n, work); }
@@ -216,8 +216,7 @@ class CpuBackend : public Backend {
     });
   }
 
-  const Precision precision_;
-  const bool grouped_ = precision_ == Precision::fast && cpu::product_kernels().grouped_pays;
+  const Precision precision_;  ///< not fast where that is no faster
   const int threads_;
   cpu::WeightMemory weight_memory_;
   cpu::WeightRange first_weights_;
@@ -240,7 +239,7 @@ cpu::Rounding CpuBackend::rounding(std::span<const HostTensor> parts, MatrixRole
   const std::uint64_t model = role == MatrixRole::gate_up ? parts[0].cols
                               : role == MatrixRole::down  ? parts[0].rows
                                                           : 0;
-  return grouped_ && model >= kWideModel ? cpu::Rounding::groups : cpu::Rounding::rows;
+  return precision_ == Precision::fast && model >= kWideModel ? cpu::Rounding::groups : cpu::Rounding::rows;
 }
 
 std::unique_ptr<Matrix> CpuBackend::load_matrix(std::span<const HostTensor> parts, MatrixRole role) {

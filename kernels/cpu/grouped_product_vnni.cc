@@ -18,7 +18,7 @@ constexpr float kDotStart = 12582912.0F;
 /// Rows that share an unpacked group: as many as registers hold.
 template <PanelFormat kFormat>
 constexpr std::size_t kRows = has_sixes(kFormat) ? 8 : kBlockRows;
-/// Quads of K that share a factor, and how many such runs a group has.
+/// How many runs of quads of K a group has; those of a run share a factor.
 template <PanelFormat kFormat>
 constexpr int kRuns = kFormat == PanelFormat::sixes_two_factors ? 2 : 1;
 
@@ -174,9 +174,9 @@ struct BlockRows {
   }
 };
 
-/// What is left to do once all groups are summed: rests, steps, the gate. place: of the rows in the results.
+/// What is left to do once all groups are summed: rests, steps, the gate. result_row: of the first row in the results.
 template <PanelFormat kFormat, std::size_t N>
-[[gnu::always_inline]] inline void finish(const BlockRows<N>& rows, const PanelView& panel, std::size_t place,
+[[gnu::always_inline]] inline void finish(const BlockRows<N>& rows, const PanelView& panel, std::size_t result_row,
                                           const PanelResults& results, __m512 (&sums)[N]) {
   const GroupedRows& x = rows.x;
   const std::uint64_t* wide = x.wide + rows.row * x.wide_words();
@@ -193,8 +193,8 @@ template <PanelFormat kFormat, std::size_t N>
 #pragma GCC unroll 12
   for (std::size_t r = 0; r < N; ++r) {
     __m512 value = _mm512_mul_ps(sums[r], steps);
-    if (results.gate != nullptr) value = silu_mul(_mm512_load_ps(results.gate + (place + r) * kPanel), value);
-    _mm512_mask_storeu_ps(results.out + (place + r) * results.stride, results.columns, value);
+    if (results.gate != nullptr) value = silu_mul(_mm512_load_ps(results.gate + (result_row + r) * kPanel), value);
+    _mm512_mask_storeu_ps(results.out + (result_row + r) * results.stride, results.columns, value);
   }
 }
 
@@ -203,6 +203,7 @@ using Count = std::integral_constant<std::size_t, kCount>;
 /// Calls take(Count<N>(), i) for rows [i, i + N) of the task, which are in one block.
 template <PanelFormat kFormat, class Take>
 [[gnu::always_inline]] inline void for_rows(const ProductTask& task, const Take& take) {
+  constexpr std::size_t kMost = kRows<kFormat>;
   const std::size_t height = task.grouped->height;
   const std::size_t n = task.end_row - task.first_row;
   std::size_t i = 0;
@@ -213,9 +214,9 @@ template <PanelFormat kFormat, class Take>
   while (i < n) {
     const std::size_t of_block = height - (task.first_row + i) % height;
     const std::size_t left = n - i < of_block ? n - i : of_block;
-    if constexpr (kRows < kFormat >> 8) {
-      if (left >= kRows<kFormat>) {
-        i += some(Count<kRows<kFormat>>());
+    if constexpr (kMost > 8) {
+      if (left >= kMost) {
+        i += some(Count<kMost>());
         continue;
       }
     }

@@ -29,14 +29,8 @@ GroupedActivations rounded(Quantize quantize, const std::vector<float>& x, std::
 }
 
 std::vector<float> run(ProductKernel kernel, ProductTask task, const GroupedActivations& x, std::vector<float> out) {
-  const std::size_t n = x.rows().rows;
-  std::vector<std::byte> scratch(scratch_bytes(n) + 64);
-  WeightStream stream;
   task.grouped = &x.rows();
-  task.end_row = n;
-  task.weights = &stream;
-  task.scratch = scratch.data() + (64 - reinterpret_cast<std::uintptr_t>(scratch.data()) % 64) % 64;
-  kernel(task);
+  run_task(kernel, task, x.rows().rows);
   EXPECT_EQ(out.back(), -7.0F) << "written past the end";
   return out;
 }
@@ -216,29 +210,6 @@ TEST(QuantizeGroupedRow, AFewGroupsAtMostAreWide) {
     all += n_wide(got.rows(), r);
   }
   EXPECT_GT(all, 50U);
-}
-
-TEST(GroupedProduct, ANonFiniteRowIsNaNAndLeavesItsNeighboursAlone) {
-  const std::size_t cols = 960;
-  const Weights weights = make_weights(DType::q4_1, 48, cols, 1);
-  std::vector<float> x = uneven_rows(20, cols, 2);
-  ASSERT_GT(n_wide(rounded(quantize_grouped_row, x, 20).rows(), 0), 0U);
-  ThreadPool pool(1);
-  WeightMemory memory;
-  RoundedInputs inputs;
-  const QuantizedMatrix matrix({&weights.tensor, 1}, QuantizedMatrix::Use::linear, memory, pool, Rounding::groups);
-  std::vector<float> clean(std::size_t{20} * 48);
-  matrix.multiply(x.data(), 20, clean.data(), inputs, pool);
-  x[cols + 5] = std::numeric_limits<float>::infinity();
-  std::vector<float> out(clean.size());
-  matrix.multiply(x.data(), 20, out.data(), inputs, pool);
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    if (i / 48 == 1) {
-      EXPECT_TRUE(std::isnan(out[i]));
-    } else {
-      EXPECT_EQ(out[i], clean[i]);
-    }
-  }
 }
 
 }  // namespace

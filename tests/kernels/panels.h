@@ -113,4 +113,14 @@ inline std::vector<Case> cases() {
   return all;
 }
 
+/// Runs a task, all of its `n` rows, with what it needs besides them.
+inline void run_task(ProductKernel kernel, ProductTask task, std::size_t n) {
+  std::vector<std::byte> scratch(scratch_bytes(n) + 64);
+  WeightStream stream;
+  task.end_row = n;
+  task.weights = &stream;
+  task.scratch = scratch.data() + (64 - reinterpret_cast<std::uintptr_t>(scratch.data()) % 64) % 64;
+  kernel(task);
+}
+
 }  // namespace headwater::kernels::cpu

@@ -28,14 +28,9 @@ std::vector<float> run(ProductKernel kernel, bool tiles, std::size_t cols, std::
   rounded.resize(n, cols / kGroup, tiles);
   for (std::size_t r = 0; r < n; ++r) quantize_row(x.data() + r * cols, rounded.rows(), r);
   std::vector<float> out(n * columns + 1, -7.0F);
-  std::vector<std::byte> scratch(scratch_bytes(n) + 64);
   ProductTask task = describe(out.data());
   task.x = &rounded.rows();
-  task.end_row = n;
-  WeightStream stream;
-  task.weights = &stream;
-  task.scratch = scratch.data() + (64 - reinterpret_cast<std::uintptr_t>(scratch.data()) % 64) % 64;
-  kernel(task);
+  run_task(kernel, task, n);
   EXPECT_EQ(out.back(), -7.0F) << "written past the end";
   return out;
 }
@@ -202,30 +197,6 @@ TEST(QuantizeRow, RoundsToWithinHalfAStep) {
   const Rounded got = round(quantize_row, x, 1, false);
   for (std::size_t i = 0; i < x.size(); ++i) {
     EXPECT_NEAR(static_cast<float>(got.numbers[i]) * got.scales[0], x[i], 0.502F * got.scales[0]);
-  }
-}
-
-TEST(Product, ANonFiniteRowIsNaNAndLeavesItsNeighboursAlone) {
-  const Weights weights = make_weights(DType::q4_1, 48, 96, 1);
-  std::vector<float> x = make_rows(20, 96, 2);
-  ThreadPool pool(1);
-  WeightMemory memory;
-  RoundedInputs rounded;
-  const QuantizedMatrix matrix({&weights.tensor, 1}, kLinear, memory, pool);
-  for (const std::size_t n : {2, 20}) {
-    std::vector<float> clean(n * 48);
-    matrix.multiply(x.data(), n, clean.data(), rounded, pool);
-    std::vector<float> dirty = x;
-    dirty[96 + 5] = std::numeric_limits<float>::infinity();
-    std::vector<float> out(n * 48);
-    matrix.multiply(dirty.data(), n, out.data(), rounded, pool);
-    for (std::size_t i = 0; i < out.size(); ++i) {
-      if (i / 48 == 1) {
-        EXPECT_TRUE(std::isnan(out[i]));
-      } else {
-        EXPECT_EQ(out[i], clean[i]);
-      }
-    }
   }
 }
 

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -137,6 +139,38 @@ TEST(QuantizedMatrix, GatedProductsHaveTheBitsOfTheirParts) {
             gated.multiply_gated(x.data(), n, activation, got.data(), rounded, pool);
             EXPECT_EQ(got, expected) << name(gate) << ' ' << name(up) << ' ' << dim << ", " << n << " rows";
           }
+        }
+      }
+    }
+  }
+}
+
+TEST(QuantizedMatrix, ANonFiniteRowIsNaNAndLeavesItsNeighboursAlone) {
+  const Weights weights = make_weights(DType::q4_1, 48, 960, 1);
+  std::vector<float> x = make_rows(20, 960, 2);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    if (i % 960 / kGroup == 2) x[i] *= 100;  // a wide group in each row
+  }
+  ThreadPool pool(1);
+  WeightMemory memory;
+  RoundedInputs rounded;
+  for (const Rounding rounding : kRoundings) {
+    const QuantizedMatrix matrix({&weights.tensor, 1}, Use::linear, memory, pool, rounding);
+    for (const std::size_t n : {2, 20}) {
+      std::vector<float> clean(n * 48);
+      matrix.multiply(x.data(), n, clean.data(), rounded, pool);
+      if (rounding == Rounding::groups) {
+        ASSERT_EQ(rounded.groups.rows().wide[0], 1U << 2U);
+      }
+      std::vector<float> dirty = x;
+      dirty[960 + 5] = std::numeric_limits<float>::infinity();
+      std::vector<float> out(n * 48);
+      matrix.multiply(dirty.data(), n, out.data(), rounded, pool);
+      for (std::size_t i = 0; i < out.size(); ++i) {
+        if (i / 48 == 1) {
+          EXPECT_TRUE(std::isnan(out[i]));
+        } else {
+          EXPECT_EQ(out[i], clean[i]);
         }
       }
     }
