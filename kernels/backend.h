@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/block_grid.h"
 #include "kernels/kv_format.h"
 #include "kernels/precision.h"
 #include "kernels/tensor.h"
@@ -65,7 +66,7 @@ struct SequenceRows {
   std::uint32_t first_row = 0;
   std::uint32_t n_rows = 0;
   std::uint32_t first_position = 0;           ///< of first_row; positions below it are in the KV arena
-  std::span<const std::int32_t> block_table;  ///< position p lives in block block_table[p / block_tokens]
+  std::span<const std::int32_t> block_table;  ///< position p lives in block block_table[grid.block_of(p)]
 };
 
 /// What a layer keeps of a token.
@@ -80,6 +81,18 @@ struct KvGeometry {
   std::vector<KvLayer> layers;
   std::uint32_t block_tokens = 0;
   KvFormat format{};
+
+  BlockGrid grid() const { return block_grid(format, block_tokens); }
+};
+
+/// What a quantised arena does to keys and values, found for a model once: by layer and KV head. Empty: nothing.
+/// A key k is stored as keys · (k - centre), and a query of the head's group becomes queries · q, where keysᵀ · queries
+/// is the identity: so all scores of a query change by the same amount, which softmax does not see.
+struct KvMaps {
+  std::vector<float> centres;       ///< [layers][n_kv_heads, head_dim]; a 16-bit arena takes these, too
+  std::vector<float> keys;          ///< [layers][n_kv_heads, head_dim, head_dim]
+  std::vector<float> queries;       ///< likewise
+  std::vector<float> value_scales;  ///< [layers][n_kv_heads], powers of two: values are stored times these
 };
 
 /// Bytes of a block.
@@ -135,10 +148,9 @@ class Backend {
   // ---- the KV arena ---------------------------------------------------------------------------------
   /// Throws std::invalid_argument for a head_dim that the format cannot hold.
   virtual KvBlockBytes kv_block_bytes(const KvGeometry& geometry) const = 0;
-  /// (Re)creates the arena; untouched blocks take no memory. `centres`, [layers][n_kv_heads, head_dim], is taken from
-  /// all keys; empty: nothing is. Throws std::bad_alloc; std::invalid_argument for a head_dim or block_tokens that the
-  /// format cannot hold.
-  virtual void allocate_kv(const KvGeometry& geometry, std::uint32_t n_blocks, std::span<const float> centres = {}) = 0;
+  /// (Re)creates the arena; untouched blocks take no memory. Throws std::bad_alloc; std::invalid_argument for a
+  /// head_dim or block_tokens that the format cannot hold.
+  virtual void allocate_kv(const KvGeometry& geometry, std::uint32_t n_blocks, const KvMaps& maps = {}) = 0;
   /// The memory of these whole blocks, and of the windowed layers of those, returns to the system. What they held is
   /// gone, and they may be written again at any time. Other blocks keep what they hold.
   virtual void give_back_kv(std::span<const std::int32_t> blocks, std::span<const std::int32_t> windows) = 0;

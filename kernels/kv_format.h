@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "kernels/block_grid.h"
+
 namespace headwater::kernels {
 
 /// 16 bits are bfloat16. Fewer are whole numbers, with a scale and a minimum for each token and head: bfloat16 both.
@@ -19,6 +21,10 @@ struct KvFormat {
   /// A vector for each layer and head is taken from every key: all scores of a query change by the same amount, which
   /// softmax does not see.
   bool centre_keys = false;
+  /// Keys and queries go through maps (KvMaps) that leave the error of rounding where queries do not look.
+  bool balance_keys = false;
+  /// The first block of a sequence holds half as many tokens, in 8 bits. Only where all others have 4.
+  bool first_in_8_bits = false;
 
   bool quantised() const { return key_bits < 16; }
   bool operator==(const KvFormat&) const = default;
@@ -33,5 +39,10 @@ inline constexpr std::string_view kQuantPolicies =
 
 /// What parse_quant_policy() makes the same format of, in its shortest form.
 std::string quant_policy(const KvFormat& format);
+
+/// How blocks of so many tokens hold a sequence.
+constexpr BlockGrid block_grid(const KvFormat& format, std::uint32_t block_tokens) {
+  return {block_tokens, format.first_in_8_bits ? block_tokens / 2 : 0};
+}
 
 }  // namespace headwater::kernels

@@ -71,10 +71,10 @@ class CpuBackend : public Backend {
   std::uint32_t padded_rows(std::uint32_t rows) const override { return cpu::padded_rows(rows); }
 
   KvBlockBytes kv_block_bytes(const KvGeometry& geometry) const override { return cpu::KvArena::block_bytes(geometry); }
-  void allocate_kv(const KvGeometry& geometry, std::uint32_t n_blocks, std::span<const float> centres) override {
+  void allocate_kv(const KvGeometry& geometry, std::uint32_t n_blocks, const KvMaps& maps) override {
     warmer_.stop();
     arena_ = cpu::KvArena();  // the old one first: both may not fit
-    arena_ = cpu::KvArena(geometry, n_blocks, centres);
+    arena_ = cpu::KvArena(geometry, n_blocks, maps.centres);
     if (const auto memory = arena_.lasting_memory(); !memory.empty()) warmer_.start(memory.data(), memory.size());
     const bool amx = cpu::cpu_features().amx;
     attention_.emplace(amx ? cpu::AttentionPath::amx : cpu::AttentionPath::generic, geometry.format);

@@ -83,13 +83,13 @@ class Decoder : public Architecture {
 };
 
 void Decoder::allocate_kv(std::uint32_t n_blocks, std::uint32_t block_tokens, const kernels::KvFormat& format) {
-  std::span<const float> centres;
+  kernels::KvMaps maps;
   if (const std::uint32_t n_tokens = centre_tokens(format); n_tokens > 0) {
     std::vector<float>& known = key_centres_[n_tokens];
     if (known.empty()) known = find_key_centres(n_tokens);
-    centres = known;
+    maps.centres = known;
   }
-  backend_->allocate_kv(kv_geometry(block_tokens, format), n_blocks, centres);
+  backend_->allocate_kv(kv_geometry(block_tokens, format), n_blocks, maps);
 }
 
 /// The centres belong to the model: tokens that are always the same, and positions as many texts have. Of more tokens
