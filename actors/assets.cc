@@ -88,6 +88,11 @@ std::uint64_t work_bytes(const topology::Topology& topology, const model::ModelS
   return kProcess + sizeof(float) * (rows * kWidth * shape.embedding_dim + sequences * shape.vocab_size);
 }
 
+/// Of one sequence that has so many blocks. They may be more than positions are counted for.
+std::uint64_t tokens_in(std::uint64_t blocks, const kernels::BlockGrid& grid) {
+  return blocks == 0 ? 0 : blocks * grid.tokens - grid.missing;
+}
+
 }  // namespace
 
 std::vector<TokenId> end_tokens(const model::Tokenizer& tokenizer) {
@@ -103,8 +108,9 @@ Result<void> size_cache(const topology::Topology& topology, const kernels::KvBlo
   constexpr std::uint64_t kMostBlocks = 1U << 24U;
   const std::uint64_t bytes = topology::resolve(topology.cache.size_limit, memory);
   assets.window = {shape.kv_window, block_bytes.full, block_bytes.windowed, bytes};
+  assets.grid = kernels::block_grid(topology.cache.format, topology.cache.block_tokens);
   const std::uint64_t blocks =
-      std::min(cache::pool_blocks(assets.window, topology.cache.block_tokens, step_tokens(topology)), kMostBlocks);
+      std::min(cache::pool_blocks(assets.window, assets.grid, step_tokens(topology)), kMostBlocks);
   if (blocks == 0) {
     return Error{ErrorCode::cache_too_small,
                  "cache_size_limit gives " + std::to_string(bytes) + " bytes, and one block of " +
@@ -112,12 +118,11 @@ Result<void> size_cache(const topology::Topology& topology, const kernels::KvBlo
                      std::to_string(block_bytes.total()) + "; raise it",
                  "cache_size_limit"};
   }
-  assets.block_tokens = topology.cache.block_tokens;
   assets.block_bytes = block_bytes.total();
   assets.total_blocks = static_cast<std::uint32_t>(blocks);
   // What is pinned is there for nobody else.
   const std::uint64_t free_to_serve = blocks - blocks_of(topology.cache.max_pinned, assets.total_blocks);
-  std::uint64_t tokens = std::min<std::uint64_t>(shape.context_length, free_to_serve * assets.block_tokens);
+  std::uint64_t tokens = std::min<std::uint64_t>(shape.context_length, tokens_in(free_to_serve, assets.grid));
   if (topology.session_len > tokens) {
     spdlog::warn("session_len is {}, and sequences end at {} tokens: {}", topology.session_len, tokens,
                  tokens == shape.context_length
@@ -127,11 +132,11 @@ Result<void> size_cache(const topology::Topology& topology, const kernels::KvBlo
   if (topology.session_len > 0) tokens = std::min<std::uint64_t>(tokens, topology.session_len);
   assets.max_sequence_tokens = static_cast<std::uint32_t>(tokens);
   assets.info.context_length = assets.max_sequence_tokens;
-  assets.info.kv_tokens = blocks * assets.block_tokens;
+  assets.info.kv_tokens = tokens_in(blocks, assets.grid);
   assets.info.kv_window = shape.kv_window;
   // Where layers have windows, blocks have more or less.
   assets.info.kv_bytes_per_token =
-      shape.kv_window > 0 ? bytes / assets.info.kv_tokens : block_bytes.total() / assets.block_tokens;
+      shape.kv_window > 0 ? bytes / assets.info.kv_tokens : block_bytes.total() / assets.grid.tokens;
   return {};
 }
 

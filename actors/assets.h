@@ -12,6 +12,7 @@
 #include "cache/window.h"
 #include "headwater/result.h"
 #include "headwater/runtime.h"
+#include "kernels/block_grid.h"
 #include "model/architecture.h"
 #include "model/chat_template.h"
 #include "model/tokenizer.h"
@@ -25,9 +26,9 @@ struct Assets {
   std::shared_ptr<const model::Tokenizer> tokenizer;
   std::shared_ptr<const model::ChatTemplate> chat_template;  ///< null: the model has none
   std::array<std::uint8_t, 32> model_digest{};
-  std::string compute;  ///< model::Architecture::numerics()
-  std::uint32_t block_tokens = 32;
-  std::uint64_t block_bytes = 0;  ///< of the cache: keys and values of block_tokens tokens in all layers
+  std::string compute;            ///< model::Architecture::numerics()
+  kernels::BlockGrid grid;        ///< which tokens of a sequence the blocks of the cache hold
+  std::uint64_t block_bytes = 0;  ///< keys and values of a block in all layers
   std::uint32_t total_blocks = 0;
   cache::WindowOptions window;            ///< what blocks take, and all together
   std::uint32_t max_sequence_tokens = 0;  ///< prompt and answer: of model, session_len and pool the least

@@ -11,7 +11,7 @@ class Executor : public StageActor {
  public:
   Executor(caf::actor_config& config, const StageContext& context)
       : StageActor(config, context),
-        runner_(*assets().architecture, end_tokens(*assets().tokenizer), assets().total_blocks, assets().block_tokens,
+        runner_(*assets().architecture, end_tokens(*assets().tokenizer), assets().total_blocks, assets().grid.tokens,
                 assets().clock, context.cache.format) {}
 
  private:

@@ -93,7 +93,7 @@ class GraphClient : public Client {
 AdmissionOptions admission_options(const topology::Topology& topology, const Assets& assets) {
   AdmissionOptions options;
   options.max_in_flight = topology.gateway.max_queued;
-  options.limits.kv_tokens = std::uint64_t{assets.total_blocks} * assets.block_tokens;
+  options.limits.kv_tokens = assets.info.kv_tokens;
   if (const topology::Stage* scheduler = topology.find_kind("scheduler"); scheduler != nullptr) {
     // A scheduler of a host program may have other arguments.
     const auto read = [&](const char* name, std::uint32_t& limit) {
@@ -213,7 +213,7 @@ Stats GraphRuntime::stats() const {
   Stats stats;
   admission_->report(stats);
   stats.blocks_total = assets_->total_blocks;
-  stats.block_tokens = assets_->block_tokens;
+  stats.block_tokens = assets_->grid.tokens;
   std::vector<caf::actor> asked;
   for (const StageHandle& stage : stages()) {
     // Those are busy with the model or a device, and have nothing to tell that others do not.

@@ -25,7 +25,7 @@ namespace {
 cache::PrefixCacheOptions options_for(const StageContext& context) {
   cache::PrefixCacheOptions options;
   options.total_blocks = context.assets->total_blocks;
-  options.block_tokens = context.assets->block_tokens;
+  options.grid = context.assets->grid;
   options.enabled = context.cache.enable_prefix_caching;
   options.match_threshold = context.cache.prefix_match_threshold;
   options.context.model_digest = context.assets->model_digest;
@@ -38,7 +38,7 @@ cache::PrefixCacheOptions options_for(const StageContext& context) {
 
 cache::TierBooksOptions tier_options_for(const StageContext& context) {
   cache::TierBooksOptions options;
-  options.block_tokens = context.assets->block_tokens;
+  options.grid = context.assets->grid;
   options.block_bytes = context.assets->block_bytes;
   constexpr std::uint64_t kMostSaveBytes = 256 << 20;
   options.max_saves =

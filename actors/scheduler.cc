@@ -16,7 +16,7 @@ schedule::SchedulerOptions options_for(const StageContext& context) {
   options.max_step_tokens = static_cast<std::uint32_t>(context.stage.integer("max_step_tokens"));
   options.prefill_chunk = static_cast<std::uint32_t>(context.stage.integer("prefill_chunk"));
   options.mixed_prefill_tokens = static_cast<std::uint32_t>(context.stage.integer("mixed_prefill_tokens"));
-  options.block_tokens = context.assets->block_tokens;
+  options.grid = context.assets->grid;
   options.total_blocks = context.assets->total_blocks;
   options.window = context.assets->window.tokens;
   options.share_prefixes = context.cache.enable_prefix_caching;

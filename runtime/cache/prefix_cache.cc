@@ -30,15 +30,14 @@ MatchResult PrefixCache::match(RequestId request, std::span<const TokenId> token
       cache.reference(id, keep);
       cache.at(id).matched = true;
     }
-    const std::size_t size = cache.options.block_tokens;
-    const std::size_t cached = (result.cached_tokens + size - 1) / size;
-    for (std::size_t i = result.first_window; i < cached; ++i) cache.windows.use(result.blocks[i]);
-    if (result.refills(cache.options.block_tokens)) {
+    const std::uint32_t cached = cache.grid.covering(result.cached_tokens);
+    for (std::uint32_t i = result.first_window; i < cached; ++i) cache.windows.use(result.blocks[i]);
+    if (result.refills(cache.grid)) {
       const auto end = static_cast<std::uint32_t>(result.blocks.size());
       for (std::size_t i = cache.first_seen(end); i < end; ++i) cache.windows.want(result.blocks[i]);
     }
     result.details.missed_tokens = static_cast<std::uint32_t>(tokens.size()) - 1 - result.cached_tokens;
-    result.details.miss = cache.why_missing(place, tokens.subspan(place.depth * cache.options.block_tokens), result);
+    result.details.miss = cache.why_missing(place, tokens.subspan(cache.grid.begin(place.depth)), result);
     if (result.cached_tokens > 0) result.details.source = CacheSource::memory;
   } else {
     result.details.missed_tokens = static_cast<std::uint32_t>(std::max<std::size_t>(tokens.size(), 1)) - 1;
@@ -57,10 +56,9 @@ std::vector<BlockName> PrefixCache::beyond(RequestId request, std::span<const To
   const auto place = impl_->places.find(request);
   std::vector<BlockName> names;
   if (!impl_->options.enabled || place == impl_->places.end()) return names;
-  const std::size_t size = impl_->options.block_tokens;
   Key parent = place->second.key;
-  for (std::size_t at = place->second.depth * size; at + size < tokens.size(); at += size) {
-    const auto part = tokens.subspan(at, size);
+  for (std::uint32_t depth = place->second.depth; impl_->grid.end(depth) < tokens.size(); ++depth) {
+    const auto part = impl_->tokens_of(depth, tokens);
     const Key key = block_key(parent, part);
     if (!wanted(key)) break;
     names.push_back({key, parent, {part.begin(), part.end()}});
@@ -72,17 +70,16 @@ std::vector<BlockName> PrefixCache::beyond(RequestId request, std::span<const To
 void PrefixCache::add_restored(MatchResult& found, RequestId request, std::span<const TokenId> tokens,
                                std::uint32_t blocks) {
   Impl& cache = *impl_;
-  const std::size_t size = cache.options.block_tokens;
   Place place = cache.places.at(request);
   release_copied(std::span(found.blocks).subspan(place.depth));
   found.blocks.resize(place.depth);
-  found.cached_tokens = static_cast<std::uint32_t>(place.depth * size);
+  found.cached_tokens = cache.grid.begin(place.depth);
   for (std::uint32_t i = 0; i < blocks; ++i) {
-    place.move_on(block_key(place.key, tokens.subspan(place.depth * size, size)), -1);
+    place.move_on(block_key(place.key, cache.tokens_of(place.depth, tokens)), -1);
   }
-  const auto next = tokens.subspan(place.depth * size);
+  const auto next = tokens.subspan(cache.grid.begin(place.depth));
   if (Tenant* tenant = cache.retention.tenants().find(place.keep.tenant); tenant != nullptr) {
-    tenant->hit_tokens += blocks * size - found.details.copied_tokens;
+    tenant->hit_tokens += cache.grid.begin(place.depth) - found.cached_tokens - found.details.copied_tokens;
   }
   found.details = {.copied_tokens = 0,
                    .source = CacheSource::disk,
@@ -96,15 +93,18 @@ void PrefixCache::publish(RequestId request, std::span<const BlockId> blocks, st
   const auto found = cache.places.find(request);
   if (!cache.options.enabled || found == cache.places.end()) return;
   Place& place = found->second;
-  const std::size_t size = cache.options.block_tokens;
-  if (tokens.size() != blocks.size() * size) throw std::logic_error("blocks were published without their tokens");
-  for (std::size_t i = 0; i < blocks.size(); ++i) {
-    const auto part = tokens.subspan(i * size, size);
+  const std::uint32_t first = cache.grid.begin(place.depth);
+  const auto end = static_cast<std::uint32_t>(place.depth + blocks.size());
+  if (tokens.size() != cache.grid.begin(end) - first) {
+    throw std::logic_error("blocks were published without their tokens");
+  }
+  for (const BlockId block : blocks) {
+    const auto part = tokens.subspan(cache.grid.begin(place.depth) - first, cache.grid.size(place.depth));
     const Key key = block_key(place.key, part);
     const auto known = cache.index.find(key);
-    if (known != cache.index.end() && known->second == blocks[i]) {
-      cache.windows.fill(blocks[i]);
-      place.move_on(key, blocks[i]);
+    if (known != cache.index.end() && known->second == block) {
+      cache.windows.fill(block);
+      place.move_on(key, block);
       continue;
     }
     if (known != cache.index.end()) {
@@ -113,8 +113,8 @@ void PrefixCache::publish(RequestId request, std::span<const BlockId> blocks, st
       cache.places.erase(found);
       return;
     }
-    cache.add(blocks[i], key, place, part);
-    place.move_on(key, blocks[i]);
+    cache.add(block, key, place, part);
+    place.move_on(key, block);
   }
 }
 

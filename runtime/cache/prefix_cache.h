@@ -31,13 +31,14 @@
 #include "cache/retention.h"
 #include "cache/tier_block.h"
 #include "cache/window.h"
+#include "kernels/block_grid.h"
 
 namespace headwater::cache {
 
 struct PrefixCacheOptions {
   std::uint32_t total_blocks = 0;
-  std::uint32_t block_tokens = 32;
-  bool enabled = true;  ///< false: match() finds nothing and publish() indexes nothing
+  kernels::BlockGrid grid;  ///< which tokens of a sequence its blocks hold
+  bool enabled = true;      ///< false: match() finds nothing and publish() indexes nothing
   /// A block that agrees in part is matched when at least this share of the tokens that it holds does, 0 … 1; 0: any.
   double match_threshold = 0.8;
   KeyContext context;
@@ -70,7 +71,7 @@ struct CachedBlock {
   BlockId block = -1;
   const Key& key;
   const Key& parent;
-  std::span<const TokenId> tokens;  ///< block_tokens, or fewer: a tail
+  std::span<const TokenId> tokens;  ///< all that it has room for, or fewer: a tail
   std::uint32_t depth = 0;          ///< blocks before it
   bool matched = false;             ///< since it was published
   TierTerms terms{};                ///< as they are while nobody uses it
@@ -85,17 +86,15 @@ struct BlockCounts {
 
 struct MatchResult {
   std::vector<BlockId> blocks;  ///< referenced for the request until release()
-  /// block_tokens for each block; or fewer of the last, which then agrees in part: the request may read those, and
-  /// writes into a copy. Or, in whole blocks, fewer than there are blocks: those behind lack window rows, and are
+  /// All that the blocks have room for; or fewer of the last, which then agrees in part: the request may read those,
+  /// and writes into a copy. Or, in whole blocks, fewer than there are blocks: those behind lack window rows, and are
   /// computed once more, in place.
   std::uint32_t cached_tokens = 0;
   std::uint32_t first_window = 0;  ///< the first block whose window rows are held for the request
   CacheDetails details{};
 
   /// Whether some are to be computed once more.
-  bool refills(std::uint32_t block_tokens) const {
-    return blocks.size() > (cached_tokens + block_tokens - 1) / block_tokens;
-  }
+  bool refills(const kernels::BlockGrid& grid) const { return blocks.size() > grid.covering(cached_tokens); }
 };
 
 class PrefixCache {
@@ -127,13 +126,13 @@ class PrefixCache {
   void add_restored(MatchResult& found, RequestId request, std::span<const TokenId> tokens, std::uint32_t blocks);
 
   /// Indexes blocks that have been filled, in order, right after the request's last known block.
-  /// `tokens`: block_tokens for each block. If the same prefix is indexed already (two requests computed it
+  /// `tokens`: those of the blocks, which are full. If the same prefix is indexed already (two requests computed it
   /// side by side), the block and those after it stay private. A block that is indexed itself has its window rows
   /// again. Unknown requests are ignored.
   void publish(RequestId request, std::span<const BlockId> blocks, std::span<const TokenId> tokens);
 
   /// Drops one reference of each block, last first, and the request's place. A block that is not indexed becomes free.
-  /// `tail`: what has been computed of the request's own block after its last whole one, fewer than block_tokens. That
+  /// `tail`: what has been computed of the request's own block after its last whole one, fewer than fill it. That
   /// block is indexed, unless another holds the same or the request's chain is private. `windows`: whose window rows it
   /// still holds.
   /// Throws std::logic_error for a block that is not active: the books are wrong.

@@ -89,12 +89,10 @@ CachePins PrefixCache::unpin(std::span<const TokenId> tokens, const CacheOwner& 
   const Tenant* tenant = cache.find_tenant(owner.tenant);
   if (tenant == nullptr || tokens.empty()) return cache.report_pins(found, changed);
   Place place{root_key(cache.options.context, tenant->name, owner.salt)};
-  const std::size_t whole = (tokens.size() - 1) / cache.options.block_tokens;
-  for (std::size_t i = 0; i < whole; ++i) {
-    const auto part = tokens.subspan(i * cache.options.block_tokens, cache.options.block_tokens);
-    place.move_on(block_key(place.key, part), -1);
+  while (cache.grid.end(place.depth) < tokens.size()) {
+    place.move_on(block_key(place.key, cache.tokens_of(place.depth, tokens)), -1);
   }
-  const auto next = tokens.subspan(whole * cache.options.block_tokens);
+  const auto next = tokens.subspan(cache.grid.begin(place.depth));
   for (const BlockId leaf : cache.retention.request_pins()) {
     if (cache.goes_on(leaf, place, next)) end(leaf);
   }
@@ -134,7 +132,7 @@ std::uint64_t PrefixCache::flush(const std::optional<std::string>& tenant) {
 CacheStatus PrefixCache::status() const {
   const Impl& cache = *impl_;
   CacheStatus status;
-  status.block_tokens = cache.options.block_tokens;
+  status.block_tokens = cache.grid.tokens;
   status.total = cache.counts.total;
   status.free = cache.counts.free;
   status.active = cache.counts.active;
@@ -164,15 +162,17 @@ std::string PrefixCache::check() const {
     ++indexed;
     const auto found = cache.index.find(block.key);
     if (found == cache.index.end() || found->second != static_cast<BlockId>(i)) return name + " is not under its key";
-    if (block.tokens.empty() || block.tokens.size() > cache.options.block_tokens)
+    if (block.tokens.empty() || block.tokens.size() > cache.grid.size(block.depth))
       return name + " holds no tokens, or too many";
     if (!cache.parts.holds(block.parent_key, static_cast<BlockId>(i), block.tokens)) {
       return name + " is not among its parent's blocks";
     }
+    if ((block.depth == 0) != (block.parent < 0)) return name + " has a depth that its parent denies";
     if (block.parent < 0) continue;
     const Block& parent = cache.blocks[static_cast<std::size_t>(block.parent)];
     if (parent.key != block.parent_key) return name + " has another parent than its key";
-    if (parent.tokens.size() < cache.options.block_tokens) return name + " follows a tail";
+    if (!cache.whole(parent)) return name + " follows a tail";
+    if (parent.depth + 1 != block.depth) return name + " has a depth that its parent denies";
     if (!parent.indexed) return name + " has lost its parent";
     ++children[static_cast<std::size_t>(block.parent)];
   }

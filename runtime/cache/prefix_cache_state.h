@@ -26,7 +26,7 @@ struct Block {
   std::uint32_t children = 0;
   std::uint32_t depth = 0;
   bool matched = false;         ///< since it was published
-  std::vector<TokenId> tokens;  ///< block_tokens, or fewer: a tail
+  std::vector<TokenId> tokens;  ///< all that it has room for, or fewer: a tail
 };
 
 /// A request's place in its chain: its last indexed block, which it holds.
@@ -46,6 +46,7 @@ struct Place {
 struct PrefixCache::Impl {
   explicit Impl(PrefixCacheOptions given)
       : options(std::move(given)),
+        grid(options.grid),
         windows(options.window, options.total_blocks),
         evicted(options.total_blocks),
         retention(options.retention, options.total_blocks) {
@@ -53,6 +54,7 @@ struct PrefixCache::Impl {
   }
 
   PrefixCacheOptions options;
+  kernels::BlockGrid grid;  ///< options.grid
   std::vector<Block> blocks;
   std::deque<BlockId> free;       ///< with memory, the last to be granted first
   std::vector<BlockId> unbacked;  ///< without
@@ -72,6 +74,12 @@ struct PrefixCache::Impl {
     }
     return blocks[static_cast<std::size_t>(id)];
   }
+
+  /// The tokens of a sequence's block of that depth. REQUIRES: the sequence has them all.
+  std::span<const TokenId> tokens_of(std::uint32_t depth, std::span<const TokenId> sequence) const {
+    return sequence.subspan(grid.begin(depth), grid.size(depth));
+  }
+  bool whole(const Block& block) const { return block.tokens.size() == grid.size(block.depth); }
 
   std::uint64_t& count(State state) {
     return state == State::free ? counts.free : state == State::active ? counts.active : counts.cached;
@@ -123,8 +131,7 @@ struct PrefixCache::Impl {
 
   void evict(BlockId id, EvictionReason reason) {
     const Block& block = at(id);
-    const bool whole = block.tokens.size() == options.block_tokens;
-    whole ? evicted.on_evicted(beginning(block.key), reason) : evicted.count(reason);
+    whole(block) ? evicted.on_evicted(beginning(block.key), reason) : evicted.count(reason);
     forget(id);
   }
 
@@ -206,13 +213,12 @@ struct PrefixCache::Impl {
   /// REQUIRES: !tokens.empty().
   MatchResult look_up(std::span<const TokenId> tokens, Place& place) {
     MatchResult result;
-    const std::size_t size = options.block_tokens;
     Key key = place.key;
     BlockId last = place.block;
     std::uint32_t depth = 0;
     std::uint32_t run = 0;  // from this block on to the last all window rows are there
-    for (std::size_t at = 0; at + size < tokens.size(); at += size) {
-      const auto part = tokens.subspan(at, size);
+    while (grid.end(depth) < tokens.size()) {
+      const auto part = tokens_of(depth, tokens);
       const Key next = block_key(key, part);
       const BlockId id = find(next, last, part);
       if (id < 0) break;
@@ -226,20 +232,20 @@ struct PrefixCache::Impl {
       place.block = last;
       place.depth = depth;
     }
-    result.cached_tokens = place.depth * options.block_tokens;
+    result.cached_tokens = grid.begin(place.depth);
     result.first_window = first_seen(place.depth);
     if (place.depth == depth) look_up_part(place, tokens.subspan(result.cached_tokens), result);
     return result;
   }
   /// The first block whose window rows are needed to go on after so many whole blocks.
   std::uint32_t first_seen(std::uint32_t depth) const {
-    return first_in_window(depth * options.block_tokens, options.window.tokens, options.block_tokens);
+    return first_in_window(grid.begin(depth), options.window.tokens, grid);
   }
 
   /// The block that begins most like `next`, the tokens after the match so far.
   PartialIndex::Found find_part(const Place& place, std::span<const TokenId> next, double threshold) {
     // A whole block would have been found as one, and the last token is computed.
-    const std::size_t most = std::min<std::size_t>(next.size(), options.block_tokens) - 1;
+    const std::size_t most = std::min<std::size_t>(next.size(), grid.size(place.depth)) - 1;
     const auto part = parts.best(place.key, next.first(most), threshold);
     const bool there = part.block >= 0 && at(part.block).parent == place.block && windows.whole(part.block);
     return there ? part : PartialIndex::Found{};
@@ -255,9 +261,9 @@ struct PrefixCache::Impl {
   /// Why the rest of a prompt, `next` after the whole blocks found, was not found.
   CacheMiss why_missing(const Place& place, std::span<const TokenId> next, const MatchResult& result) {
     if (result.details.missed_tokens == 0) return CacheMiss::none;
-    if (result.refills(options.block_tokens)) return CacheMiss::evicted;
-    if (next.size() > options.block_tokens) {
-      const Key key = block_key(place.key, next.first(options.block_tokens));
+    if (result.refills(grid)) return CacheMiss::evicted;
+    if (next.size() > grid.size(place.depth)) {
+      const Key key = block_key(place.key, next.first(grid.size(place.depth)));
       if (const auto why = evicted.why_missing(beginning(key)); why != CacheMiss::never_seen) return why;
     }
     const bool alike = result.details.copied_tokens == 0 && find_part(place, next, 0).block >= 0;
@@ -265,7 +271,7 @@ struct PrefixCache::Impl {
   }
 
   void add_tail(Place& place, std::span<const BlockId> table, std::span<const TokenId> tail) {
-    if (tail.size() >= options.block_tokens || place.depth >= table.size()) {
+    if (tail.size() >= grid.size(place.depth) || place.depth >= table.size()) {
       throw std::logic_error("the tail of a request has no block, or more tokens than one holds");
     }
     const Key key = block_key(place.key, tail);

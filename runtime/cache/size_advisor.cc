@@ -65,8 +65,8 @@ std::string size_advice(std::span<const CacheSize> sizes, std::uint64_t looked_u
   return more + size_text(smaller) + " would hit only " + percent(smaller.hit_rate) + ".";
 }
 
-SizeAdvisor::SizeAdvisor(std::uint32_t total_blocks, std::uint32_t block_tokens, std::string policy)
-    : block_tokens_(block_tokens), policy_(std::move(policy)), keys_(total_blocks) {
+SizeAdvisor::SizeAdvisor(std::uint32_t total_blocks, const kernels::BlockGrid& grid, std::string policy)
+    : grid_(grid), policy_(std::move(policy)), keys_(total_blocks) {
   if (std::ranges::count(policy_names(), policy_) == 0) policy_ = "lru";
   policy_ == "lru" ? static_cast<void>(lru_.emplace(total_blocks))
                    : static_cast<void>(other_.emplace(policy_, total_blocks));
@@ -75,8 +75,8 @@ SizeAdvisor::SizeAdvisor(std::uint32_t total_blocks, std::uint32_t block_tokens,
 void SizeAdvisor::look_up(const Key& root, std::span<const TokenId> tokens) {
   std::vector<std::uint64_t> keys;
   Key key = root;
-  for (std::size_t at = 0; at + block_tokens_ < tokens.size(); at += block_tokens_) {
-    key = block_key(key, tokens.subspan(at, block_tokens_));
+  for (std::uint32_t block = 0; grid_.end(block) < tokens.size(); ++block) {
+    key = block_key(key, tokens.subspan(grid_.begin(block), grid_.size(block)));
     keys.push_back(beginning(key));
   }
   lru_ ? lru_->look_up(keys) : other_->look_up(keys);

@@ -13,13 +13,14 @@
 #include "cache/policy_curve.h"
 #include "cache/prefix_cache.h"
 #include "headwater/cache_insight.h"
+#include "kernels/block_grid.h"
 
 namespace headwater::cache {
 
 class SizeAdvisor {
  public:
   /// `policy`: as make_policy() knows it; what it does not know is taken for LRU.
-  SizeAdvisor(std::uint32_t total_blocks, std::uint32_t block_tokens, std::string policy);
+  SizeAdvisor(std::uint32_t total_blocks, const kernels::BlockGrid& grid, std::string policy);
 
   /// A prompt is looked up in the cache; once for each request. `root`: the parent of its first block.
   void look_up(const Key& root, std::span<const TokenId> tokens);
@@ -31,7 +32,7 @@ class SizeAdvisor {
  private:
   std::uint64_t fill(const Touch& touch);
 
-  std::uint32_t block_tokens_;
+  kernels::BlockGrid grid_;
   std::string policy_;
   std::optional<MissCurve> lru_;  ///< this or the other one
   std::optional<PolicyCurve> other_;

@@ -20,7 +20,7 @@ namespace headwater::cache {
 struct BlockName {
   Key key{};
   Key parent{};                 ///< of the block before it; a tenant's root key for its first block
-  std::vector<TokenId> tokens;  ///< block_tokens
+  std::vector<TokenId> tokens;  ///< all that it has room for
   bool operator==(const BlockName&) const = default;
 };
 

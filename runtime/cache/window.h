@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "kernels/block_grid.h"
 
 namespace headwater::cache {
 
@@ -23,11 +24,11 @@ std::uint32_t victims_for_one(const WindowOptions& options);
 /// Blocks that a pool of options.pool_bytes is cut into. Where layers have a window they are more than have room with
 /// all their rows, so that one sequence may have them all: it then has window rows for what it sees, and for two steps
 /// of `step_tokens`. 0: not one has room.
-std::uint64_t pool_blocks(const WindowOptions& options, std::uint32_t block_tokens, std::uint64_t step_tokens);
+std::uint64_t pool_blocks(const WindowOptions& options, const kernels::BlockGrid& grid, std::uint64_t step_tokens);
 
 /// The first block of a sequence that its token `next` and those after it see through a window.
-constexpr std::uint32_t first_in_window(std::uint32_t next, std::uint32_t window, std::uint32_t block_tokens) {
-  return window == 0 || next < window ? 0 : (next + 1 - window) / block_tokens;
+constexpr std::uint32_t first_in_window(std::uint32_t next, std::uint32_t window, const kernels::BlockGrid& grid) {
+  return window == 0 || next < window ? 0 : grid.block_of(next + 1 - window);
 }
 
 /// Of a sequence's blocks, those whose window rows it holds: [first, end).

@@ -15,7 +15,7 @@ MatchDesk::MatchDesk(MatchDeskOptions options)
     : options_(std::move(options)),
       cache_(options_.cache),
       tier_(options_.tier),
-      advisor_(options_.cache.total_blocks, options_.cache.block_tokens, options_.eviction_policy) {}
+      advisor_(options_.cache.total_blocks, options_.cache.grid, options_.eviction_policy) {}
 
 void MatchDesk::advance(TimeNs now, bool tier) {
   now_ = now;
@@ -45,10 +45,11 @@ void MatchDesk::match(const schedule::RequestPtr& request, const std::vector<Tok
 /// Whether the request waits for what the tier has of its prompt.
 bool MatchDesk::load(const schedule::RequestPtr& request, const std::vector<TokenId>& tokens,
                      cache::MatchResult& found) {
-  if (found.refills(options_.cache.block_tokens)) return false;
+  if (found.refills(options_.cache.grid)) return false;
   auto chain = cache_.beyond(request->id, tokens, [this](const cache::Key& key) { return tier_.knows(key); });
   if (chain.empty()) return false;
-  const cache::TierLoad load = tier_.takes_load(request->id, static_cast<std::uint32_t>(chain.size()), now_);
+  const std::uint32_t depth = options_.cache.grid.whole(found.cached_tokens);
+  const cache::TierLoad load = tier_.takes_load(request->id, depth, static_cast<std::uint32_t>(chain.size()), now_);
   if (load.blocks == 0) return false;
   chain.resize(load.blocks);
   waiting_.emplace(load.number, Waiting{request, tokens, std::move(found)});

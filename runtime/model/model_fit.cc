@@ -37,10 +37,11 @@ std::optional<kernels::KvBlockBytes> block_bytes(const ModelShape& shape, const 
 struct SequenceBlocks {
   std::uint64_t all = 0, windowed = 0;
 };
-SequenceBlocks blocks_of(const ModelShape& shape, std::uint32_t context) {
-  const auto blocks = [](std::uint64_t tokens) { return (tokens + kBlockTokens - 1) / kBlockTokens; };
+SequenceBlocks blocks_of(const ModelShape& shape, std::uint32_t context, const kernels::BlockGrid& grid) {
+  const std::uint64_t all = grid.covering(context);
   // A window that begins within a block needs one more.
-  return {blocks(context), std::min(blocks(context), blocks(shape.kv_window + kStepRows) + 1)};
+  const std::uint64_t seen = (shape.kv_window + kStepRows + grid.tokens - 1) / grid.tokens + 1;
+  return {all, std::min(all, seen)};
 }
 
 /// "3,072 bytes a token, and 15,360 in window layers".
@@ -63,12 +64,12 @@ void add_window(const ModelShape& shape, InfoLines& lines) {
 void add_memory(const ModelShape& shape, std::uint64_t weights, const kernels::Backend& backend,
                 const FitQuestion& question, InfoLines& lines) {
   lines.add("weights", readable_bytes(weights) + " at most, while they are loaded");
-  const SequenceBlocks blocks = blocks_of(shape, question.context);
+  const SequenceBlocks plain = blocks_of(shape, question.context, kBlockTokens);
   std::string asked = "of " + with_commas(question.sequences) +
                       (question.sequences == 1 ? " sequence of " : " sequences of ") + with_commas(question.context) +
                       " tokens";
-  if (shape.kv_window > 0 && blocks.windowed < blocks.all) {
-    asked += ", of which window layers keep " + with_commas(blocks.windowed * kBlockTokens) + " at most";
+  if (shape.kv_window > 0 && plain.windowed < plain.all) {
+    asked += ", of which window layers keep " + with_commas(plain.windowed * kBlockTokens) + " at most";
   }
   lines.add("KV cache", asked);
   for (const auto& [policy, bits] : std::initializer_list<std::pair<const char*, const char*>>{
@@ -77,6 +78,7 @@ void add_memory(const ModelShape& shape, std::uint64_t weights, const kernels::B
     const auto bytes = format ? block_bytes(shape, backend, *format) : std::nullopt;
     std::string value = std::string(bits) + ": ";
     if (bytes) {
+      const SequenceBlocks blocks = blocks_of(shape, question.context, kernels::block_grid(*format, kBlockTokens));
       const std::uint64_t all = question.sequences * (bytes->full * blocks.all + bytes->windowed * blocks.windowed);
       value += token_bytes(*bytes) + ", " + readable_bytes(all) + ", with the weights " + readable_bytes(all + weights);
     } else {

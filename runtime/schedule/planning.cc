@@ -7,7 +7,7 @@
 namespace headwater::schedule {
 
 std::uint32_t Scheduler::Impl::lacking(const Sequence& sequence, std::uint32_t count) const {
-  const std::uint32_t needed = (sequence.computed + count + options.block_tokens - 1) / options.block_tokens;
+  const std::uint32_t needed = options.grid.covering(sequence.computed + count);
   const std::uint32_t has = sequence.own_blocks();
   return needed > has ? needed - has : 0;
 }
@@ -48,7 +48,7 @@ std::uint32_t Scheduler::Impl::shortage(const std::vector<Share>& shares) const 
 
 /// Adds the sequence to the plan, with as many of `count` tokens as its blocks and the spare ones can hold.
 void Scheduler::Impl::schedule(Sequence& sequence, std::uint32_t count, StepPlan& plan, TimeNs now) {
-  const auto room = static_cast<std::uint32_t>(sequence.own_blocks() + spare.size()) * options.block_tokens;
+  const std::uint32_t room = options.grid.begin(sequence.own_blocks() + static_cast<std::uint32_t>(spare.size()));
   count = room > sequence.computed ? std::min(count, room - sequence.computed) : 0;
   if (count == 0) return;
   const std::uint32_t lacks = lacking(sequence, count);
@@ -77,8 +77,8 @@ void Scheduler::Impl::schedule(Sequence& sequence, std::uint32_t count, StepPlan
   entry.sample = count == sequence.uncomputed() && sequence.request->max_new_tokens > 0;
   if (sequence.scheduled_at == 0) {
     sequence.scheduled_at = now;
-    counters.prefix.add(sequence.request->prompt.size(), sequence.cached_tokens, sequence.details,
-                        options.block_tokens);
+    const auto prompt = static_cast<std::uint32_t>(sequence.request->prompt.size());
+    counters.prefix.add(prompt, sequence.cached_tokens, sequence.details, options.grid);
   }
   if (sequence.started) {
     entry.new_blocks.assign(sequence.blocks.begin() + sequence.known_blocks, sequence.blocks.end());

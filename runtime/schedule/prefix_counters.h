@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "headwater/cache_insight.h"
+#include "kernels/block_grid.h"
 
 namespace headwater::schedule {
 
@@ -18,15 +19,15 @@ struct PrefixCounters {
   std::uint64_t ghost_hits = 0;  ///< requests that missed first what had been evicted
 
   /// REQUIRES: cached_tokens < prompt_tokens.
-  void add(std::uint64_t prompt_tokens, std::uint64_t cached_tokens, const CacheDetails& details,
-           std::uint32_t block_tokens) {
+  void add(std::uint32_t prompt_tokens, std::uint32_t cached_tokens, const CacheDetails& details,
+           const kernels::BlockGrid& grid) {
     missed_tokens[static_cast<std::size_t>(details.miss)] += details.missed_tokens;
     if (details.miss == CacheMiss::bypassed) return;
     if (details.miss == CacheMiss::evicted || details.miss == CacheMiss::expired) ++ghost_hits;
     query_tokens += prompt_tokens;
-    query_blocks += (prompt_tokens - 1) / block_tokens;
+    query_blocks += grid.whole(prompt_tokens - 1);
     hit_tokens += cached_tokens;
-    hit_blocks += (cached_tokens - details.copied_tokens) / block_tokens;
+    hit_blocks += grid.whole(cached_tokens - details.copied_tokens);
     copied_tokens += details.copied_tokens;
   }
 };

@@ -11,20 +11,20 @@ namespace headwater::schedule {
 // ---- what happens to a sequence ----
 
 void Scheduler::Impl::publish(Sequence& sequence) {
-  const std::uint32_t full = sequence.computed / options.block_tokens;
+  const std::uint32_t full = options.grid.whole(sequence.computed);
   if (full <= sequence.published) return;
   FilledBlocks filled;
   filled.id = sequence.id();
   filled.blocks.assign(sequence.blocks.begin() + sequence.published, sequence.blocks.begin() + full);
-  filled.tokens.assign(sequence.tokens.begin() + std::ptrdiff_t{sequence.published} * options.block_tokens,
-                       sequence.tokens.begin() + std::ptrdiff_t{full} * options.block_tokens);
+  filled.tokens.assign(sequence.tokens.begin() + options.grid.begin(sequence.published),
+                       sequence.tokens.begin() + options.grid.begin(full));
   sequence.published = full;
   out.filled.push_back(std::move(filled));
   mark_stale(sequence);
 }
 
 void Scheduler::Impl::pass(Sequence& sequence) {
-  const std::uint32_t first = cache::first_in_window(sequence.computed, options.window, options.block_tokens);
+  const std::uint32_t first = cache::first_in_window(sequence.computed, options.window, options.grid);
   if (first <= sequence.windows.first) return;
   out.passed.insert(out.passed.end(), sequence.blocks.begin() + sequence.windows.first,
                     sequence.blocks.begin() + first);
@@ -36,7 +36,7 @@ void Scheduler::Impl::pass(Sequence& sequence) {
 void Scheduler::Impl::release_blocks(Sequence& sequence) {
   if (sequence.matched || !sequence.blocks.empty()) {
     ReleasedBlocks released{sequence.id(), sequence.blocks, {}, sequence.windows};
-    const std::ptrdiff_t known = std::ptrdiff_t{sequence.published} * options.block_tokens;
+    const std::uint32_t known = options.grid.begin(sequence.published);
     const bool own = !sequence.borrows_last && sequence.published >= sequence.matched_blocks;
     if (own && sequence.restored.empty() && sequence.computed > known) {
       released.tail.assign(sequence.tokens.begin() + known, sequence.tokens.begin() + sequence.computed);
@@ -65,7 +65,7 @@ void Scheduler::Impl::release_borrowed(Sequence& sequence) {
   sequence.blocks.pop_back();
   --sequence.windows.end;
   sequence.borrows_last = false;
-  sequence.computed = sequence.published * options.block_tokens;
+  sequence.computed = options.grid.begin(sequence.published);
   if (sequence.scheduled_at > 0) return;
   sequence.cached_tokens = sequence.computed;
   sequence.details.missed_tokens += std::exchange(sequence.details.copied_tokens, 0);
@@ -113,7 +113,7 @@ void Scheduler::Impl::on_entry(Sequence& sequence, const EntryResult& entry) {
     publish(sequence);
     pass(sequence);
   } else {
-    sequence.computed = sequence.published * options.block_tokens;  // nobody else is to read what has failed
+    sequence.computed = options.grid.begin(sequence.published);  // nobody else is to read what has failed
   }
   const bool scored = sequence.request->max_new_tokens == 0 && sequence.uncomputed() == 0;
   const bool done = scored || entry.finish != FinishReason::none || !entry.error.empty();
@@ -147,14 +147,15 @@ void Scheduler::add(MatchedSequence matched) {
   }
   sequence.blocks = std::move(matched.blocks);
   sequence.restored = std::move(matched.restored);
-  const auto restored_tokens = static_cast<std::uint32_t>(sequence.restored.size()) * scheduler.options.block_tokens;
-  sequence.computed = matched.cached_tokens + restored_tokens;
+  const kernels::BlockGrid& grid = scheduler.options.grid;
+  sequence.published = grid.whole(matched.cached_tokens);
+  sequence.borrows_last = grid.slot(matched.cached_tokens) > 0;
+  const auto restored = static_cast<std::uint32_t>(sequence.restored.size());
+  sequence.computed = restored > 0 ? grid.begin(sequence.published + restored) : matched.cached_tokens;
   if (sequence.scheduled_at == 0) {
     sequence.cached_tokens = sequence.computed;
     sequence.details = matched.details;
   }
-  sequence.published = matched.cached_tokens / scheduler.options.block_tokens;
-  sequence.borrows_last = matched.cached_tokens % scheduler.options.block_tokens > 0;
   sequence.matched_blocks = static_cast<std::uint32_t>(sequence.blocks.size()) - (sequence.borrows_last ? 1 : 0);
   sequence.windows = {matched.first_window, sequence.published + (sequence.borrows_last ? 1 : 0)};
   sequence.matched = true;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "cache/window.h"
+#include "kernels/block_grid.h"
 #include "schedule/prefix_counters.h"
 #include "schedule/step.h"
 
@@ -24,7 +25,7 @@ struct SchedulerOptions {
   std::uint32_t prefill_chunk = 0;    ///< prompt tokens of one sequence in one step
   /// Prompt tokens in a step in which sequences decode: they wait for it, and who has just come for the one before.
   std::uint32_t mixed_prefill_tokens = 0;
-  std::uint32_t block_tokens = 0;
+  kernels::BlockGrid grid;         ///< which tokens of a sequence its blocks hold
   std::uint32_t total_blocks = 0;  ///< of the pool
   std::uint32_t window = 0;        ///< tokens that layers with a window see, see cache/window.h; 0: none has one
   /// Whether the prefix cache is on: then a sequence waits while another computes what it begins with.
@@ -49,7 +50,7 @@ struct MatchedSequence {
 struct FilledBlocks {
   RequestId id = 0;
   std::vector<BlockId> blocks;
-  std::vector<TokenId> tokens;  ///< block_tokens for each
+  std::vector<TokenId> tokens;  ///< all that they hold
 };
 
 /// Blocks that a sequence gives up: all it had.

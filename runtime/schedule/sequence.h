@@ -52,8 +52,8 @@ struct Sequence {
   /// Nothing but the newest token is to be computed, and it was generated.
   bool decoding() const { return uncomputed() == 1 && tokens.size() > request->prompt.size(); }
   /// Tokens that nobody need compute or restore for it.
-  std::uint32_t in_memory(std::uint32_t block_tokens) const {
-    return restored.empty() ? computed : published * block_tokens;
+  std::uint32_t in_memory(const kernels::BlockGrid& grid) const {
+    return restored.empty() ? computed : grid.begin(published);
   }
   /// Whether it may read what others have computed; scoring a prompt needs every row.
   bool uses_cache() const { return !request->request.params.prompt_logprobs.has_value(); }
@@ -69,7 +69,7 @@ struct Sequence {
 
 /// Tokens in whole blocks with which both begin, short of the last token of `reader`, for a reader that may use
 /// them: same tenant, cache allowed. 0 otherwise.
-std::uint32_t shared_prefix(const Sequence& reader, const Sequence& writer, std::uint32_t block_tokens);
+std::uint32_t shared_prefix(const Sequence& reader, const Sequence& writer, const kernels::BlockGrid& grid);
 
 /// Who is next: preempted sequences first; then tenants, the one that was served least since it began to wait; then its
 /// connections in turns, first come first served in each. Where one tenant waits alone, connections decide.

@@ -48,7 +48,7 @@ StepRunner::StepRunner(model::Architecture& model, std::vector<TokenId> end_toke
                        std::uint32_t block_tokens, std::function<TimeNs()> clock, const kernels::KvFormat& format)
     : model_(model),
       end_tokens_(std::move(end_tokens)),
-      block_tokens_(block_tokens),
+      grid_(kernels::block_grid(format, block_tokens)),
       n_blocks_(n_blocks),
       clock_(std::move(clock)) {
   model_.allocate_kv(n_blocks, block_tokens, format);
@@ -131,7 +131,8 @@ void StepRunner::lay_out(const std::vector<StepEntry>& entries) {
     Sequence& sequence = at(entry.id);
     sequence.blocks.insert(sequence.blocks.end(), entry.new_blocks.begin(), entry.new_blocks.end());
     const std::size_t end = std::size_t{entry.first} + entry.count;
-    if (entry.count == 0 || end > sequence.tokens.size() || end > sequence.blocks.size() * block_tokens_) {
+    if (entry.count == 0 || end > sequence.tokens.size() ||
+        end > grid_.begin(static_cast<std::uint32_t>(sequence.blocks.size()))) {
       throw std::logic_error("the plan computes tokens that sequence " + std::to_string(entry.id) + " does not have");
     }
     const auto first_row = static_cast<std::uint32_t>(tokens_.size());

@@ -58,7 +58,7 @@ class StepRunner {
 
   model::Architecture& model_;
   std::vector<TokenId> end_tokens_;
-  std::uint32_t block_tokens_;
+  kernels::BlockGrid grid_;
   std::uint32_t n_blocks_;
   kernels::KvBlockBytes block_bytes_;
   std::function<TimeNs()> clock_;

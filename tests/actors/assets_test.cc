@@ -108,7 +108,7 @@ TEST(Assets, CutThePoolOfAModelWithWindowsIntoMoreThanHaveRoomForAllTheirRows) {
     const actors::Assets& assets = *loaded.assets;
     EXPECT_EQ(assets.info.kv_window, window);
     EXPECT_EQ(assets.window.full_bytes, assets.window.window_bytes);  // every second layer has one
-    EXPECT_EQ(assets.info.kv_tokens, std::uint64_t{assets.total_blocks} * assets.block_tokens);
+    EXPECT_EQ(assets.info.kv_tokens, std::uint64_t{assets.total_blocks} * assets.grid.tokens);
     EXPECT_LE(assets.info.kv_tokens * assets.info.kv_bytes_per_token, 8U << 20U);
     return assets.info.kv_tokens;
   };

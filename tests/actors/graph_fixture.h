@@ -70,7 +70,7 @@ class Graph {
     if (!parsed.topology) throw std::runtime_error(parsed.report("test.yaml"));
     auto assets = std::make_shared<actors::Assets>();
     assets->tokenizer = tiny_tokenizer();
-    assets->block_tokens = options.block_tokens;
+    assets->grid = options.block_tokens;
     assets->total_blocks = options.total_blocks;
     assets->info.kv_tokens = std::uint64_t{options.total_blocks} * options.block_tokens;
     assets->max_sequence_tokens = std::min(options.context, options.total_blocks * options.block_tokens);

@@ -17,7 +17,7 @@ class PrefixMatcherTest : public testing::Test {
  protected:
   PrefixMatcherTest() {
     auto assets = std::make_shared<Assets>();
-    assets->block_tokens = 4;
+    assets->grid = 4;
     assets->block_bytes = 100;
     assets->total_blocks = 8;
     assets->clock = [this] { return now_; };

@@ -74,7 +74,7 @@ class World {
   World(std::uint64_t seed, const std::string& policy)
       : random_(seed),
         cache_({.total_blocks = kBlocks,
-                .block_tokens = kBlockTokens,
+                .grid = kBlockTokens,
                 .match_threshold = 0,
                 .context = {},
                 .retention = {.ttl = kTtl, .max_pinned = kMaxPinned, .tenant_quota = kQuota}}),

@@ -14,12 +14,7 @@ using Blocks = std::vector<BlockId>;
 using Kind = Touch::Kind;
 
 PrefixCacheOptions options(RetentionOptions retention) {
-  return {.total_blocks = 16,
-          .block_tokens = 4,
-          .enabled = true,
-          .match_threshold = 0,
-          .context = {},
-          .retention = retention};
+  return {.total_blocks = 16, .grid = 4, .enabled = true, .match_threshold = 0, .context = {}, .retention = retention};
 }
 
 std::vector<TokenId> counting(std::size_t n, TokenId first = 0) {

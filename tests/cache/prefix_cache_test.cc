@@ -13,7 +13,7 @@ using Kind = Touch::Kind;
 PrefixCacheOptions options(std::uint32_t total_blocks, bool enabled = true) {
   PrefixCacheOptions options;
   options.total_blocks = total_blocks;
-  options.block_tokens = 4;
+  options.grid = 4;
   options.enabled = enabled;
   return options;
 }

@@ -16,7 +16,7 @@ inline constexpr std::uint32_t kSize = 10;  // tokens of a block: shares are ten
 inline PrefixCacheOptions options(std::uint32_t total_blocks, double threshold = 0.8) {
   PrefixCacheOptions options;
   options.total_blocks = total_blocks;
-  options.block_tokens = kSize;
+  options.grid = kSize;
   options.match_threshold = threshold;
   return options;
 }

@@ -15,8 +15,7 @@ constexpr std::uint32_t kSize = 4;
 
 class TierNames : public testing::Test {
  protected:
-  TierNames()
-      : cache_({.total_blocks = 8, .block_tokens = kSize, .enabled = true, .match_threshold = 0.8, .context = {}}) {
+  TierNames() : cache_({.total_blocks = 8, .grid = kSize, .enabled = true, .match_threshold = 0.8, .context = {}}) {
     std::iota(tokens_.begin(), tokens_.end(), 0);
   }
 
@@ -79,7 +78,7 @@ TEST_F(TierNames, AreThoseOfTheBlocksThatFollowTheOnesFound) {
   for (BlockId block : blocks) names.push_back(cache_.describe(block).name());
   const auto all = [](const Key&) { return true; };
 
-  PrefixCache empty({.total_blocks = 8, .block_tokens = kSize, .context = {}});
+  PrefixCache empty({.total_blocks = 8, .grid = kSize, .context = {}});
   empty.match(1, tokens_, "", true);
   EXPECT_EQ(empty.beyond(1, tokens_, all), names);
   EXPECT_EQ(empty.beyond(1, std::span(tokens_).first(12), all).size(), 2U) << "the last token is computed";
@@ -93,7 +92,7 @@ TEST_F(TierNames, AreThoseOfTheBlocksThatFollowTheOnesFound) {
   ASSERT_EQ(cache_.match(3, tokens_, "", true).cached_tokens, 8U);
   EXPECT_EQ(cache_.beyond(3, tokens_, all), std::vector<BlockName>{names[2]});
 
-  PrefixCache off({.total_blocks = 8, .block_tokens = kSize, .enabled = false, .context = {}});
+  PrefixCache off({.total_blocks = 8, .grid = kSize, .enabled = false, .context = {}});
   off.match(1, tokens_, "", true);
   EXPECT_TRUE(off.beyond(1, tokens_, all).empty());
 }
@@ -103,7 +102,7 @@ TEST_F(TierNames, OfRestoredBlocksCountAsFoundInPlaceOfABlockThatAgreesInPart) {
   begun.push_back(99);  // of the second block three tokens agree
   for (const std::uint32_t restored : {1U, 2U}) {
     const RequestId id = 10 + restored;
-    PrefixCacheOptions any{.total_blocks = 8, .block_tokens = kSize, .match_threshold = 0, .context = {}};
+    PrefixCacheOptions any{.total_blocks = 8, .grid = kSize, .match_threshold = 0, .context = {}};
     PrefixCache cache(any);
     cache.match(1, begun, "", true);
     const auto blocks = cache.reclaim(2, {});

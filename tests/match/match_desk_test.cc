@@ -89,7 +89,7 @@ class MatchDeskTest : public testing::Test {
   static MatchDeskOptions options() {
     MatchDeskOptions options;
     options.cache.total_blocks = 8;
-    options.cache.block_tokens = options.tier.block_tokens = kBlockTokens;
+    options.cache.grid = options.tier.grid = kBlockTokens;
     options.tier.block_bytes = 100;
     return options;
   }
@@ -250,7 +250,7 @@ class WindowedDesk : public testing::Test {
   void begin(std::uint64_t pool_bytes) {
     MatchDeskOptions options;
     options.cache.total_blocks = 16;
-    options.cache.block_tokens = options.tier.block_tokens = kBlockTokens;
+    options.cache.grid = options.tier.grid = kBlockTokens;
     options.cache.window = {.tokens = 2 * kBlockTokens, .full_bytes = 1, .window_bytes = 9, .pool_bytes = pool_bytes};
     options.tier.block_bytes = 100;
     desk_ = std::make_unique<MatchDesk>(options);

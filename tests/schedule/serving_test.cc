@@ -11,7 +11,7 @@ namespace {
 SimulationOptions tiny(std::uint64_t seed) {
   SimulationOptions options;
   options.scheduler = {
-      .max_batch_size = 4, .max_step_tokens = 24, .prefill_chunk = 10, .mixed_prefill_tokens = 208, .block_tokens = 4};
+      .max_batch_size = 4, .max_step_tokens = 24, .prefill_chunk = 10, .mixed_prefill_tokens = 208, .grid = 4};
   options.scheduler.total_blocks = 12;
   options.end_token = 0;
   options.seed = seed;
@@ -89,12 +89,12 @@ TEST(Serving, EndsEveryRequestOnceWhateverTheLimits) {
     options.scheduler.max_batch_size = 1 + seed % 7;
     options.scheduler.max_step_tokens = 8 + seed % 30;
     options.scheduler.prefill_chunk = 1 + seed % 17;
-    options.scheduler.block_tokens = 1 + seed % 5;
+    options.scheduler.grid = 1 + seed % 5;
     options.scheduler.total_blocks = 8 + seed % 20;
     options.slow_executor = seed % 4 == 0;
     options.match_threshold = static_cast<double>(seed % 3) / 2;
     ServingSimulation simulation(options);
-    scatter(simulation, 16, options.scheduler.total_blocks * options.scheduler.block_tokens);
+    scatter(simulation, 16, options.scheduler.total_blocks * options.scheduler.grid.tokens);
     simulation.run();
     expect_all_ended(simulation);
   }
@@ -152,11 +152,8 @@ TEST(Serving, ComputesOfALongChatOnlyWhatIsNew) {
   for (std::uint64_t seed = 1; seed <= 40; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     SimulationOptions options = tiny(seed);
-    options.scheduler = {.max_batch_size = 4,
-                         .max_step_tokens = 512,
-                         .prefill_chunk = 256,
-                         .mixed_prefill_tokens = 208,
-                         .block_tokens = 32};
+    options.scheduler = {
+        .max_batch_size = 4, .max_step_tokens = 512, .prefill_chunk = 256, .mixed_prefill_tokens = 208, .grid = 32};
     options.scheduler.total_blocks = 200;
     options.end_token = -1;
     ServingSimulation simulation(options);

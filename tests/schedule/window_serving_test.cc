@@ -15,7 +15,7 @@ namespace {
 SimulationOptions windowed(std::uint64_t seed) {
   SimulationOptions options;
   options.scheduler = {
-      .max_batch_size = 4, .max_step_tokens = 8, .prefill_chunk = 6, .mixed_prefill_tokens = 208, .block_tokens = 4};
+      .max_batch_size = 4, .max_step_tokens = 8, .prefill_chunk = 6, .mixed_prefill_tokens = 208, .grid = 4};
   options.window = {.tokens = static_cast<std::uint32_t>(1 + seed % 11), .full_bytes = seed % 5, .window_bytes = 5};
   options.window.pool_bytes = 60 + seed % 40;
   options.scheduler.total_blocks = static_cast<std::uint32_t>(cache::pool_blocks(options.window, 4, 8));
@@ -75,7 +75,7 @@ TEST(WindowServing, GetsThroughWhenEveryRequestNeedsTheWholePool) {
 TEST(WindowServing, ComputesOfAChatOnlyWhatIsNewThoughItsBeginningIsGivenBack) {
   SimulationOptions options;
   options.scheduler = {
-      .max_batch_size = 4, .max_step_tokens = 64, .prefill_chunk = 64, .mixed_prefill_tokens = 208, .block_tokens = 4};
+      .max_batch_size = 4, .max_step_tokens = 64, .prefill_chunk = 64, .mixed_prefill_tokens = 208, .grid = 4};
   // 300 tokens in layers that see all, and room for the window rows of 60 blocks.
   options.window = {.tokens = 16, .full_bytes = 1, .window_bytes = 9, .pool_bytes = 75 + 60 * 9};
   options.scheduler.total_blocks = 75;
@@ -101,7 +101,7 @@ TEST(WindowServing, ComputesOfAChatOnlyWhatIsNewThoughItsBeginningIsGivenBack) {
 TEST(WindowServing, ServesALongSequenceInThePoolThatAWindowLeaves) {
   SimulationOptions options;
   options.scheduler = {
-      .max_batch_size = 4, .max_step_tokens = 16, .prefill_chunk = 16, .mixed_prefill_tokens = 208, .block_tokens = 4};
+      .max_batch_size = 4, .max_step_tokens = 16, .prefill_chunk = 16, .mixed_prefill_tokens = 208, .grid = 4};
   options.window = {.tokens = 20, .full_bytes = 1, .window_bytes = 100};
   const std::uint64_t seen = (20 + 2 * 16 + 3) / 4 + 2;
   options.window.pool_bytes = seen * 100 + 98;

@@ -8,7 +8,8 @@
 namespace headwater::test {
 namespace {
 
-constexpr TokenId kNothing = -1;  // where a block holds no token
+constexpr TokenId kNothing = -1;       // where a block holds no token
+constexpr TokenId kInFirst = 1 << 24;  // added to what the first block of a sequence holds
 constexpr std::uint64_t kSeed = 0x9E3779B97F4A7C15ULL;
 // In a byte-level vocabulary that begins with the printable bytes from '!', 'a' has id 64.
 constexpr TokenId kFirstLetter = 'a' - '!';
@@ -32,16 +33,16 @@ FakeModel::FakeModel(std::uint32_t vocab_size, std::uint32_t context_length, std
   if (window > 0) shape_.kv_layers.push_back({1, 1, true});
 }
 
-void FakeModel::allocate_kv(std::uint32_t n_blocks, std::uint32_t block_tokens, const kernels::KvFormat& /*format*/) {
-  block_tokens_ = block_tokens;
+void FakeModel::allocate_kv(std::uint32_t n_blocks, std::uint32_t block_tokens, const kernels::KvFormat& format) {
+  grid_ = kernels::block_grid(format, block_tokens);
   arena_.assign(std::size_t{n_blocks} * block_tokens, kNothing);
   windows_.assign(shape_.kv_window > 0 ? arena_.size() : 0, kNothing);
 }
 
 std::vector<std::span<TokenId>> FakeModel::layers(std::int32_t block) {
-  const std::size_t first = static_cast<std::size_t>(block) * block_tokens_;
-  std::vector<std::span<TokenId>> all = {std::span(arena_).subspan(first, block_tokens_)};
-  if (!windows_.empty()) all.push_back(std::span(windows_).subspan(first, block_tokens_));
+  const std::size_t first = static_cast<std::size_t>(block) * grid_.tokens;
+  std::vector<std::span<TokenId>> all = {std::span(arena_).subspan(first, grid_.tokens)};
+  if (!windows_.empty()) all.push_back(std::span(windows_).subspan(first, grid_.tokens));
   return all;
 }
 
@@ -66,7 +67,7 @@ void FakeModel::read_kv_block(std::int32_t block, std::span<std::byte> out) cons
   for (const std::vector<TokenId>* layer : {&arena_, &windows_}) {
     if (layer->empty()) continue;
     const auto bytes =
-        std::as_bytes(std::span(*layer).subspan(static_cast<std::size_t>(block) * block_tokens_, block_tokens_));
+        std::as_bytes(std::span(*layer).subspan(static_cast<std::size_t>(block) * grid_.tokens, grid_.tokens));
     std::ranges::copy(bytes, out.begin());
     out = out.subspan(bytes.size());
   }
@@ -80,8 +81,13 @@ void FakeModel::write_kv_block(std::int32_t block, std::span<const std::byte> by
 }
 
 std::size_t FakeModel::place(const model::BatchSequence& sequence, std::uint32_t position) const {
-  const auto block = static_cast<std::size_t>(sequence.block_table[position / block_tokens_]);
-  return block * block_tokens_ + position % block_tokens_;
+  const std::uint32_t index = grid_.block_of(position);
+  if (index >= sequence.block_table.size()) throw std::logic_error("a token has no block in the fake model");
+  return static_cast<std::size_t>(sequence.block_table[index]) * grid_.tokens + grid_.slot(position);
+}
+
+TokenId FakeModel::form(TokenId token, std::uint32_t position) const {
+  return grid_.block_of(position) == 0 ? kInFirst + token : token;
 }
 
 bool FakeModel::sees_window(const model::BatchSequence& sequence, std::uint32_t position) const {
@@ -103,7 +109,7 @@ std::span<float> FakeModel::forward(const model::Batch& batch) {
     for (std::uint32_t i = 0; i < sequence.n_rows; ++i) {
       const std::uint32_t position = sequence.first_position + i;
       const std::size_t at = place(sequence, position);
-      arena_.at(at) = batch.tokens[sequence.first_row + i];
+      arena_.at(at) = form(batch.tokens[sequence.first_row + i], position);
       if (!windows_.empty()) windows_.at(at) = arena_[at];
       // As in a model: what a row has seen decides what the next layer keeps of it.
       if (!sees_window(sequence, position)) arena_[at] = kNothing;
@@ -114,7 +120,7 @@ std::span<float> FakeModel::forward(const model::Batch& batch) {
   for (const auto& sequence : batch.sequences) {
     std::uint64_t hash = kSeed;
     for (std::uint32_t position = 0; position < sequence.first_position + sequence.n_rows; ++position) {
-      hash = mix(hash, arena_.at(place(sequence, position)));
+      hash = mix(hash, arena_.at(place(sequence, position)) - form(0, position));
       if (position < sequence.first_position) continue;
       const std::uint32_t row = sequence.first_row + position - sequence.first_position;
       if (out < batch.logit_rows.size() && batch.logit_rows[out] == row) {

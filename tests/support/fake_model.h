@@ -1,7 +1,8 @@
 #pragma once
 // A model without arithmetic: the next token is a hash of all tokens that its KV blocks hold. A block that
-// holds anything but the sequence's own tokens therefore changes the answer. With a window it has a second layer, which
-// must hold the last tokens, too.
+// holds anything but the sequence's own tokens therefore changes the answer. So does the first block of a sequence in
+// another place, and any other in the first: they may hold tokens in different forms. With a window it has a second
+// layer, which must hold the last tokens, too.
 
 #include <atomic>
 #include <cstdint>
@@ -47,12 +48,14 @@ class FakeModel : public model::Architecture {
   std::vector<std::span<TokenId>> layers(std::int32_t block);
   /// Where a sequence's token lies in a layer.
   std::size_t place(const model::BatchSequence& sequence, std::uint32_t position) const;
+  /// What a place holds that has a sequence's token.
+  TokenId form(TokenId token, std::uint32_t position) const;
   /// Whether the second layer holds all tokens that this one sees.
   bool sees_window(const model::BatchSequence& sequence, std::uint32_t position) const;
 
   model::ModelShape shape_;
-  std::uint32_t block_tokens_ = 0;
-  std::vector<TokenId> arena_;    ///< [block, block_tokens]
+  kernels::BlockGrid grid_;
+  std::vector<TokenId> arena_;    ///< [block, grid_.tokens]
   std::vector<TokenId> windows_;  ///< the same for the second layer; empty: there is none
   std::vector<float> logits_;
 };

@@ -45,7 +45,7 @@ class OverloadSimulation {
     options.max_step_tokens = 512;
     options.prefill_chunk = 256;
     options.mixed_prefill_tokens = 208;
-    options.block_tokens = 32;
+    options.grid = 32;
     options.total_blocks = 1U << 20U;
     options.share_prefixes = false;
     return options;
@@ -93,7 +93,7 @@ class OverloadSimulation {
  private:
   static schedule::ServingLimits limits(const schedule::SchedulerOptions& options) {
     return {options.max_batch_size, options.max_step_tokens, options.prefill_chunk, options.mixed_prefill_tokens,
-            std::uint64_t{options.total_blocks} * options.block_tokens};
+            std::uint64_t{options.total_blocks} * options.grid.tokens};
   }
   TimeNs now_ns() const { return static_cast<TimeNs>(now_ * 1e9) + 1; }
 

@@ -42,7 +42,7 @@ class ServingSimulation {
         random_(options.seed),
         scheduler_(with_window(options)),
         cache_({options.scheduler.total_blocks,
-                options.scheduler.block_tokens,
+                options.scheduler.grid,
                 options.cache_enabled,
                 options.match_threshold,
                 {},
@@ -140,7 +140,7 @@ class ServingSimulation {
     cache_.advance(now_);
     cache::MatchResult found = cache_.match(request->id, tokens, request->request.cache_salt, use_cache, options_.keep);
     std::vector<cache::BlockName> chain;
-    if (options_.tier && use_cache && !found.refills(options_.scheduler.block_tokens)) {
+    if (options_.tier && use_cache && !found.refills(options_.scheduler.grid)) {
       chain = cache_.beyond(request->id, tokens, [this](const cache::Key& key) { return tier_.contains(key); });
       chain.resize(random_() % (chain.size() + 1));
     }
@@ -179,7 +179,7 @@ class ServingSimulation {
   }
   /// Chance decides what is worth it; what is idle goes there as well.
   bool takes_save(const cache::CachedBlock& block) {
-    return options_.tier && block.complete && block.tokens.size() == options_.scheduler.block_tokens &&
+    return options_.tier && block.complete && block.tokens.size() == options_.scheduler.grid.size(block.depth) &&
            random_() % 3 > 0;
   }
   void report_touches() {

@@ -77,7 +77,7 @@ class SimulatedExecutor {
         end_token_(end_token),
         endings_(endings),
         faults_(faults),
-        arena_(std::size_t{options.total_blocks} * options.block_tokens),
+        arena_(std::size_t{options.total_blocks} * options.grid.tokens),
         windows_(arena_.size()) {}
 
   /// The request fails when it is computed next.
@@ -141,7 +141,7 @@ class SimulatedExecutor {
     }
   }
   std::span<std::uint64_t> places(std::vector<std::uint64_t>& arena, BlockId block) const {
-    const std::size_t size = options_.block_tokens;
+    const std::size_t size = options_.grid.tokens;
     return std::span(arena).subspan(static_cast<std::size_t>(block) * size, size);
   }
   Saved read_out(const schedule::BlockSave& save) {
@@ -178,13 +178,13 @@ class SimulatedExecutor {
     }
     Executing& sequence = found->second;
     sequence.blocks.insert(sequence.blocks.end(), entry.new_blocks.begin(), entry.new_blocks.end());
-    const std::uint32_t end = entry.first + entry.count, size = options_.block_tokens;
+    const std::uint32_t end = entry.first + entry.count;
     faults_.expect(entry.count > 0, entry.id, "has an empty entry");
     faults_.expect(entry.count <= options_.prefill_chunk, entry.id, "has too large a chunk");
     faults_.expect(sequence.computed == 0 || entry.first == sequence.computed, entry.id, "leaves tokens out");
-    faults_.expect(sequence.computed > 0 || (entry.first % size != 0) == sequence.copied, entry.id,
+    faults_.expect(sequence.computed > 0 || (options_.grid.slot(entry.first) != 0) == sequence.copied, entry.id,
                    "begins within a block that it has not copied, or copies one for nothing");
-    if (end > sequence.tokens.size() || end > sequence.blocks.size() * size) {
+    if (end > sequence.tokens.size() || end > options_.grid.begin(static_cast<std::uint32_t>(sequence.blocks.size()))) {
       faults_.expect(false, entry.id, "computes tokens or writes places that it does not have");
       return result;
     }
@@ -201,9 +201,9 @@ class SimulatedExecutor {
     for (char letter : sequence.request->request.cache_salt) digest = mix(digest, static_cast<unsigned char>(letter));
     for (std::uint32_t p = 0; p < end; ++p) {
       digest = mix(digest, static_cast<std::uint64_t>(sequence.tokens[p]) + 1);
-      const BlockId block = sequence.blocks[p / options_.block_tokens];
-      std::uint64_t& place = places(arena_, block)[p % options_.block_tokens];
-      std::uint64_t& window = places(windows_, block)[p % options_.block_tokens];
+      const BlockId block = sequence.blocks[options_.grid.block_of(p)];
+      std::uint64_t& place = places(arena_, block)[options_.grid.slot(p)];
+      std::uint64_t& window = places(windows_, block)[options_.grid.slot(p)];
       if (p < first) {
         faults_.expect(place == digest, sequence.request->id, "reads a block that does not hold its tokens");
         const bool seen = options_.window == 0 || p + options_.window > first;
@@ -246,7 +246,7 @@ class SimulatedExecutor {
   TokenId end_token_;
   std::map<RequestId, Ending>& endings_;
   Faults& faults_;
-  std::vector<std::uint64_t> arena_, windows_;  ///< [block, block_tokens]; window rows
+  std::vector<std::uint64_t> arena_, windows_;  ///< [block, grid.tokens]; window rows
   std::map<RequestId, Executing> executing_;
   std::set<RequestId> failing_;
   std::uint64_t computed_rows_ = 0, copies_ = 0, restored_ = 0, refills_ = 0, given_back_ = 0;

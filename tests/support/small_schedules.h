@@ -12,7 +12,7 @@ namespace headwater::test {
 inline SimulationOptions roomy() {
   SimulationOptions options;
   options.scheduler = {
-      .max_batch_size = 4, .max_step_tokens = 32, .prefill_chunk = 12, .mixed_prefill_tokens = 208, .block_tokens = 4};
+      .max_batch_size = 4, .max_step_tokens = 32, .prefill_chunk = 12, .mixed_prefill_tokens = 208, .grid = 4};
   options.scheduler.total_blocks = 64;
   return options;
 }

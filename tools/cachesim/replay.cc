@@ -40,7 +40,7 @@ class Optimal : public cache::EvictionPolicy {
 class Simulation {
  public:
   Simulation(std::unique_ptr<cache::EvictionPolicy> policy, std::uint32_t capacity)
-      : cache_({.total_blocks = capacity, .block_tokens = 1, .enabled = true, .context = {}}),
+      : cache_({.total_blocks = capacity, .grid = 1, .enabled = true, .context = {}}),
         evictor_(std::move(policy), capacity) {}
 
   /// `published(i, block)` is told where the request's block i is. The number of hits.

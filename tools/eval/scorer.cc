@@ -25,16 +25,18 @@ Scorer::Scorer(model::Architecture& model, std::function<void(std::size_t)> on_c
     : model_(model), on_computed_(std::move(on_computed)) {}
 
 void Scorer::reset(const QuantPolicy& policy, std::size_t max_tokens) {
-  table_.resize(max_tokens / kBlockTokens + 1);
+  grid_ = kernels::block_grid(policy.format, kBlockTokens);
+  table_.resize(grid_.block_of(static_cast<std::uint32_t>(max_tokens)) + 1);
   std::iota(table_.begin(), table_.end(), 0);
   filled_.clear();
   model_.allocate_kv(static_cast<std::uint32_t>(table_.size()), kBlockTokens, policy.format);
 }
 
 void Scorer::run(std::span<const TokenId> tokens, std::size_t first_shown, const LookAtRow& look) {
-  if (tokens.size() > table_.size() * kBlockTokens) throw std::logic_error("the sequence is longer than its cache");
+  if (tokens.size() > grid_.begin(static_cast<std::uint32_t>(table_.size())))
+    throw std::logic_error("the sequence is longer than its cache");
   const std::size_t same = static_cast<std::size_t>(std::ranges::mismatch(tokens, filled_).in1 - tokens.begin());
-  std::size_t at = std::min(same, first_shown) / kBlockTokens * kBlockTokens;
+  std::size_t at = grid_.begin(grid_.block_of(static_cast<std::uint32_t>(std::min(same, first_shown))));
   filled_.assign(tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(at));
   while (at < tokens.size()) {
     const auto chunk = tokens.subspan(at, std::min(kChunk, tokens.size() - at));

@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "kernels/block_grid.h"
 #include "model/architecture.h"
 #include "tools/eval/quant_policy.h"
 
@@ -43,6 +44,7 @@ class Scorer {
 
   model::Architecture& model_;
   std::function<void(std::size_t)> on_computed_;
+  kernels::BlockGrid grid_;
   std::vector<std::int32_t> table_;  ///< block table of the one sequence
   std::vector<TokenId> filled_;      ///< tokens whose keys and values the cache holds, by position
   std::uint64_t computed_ = 0;

@@ -38,7 +38,7 @@ class Bench {
   Bench(model::Architecture& model, std::uint32_t batch, std::uint32_t context, std::uint32_t chunk,
         const kernels::KvFormat& format)
       : model_(model), batch_(batch), context_(context), chunk_(chunk) {
-    const std::uint32_t blocks = (context + kDecodeSteps + kBlockTokens) / kBlockTokens;
+    const std::uint32_t blocks = kernels::block_grid(format, kBlockTokens).covering(context + kDecodeSteps + 1);
     model_.allocate_kv(batch * blocks, kBlockTokens, format);
     for (std::uint32_t s = 0; s < batch; ++s) {
       tables_.emplace_back();

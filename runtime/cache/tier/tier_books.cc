@@ -78,8 +78,9 @@ void TierBooks::trouble(TimeNs now) {
 // ---- saving ----
 
 bool TierBooks::worth_saving(const CachedBlock& block) const {
-  if (block.tokens.size() != options_.block_tokens || seconds_per_block_ >= compute_seconds(1)) return false;
-  const bool costly = (block.depth + 1) * options_.block_tokens >= kCostlyTokens;
+  const std::uint32_t tokens = options_.grid.size(block.depth);
+  if (block.tokens.size() != tokens || seconds_per_block_ >= compute_seconds(tokens)) return false;
+  const bool costly = options_.grid.end(block.depth) >= kCostlyTokens;
   return block.matched || costly || wanted_.contains(block.key);
 }
 
@@ -146,14 +147,14 @@ std::uint32_t TierBooks::staged() const {
   return blocks;
 }
 
-TierLoad TierBooks::takes_load(RequestId request, std::uint32_t blocks, TimeNs now) {
+TierLoad TierBooks::takes_load(RequestId request, std::uint32_t depth, std::uint32_t blocks, TimeNs now) {
   if (!open_ || loading_.pausing(now)) return {};
   std::uint32_t under_way = 0;
   for (const auto& [number, load] : loads_) under_way += load.blocks;
   TierLoad load;
   load.blocks = std::min(blocks, options_.max_staged - std::min(staged(), options_.max_staged));
   if (load.blocks == 0) return {};
-  const double compute = compute_seconds(load.blocks);
+  const double compute = compute_seconds(tokens(depth, load.blocks));
   if ((under_way + load.blocks) * seconds_per_block_ >= compute * kReadShare) {
     if (now < probe_at_) {
       ++stats_.too_slow;
@@ -164,7 +165,7 @@ TierLoad TierBooks::takes_load(RequestId request, std::uint32_t blocks, TimeNs n
   load.number = next_load_++;
   load.read_until = now + static_cast<TimeNs>(compute * kReadShare * 1e9);
   load.wait_until = now + static_cast<TimeNs>(compute * 1e9);
-  loads_[load.number] = {request, load.blocks};
+  loads_[load.number] = {request, depth, load.blocks};
   return load;
 }
 
@@ -192,7 +193,7 @@ void TierBooks::on_loaded(std::uint64_t number, const LoadOutcome& outcome, Time
   if (n > 0) {
     loading_.succeed();
     staged_[load.request] = n;
-    stats_.hit_tokens += std::uint64_t{n} * options_.block_tokens;
+    stats_.hit_tokens += tokens(load.depth, n);
   } else if (outcome.late) {
     loading_.fail(now);
   }
@@ -204,7 +205,7 @@ void TierBooks::give_up(std::uint64_t number, bool late, TimeNs now) {
   found->second.wanted = false;
   if (!late) return;
   ++stats_.late_loads;
-  learn_speed(compute_seconds(1));
+  learn_speed(compute_seconds(options_.grid.tokens));
   loading_.fail(now);
 }
 

@@ -19,11 +19,12 @@
 #include "cache/tier/tier_index.h"
 #include "cache/tier/tier_worker.h"
 #include "headwater/runtime.h"
+#include "kernels/block_grid.h"
 
 namespace headwater::cache {
 
 struct TierBooksOptions {
-  std::uint32_t block_tokens = 32;
+  kernels::BlockGrid grid;  ///< which tokens of a sequence its blocks hold
   std::uint64_t block_bytes = 0;
   std::uint32_t max_saves = 64;    ///< blocks that wait to be saved; others are dropped
   std::uint32_t max_staged = 256;  ///< blocks that are loaded, or about to be, and not in the arena yet
@@ -61,8 +62,8 @@ class TierBooks {
   void on_saved(const SaveOutcome& outcome, TimeNs now);
 
   bool knows(const Key& key) const { return index_.contains(key); }
-  /// Whether, and how much, to load of a chain of `blocks` known ones.
-  TierLoad takes_load(RequestId request, std::uint32_t blocks, TimeNs now);
+  /// Whether, and how much, to load of a chain of `blocks` known ones that has `depth` blocks before it.
+  TierLoad takes_load(RequestId request, std::uint32_t depth, std::uint32_t blocks, TimeNs now);
   /// The answer to a load that its request still waits for, or one that it has given up.
   void on_loaded(std::uint64_t load, const LoadOutcome& outcome, TimeNs now);
   /// The request goes on without the load. `late`: its time is over; false: the request has ended.
@@ -93,6 +94,7 @@ class TierBooks {
   };
   struct UnderWay {
     RequestId request = 0;
+    std::uint32_t depth = 0;
     std::uint32_t blocks = 0;
     bool wanted = true;
   };
@@ -100,7 +102,11 @@ class TierBooks {
   bool worth_saving(const CachedBlock& block) const;
   bool over_quota(const TenantMark& tenant) const;
   void erase(std::span<const Key> keys);
-  double compute_seconds(std::uint32_t blocks) const { return blocks * options_.block_tokens / prefill_speed_; }
+  /// Tokens of so many blocks that have `depth` before them.
+  std::uint32_t tokens(std::uint32_t depth, std::uint32_t blocks) const {
+    return options_.grid.begin(depth + blocks) - options_.grid.begin(depth);
+  }
+  double compute_seconds(std::uint32_t tokens) const { return tokens / prefill_speed_; }
   void learn_speed(double seconds_per_block);
   void trouble(TimeNs now);
   std::uint32_t staged() const;

@@ -53,7 +53,7 @@ class TierBooksTest : public testing::Test {
   }
 
   TimeNs now_ = kSecond;
-  TierBooks books_{{.block_tokens = 8, .block_bytes = 1000, .max_saves = 4, .max_staged = 10}};
+  TierBooks books_{{.grid = 8, .block_bytes = 1000, .max_saves = 4, .max_staged = 10}};
 };
 
 }  // namespace headwater::cache

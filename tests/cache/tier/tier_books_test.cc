@@ -97,7 +97,7 @@ TEST_F(TierBooksTest, IsOffWhileADeviceHangs) {
   EXPECT_EQ(books_.stats().state, State::off);
   EXPECT_TRUE(books_.troubled());
   EXPECT_FALSE(books_.takes_save(cached(block_of(1), kDeep)));
-  EXPECT_EQ(books_.takes_load(1, 5, now_).blocks, 0U);
+  EXPECT_EQ(books_.takes_load(1, 0, 5, now_).blocks, 0U);
   EXPECT_TRUE(books_.takes_open(now_ + kSecond));
   books_.on_open({}, now_ + kSecond);
   EXPECT_EQ(books_.stats().state, State::on);
@@ -110,7 +110,7 @@ TEST_F(TierBooksTest, IsOffWhileItCannotBeOpened) {
   books_.on_open(open_fails(), now_);
   EXPECT_EQ(books_.stats().state, State::off);
   EXPECT_FALSE(books_.takes_save(cached(block_of(1), kDeep)));
-  EXPECT_EQ(books_.takes_load(1, 5, now_).blocks, 0U);
+  EXPECT_EQ(books_.takes_load(1, 0, 5, now_).blocks, 0U);
   EXPECT_FALSE(books_.takes_open(now_));
   EXPECT_TRUE(books_.takes_open(now_ + kSecond));
   OpenOutcome opened;
@@ -122,7 +122,7 @@ TEST_F(TierBooksTest, IsOffWhileItCannotBeOpened) {
 
 TEST_F(TierBooksTest, WaitsForALoadNoLongerThanComputingTakes) {
   books_.set_prefill_speed(1000);
-  const TierLoad load = books_.takes_load(1, 5, now_);
+  const TierLoad load = books_.takes_load(1, 0, 5, now_);
   EXPECT_EQ(load.blocks, 5U);
   EXPECT_EQ(load.wait_until, now_ + 40'000'000);
   EXPECT_LT(load.read_until, load.wait_until);
@@ -130,7 +130,7 @@ TEST_F(TierBooksTest, WaitsForALoadNoLongerThanComputingTakes) {
 }
 
 TEST_F(TierBooksTest, CountsWhatALoadHasSpared) {
-  const TierLoad load = books_.takes_load(1, 5, now_);
+  const TierLoad load = books_.takes_load(1, 0, 5, now_);
   books_.on_loaded(load.number, loaded(3), now_);
   EXPECT_EQ(books_.stats().hit_tokens, 24U);
   EXPECT_EQ(books_.stats().state, State::on);
@@ -140,30 +140,30 @@ TEST_F(TierBooksTest, CountsWhatALoadHasSpared) {
 }
 
 TEST_F(TierBooksTest, LoadsNoMoreThanItMayKeepBesideTheArena) {
-  const TierLoad first = books_.takes_load(1, 7, now_);
+  const TierLoad first = books_.takes_load(1, 0, 7, now_);
   EXPECT_EQ(first.blocks, 7U);
-  EXPECT_EQ(books_.takes_load(2, 7, now_).blocks, 3U);
-  EXPECT_EQ(books_.takes_load(3, 7, now_).blocks, 0U);
+  EXPECT_EQ(books_.takes_load(2, 0, 7, now_).blocks, 3U);
+  EXPECT_EQ(books_.takes_load(3, 0, 7, now_).blocks, 0U);
   books_.on_loaded(first.number, loaded(6), now_);
-  const TierLoad third = books_.takes_load(3, 7, now_);
+  const TierLoad third = books_.takes_load(3, 0, 7, now_);
   EXPECT_EQ(third.blocks, 1U);
   books_.give_up(third.number, false, now_);
-  EXPECT_EQ(books_.takes_load(4, 7, now_).blocks, 0U) << "it is read all the same";
+  EXPECT_EQ(books_.takes_load(4, 0, 7, now_).blocks, 0U) << "it is read all the same";
   books_.on_loaded(third.number, loaded(1), now_);
   books_.on_settled(1);
-  EXPECT_EQ(books_.takes_load(4, 20, now_).blocks, 7U);
+  EXPECT_EQ(books_.takes_load(4, 0, 20, now_).blocks, 7U);
 }
 
 TEST_F(TierBooksTest, LeavesATierAloneThatWasTooLateAndTriesItAgainLater) {
-  const TierLoad load = books_.takes_load(1, 5, now_);
+  const TierLoad load = books_.takes_load(1, 0, 5, now_);
   books_.give_up(load.number, true, now_);
   EXPECT_EQ(books_.stats().state, State::degraded);
   EXPECT_EQ(books_.stats().late_loads, 1U);
-  EXPECT_EQ(books_.takes_load(2, 5, now_).blocks, 0U);
+  EXPECT_EQ(books_.takes_load(2, 0, 5, now_).blocks, 0U);
   books_.on_loaded(load.number, loaded(5), now_);
   EXPECT_EQ(books_.stats().hit_tokens, 0U) << "nobody waited for it";
   now_ += kSecond / 10;
-  const TierLoad again = books_.takes_load(2, 5, now_);
+  const TierLoad again = books_.takes_load(2, 0, 5, now_);
   EXPECT_EQ(again.blocks, 5U);
   books_.on_loaded(again.number, loaded(5), now_);
   EXPECT_EQ(books_.stats().state, State::on);
@@ -173,16 +173,16 @@ TEST_F(TierBooksTest, NeitherLoadsNorSavesWhereComputingIsAsFast) {
   books_.set_prefill_speed(1000);  // 8 ms a block
   for (int i = 0; i < 20; ++i) {
     now_ += 11 * kSecond;
-    const TierLoad load = books_.takes_load(1, 5, now_);
+    const TierLoad load = books_.takes_load(1, 0, 5, now_);
     ASSERT_EQ(load.blocks, 5U) << "once in a while it is tried";
     books_.on_loaded(load.number, loaded(5, 5 * 9'000'000), now_);
     books_.on_settled(1);
   }
-  EXPECT_EQ(books_.takes_load(1, 5, now_).blocks, 0U);
+  EXPECT_EQ(books_.takes_load(1, 0, 5, now_).blocks, 0U);
   EXPECT_EQ(books_.stats().too_slow, 1U);
   EXPECT_FALSE(books_.takes_save(cached(block_of(1), kDeep)));
   books_.set_prefill_speed(500);
-  EXPECT_EQ(books_.takes_load(1, 5, now_).blocks, 5U);
+  EXPECT_EQ(books_.takes_load(1, 0, 5, now_).blocks, 5U);
   EXPECT_TRUE(books_.takes_save(cached(block_of(1), kDeep)));
 }
 
@@ -190,7 +190,7 @@ TEST_F(TierBooksTest, ForgetsBlocksThatWereNotThereAndStopsWhereTheDeviceFails) 
   OpenOutcome opened;
   for (unsigned i = 0; i < 3; ++i) opened.entries.push_back(block_of(i).entry());
   books_.on_open(opened, now_);
-  TierLoad load = books_.takes_load(1, 3, now_);
+  TierLoad load = books_.takes_load(1, 0, 3, now_);
   LoadOutcome outcome = loaded(1);
   outcome.gone = {block_of(1).name.key};
   outcome.mismatches = 1;
@@ -199,23 +199,23 @@ TEST_F(TierBooksTest, ForgetsBlocksThatWereNotThereAndStopsWhereTheDeviceFails) 
   EXPECT_EQ(books_.stats().mismatches, 1U);
   EXPECT_EQ(books_.stats().state, State::on);
 
-  load = books_.takes_load(2, 3, now_);
+  load = books_.takes_load(2, 0, 3, now_);
   outcome = loaded(0);
   outcome.error = "input/output error";
   books_.on_loaded(load.number, outcome, now_);
   EXPECT_EQ(books_.stats().state, State::off);
-  EXPECT_EQ(books_.takes_load(3, 3, now_).blocks, 0U);
+  EXPECT_EQ(books_.takes_load(3, 0, 3, now_).blocks, 0U);
   EXPECT_TRUE(books_.takes_open(now_ + kSecond));
 }
 
 TEST_F(TierBooksTest, IgnoresAnswersOfAnEarlierEpoch) {
-  const TierLoad load = books_.takes_load(1, 5, now_);
+  const TierLoad load = books_.takes_load(1, 0, 5, now_);
   EXPECT_TRUE(books_.takes_save(cached(block_of(1), kDeep)));
   books_.reset();
   books_.on_open({}, now_);
   books_.on_loaded(load.number, loaded(5), now_);
   EXPECT_EQ(books_.stats().hit_tokens, 0U);
-  EXPECT_EQ(books_.takes_load(2, 10, now_).blocks, 10U);
+  EXPECT_EQ(books_.takes_load(2, 0, 10, now_).blocks, 10U);
 }
 
 }  // namespace

@@ -115,7 +115,7 @@ TEST_F(TierBooksTest, GivesUpWhatHasExpiredUnlessItIsUsedAgain) {
 class TierQuota : public TierBooksTest {
  protected:
   TierQuota() {
-    books_ = TierBooks({.block_tokens = 8, .block_bytes = 1000, .max_saves = 4, .max_staged = 10, .tenant_quota = 0.5});
+    books_ = TierBooks({.grid = 8, .block_bytes = 1000, .max_saves = 4, .max_staged = 10, .tenant_quota = 0.5});
     OpenOutcome opened;
     opened.store = state(0, std::nullopt);
     books_.on_open(opened, now_);

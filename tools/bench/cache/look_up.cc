@@ -44,7 +44,7 @@ class FullCache {
   cache::PrefixCacheOptions options() const {
     cache::PrefixCacheOptions options;
     options.total_blocks = static_cast<std::uint32_t>(blocks_ * kPrompts);
-    options.block_tokens = kBlockTokens;
+    options.grid = kBlockTokens;
     return options;
   }
 

@@ -48,7 +48,7 @@ class Case {
     std::mt19937 random(1);
     std::uniform_real_distribution<float> uniform(-1, 1);
     for (float& x : qkv_) x = uniform(random);
-    const std::uint32_t blocks = (length + kBlockTokens - 1) / kBlockTokens;
+    const std::uint32_t blocks = geometry_.grid().covering(length);
     arena_ = KvArena(geometry_, n_sequences * blocks);
     tables_.resize(n_sequences);
     for (std::uint32_t s = 0; s < n_sequences; ++s) {
