@@ -118,6 +118,28 @@ TEST(Assets, CutThePoolOfAModelWithWindowsIntoMoreThanHaveRoomForAllTheirRows) {
   EXPECT_EQ(tokens_of(16384), whole.assets->info.kv_tokens);
 }
 
+TEST(Assets, CountTheTokensThatTheFirstBlockOfASequenceLacks) {
+  const auto sized = [](bool first_in_8_bits) {
+    auto parsed = topology::parse(chain_topology("cache_size_limit: 10KiB", 2), "assets.yaml",
+                                  topology::builtin_catalog(), Overrides{});
+    parsed.topology->cache.format.key_bits = parsed.topology->cache.format.value_bits = 4;
+    parsed.topology->cache.format.first_in_8_bits = first_in_8_bits;
+    model::ModelShape shape;
+    shape.context_length = 100'000;
+    actors::Assets assets;
+    EXPECT_TRUE(actors::size_cache(*parsed.topology, {1024, 0}, shape, 1 << 20, assets));
+    return assets;
+  };
+  const actors::Assets plain = sized(false), halved = sized(true);
+  EXPECT_EQ(plain.grid, kernels::BlockGrid(32));
+  EXPECT_EQ(plain.info.kv_tokens, 320U);
+  EXPECT_EQ(halved.grid, kernels::BlockGrid(32, 16));
+  EXPECT_EQ(halved.total_blocks, 10U);
+  EXPECT_EQ(halved.info.kv_tokens, 304U);
+  EXPECT_EQ(halved.max_sequence_tokens + 16, plain.max_sequence_tokens);
+  EXPECT_EQ(halved.info.kv_bytes_per_token, 32U);
+}
+
 TEST(Assets, SayHowTheModelsFileWantsTokensToBeChosen) {
   GgufWriter writer = tiny_llama({});
   writer.add_f32("general.sampling.temp", 0.25F).add_f32("general.sampling.top_p", 7);

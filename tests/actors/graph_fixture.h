@@ -23,6 +23,7 @@ namespace headwater::test {
 struct GraphOptions {
   std::uint32_t total_blocks = 64;
   std::uint32_t block_tokens = 8;
+  bool short_first_block = false;  ///< the first block of a sequence holds half
   std::uint32_t context = 256;
   std::string scheduler_args = "max_batch_size: 8, max_step_tokens: 64, prefill_chunk: 32";
   std::uint32_t tokenizers = 1;
@@ -66,18 +67,23 @@ inline std::string graph_yaml(const GraphOptions& options) {
 class Graph {
  public:
   explicit Graph(const GraphOptions& options = {}, actors::StageRegistry registry = actors::builtin_stages()) {
-    const auto parsed = topology::parse(graph_yaml(options), "test.yaml", registry.catalog());
+    auto parsed = topology::parse(graph_yaml(options), "test.yaml", registry.catalog());
     if (!parsed.topology) throw std::runtime_error(parsed.report("test.yaml"));
     auto assets = std::make_shared<actors::Assets>();
     assets->tokenizer = tiny_tokenizer();
-    assets->grid = options.block_tokens;
+    kernels::KvFormat& format = parsed.topology->cache.format;
+    if (options.short_first_block) {
+      format.key_bits = format.value_bits = 4;
+      format.first_in_8_bits = true;
+    }
+    assets->grid = kernels::block_grid(format, options.block_tokens);
     assets->total_blocks = options.total_blocks;
-    assets->info.kv_tokens = std::uint64_t{options.total_blocks} * options.block_tokens;
-    assets->max_sequence_tokens = std::min(options.context, options.total_blocks * options.block_tokens);
+    assets->info.kv_tokens = assets->grid.begin(options.total_blocks);
+    assets->max_sequence_tokens = std::min(options.context, assets->grid.begin(options.total_blocks));
     assets->clock = [passed = passed_, clock = options.clock] { return clock() + passed->load(); };
     model_ = std::make_shared<FakeModel>(assets->tokenizer->vocab_size(), options.context);
     assets->architecture = model_;
-    assets->block_bytes = model_->kv_block_bytes(options.block_tokens, parsed.topology->cache.format).total();
+    assets->block_bytes = model_->kv_block_bytes(options.block_tokens, format).total();
     assets->window = {0, assets->block_bytes, 0, assets->block_bytes * options.total_blocks};
     total_blocks_ = options.total_blocks;
     auto started = actors::GraphRuntime::start(*parsed.topology, registry, assets);

@@ -41,9 +41,32 @@ TEST(GraphRuntime, ReusesTheWholeBlocksOfASharedPrefixAndSaysSo) {
   EXPECT_GT(stats.blocks_cached, 0U);
 }
 
-TEST(GraphRuntime, ComputesOfALongChatOnlyWhatIsNew) {
+TEST(GraphRuntime, ReusesAFirstBlockThatHoldsHalfAsManyTokensAndSaysSo) {
+  GraphOptions options;
+  options.short_first_block = true;
+  Graph graph(options);  // 0 … 3, 4 … 11, 12 … 19
+  EventLog log;
+  const auto client = graph.runtime().connect(log.handler());
+  const auto first = prompt_of(7, 22);
+  EXPECT_EQ(log.wait(client->submit(ask(first, 4))->id).tokens(), FakeModel::answer(first, 4));
+  graph.idle_stats();
+  // Within the first block, at its end, one token beyond, in the second, at its end, and at the end of the third.
+  for (const auto& [same, cached] : std::vector<std::pair<std::size_t, std::uint32_t>>{
+           {2, 0}, {3, 0}, {4, 4}, {5, 4}, {11, 11}, {12, 12}, {20, 20}}) {
+    auto prompt = prompt_of(static_cast<std::uint32_t>(100 + same), 30);
+    std::copy(first.begin(), first.begin() + static_cast<std::ptrdiff_t>(same), prompt.begin());
+    const Outcome outcome = log.wait(client->submit(ask(prompt, 4))->id);
+    EXPECT_EQ(outcome.last().usage.cached_tokens, cached) << same;
+    EXPECT_EQ(outcome.tokens(), FakeModel::answer(prompt, 4)) << same;
+    graph.idle_stats();
+  }
+  graph.expect_settled();
+}
+
+void compute_of_a_long_chat_only_what_is_new(bool short_first_block) {
   GraphOptions options;
   options.context = 512;
+  options.short_first_block = short_first_block;
   Graph graph(options);
   EventLog log;
   const auto client = graph.runtime().connect(log.handler());
@@ -67,6 +90,11 @@ TEST(GraphRuntime, ComputesOfALongChatOnlyWhatIsNew) {
   EXPECT_LE(graph.model().rows, fresh);
   EXPECT_EQ(graph.idle_stats().prefix_hit_tokens, cached);
   graph.expect_settled();
+}
+
+TEST(GraphRuntime, ComputesOfALongChatOnlyWhatIsNew) {
+  compute_of_a_long_chat_only_what_is_new(false);
+  compute_of_a_long_chat_only_what_is_new(true);
 }
 
 TEST(GraphRuntime, TellsWhatWasEvictedAndWhatMoreMemoryWouldBring) {

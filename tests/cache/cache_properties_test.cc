@@ -15,7 +15,7 @@
 namespace headwater::cache {
 namespace {
 
-constexpr std::uint32_t kBlocks = 24, kBlockTokens = 2, kMaxPinned = 8, kQuota = 6;
+constexpr std::uint32_t kBlocks = 24, kMaxPinned = 8, kQuota = 6;
 constexpr TimeNs kTtl = 60;
 constexpr const char* kTenants[] = {"", "alice", "bob"};
 
@@ -73,8 +73,9 @@ class World {
  public:
   World(std::uint64_t seed, const std::string& policy)
       : random_(seed),
+        grid_(2, seed % 2),
         cache_({.total_blocks = kBlocks,
-                .grid = kBlockTokens,
+                .grid = grid_,
                 .match_threshold = 0,
                 .context = {},
                 .retention = {.ttl = kTtl, .max_pinned = kMaxPinned, .tenant_quota = kQuota}}),
@@ -170,11 +171,10 @@ class World {
     one.blocks = found.blocks;
     hits_ += found.cached_tokens;
     ASSERT_LT(found.cached_tokens, one.tokens.size());
-    for (std::size_t i = 0; i < found.blocks.size(); ++i) {
-      const std::size_t end = std::min<std::size_t>((i + 1) * kBlockTokens, found.cached_tokens);
-      check_found(found.blocks[i], one, end);
+    for (std::uint32_t i = 0; i < found.blocks.size(); ++i) {
+      check_found(found.blocks[i], one, std::min(grid_.end(i), found.cached_tokens));
     }
-    if (found.cached_tokens % kBlockTokens != 0) {
+    if (grid_.slot(found.cached_tokens) != 0) {
       one.copied = one.blocks.back();
       one.blocks.pop_back();
     }
@@ -202,8 +202,10 @@ class World {
   void grow() {
     RequestId id = 0;
     Running* one = pick(id);
-    const std::size_t want = one == nullptr ? 0 : (one->tokens.size() + kBlockTokens - 1) / kBlockTokens;
-    if (one == nullptr || one->blocks.size() >= want) return;
+    if (one == nullptr) return;
+    const auto tokens = static_cast<std::uint32_t>(one->tokens.size());
+    const std::uint32_t want = grid_.covering(tokens);
+    if (one->blocks.size() >= want) return;
     const auto n = static_cast<std::uint32_t>(want - one->blocks.size());
     const auto victims = evictor_.victims(n);
     if (unheard_.empty()) check_choice(victims);
@@ -215,12 +217,12 @@ class World {
     if (one->copied >= 0 && !granted.empty()) {
       cache_.release_copied(std::vector<BlockId>{std::exchange(one->copied, -1)});
     }
-    const auto whole = std::min<std::size_t>(one->blocks.size(), one->tokens.size() / kBlockTokens);
+    const std::uint32_t whole = std::min(static_cast<std::uint32_t>(one->blocks.size()), grid_.whole(tokens));
     if (whole <= one->published) return;
-    cache_.publish(
-        id, std::span(one->blocks).subspan(one->published, whole - one->published),
-        std::span(one->tokens).subspan(one->published * kBlockTokens, (whole - one->published) * kBlockTokens));
-    one->published = static_cast<std::uint32_t>(whole);
+    const std::uint32_t first = grid_.begin(one->published);
+    cache_.publish(id, std::span(one->blocks).subspan(one->published, whole - one->published),
+                   std::span(one->tokens).subspan(first, grid_.begin(whole) - first));
+    one->published = whole;
   }
 
   /// A request ends, or is cancelled, with what it has computed.
@@ -230,8 +232,9 @@ class World {
     if (one == nullptr) return;
     if (one->copied >= 0) cache_.release_copied(std::vector<BlockId>{one->copied});
     std::span<const TokenId> tail;
-    if (one->blocks.size() > one->published && random_() % 3 > 0) {
-      tail = std::span(one->tokens).subspan(one->published * kBlockTokens).first(1);
+    // A first block of one token is full with it.
+    if (one->blocks.size() > one->published && grid_.size(one->published) > 1 && random_() % 3 > 0) {
+      tail = std::span(one->tokens).subspan(grid_.begin(one->published)).first(1);
     }
     cache_.release(id, one->blocks, tail);
     const Running ended = std::move(*one);
@@ -307,6 +310,7 @@ class World {
   }
 
   std::mt19937_64 random_;
+  kernels::BlockGrid grid_;  ///< of two tokens; in every other world the first holds one
   PrefixCache cache_;
   Evictor evictor_;
   TimeNs now_ = 0;

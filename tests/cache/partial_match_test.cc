@@ -152,7 +152,12 @@ class Users {
  public:
   explicit Users(std::uint64_t seed)
       : random_(seed),
-        cache_(options(10, static_cast<double>(seed % 6) / 5)),
+        grid_(kSize, seed % 5 < 2 ? kSize / 2 : 0),
+        cache_([&] {
+          PrefixCacheOptions given = options(10, static_cast<double>(seed % 6) / 5);
+          given.grid = grid_;
+          return given;
+        }()),
         evictor_(make_policy("lru", 10).value(), 10) {}
 
   void act() {
@@ -193,20 +198,22 @@ class Users {
     const MatchResult found = cache_.match(++last_, user.tokens, user.salt == 0 ? "a" : "b", true);
     user.computed = found.cached_tokens;
     copied_ += found.details.copied_tokens;
-    user.published = user.computed / kSize;
+    user.published = grid_.whole(user.computed);
     user.blocks.assign(found.blocks.begin(), found.blocks.begin() + user.published);
     if (found.blocks.size() > user.published) user.borrowed = found.blocks.back();
     ASSERT_LT(user.computed, user.tokens.size());
+    for (std::size_t i = 0; i < found.blocks.size(); ++i) ASSERT_EQ(cache_.describe(found.blocks[i]).depth, i);
     for (std::uint32_t p = 0; p < user.computed; ++p) {
-      const BlockId block = p / kSize < user.published ? user.blocks[p / kSize] : user.borrowed;
-      ASSERT_EQ(held_.at({block, p % kSize}), content(user, p));
+      const std::uint32_t of = grid_.block_of(p);
+      const BlockId block = of < user.published ? user.blocks[of] : user.borrowed;
+      ASSERT_EQ(held_.at({block, grid_.slot(p)}), content(user, p));
     }
     users_[last_] = std::move(user);
   }
   void go_on(RequestId id, User& user) {
     if (user.computed == user.tokens.size()) return leave(id, true);
     const auto more = static_cast<std::uint32_t>(1 + random_() % (user.tokens.size() - user.computed));
-    const std::uint32_t end = user.computed + more, needed = (end + kSize - 1) / kSize;
+    const std::uint32_t end = user.computed + more, needed = grid_.covering(end);
     const auto lacks = static_cast<std::uint32_t>(needed - user.blocks.size());
     const auto own = cache_.reclaim(lacks, evictor_.victims(lacks));
     if (own.size() < lacks) {
@@ -220,11 +227,12 @@ class Users {
       user.borrowed = -1;
     }
     for (; user.computed < end; ++user.computed) {
-      held_[{user.blocks[user.computed / kSize], user.computed % kSize}] = content(user, user.computed);
+      held_[{user.blocks[grid_.block_of(user.computed)], grid_.slot(user.computed)}] = content(user, user.computed);
     }
-    const std::uint32_t full = end / kSize;
-    cache_.publish(id, std::span(user.blocks).subspan(user.published, full - user.published),
-                   std::span(user.tokens).subspan(user.published * kSize, (full - user.published) * kSize));
+    const std::uint32_t full = grid_.whole(end);
+    cache_.publish(
+        id, std::span(user.blocks).subspan(user.published, full - user.published),
+        std::span(user.tokens).subspan(grid_.begin(user.published), grid_.begin(full) - grid_.begin(user.published)));
     user.published = full;
   }
   void leave(RequestId id, bool with_tail) {
@@ -233,7 +241,7 @@ class Users {
     if (user.borrowed >= 0) blocks.push_back(user.borrowed);
     const bool tail = with_tail && user.borrowed < 0;
     cache_.release(id, blocks,
-                   std::span(user.tokens).subspan(user.published * kSize, tail ? user.computed % kSize : 0));
+                   std::span(user.tokens).subspan(grid_.begin(user.published), tail ? grid_.slot(user.computed) : 0));
   }
   /// All that a row depends on.
   static std::vector<TokenId> content(const User& user, std::uint32_t position) {
@@ -243,6 +251,7 @@ class Users {
   }
 
   std::mt19937_64 random_;
+  kernels::BlockGrid grid_;  ///< in some, the first block holds half
   PrefixCache cache_;
   Evictor evictor_;
   std::map<RequestId, User> users_;

@@ -36,16 +36,17 @@ inline std::vector<TokenId> diverging(std::size_t same, std::size_t n) {
 
 /// A request that computes all of `tokens` and ends; its blocks.
 inline std::vector<BlockId> serve(PrefixCache& cache, RequestId id, const std::vector<TokenId>& tokens,
-                                  std::string_view salt = "") {
+                                  std::string_view salt = "", const kernels::BlockGrid& grid = kSize) {
   const MatchResult found = cache.match(id, tokens, salt, true);
-  const std::size_t whole = found.cached_tokens / kSize, full = tokens.size() / kSize;
+  const auto n = static_cast<std::uint32_t>(tokens.size());
+  const std::uint32_t whole = grid.whole(found.cached_tokens), full = grid.whole(n);
   std::vector<BlockId> blocks(found.blocks.begin(), found.blocks.begin() + std::ptrdiff_t(whole));
-  const auto own = cache.reclaim(static_cast<std::uint32_t>((tokens.size() + kSize - 1) / kSize - whole), {});
+  const auto own = cache.reclaim(grid.covering(n) - whole, {});
   blocks.insert(blocks.end(), own.begin(), own.end());
   if (found.blocks.size() > whole) cache.release_copied(std::span(found.blocks).last(1));
   cache.publish(id, std::span(own).first(full - whole),
-                std::span(tokens).subspan(whole * kSize, (full - whole) * kSize));
-  cache.release(id, blocks, std::span(tokens).subspan(full * kSize));
+                std::span(tokens).subspan(grid.begin(whole), grid.begin(full) - grid.begin(whole)));
+  cache.release(id, blocks, std::span(tokens).subspan(grid.begin(full)));
   EXPECT_EQ(cache.check(), "");
   return blocks;
 }

@@ -14,15 +14,16 @@ constexpr std::uint32_t kBlockTokens = 4;
 constexpr TimeNs kSecond = 1'000'000'000;
 
 /// A desk of 8 blocks, and what the others would answer it.
-class MatchDeskTest : public testing::Test {
+/// Blocks of four tokens; in some tests the first of a sequence holds two.
+class MatchDeskTest : public testing::TestWithParam<kernels::BlockGrid> {
  protected:
   MatchDeskTest() { advance(); }
 
   void advance(TimeNs passed = 0) { desk_.advance(now_ += passed, tier_); }
 
-  /// 9 tokens: two whole blocks and one token more.
+  /// Two whole blocks and one token more.
   static std::vector<TokenId> prompt(TokenId first = 0) {
-    std::vector<TokenId> tokens(2 * kBlockTokens + 1);
+    std::vector<TokenId> tokens(GetParam().begin(2) + 1);
     std::iota(tokens.begin(), tokens.end(), first);
     return tokens;
   }
@@ -89,7 +90,7 @@ class MatchDeskTest : public testing::Test {
   static MatchDeskOptions options() {
     MatchDeskOptions options;
     options.cache.total_blocks = 8;
-    options.cache.grid = options.tier.grid = kBlockTokens;
+    options.cache.grid = options.tier.grid = GetParam();
     options.tier.block_bytes = 100;
     return options;
   }
@@ -101,7 +102,7 @@ class MatchDeskTest : public testing::Test {
   MatchDesk desk_{options()};
 };
 
-TEST_F(MatchDeskTest, HandsAPromptOnWithWhatOthersHaveLeftOfIt) {
+TEST_P(MatchDeskTest, HandsAPromptOnWithWhatOthersHaveLeftOfIt) {
   desk_.admit(request(prompt()));
   const MatchOutput first = desk_.poll();
   ASSERT_EQ(first.matched.size(), 1U);
@@ -109,17 +110,17 @@ TEST_F(MatchDeskTest, HandsAPromptOnWithWhatOthersHaveLeftOfIt) {
   compute(first.matched[0]);
   desk_.admit(request(prompt()));
   const MatchOutput second = desk_.poll();
-  EXPECT_EQ(second.matched.at(0).cached_tokens, 2 * kBlockTokens);
+  EXPECT_EQ(second.matched.at(0).cached_tokens, GetParam().begin(2));
   EXPECT_EQ(second.matched.at(0).tokens, prompt());
 }
 
-TEST_F(MatchDeskTest, LooksForNothingWhereEveryRowOfThePromptIsWanted) {
+TEST_P(MatchDeskTest, LooksForNothingWhereEveryRowOfThePromptIsWanted) {
   serve(prompt());
   desk_.admit(request(prompt(), true));
   EXPECT_EQ(desk_.poll().matched.at(0).cached_tokens, 0U);
 }
 
-TEST_F(MatchDeskTest, TellsWhatHappenedToBlocksBeforeTheGrantThatFollows) {
+TEST_P(MatchDeskTest, TellsWhatHappenedToBlocksBeforeTheGrantThatFollows) {
   desk_.admit(request(prompt()));
   const auto sequence = desk_.poll().matched.at(0);
   const MatchOutput ended = compute(sequence);
@@ -129,7 +130,7 @@ TEST_F(MatchDeskTest, TellsWhatHappenedToBlocksBeforeTheGrantThatFollows) {
   EXPECT_TRUE(desk_.poll().touches.empty());  // told once
 }
 
-TEST_F(MatchDeskTest, HasVictimsChosenAnewWhereTheyWereChosenTooEarly) {
+TEST_P(MatchDeskTest, HasVictimsChosenAnewWhereTheyWereChosenTooEarly) {
   desk_.reclaim(5, {}, false);
   desk_.poll();
   serve(prompt());  // in the other three, of which two are cached then
@@ -147,7 +148,7 @@ TEST_F(MatchDeskTest, HasVictimsChosenAnewWhereTheyWereChosenTooEarly) {
   EXPECT_EQ(again.demand, 0U);
 }
 
-TEST_F(MatchDeskTest, SavesBlocksThatWereMatchedWhenNobodyUsesThemAnyMore) {
+TEST_P(MatchDeskTest, SavesBlocksThatWereMatchedWhenNobodyUsesThemAnyMore) {
   tier_ = true;
   advance();
   desk_.on_opened({}, true);
@@ -156,7 +157,7 @@ TEST_F(MatchDeskTest, SavesBlocksThatWereMatchedWhenNobodyUsesThemAnyMore) {
   EXPECT_TRUE(serve(prompt()).saves.empty());  // they are there
 }
 
-TEST_F(MatchDeskTest, HasAPromptWaitForWhatTheTierHasAndTakeItAlong) {
+TEST_P(MatchDeskTest, HasAPromptWaitForWhatTheTierHasAndTakeItAlong) {
   have_on_tier();
   desk_.admit(request(prompt()));
   const MatchOutput asked = desk_.poll();
@@ -172,11 +173,13 @@ TEST_F(MatchDeskTest, HasAPromptWaitForWhatTheTierHasAndTakeItAlong) {
   ASSERT_EQ(done.matched.size(), 1U);
   EXPECT_EQ(done.matched[0].restored.size(), 2U);
   EXPECT_EQ(done.matched[0].details.source, CacheSource::disk);
+  EXPECT_EQ(done.matched[0].details.missed_tokens, 0U);
+  EXPECT_EQ(desk_.tier_stats().hit_tokens, GetParam().begin(2));
   desk_.on_late(asked.loads[0].number);  // its time is over now
   EXPECT_TRUE(desk_.poll().matched.empty());
 }
 
-TEST_F(MatchDeskTest, LetsAPromptGoOnWithoutWhatComesTooLate) {
+TEST_P(MatchDeskTest, LetsAPromptGoOnWithoutWhatComesTooLate) {
   have_on_tier();
   desk_.admit(request(prompt()));
   const MatchOutput asked = desk_.poll();
@@ -192,7 +195,7 @@ TEST_F(MatchDeskTest, LetsAPromptGoOnWithoutWhatComesTooLate) {
   EXPECT_TRUE(desk_.poll().matched.empty());
 }
 
-TEST_F(MatchDeskTest, HandsOnACancelledPromptSoThatItsCancelFindsIt) {
+TEST_P(MatchDeskTest, HandsOnACancelledPromptSoThatItsCancelFindsIt) {
   have_on_tier();
   const RequestPtr waiting = request(prompt());
   desk_.admit(waiting);
@@ -203,7 +206,7 @@ TEST_F(MatchDeskTest, HandsOnACancelledPromptSoThatItsCancelFindsIt) {
   EXPECT_EQ(desk_.poll().matched.at(0).request, waiting);
 }
 
-TEST_F(MatchDeskTest, FlushesMemoryAndTier) {
+TEST_P(MatchDeskTest, FlushesMemoryAndTier) {
   have_on_tier();
   serve(prompt(100));
   const CacheFlush flushed = desk_.flush(std::nullopt);
@@ -216,7 +219,7 @@ TEST_F(MatchDeskTest, FlushesMemoryAndTier) {
   EXPECT_EQ(desk_.poll().matched.at(0).cached_tokens, 0U);
 }
 
-TEST_F(MatchDeskTest, HasATierInTroubleOpenedAnewThoughNobodyAsks) {
+TEST_P(MatchDeskTest, HasATierInTroubleOpenedAnewThoughNobodyAsks) {
   have_on_tier();
   desk_.poll();
   EXPECT_FALSE(desk_.expects_expiry());
@@ -234,7 +237,7 @@ TEST_F(MatchDeskTest, HasATierInTroubleOpenedAnewThoughNobodyAsks) {
   EXPECT_FALSE(desk_.expects_expiry());
 }
 
-TEST_F(MatchDeskTest, ForgetsAllThatItHasNotToldWhenItIsReset) {
+TEST_P(MatchDeskTest, ForgetsAllThatItHasNotToldWhenItIsReset) {
   desk_.admit(request(prompt()));
   desk_.reset();
   const MatchOutput nothing = desk_.poll();
@@ -242,6 +245,10 @@ TEST_F(MatchDeskTest, ForgetsAllThatItHasNotToldWhenItIsReset) {
   EXPECT_TRUE(nothing.touches.empty());
   EXPECT_EQ(desk_.counts().free, 8U);
 }
+
+INSTANTIATE_TEST_SUITE_P(Grids, MatchDeskTest,
+                         testing::Values(kernels::BlockGrid(kBlockTokens), kernels::BlockGrid(kBlockTokens, 2)),
+                         [](const auto& info) { return info.param.missing > 0 ? "ShortFirstBlock" : "Plain"; });
 
 /// Blocks of one whole, and of nine more with their window rows, in a pool in which three have all; the window is two
 /// blocks.

@@ -95,6 +95,7 @@ TEST(SharedPrefix, CountsWholeBlocksShortOfTheLastTokenOfTheReader) {
   const Sequence eight = sequence(1, 1, {1, 2, 3, 4, 5, 6, 7, 8}), nine = sequence(2, 1, {1, 2, 3, 4, 5, 6, 7, 8, 9});
   EXPECT_EQ(shared_prefix(eight, nine, 4), 4U);
   EXPECT_EQ(shared_prefix(nine, eight, 4), 8U);
+  EXPECT_EQ(shared_prefix(nine, eight, {4, 2}), 6U);
   EXPECT_EQ(shared_prefix(nine, sequence(3, 1, {1, 2, 3, 4, 5, 0}), 4), 4U);
   EXPECT_EQ(shared_prefix(nine, sequence(3, 1, {0, 2, 3, 4, 5, 6}), 4), 0U);
 }

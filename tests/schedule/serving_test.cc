@@ -8,10 +8,18 @@
 namespace headwater::test {
 namespace {
 
+/// Tokens of a sequence that fills the pool.
+std::uint32_t pool_tokens(const SimulationOptions& options) {
+  return options.scheduler.grid.begin(options.scheduler.total_blocks);
+}
+
 SimulationOptions tiny(std::uint64_t seed) {
   SimulationOptions options;
-  options.scheduler = {
-      .max_batch_size = 4, .max_step_tokens = 24, .prefill_chunk = 10, .mixed_prefill_tokens = 208, .grid = 4};
+  options.scheduler = {.max_batch_size = 4,
+                       .max_step_tokens = 24,
+                       .prefill_chunk = 10,
+                       .mixed_prefill_tokens = 208,
+                       .grid = {4, seed % 5 < 2 ? 2U : 0U}};  // in some, the first block of a sequence holds half
   options.scheduler.total_blocks = 12;
   options.end_token = 0;
   options.seed = seed;
@@ -25,7 +33,7 @@ TEST(Serving, EndsEveryRequestOnceWithItsOwnAnswerInATinyPool) {
     SimulationOptions options = tiny(seed);
     options.match_threshold = static_cast<double>(seed % 6) / 5;
     ServingSimulation simulation(options);
-    scatter(simulation, 20, 48);
+    scatter(simulation, 20, pool_tokens(options));
     simulation.run();
     expect_all_ended(simulation);
     copies += simulation.copies();
@@ -49,7 +57,7 @@ TEST(Serving, EndsEveryRequestThatThePinsLeaveRoomFor) {
     options.keep.pin = seed % 2 == 0 ? cache::kNever : 200;
     if (seed % 3 == 0) options.keep.session = "chat";
     ServingSimulation simulation(options);
-    scatter(simulation, 20, (options.scheduler.total_blocks - options.retention.max_pinned) * 4);
+    scatter(simulation, 20, pool_tokens(options) - options.retention.max_pinned * 4);
     simulation.run();
     expect_all_ended(simulation);
     pinned += simulation.cache().status().pinned;
@@ -72,7 +80,7 @@ TEST(Serving, EndsEveryRequestOnceWithItsOwnAnswerWhereBlocksComeFromASlowerTier
     options.slow_executor = seed % 4 == 0;
     options.match_threshold = static_cast<double>(seed % 6) / 5;
     ServingSimulation simulation(options);
-    scatter(simulation, 20, 48);
+    scatter(simulation, 20, pool_tokens(options));
     simulation.run();
     expect_all_ended(simulation);
     preemptions += simulation.scheduler().counters().preemptions;
@@ -89,12 +97,13 @@ TEST(Serving, EndsEveryRequestOnceWhateverTheLimits) {
     options.scheduler.max_batch_size = 1 + seed % 7;
     options.scheduler.max_step_tokens = 8 + seed % 30;
     options.scheduler.prefill_chunk = 1 + seed % 17;
-    options.scheduler.grid = 1 + seed % 5;
+    const auto block = static_cast<std::uint32_t>(1 + seed % 5);
+    options.scheduler.grid = {block, static_cast<std::uint32_t>(seed / 5 % block)};
     options.scheduler.total_blocks = 8 + seed % 20;
     options.slow_executor = seed % 4 == 0;
     options.match_threshold = static_cast<double>(seed % 3) / 2;
     ServingSimulation simulation(options);
-    scatter(simulation, 16, options.scheduler.total_blocks * options.scheduler.grid.tokens);
+    scatter(simulation, 16, pool_tokens(options));
     simulation.run();
     expect_all_ended(simulation);
   }
@@ -106,7 +115,7 @@ TEST(Serving, EndsEveryRequestWithoutAPrefixCache) {
     SimulationOptions options = tiny(seed);
     options.cache_enabled = false;
     ServingSimulation simulation(options);
-    scatter(simulation, 20, 48);
+    scatter(simulation, 20, pool_tokens(options));
     simulation.run();
     expect_all_ended(simulation);
     EXPECT_EQ(simulation.scheduler().counters().prefix.query_tokens, 0U);
@@ -118,11 +127,12 @@ TEST(Serving, EndsEveryRequestWithoutAPrefixCache) {
 TEST(Serving, GetsThroughWhenEveryRequestNeedsTheWholePool) {
   for (std::uint64_t seed = 1; seed <= sampled<std::uint64_t>(20, 200) && !::testing::Test::HasFailure(); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
-    ServingSimulation simulation(tiny(seed));
+    const SimulationOptions options = tiny(seed);
+    ServingSimulation simulation(options);
     for (TokenId i = 0; i < 6; ++i) {
       std::vector<TokenId> same(seed % 2 == 0 ? 20 : 22, 7);  // all share a prefix and compute it side by side
       same.push_back(i % 2);
-      const auto room = static_cast<std::uint32_t>(48 - same.size());
+      const auto room = static_cast<std::uint32_t>(pool_tokens(options) - same.size());
       simulation.submit(static_cast<ConnectionId>(i), same, room);
     }
     simulation.run();
@@ -138,7 +148,7 @@ TEST(Serving, GetsThroughWhenThePoolHasNoRoomForACopyBesideItsSource) {
     options.match_threshold = 0;
     ServingSimulation simulation(options);
     for (TokenId i = 0; i < 3; ++i) {
-      std::vector<TokenId> tokens(47, 100 + i);
+      std::vector<TokenId> tokens(pool_tokens(options) - 1, 100 + i);
       for (std::size_t p = 0; p < 1 + seed % 20; ++p) tokens[p] = 7;
       simulation.submit(static_cast<ConnectionId>(i), tokens, 1);
     }
@@ -152,8 +162,11 @@ TEST(Serving, ComputesOfALongChatOnlyWhatIsNew) {
   for (std::uint64_t seed = 1; seed <= 40; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     SimulationOptions options = tiny(seed);
-    options.scheduler = {
-        .max_batch_size = 4, .max_step_tokens = 512, .prefill_chunk = 256, .mixed_prefill_tokens = 208, .grid = 32};
+    options.scheduler = {.max_batch_size = 4,
+                         .max_step_tokens = 512,
+                         .prefill_chunk = 256,
+                         .mixed_prefill_tokens = 208,
+                         .grid = {32, seed % 5 < 2 ? 16U : 0U}};
     options.scheduler.total_blocks = 200;
     options.end_token = -1;
     ServingSimulation simulation(options);

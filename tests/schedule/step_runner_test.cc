@@ -98,6 +98,45 @@ TEST_F(StepRunnerTest, ThrowsForAPlanThatDoesNotFit) {
   EXPECT_THROW(runner_.run(homeless), std::logic_error);
 }
 
+/// Blocks of four tokens, of which the first of a sequence holds two.
+class StepRunnerOfAShortFirstBlock : public StepRunnerTest {
+ protected:
+  static kernels::KvFormat format() {
+    kernels::KvFormat format{4, 4};
+    format.first_in_8_bits = true;
+    return format;
+  }
+  StepRunner halved_{model_, {kEnd}, 8, 4, [] { return TimeNs{0}; }, format()};
+};
+
+TEST_F(StepRunnerOfAShortFirstBlock, ComputesAsManyTokensAsTheBlocksHold) {
+  const std::vector<TokenId> six = {10, 11, 12, 13, 14, 15};
+  EXPECT_EQ(halved_.run(plan_for(request(1, six, 3), {6, 2})).entries[0].token, FakeModel::next(six));
+  StepPlan homeless;
+  homeless.entries.push_back({1, 6, 1, true, {}});
+  EXPECT_THROW(halved_.run(homeless), std::logic_error);
+  EXPECT_EQ(halved_.run(plan_for(request(2, {7, 8}, 1), {0})).entries[0].token,
+            FakeModel::next(std::vector<TokenId>{7, 8}));
+  EXPECT_THROW(halved_.run(plan_for(request(3, {7, 8, 9}, 1), {1})), std::logic_error);
+}
+
+TEST_F(StepRunnerOfAShortFirstBlock, GoesOnInACopyOfABlockInTheSamePlace) {
+  const std::vector<TokenId> first = {10, 11, 12, 13, 14};
+  halved_.run(plan_for(request(1, first, 1), {0, 1}));
+  std::vector<TokenId> other = {10, 60, 61};
+  StepPlan plan = plan_for(request(2, other, 1), {4, 5});
+  plan.starts[0].copy = BlockCopy{0, 4};
+  plan.entries[0].first = 1;
+  plan.entries[0].count = 2;
+  EXPECT_EQ(halved_.run(plan).entries[0].token, FakeModel::next(other));
+  other = {10, 11, 12, 60};
+  plan = plan_for(request(3, other, 1), {0, 5});
+  plan.starts[0].copy = BlockCopy{1, 5};
+  plan.entries[0].first = 3;
+  plan.entries[0].count = 1;
+  EXPECT_EQ(halved_.run(plan).entries[0].token, FakeModel::next(other));
+}
+
 /// Gives NaN to the sequences whose first token is 1.
 class BrokenModel : public FakeModel {
  public:

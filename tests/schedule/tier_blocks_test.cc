@@ -122,25 +122,31 @@ TEST_F(TierBlocks, AreReadOutAFewAtATimeUnlessTheyAreGranted) {
 }
 
 TEST(StepRunner, WritesBackWhatItHasReadOut) {
-  FakeModel model(100, 64);
-  StepRunner runner(model, {}, 8, 4, [] { return TimeNs{0}; });
-  const std::vector<TokenId> prompt = prompt_of(3, 9);
-  std::vector<TokenId> tokens;
-  for (TokenId token : prompt) tokens.push_back(token % 90);
-  StepPlan plan;
-  plan.starts.push_back({request_of(1, tokens), tokens, {0, 1, 2}, 0, 1});
-  plan.entries.push_back({1, 0, 9, true, {}});
-  const TokenId cold = runner.run(plan).entries.at(0).token;
+  for (const bool short_first : {false, true}) {
+    kernels::KvFormat format{4, 4};
+    format.first_in_8_bits = short_first;
+    const std::uint32_t restored = kernels::block_grid(format, 4).begin(2);
+    FakeModel model(100, 64);
+    StepRunner runner(
+        model, {}, 8, 4, [] { return TimeNs{0}; }, format);
+    const std::vector<TokenId> prompt = prompt_of(3, 9);
+    std::vector<TokenId> tokens;
+    for (TokenId token : prompt) tokens.push_back(token % 90);
+    StepPlan plan;
+    plan.starts.push_back({request_of(1, tokens), tokens, {0, 1, 2}, 0, 1});
+    plan.entries.push_back({1, 0, 9, true, {}});
+    const TokenId cold = runner.run(plan).entries.at(0).token;
 
-  auto saved = runner.save({{0, {}}, {1, {}}});
-  ASSERT_EQ(saved.size(), 2U);
-  StepPlan second;
-  second.starts.push_back({request_of(2, tokens), tokens, {5, 6, 7}, 8, 1});
-  second.starts.back().restores = {{5, saved[0].bytes}, {6, saved[1].bytes}};
-  second.entries.push_back({2, 8, 1, true, {}});
-  const StepResult result = runner.run(second);
-  EXPECT_EQ(result.entries.at(0).token, cold);
-  EXPECT_TRUE(result.starts.at(0).restores.empty()) << "results carry no bytes";
+    auto saved = runner.save({{0, {}}, {1, {}}});
+    ASSERT_EQ(saved.size(), 2U);
+    StepPlan second;
+    second.starts.push_back({request_of(2, tokens), tokens, {5, 6, 7}, restored, 1});
+    second.starts.back().restores = {{5, saved[0].bytes}, {6, saved[1].bytes}};
+    second.entries.push_back({2, restored, 9 - restored, true, {}});
+    const StepResult result = runner.run(second);
+    EXPECT_EQ(result.entries.at(0).token, cold);
+    EXPECT_TRUE(result.starts.at(0).restores.empty()) << "results carry no bytes";
+  }
 }
 
 TEST(PrefillSpeed, IsThatOfStepsThatComputePrompts) {

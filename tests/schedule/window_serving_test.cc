@@ -14,11 +14,15 @@ namespace {
 /// A pool in which not all blocks have room for all their rows.
 SimulationOptions windowed(std::uint64_t seed) {
   SimulationOptions options;
-  options.scheduler = {
-      .max_batch_size = 4, .max_step_tokens = 8, .prefill_chunk = 6, .mixed_prefill_tokens = 208, .grid = 4};
+  options.scheduler = {.max_batch_size = 4,
+                       .max_step_tokens = 8,
+                       .prefill_chunk = 6,
+                       .mixed_prefill_tokens = 208,
+                       .grid = {4, seed % 7 < 3 ? 2U : 0U}};  // in some, the first block of a sequence holds half
   options.window = {.tokens = static_cast<std::uint32_t>(1 + seed % 11), .full_bytes = seed % 5, .window_bytes = 5};
   options.window.pool_bytes = 60 + seed % 40;
-  options.scheduler.total_blocks = static_cast<std::uint32_t>(cache::pool_blocks(options.window, 4, 8));
+  options.scheduler.total_blocks =
+      static_cast<std::uint32_t>(cache::pool_blocks(options.window, options.scheduler.grid, 8));
   options.end_token = 0;
   options.seed = seed;
   options.slow_executor = seed % 4 == 0;
@@ -33,7 +37,8 @@ void expect_right_answers(bool tier) {
     SimulationOptions options = windowed(seed);
     options.tier = tier;
     ServingSimulation simulation(options);
-    scatter(simulation, 24, options.scheduler.total_blocks * 4, {.prompt = 120, .answer = 60, .pause = 90});
+    scatter(simulation, 24, options.scheduler.grid.begin(options.scheduler.total_blocks),
+            {.prompt = 120, .answer = 60, .pause = 90});
     simulation.run();
     expect_all_ended(simulation);
     preemptions += simulation.scheduler().counters().preemptions;
@@ -59,7 +64,8 @@ TEST(WindowServing, GetsThroughWhenEveryRequestNeedsTheWholePool) {
   for (std::uint64_t seed = 1; seed <= sampled<std::uint64_t>(20, 200) && !::testing::Test::HasFailure(); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     ServingSimulation simulation(windowed(seed));
-    const std::uint32_t pool = simulation.options().scheduler.total_blocks * 4;
+    const schedule::SchedulerOptions& limits = simulation.options().scheduler;
+    const std::uint32_t pool = limits.grid.begin(limits.total_blocks);
     for (TokenId i = 0; i < 5; ++i) {
       std::vector<TokenId> same(pool / 2 + seed % 3, 7);
       same.push_back(i % 2);

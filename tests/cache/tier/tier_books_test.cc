@@ -139,6 +139,43 @@ TEST_F(TierBooksTest, CountsWhatALoadHasSpared) {
   EXPECT_EQ(loads, 1U);
 }
 
+/// The first block of a sequence holds four tokens, the others eight.
+class TierBooksOfAShortFirstBlock : public TierBooksTest {
+ protected:
+  TierBooksOfAShortFirstBlock() {
+    books_ = TierBooks({.grid = {8, 4}, .block_bytes = 1000, .max_saves = 4, .max_staged = 10});
+    books_.on_open({}, now_);
+  }
+  static TierBlock short_block(unsigned seed) {
+    TierBlock block = block_of(seed);
+    block.name.tokens.resize(4);
+    return block;
+  }
+};
+
+TEST_F(TierBooksOfAShortFirstBlock, SaveWhatIsWholeWhereItStands) {
+  EXPECT_TRUE(books_.takes_save(cached(short_block(1), 0, true)));
+  EXPECT_FALSE(books_.takes_save(cached(short_block(2), 1, true))) << "a tail";
+  EXPECT_TRUE(books_.takes_save(cached(block_of(3), 1, true)));
+}
+
+TEST_F(TierBooksOfAShortFirstBlock, SaveABlockThatIsDeepByTheTokensUpToItsEnd) {
+  EXPECT_FALSE(books_.takes_save(cached(block_of(1), 31)));  // 252
+  EXPECT_TRUE(books_.takes_save(cached(block_of(2), 32)));
+}
+
+TEST_F(TierBooksOfAShortFirstBlock, CountTheTokensOfTheBlocksThatWereLoaded) {
+  books_.set_prefill_speed(1000);
+  const TierLoad first = books_.takes_load(1, 0, 5, now_);
+  EXPECT_EQ(first.wait_until, now_ + 36'000'000);
+  books_.on_loaded(first.number, loaded(3), now_);
+  EXPECT_EQ(books_.stats().hit_tokens, 20U);
+  const TierLoad later = books_.takes_load(2, 1, 5, now_);
+  EXPECT_EQ(later.wait_until, now_ + 40'000'000);
+  books_.on_loaded(later.number, loaded(5), now_);
+  EXPECT_EQ(books_.stats().hit_tokens, 60U);
+}
+
 TEST_F(TierBooksTest, LoadsNoMoreThanItMayKeepBesideTheArena) {
   const TierLoad first = books_.takes_load(1, 0, 7, now_);
   EXPECT_EQ(first.blocks, 7U);
