@@ -120,14 +120,15 @@ TEST(Assets, CutThePoolOfAModelWithWindowsIntoMoreThanHaveRoomForAllTheirRows) {
 
 TEST(Assets, CountTheTokensThatTheFirstBlockOfASequenceLacks) {
   const auto sized = [](bool first_in_8_bits) {
-    auto parsed = topology::parse(chain_topology("cache_size_limit: 10KiB", 2), "assets.yaml",
+    auto parsed = topology::parse(chain_topology("cache_size_limit: 10MiB", 2), "assets.yaml",
                                   topology::builtin_catalog(), Overrides{});
-    parsed.topology->cache.format.key_bits = parsed.topology->cache.format.value_bits = 4;
+    EXPECT_TRUE(parsed.topology) << parsed.report("assets.yaml");
+    parsed.topology.value().cache.format.key_bits = parsed.topology->cache.format.value_bits = 4;
     parsed.topology->cache.format.first_in_8_bits = first_in_8_bits;
     model::ModelShape shape;
     shape.context_length = 100'000;
     actors::Assets assets;
-    EXPECT_TRUE(actors::size_cache(*parsed.topology, {1024, 0}, shape, 1 << 20, assets));
+    EXPECT_TRUE(actors::size_cache(*parsed.topology, {1 << 20, 0}, shape, 1 << 30, assets));
     return assets;
   };
   const actors::Assets plain = sized(false), halved = sized(true);
@@ -137,7 +138,7 @@ TEST(Assets, CountTheTokensThatTheFirstBlockOfASequenceLacks) {
   EXPECT_EQ(halved.total_blocks, 10U);
   EXPECT_EQ(halved.info.kv_tokens, 304U);
   EXPECT_EQ(halved.max_sequence_tokens + 16, plain.max_sequence_tokens);
-  EXPECT_EQ(halved.info.kv_bytes_per_token, 32U);
+  EXPECT_EQ(halved.info.kv_bytes_per_token, 1U << 15U);
 }
 
 TEST(Assets, SayHowTheModelsFileWantsTokensToBeChosen) {

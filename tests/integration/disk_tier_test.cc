@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "headwater/runtime.h"
+#include "kernels/kv_format.h"
 #include "tests/support/chain_topology.h"
 #include "tests/support/events.h"
 #include "tests/support/model_file.h"
@@ -97,6 +98,7 @@ TEST_P(DiskTier, GivesTheSameAnswersColdFromMemoryAndFromTheDiskAfterARestart) {
     EXPECT_EQ(runtime->stats().tier->hit_tokens, 0U);
   }
   // On a busy machine a load may come too late, and the prompt is then computed: another restart brings another try.
+  const kernels::BlockGrid grid = kernels::block_grid(kernels::parse_quant_policy(GetParam()).value(), 32);
   std::set<std::size_t> restored;
   for (int restart = 0; restart < 10 && restored.size() < prompts.size(); ++restart) {
     const auto runtime = start();
@@ -105,7 +107,8 @@ TEST_P(DiskTier, GivesTheSameAnswersColdFromMemoryAndFromTheDiskAfterARestart) {
       const Answer answer = ask(*runtime, prompts[i]);
       EXPECT_EQ(answer.tokens, cold[i].tokens);
       EXPECT_EQ(answer.cached, runtime->stats().tier->hit_tokens - before);
-      if (answer.cached == (prompts[i].size() - 1) / 32 * 32) restored.insert(i);
+      const auto most = static_cast<std::uint32_t>(prompts[i].size() - 1);
+      if (answer.cached == grid.begin(grid.whole(most))) restored.insert(i);
     }
     EXPECT_EQ(runtime->stats().tier->mismatches + runtime->stats().tier->errors, 0U);
   }

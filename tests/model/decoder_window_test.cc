@@ -33,9 +33,9 @@ class Walk {
   Walk(const std::string& architecture, const char* policy) {
     const test::TemporaryFile file(test::tiny_llama({.architecture = architecture, .window = kWindow}).bytes());
     model_ = Architecture::load(GgufFile::open(file.path()).value(), kernels::make_cpu_backend(1)).value();
-    constexpr std::uint32_t kBlocks = (kTokens + kBlockTokens - 1) / kBlockTokens;
-    model_->allocate_kv(kBlocks, kBlockTokens, format_of(policy));
-    table_.resize(kBlocks);
+    grid_ = kernels::block_grid(format_of(policy), kBlockTokens);
+    model_->allocate_kv(grid_.covering(kTokens), kBlockTokens, format_of(policy));
+    table_.resize(grid_.covering(kTokens));
     std::iota(table_.rbegin(), table_.rend(), 0);
     for (std::uint32_t i = 0; i < kTokens; ++i) tokens_.push_back(static_cast<TokenId>((i * 37 + 11) % 250));
   }
@@ -54,17 +54,17 @@ class Walk {
     whole ? model_->give_back_kv(blocks, none) : model_->give_back_kv(none, blocks);
   }
   const ModelShape& shape() const { return model_->shape(); }
+  /// Blocks that no row from `position` on sees in a window.
+  std::size_t blocks_before(std::uint32_t position) const {
+    return position < kWindow ? 0 : grid_.block_of(position + 1 - kWindow);
+  }
 
  private:
+  kernels::BlockGrid grid_;
   std::unique_ptr<Architecture> model_;
   std::vector<std::int32_t> table_;
   std::vector<TokenId> tokens_;
 };
-
-/// Blocks that no row from `position` on sees in a window.
-std::size_t blocks_before(std::uint32_t position) {
-  return position < kWindow ? 0 : (position + 1 - kWindow) / kBlockTokens;
-}
 
 TEST(DecoderWindow, LayersSayWhatTheyKeep) {
   const Walk some("gemma3", "0");
@@ -90,7 +90,7 @@ TEST(DecoderWindow, AnswersTheSameBitForBitWhereBlocksBeforeItWereGivenBack) {
         Walk gives(architecture, policy);
         for (std::uint32_t at = 0; at < kTokens; at += chunk) {
           const std::uint32_t end = std::min(at + chunk, kTokens);
-          gives.give_back(blocks_before(at), whole);
+          gives.give_back(gives.blocks_before(at), whole);
           ASSERT_EQ(gives.step(at, end), keeps.step(at, end))
               << architecture << ", " << policy << ", in chunks of " << chunk << ", up to " << end;
         }
@@ -104,7 +104,7 @@ TEST(DecoderWindow, AnswersOtherwiseWhereABlockWithinItWasGivenBack) {
     Walk keeps("gemma3", policy);
     Walk gives("gemma3", policy);
     EXPECT_EQ(gives.step(0, 100), keeps.step(0, 100));
-    gives.give_back(blocks_before(100) + 1, false);
+    gives.give_back(gives.blocks_before(100) + 1, false);
     EXPECT_NE(gives.step(100, 101), keeps.step(100, 101)) << policy;
   }
 }
