@@ -201,11 +201,14 @@ Result<std::shared_ptr<const Assets>> load_assets(const topology::Topology& topo
 
   const auto backend = kernels::make_cpu_backend(compute_threads(topology), precision(topology));
   if (auto sized = size_cache_for(topology, **file, *shape, *backend, *assets); !sized) return sized.error();
-  auto architecture = model::load_decoder(*file, backend, topology.session_len);  // all else is checked
+  const model::Tell tell = [](bool warning, const std::string& sentence) {
+    spdlog::log(warning ? spdlog::level::warn : spdlog::level::info, "{}", sentence);
+  };
+  auto architecture = model::load_decoder(*file, backend, topology.session_len, tell);  // all else is checked
   if (!architecture) return architecture.error();
   assets->architecture = std::move(*architecture);
   warn_of_fallbacks(**file, *backend);
-  assets->compute = assets->architecture->numerics();
+  assets->compute = assets->architecture->numerics(topology.cache.format);
   auto digest = digest_of_file.get();
   if (!digest) return digest.error();
   assets->model_digest = *digest;

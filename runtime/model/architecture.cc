@@ -1,6 +1,7 @@
 #include "model/architecture.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "model/decoder.h"
 #include "model/decoder_spec.h"
@@ -13,13 +14,13 @@ namespace headwater::model {
 
 Result<std::unique_ptr<Architecture>> Architecture::load(const std::shared_ptr<const GgufFile>& file,
                                                          std::shared_ptr<kernels::Backend> backend,
-                                                         std::uint32_t context) {
+                                                         std::uint32_t context, Tell tell) {
   if (auto supported = check_supported(*file); !supported) return supported.error();
   const auto spec = read_decoder_spec(*file, context);
   if (!spec) return spec.error();
   if (auto there = check_tensors(*file, *spec); !there) return there.error();
   if (auto fits = check_weight_memory(*file, *backend); !fits) return fits.error();
-  return load_decoder(file, std::move(backend), context);
+  return load_decoder(file, std::move(backend), context, std::move(tell));
 }
 
 std::uint64_t Architecture::weight_bytes(const GgufFile& file, const kernels::Backend& backend) {

@@ -39,15 +39,19 @@ struct Batch {
   std::span<const std::uint32_t> logit_rows;  ///< rows whose logits are wanted, ascending
 };
 
+/// Takes a sentence for a person who waits or who should mend something.
+using Tell = std::function<void(bool warning, const std::string& sentence)>;
+
 /// Threading: one caller at a time (the executor).
 class Architecture {
  public:
   /// Reads the architecture's name from the file. context: the most tokens that a sequence will have, which matters to
-  /// files that scale positions in two ways; 0: the model's own context. Errors: unknown (the known are listed),
+  /// files that scale positions in two ways; 0: the model's own context. tell: hears what is done with the maps of
+  /// keys (kv_maps_finder.h), which are found when a format first needs them. Errors: unknown (the known are listed),
   /// missing, misshapen or unknown tensors, dimensions that do not fit together.
   static Result<std::unique_ptr<Architecture>> load(const std::shared_ptr<const GgufFile>& file,
                                                     std::shared_ptr<kernels::Backend> backend,
-                                                    std::uint32_t context = 0);
+                                                    std::uint32_t context = 0, Tell tell = {});
   /// Bytes that load() takes at most, from the file's list of tensors; the weights stay, a tensor or two are under way.
   static std::uint64_t weight_bytes(const GgufFile& file, const kernels::Backend& backend);
   /// The shape alone, from metadata; checks all that can be checked without loading weights.
@@ -56,8 +60,9 @@ class Architecture {
   virtual ~Architecture() = default;
   virtual const ModelShape& shape() const = 0;
   /// Names how results are rounded and what else decides them beside the file: where two have one name, the same file
-  /// gives the same bits in the KV arena.
-  virtual std::string numerics() const = 0;
+  /// gives the same bits in a KV arena of that format. What the format needs to know of the model is found first, as by
+  /// allocate_kv(): then an arena that is there is gone.
+  virtual std::string numerics(const kernels::KvFormat& format) = 0;
 
   /// Bytes that one block takes over all layers and heads. Throws std::invalid_argument, where the format cannot hold
   /// the model's heads.

@@ -1,22 +1,45 @@
 #include "model/decoder.h"
 
 #include <algorithm>
-#include <map>
+#include <numeric>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/trace.h"
 #include "model/decoder_spec.h"
 #include "model/decoder_weights.h"
+#include "model/kv_learner.h"
+#include "model/kv_learning_text.h"
+#include "model/kv_maps.h"
+#include "model/kv_maps_finder.h"
 
 namespace headwater::model {
 namespace {
 
 using kernels::Buffer;
 
+/// Has a learner see what is computed, until the end of a scope.
+class Watching {
+ public:
+  Watching(KvLearner*& place, KvLearner& learner) : place_(place) { place_ = &learner; }
+  ~Watching() { place_ = nullptr; }
+  Watching(const Watching&) = delete;
+  Watching& operator=(const Watching&) = delete;
+
+ private:
+  KvLearner*& place_;
+};
+
 class Decoder : public Architecture {
  public:
-  Decoder(std::shared_ptr<kernels::Backend> backend, DecoderSpec spec, DecoderWeights weights)
-      : backend_(std::move(backend)), spec_(std::move(spec)), weights_(std::move(weights)) {}
+  Decoder(std::shared_ptr<const GgufFile> file, Tell tell, std::shared_ptr<kernels::Backend> backend, DecoderSpec spec,
+          DecoderWeights weights)
+      : file_(std::move(file)),
+        tell_(std::move(tell)),
+        backend_(std::move(backend)),
+        spec_(std::move(spec)),
+        weights_(std::move(weights)) {}
 
   const ModelShape& shape() const override { return spec_.shape; }
   kernels::KvBlockBytes kv_block_bytes(std::uint32_t block_tokens, const kernels::KvFormat& format) const override {
@@ -33,10 +56,7 @@ class Decoder : public Architecture {
   void write_kv_block(std::int32_t block, std::span<const std::byte> bytes) override {
     backend_->write_kv_block(block, bytes);
   }
-  std::string numerics() const override {
-    const std::string centred = centre_tokens({}) > 0 ? " centred keys" : "";
-    return backend_->numerics() + centred + (spec_.variant.empty() ? "" : " " + spec_.variant);
-  }
+  std::string numerics(const kernels::KvFormat& format) override;
   std::span<float> forward(const Batch& batch) override;
   void run_on_host(std::size_t n, const std::function<void(std::size_t)>& work) override {
     backend_->run_on_host(n, work);
@@ -46,15 +66,15 @@ class Decoder : public Architecture {
   kernels::KvGeometry kv_geometry(std::uint32_t block_tokens, const kernels::KvFormat& format) const {
     return {shape().kv_layers, block_tokens, format};
   }
-  /// Tokens that the centres of keys are found from; 0: none are taken from them. They cost nothing where the scores go
-  /// into softmax as they are. Where keys have biases, which reach into the hundreds, bfloat16 needs them as well.
-  std::uint32_t centre_tokens(const kernels::KvFormat& format) const {
-    if (spec_.score_cap > 0) return 0;
-    if (format.centre_keys) return 64;
-    return spec_.qkv_bias && !format.quantised() ? 16 : 0;
+  /// Whether something is taken from all keys. It costs nothing where the scores go into softmax as they are. Where
+  /// keys have biases, which reach into the hundreds, bfloat16 needs it as well.
+  bool centres(const kernels::KvFormat& format) const {
+    return spec_.score_cap == 0 && (format.quantised() ? format.centre_keys : spec_.qkv_bias);
   }
-  /// Where keys have their middle. The arena is another one afterwards.
-  std::vector<float> find_key_centres(std::uint32_t n_tokens);
+  /// What the arena does to keys and values. Where that has to be found first, the arena is another one afterwards.
+  kernels::KvMaps kv_maps(const kernels::KvFormat& format);
+  KvLearning kv_learning() const;
+  LearntKvMaps learn(const KvLearning& learning);
   std::uint64_t query_dim() const { return std::uint64_t{shape().n_heads} * shape().head_dim; }
   std::uint64_t kv_dim() const { return std::uint64_t{shape().n_kv_heads} * shape().head_dim; }
 
@@ -72,10 +92,13 @@ class Decoder : public Architecture {
   /// residual += residual_scale * post_norm(delta); normed = the norm of that.
   void add_and_norm(const Buffer* post_norm, const Buffer& norm, std::uint32_t rows);
 
+  std::shared_ptr<const GgufFile> file_;  ///< null: nothing more is needed of it
+  Tell tell_;
   std::shared_ptr<kernels::Backend> backend_;
   DecoderSpec spec_;
   DecoderWeights weights_;
-  std::map<std::uint32_t, std::vector<float>> key_centres_;  ///< [layers][n_kv_heads, head_dim], by tokens
+  std::optional<LearntKvMaps> learnt_;
+  KvLearner* learner_ = nullptr;  ///< sees queries, keys and values as they are computed; null: nobody does
 
   // Activations, for `room_` rows.
   std::uint32_t room_ = 0;
@@ -83,30 +106,53 @@ class Decoder : public Architecture {
 };
 
 void Decoder::allocate_kv(std::uint32_t n_blocks, std::uint32_t block_tokens, const kernels::KvFormat& format) {
-  kernels::KvMaps maps;
-  if (const std::uint32_t n_tokens = centre_tokens(format); n_tokens > 0) {
-    std::vector<float>& known = key_centres_[n_tokens];
-    if (known.empty()) known = find_key_centres(n_tokens);
-    maps.centres = known;
-  }
+  const kernels::KvMaps maps = kv_maps(format);
   backend_->allocate_kv(kv_geometry(block_tokens, format), n_blocks, maps);
 }
 
-/// The centres belong to the model: tokens that are always the same, and positions as many texts have. Of more tokens
-/// they come out much the same.
-std::vector<float> Decoder::find_key_centres(std::uint32_t n_tokens) {
-  constexpr std::uint32_t kPositions = 4096;
-  std::vector<TokenId> tokens(std::min(n_tokens, shape().context_length));
-  for (std::size_t i = 0; i < tokens.size(); ++i) {
-    tokens[i] = static_cast<TokenId>((i * 104729U + 7U) % shape().vocab_size);
+std::string Decoder::numerics(const kernels::KvFormat& format) {
+  std::string name = backend_->numerics();
+  if (format.quantised() || centres(format)) name += " maps " + digest_of(kv_maps(format));
+  return spec_.variant.empty() ? name : name + " " + spec_.variant;
+}
+
+kernels::KvMaps Decoder::kv_maps(const kernels::KvFormat& format) {
+  if (!format.quantised() && !centres(format)) return {};
+  if (!learnt_) {
+    const KvLearning learning = kv_learning();
+    learnt_ = find_kv_maps(
+        *file_, learning, [&] { return learn(learning); }, tell_);
+    file_.reset();
   }
-  backend_->allocate_kv(kv_geometry(n_tokens, {}), 1);
-  const std::int32_t table[] = {0};
-  const BatchSequence all[] = {{0, static_cast<std::uint32_t>(tokens.size()), 0, table}};
+  return maps_of_format(*learnt_, format, centres(format));
+}
+
+KvLearning Decoder::kv_learning() const {
+  constexpr std::uint32_t kPositions = 4096;  // as many texts have
+  KvLearning learning;
+  learning.sizes = {shape().n_layers, shape().n_kv_heads, shape().head_dim};
+  learning.n_heads = shape().n_heads;
+  learning.ropes = weights_.ropes;
+  for (const LayerSpec& layer : spec_.layers) learning.layer_ropes.push_back(layer.rope);
+  learning.n_positions = std::min(kPositions, shape().context_length);
+  learning.centred = spec_.score_cap == 0;
+  return learning;
+}
+
+/// From tokens that are always the same: what is found belongs to the model.
+LearntKvMaps Decoder::learn(const KvLearning& learning) {
+  constexpr std::uint32_t kTokens = 256;
+  constexpr std::uint32_t kBlockTokens = 32;
+  const std::uint32_t n = std::min(kTokens, shape().context_length);
+  const std::vector<TokenId> tokens = learning_tokens(*file_, shape().vocab_size, n);
+  std::vector<std::int32_t> table((n + kBlockTokens - 1) / kBlockTokens);
+  std::iota(table.begin(), table.end(), 0);
+  backend_->allocate_kv(kv_geometry(kBlockTokens, {}), static_cast<std::uint32_t>(table.size()));
+  KvLearner learner(learning, *backend_);
+  const Watching watching(learner_, learner);
+  const BatchSequence all[] = {{0, n, 0, table}};
   forward({tokens, all, {}});
-  std::vector<kernels::AttentionShape> layers;
-  for (std::uint32_t i = 0; i < shape().n_layers; ++i) layers.push_back(attention_shape(i));
-  return backend_->key_centres(layers, all[0], std::min(kPositions, shape().context_length));
+  return learner.finish();
 }
 
 void Decoder::make_room(std::uint32_t rows) {
@@ -133,6 +179,7 @@ void Decoder::attend(std::uint32_t index, const Batch& batch, std::uint32_t rows
       backend_->norm_heads(heads, *layer.query_norm, *layer.key_norm, spec_.epsilon, rows, *qkv_);
     }
   }
+  if (learner_ != nullptr) learner_->add_layer(backend_->read(*qkv_, rows * (query_dim() + 2 * kv_dim())), rows);
   {
     const trace::Span span("rope_and_store", rows);
     backend_->rope_and_store(heads, batch.sequences, *qkv_);
@@ -197,13 +244,14 @@ std::span<float> Decoder::forward(const Batch& batch) {
 }  // namespace
 
 Result<std::unique_ptr<Architecture>> load_decoder(const std::shared_ptr<const GgufFile>& file,
-                                                   std::shared_ptr<kernels::Backend> backend, std::uint32_t context) {
+                                                   std::shared_ptr<kernels::Backend> backend, std::uint32_t context,
+                                                   Tell tell) {
   auto spec = read_decoder_spec(*file, context);
   if (!spec) return spec.error();
   auto weights = load_weights(*file, *spec, *backend);
   if (!weights) return weights.error();
   return std::unique_ptr<Architecture>(
-      std::make_unique<Decoder>(std::move(backend), std::move(*spec), std::move(*weights)));
+      std::make_unique<Decoder>(file, std::move(tell), std::move(backend), std::move(*spec), std::move(*weights)));
 }
 
 }  // namespace headwater::model

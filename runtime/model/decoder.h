@@ -7,8 +7,10 @@
 
 namespace headwater::model {
 
-/// context: see read_decoder_spec(). Errors: those of that and of load_weights(). REQUIRES: check_tensors(file, spec).
+/// context, tell: see Architecture::load(). Errors: those of that and of load_weights(). REQUIRES: check_tensors(file,
+/// spec).
 Result<std::unique_ptr<Architecture>> load_decoder(const std::shared_ptr<const GgufFile>& file,
-                                                   std::shared_ptr<kernels::Backend> backend, std::uint32_t context);
+                                                   std::shared_ptr<kernels::Backend> backend, std::uint32_t context,
+                                                   Tell tell = {});
 
 }  // namespace headwater::model

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "model/decoder_tensors.h"
 
@@ -142,12 +143,13 @@ Result<void> WeightLoader::load_ropes() {
       if (!given) return given.error();
       factors = std::move(*given);
     }
-    const std::vector<float> frequencies = inverse_frequencies(rope, spec_.rope_dim, factors);
+    std::vector<float> frequencies = inverse_frequencies(rope, spec_.rope_dim, factors);
     if (!std::ranges::all_of(frequencies, [](float x) { return x > 0 && std::isfinite(x); })) {
       const std::string where = rope.factors.empty() ? "the rotary frequencies" : "tensor \"" + rope.factors + "\"";
       return file_.invalid(where + " would turn heads by what is no number, expected factors greater than 0");
     }
     backend_.set_rope(i, frequencies, rope.magnitude);
+    weights_.ropes.push_back({std::move(frequencies), rope.magnitude});
   }
   return {};
 }

@@ -7,6 +7,7 @@
 #include "kernels/backend.h"
 #include "model/decoder_spec.h"
 #include "model/gguf.h"
+#include "model/rotary_means.h"
 
 namespace headwater::model {
 
@@ -24,6 +25,7 @@ struct DecoderWeights {
   std::unique_ptr<kernels::Matrix> output;
   std::unique_ptr<kernels::Buffer> output_norm;
   std::vector<LayerWeights> layers;
+  std::vector<RotaryTable> ropes;  ///< as the backend has them
 };
 
 /// Loads all that the spec asks for, in the order in which it is computed, and sets the backend's rotary tables. Heads

@@ -1,10 +1,7 @@
 #include "model/gguf.h"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
 #include <filesystem>
-#include <new>
 #include <optional>
 #include <unordered_map>
 
@@ -12,6 +9,7 @@
 #include "model/gguf_part.h"
 #include "model/gguf_split.h"
 #include "model/gguf_value.h"
+#include "model/sha256.h"
 #include "model/utf8.h"
 
 namespace headwater::model {
@@ -216,23 +214,28 @@ Result<kernels::HostTensor> GgufFile::tensor(std::string_view name, std::span<co
 }
 
 Result<std::array<std::uint8_t, 32>> GgufFile::digest(const std::atomic<bool>* stopped) const {
+  const std::lock_guard lock(digest_mutex_);
+  if (digest_) return *digest_;
+  auto digest = compute_digest(stopped);
+  if (digest) digest_ = *digest;
+  return digest;
+}
+
+Result<std::array<std::uint8_t, 32>> GgufFile::compute_digest(const std::atomic<bool>* stopped) const {
   constexpr std::size_t kPiece = std::size_t{1} << 20U;
-  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> hash(EVP_MD_CTX_new(), EVP_MD_CTX_free);
-  if (hash == nullptr || EVP_DigestInit_ex(hash.get(), EVP_sha256(), nullptr) != 1) throw std::bad_alloc();
+  Sha256 sha256;
   TensorRoom room;
   for (const auto& part : parts_) {
     const std::uint64_t size = part->bytes();
-    if (parts_.size() > 1) EVP_DigestUpdate(hash.get(), &size, sizeof size);
+    if (parts_.size() > 1) sha256.add(size);
     for (std::uint64_t offset = 0; offset < size; offset += kPiece) {
       if (stopped != nullptr && *stopped) return gguf_error(part->path(), "its digest is no longer wanted");
       const std::span<std::byte> piece = room.take(std::min<std::uint64_t>(kPiece, size - offset));
       if (auto whole = part->read(offset, piece); !whole) return whole.error();
-      EVP_DigestUpdate(hash.get(), piece.data(), piece.size());
+      sha256.add(piece);
     }
   }
-  std::array<std::uint8_t, 32> value{};
-  EVP_DigestFinal_ex(hash.get(), value.data(), nullptr);
-  return value;
+  return sha256.finish();
 }
 
 }  // namespace headwater::model

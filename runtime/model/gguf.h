@@ -12,6 +12,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -90,8 +92,8 @@ class GgufFile {
   Result<kernels::HostTensor> tensor(std::string_view name, std::span<const std::uint64_t> dims,
                                      TensorRoom& room) const;
 
-  /// SHA-256 of the whole file, or of all parts with the size of each before it; reads all. Error: it cannot be read,
-  /// or `stopped` has become true (see FileDigest).
+  /// SHA-256 of the whole file, or of all parts with the size of each before it; reads all, once: who asks meanwhile
+  /// waits. Error: it cannot be read, or `stopped` has become true (see FileDigest).
   Result<std::array<std::uint8_t, 32>> digest(const std::atomic<bool>* stopped = nullptr) const;
 
   /// Error: a file has another size or was written since open(), so what was read may be of two files.
@@ -102,6 +104,7 @@ class GgufFile {
   Result<void> open_any(const std::string& path);
   Result<void> open_split(const SplitName& name, const std::string& asked);
   void take(GgufHeader header);
+  Result<std::array<std::uint8_t, 32>> compute_digest(const std::atomic<bool>* stopped) const;
   struct Index;
 
   std::string path_;
@@ -110,6 +113,8 @@ class GgufFile {
   std::vector<std::pair<std::string, GgufValue>> metadata_;
   std::vector<GgufTensor> tensors_;
   std::unique_ptr<Index> index_;
+  mutable std::mutex digest_mutex_;
+  mutable std::optional<std::array<std::uint8_t, 32>> digest_;  ///< once somebody has asked
 };
 
 }  // namespace headwater::model

@@ -49,7 +49,7 @@ class TableModel : public model::Architecture {
     shape_.context_length = 4096;
   }
   const model::ModelShape& shape() const override { return shape_; }
-  std::string numerics() const override { return "test"; }
+  std::string numerics(const kernels::KvFormat& /*format*/) override { return "test"; }
   kernels::KvBlockBytes kv_block_bytes(std::uint32_t, const kernels::KvFormat&) const override { return {1, 0}; }
   void allocate_kv(std::uint32_t, std::uint32_t, const kernels::KvFormat&) override {}
   void give_back_kv(std::span<const std::int32_t>, std::span<const std::int32_t>) override {}

@@ -10,6 +10,7 @@
 #include <optional>
 #include <vector>
 
+#include "model/kv_maps_finder.h"
 #include "tests/support/tiny_gguf.h"
 
 namespace headwater::model {
@@ -31,7 +32,7 @@ class Tiny {
 
   const ModelShape& shape() const { return model_->shape(); }
   const std::string& path() const { return file_.path(); }
-  std::string numerics() const { return model_->numerics(); }
+  std::string numerics(const kernels::KvFormat& format = {}) { return model_->numerics(format); }
   /// A cache of this format, empty.
   void keep_in(const std::string& policy) {
     model_->allocate_kv(64, kBlockTokens, kernels::parse_quant_policy(policy).value_or(kernels::KvFormat{}));
@@ -323,9 +324,45 @@ TEST(Decoder, AddsBiasesInAnyChunk) {
   for (const std::size_t chunk : {1, 3, 17}) EXPECT_EQ(biased.after(tokens(40), chunk), expected) << chunk;
 }
 
-TEST(Decoder, NamesThatBiasedKeysAreCentredSinceItChangesWhatTheCacheHolds) {
-  EXPECT_NE(Tiny({.architecture = "qwen2"}).numerics().find("centred keys"), std::string::npos);
-  EXPECT_EQ(Tiny({.architecture = "llama"}).numerics().find("centred"), std::string::npos);
+TEST(Decoder, NamesTheMapsOfWhatTheCacheHoldsInItsNumerics) {
+  const auto format = [](const char* policy) { return *kernels::parse_quant_policy(policy); };
+  Tiny plain({.architecture = "llama"});
+  EXPECT_EQ(plain.numerics().find("maps"), std::string::npos);
+  EXPECT_NE(plain.numerics(format("8")).find(" maps "), std::string::npos);
+  EXPECT_NE(plain.numerics(format("8")), plain.numerics(format("4")));
+  // Of keys with biases, bfloat16 needs the centre.
+  Tiny biased({.architecture = "qwen2"});
+  EXPECT_NE(biased.numerics().find(" maps "), std::string::npos);
+  EXPECT_NE(biased.numerics(), Tiny({.seed = 2, .architecture = "qwen2"}).numerics());
+}
+
+TEST(Decoder, FindsTheSameMapsOnAnyThreads) {
+  for (const char* architecture : {"llama", "qwen2", "gemma2", "phi3"}) {
+    const test::TinyOptions options{.architecture = architecture};
+    const kernels::KvFormat format = *kernels::parse_quant_policy("4");
+    const std::string expected = Tiny(options, 1).numerics(format);
+    for (const std::uint32_t threads : {1U, 2U, 5U}) EXPECT_EQ(Tiny(options, threads).numerics(format), expected);
+  }
+}
+
+TEST(Decoder, KeepsMapsBesideALargeFileAndReadsThemTheNextTime) {
+  const test::TemporaryFile file(test::tiny_llama({}).bytes());
+  std::filesystem::resize_file(file.path(), kLeastBytesKept);  // zeros that take no room
+  const std::string kept = file.path() + ".kvmaps";
+  std::vector<std::string> told;
+  const auto numerics = [&] {
+    told.clear();
+    const auto tell = [&](bool /*warning*/, const std::string& sentence) { told.push_back(sentence); };
+    const auto model =
+        Architecture::load(GgufFile::open(file.path()).value(), kernels::make_cpu_backend(2), 0, tell).value();
+    return model->numerics(*kernels::parse_quant_policy("8"));
+  };
+  const std::string first = numerics();
+  EXPECT_EQ(told.size(), 2U);
+  EXPECT_TRUE(std::filesystem::exists(kept));
+  EXPECT_EQ(numerics(), first);
+  EXPECT_EQ(told.size(), 0U);
+  std::filesystem::remove(kept);
 }
 
 /// A key that something was taken from changes all scores of a query alike, which is no matter but to a cap.

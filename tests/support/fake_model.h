@@ -19,7 +19,7 @@ class FakeModel : public model::Architecture {
   FakeModel(std::uint32_t vocab_size, std::uint32_t context_length, std::uint32_t window = 0);
 
   const model::ModelShape& shape() const override { return shape_; }
-  std::string numerics() const override { return "test"; }
+  std::string numerics(const kernels::KvFormat& /*format*/) override { return "test"; }
   kernels::KvBlockBytes kv_block_bytes(std::uint32_t block_tokens, const kernels::KvFormat& /*format*/) const override {
     return {block_tokens * sizeof(TokenId), shape_.kv_window > 0 ? block_tokens * sizeof(TokenId) : 0};
   }

@@ -149,7 +149,7 @@ int bench(const Options& options) {
   auto file = open_model(options.model);
   if (!file) return fail(file.error().message);
   const auto precision = precision_named(options.precision);
-  auto model = model::Architecture::load(*file, kernels::make_cpu_backend(options.threads, precision));
+  auto model = model::Architecture::load(*file, kernels::make_cpu_backend(options.threads, precision), 0, tell);
   if (!model) return fail(model.error().message);
   const std::uint32_t limit = (*model)->shape().context_length;
   const std::uint32_t longest = limit - std::min(limit, kDecodeSteps);

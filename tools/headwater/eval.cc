@@ -82,8 +82,8 @@ Result<EvalModel> load_eval_model(const EvalVariant& variant, const EvalOptions&
   if (!file) return file.error();
   auto served = model::read_served_model(**file, {.pre_tokenizer = options.pre_tokenizer});
   if (!served) return served.error();
-  auto loaded =
-      model::Architecture::load(*file, kernels::make_cpu_backend(options.threads, precision_named(variant.precision)));
+  auto loaded = model::Architecture::load(
+      *file, kernels::make_cpu_backend(options.threads, precision_named(variant.precision)), 0, tell);
   if (!loaded) return loaded.error();
   return EvalModel{variant, std::move(served->tokenizer), std::move(*loaded)};
 }

@@ -1,6 +1,7 @@
 #include "tools/headwater/model_path.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <system_error>
@@ -101,6 +102,11 @@ Result<void> check_model_path(const std::string& path) {
 Result<std::shared_ptr<const model::GgufFile>> open_model(const std::string& path) {
   if (auto there = check_model_path(path); !there) return there.error();
   return model::GgufFile::open(path);
+}
+
+void tell(bool warning, const std::string& sentence) {
+  std::fflush(stdout);
+  std::fprintf(stderr, "headwater: %s%s\n", warning ? "warning: " : "", sentence.c_str());
 }
 
 }  // namespace headwater::tools

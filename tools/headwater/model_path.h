@@ -19,4 +19,7 @@ Result<void> check_model_path(const std::string& path);
 /// GgufFile::open(), with those errors.
 Result<std::shared_ptr<const model::GgufFile>> open_model(const std::string& path);
 
+/// A model::Tell: a line on the standard error.
+void tell(bool warning, const std::string& sentence);
+
 }  // namespace headwater::tools
