@@ -47,6 +47,19 @@ TEST(Jsonl, ReadsEachKind) {
             "");
 }
 
+TEST(Jsonl, ReadsListsOfLists) {
+  const auto read = [](Record& record) {
+    EXPECT_THAT(record.number_lists("n"), ElementsAre(ElementsAre(1, -0.5), ElementsAre()));
+    EXPECT_THAT(record.token_lists("ids", 10), ElementsAre(ElementsAre(0), ElementsAre(9, 1)));
+  };
+  EXPECT_EQ(mistake(R"({"n": [[1, -0.5], []], "ids": [[0], [9, 1]]})", read), "");
+  const auto numbers = [](Record& record) { record.number_lists("n"); };
+  EXPECT_EQ(mistake(R"({"n": [[1], 2]})", numbers), "f.jsonl:1: \"n[1]\" is not what was expected, an array");
+  EXPECT_EQ(mistake(R"({"n": [[1], [2, ""]]})", numbers), "f.jsonl:1: \"n[1][1]\" is not what was expected, a number");
+  EXPECT_EQ(mistake(R"({"ids": [[1], [2, 10]]})", [](Record& record) { record.token_lists("ids", 10); }),
+            "f.jsonl:1: \"ids[1][1]\" is no token of the model, whose vocabulary has 10");
+}
+
 TEST(Jsonl, SaysWhichFieldIsWrongAndWhatWasExpected) {
   const auto text = [](Record& record) { record.text("a"); };
   EXPECT_EQ(mistake("{}", text), "f.jsonl:1: no \"a\"");

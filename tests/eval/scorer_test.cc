@@ -62,6 +62,23 @@ TEST(Scorer, UsesBlocksAgainThatTwoSequencesHaveInCommon) {
   EXPECT_EQ(scorer.computed(), 472U + 200U);
 }
 
+TEST(Scorer, KnowsThatTheFirstBlockOfSomeFormatsHoldsFewerTokens) {
+  HashModel model;
+  Scorer scorer(model);
+  QuantPolicy policy{"4", *kernels::parse_quant_policy("4")};
+  policy.format.first_in_8_bits = true;  // blocks end at tokens 16, 48, 80, 112, …
+  for (const std::size_t n : {1U, 16U, 17U, 48U, 49U, 200U}) {
+    scorer.reset(policy, n);
+    const auto ids = tokens(n);
+    EXPECT_EQ(run(scorer, ids, n - 1).at(n - 1)[static_cast<std::size_t>(HashModel::next(ids))], 20) << n;
+  }
+  auto ids = tokens(200);
+  ids[100] ^= 1;
+  const auto before = scorer.computed();
+  EXPECT_EQ(run(scorer, ids, 199).at(199)[static_cast<std::size_t>(HashModel::next(ids))], 20);
+  EXPECT_EQ(scorer.computed(), before + 200U - 80U);
+}
+
 TEST(Scorer, AShorterSequenceLeavesNothingBehind) {
   HashModel model;
   Scorer scorer(model);

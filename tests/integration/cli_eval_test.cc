@@ -91,6 +91,67 @@ TEST_F(Cli, EvalKlMeasuresHowFarFilesAreApart) {
   EXPECT_THAT(apart.err, HasSubstr("has other tokens than"));
 }
 
+TEST_F(Cli, EvalKvPrintsWhatEachFormatCostsAndBrings) {
+  const std::string arguments = "eval kv --model " + tiny_model();
+  const Ran table = run(arguments + " --memory 3MiB --context 100 --rounds 1 --json " + path("out.json"));
+  ASSERT_EQ(table.status, 0) << table.err;
+  EXPECT_THAT(table.err, IsEmpty());
+  EXPECT_THAT(table.out, AllOf(StartsWith("log-prob.: from those with a cache of 16 bits, after 448 positions"),
+                               HasSubstr("after 100 tokens"), HasSubstr("tokens in 3MiB"), HasSubstr("\n0 "),
+                               HasSubstr("\n8 "), HasSubstr("\nk8v4 "), HasSubstr("\n4 ")));
+  const auto rows = nlohmann::json::parse(slurp(path("out.json")));
+  ASSERT_EQ(rows.size(), 4U);
+  EXPECT_NEAR(rows[0].at("top_logprob_difference").get<double>(), 0, 1e-5);
+  for (std::size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(rows[i].at("reference"), "16 bits");
+    EXPECT_GT(rows[i].at("perplexity"), 1);
+    EXPECT_GT(rows[i].at("decode").at("tokens_per_second").at("median"), 0);
+    EXPECT_FALSE(rows[i].contains("mmlu"));
+    if (i == 0) continue;
+    EXPECT_GT(rows[i].at("top_logprob_difference"), 1e-4);
+    EXPECT_LT(rows[i].at("bytes_per_token"), rows[i - 1].at("bytes_per_token"));
+    EXPECT_GT(rows[i].at("tokens_in_memory"), rows[i - 1].at("tokens_in_memory"));
+  }
+  EXPECT_EQ(rows[0].at("tokens_in_memory"), (3 << 20) / rows[0].at("bytes_per_token").get<int>() / 32 * 32);
+}
+
+TEST_F(Cli, EvalKvHoldsFormatsAgainstFloat32AndAsksQuestions) {
+  std::string shots;
+  for (int i = 0; i < 7; ++i) shots += "q" + std::to_string(i) + ",w,x,y,z," + std::to_string(i % 4) + "\n";
+  std::filesystem::create_directories(path("mmlu"));
+  write("mmlu/sums.csv", shots);
+  const std::string choices = write("c.jsonl", R"({"subject": "sums", "question": "q5", "answer": 1, "choice": 0})");
+  const std::string reference = write("r.jsonl",
+                                      "{\"ids\": [65, 66, 67, 68], \"positions\": [1, 3],"
+                                      " \"top10_ids\": [[1, 2], [3, 4]],"
+                                      " \"top10_logprobs\": [[-1, -2], [-3, -4]]}");
+  const std::string arguments = "eval kv --no-speed --quant-policy 0,8 --model " + tiny_model();
+  const Ran ran = run(arguments + " --reference " + reference + " --mmlu " + path("mmlu") + " --mmlu-reference " +
+                      choices + " --json " + path("out.json"));
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  EXPECT_THAT(ran.out, AllOf(StartsWith("log-prob.: from float32's, after 2 positions of r.jsonl\n"),
+                             HasSubstr("MMLU right"), testing::Not(HasSubstr("tok/s"))));
+  const auto rows = nlohmann::json::parse(slurp(path("out.json")));
+  ASSERT_EQ(rows.size(), 2U);
+  EXPECT_EQ(rows[1].at("reference"), "float32");
+  EXPECT_EQ(rows[1].at("positions"), 2);
+  EXPECT_EQ(rows[1].at("tokens"), 3);
+  EXPECT_EQ(rows[1].at("mmlu").at("questions"), 1);
+  EXPECT_FALSE(rows[1].at("mmlu").at("same_as_float32").is_null());
+  EXPECT_FALSE(rows[1].contains("decode"));
+
+  const auto refusal = [&](const std::string& more, int status) {
+    const Ran refused = run("eval kv --model " + path("tiny.gguf") + " " + more);
+    EXPECT_EQ(refused.status, status) << more;
+    return refused.err;
+  };
+  EXPECT_THAT(refusal("--context 500", 1), HasSubstr("--context 500 and the 17 tokens that are decoded are beyond"));
+  EXPECT_THAT(refusal("--reference " + write("bad.jsonl", "{\"ids\": [1, 2], \"positions\": [7]}"), 1),
+              HasSubstr("bad.jsonl:1: \"positions[0]\" is not what was expected"));
+  EXPECT_THAT(refusal("--memory lots", 2), HasSubstr("--memory: "));
+  EXPECT_THAT(refusal("--mmlu-reference " + choices, 2), HasSubstr("--mmlu"));
+}
+
 TEST_F(Cli, EvalMmluReadsFoldersAndPrompts) {
   const std::string model = tiny_model();
   std::string shots;

@@ -33,6 +33,20 @@ TEST_F(ModelFit, CountsTheCacheOfAsManySequencesInEveryFormat) {
   for (const char* policy : {"\n  8 ", "\n  4 ", "\n  k8v4 "}) EXPECT_THAT(*text, HasSubstr(policy));
 }
 
+TEST_F(ModelFit, NamesTheBytesThatATokenTakesInEveryFormat) {
+  const auto text = describe(test::tiny_llama({}), {3, 100});
+  ASSERT_TRUE(text.ok()) << text.error().message;
+  const auto backend = kernels::make_cpu_backend(1);
+  for (const std::string policy : {"0", "8", "k8v4", "4"}) {
+    const auto format = *kernels::parse_quant_policy(policy);
+    const std::uint64_t block = backend->kv_block_bytes({{{2, 16}, {2, 16}}, 32, format}).total();
+    const std::uint64_t blocks = kernels::block_grid(format, 32).covering(100);
+    EXPECT_THAT(*text, HasSubstr(" bits: " + with_commas(block / 32) + " bytes a token, " +
+                                 readable_bytes(block * 3 * blocks) + ", with the weights "))
+        << policy;
+  }
+}
+
 TEST_F(ModelFit, CountsLayersThatSeeAWindowUpToThat) {
   // Of two layers the first sees a window. Each has two heads of 16 values of two bytes, for keys and values.
   constexpr std::uint64_t kLayer = std::uint64_t{2} * 2 * 16 * 2;

@@ -22,9 +22,7 @@ std::optional<std::int64_t> whole(const nlohmann::json& value, std::int64_t leas
   return number >= least && number <= most ? std::optional(number) : std::nullopt;
 }
 
-std::string element(const char* name, std::size_t index) {
-  return std::string(name) + "[" + std::to_string(index) + "]";
-}
+std::string element(const std::string& name, std::size_t index) { return name + "[" + std::to_string(index) + "]"; }
 
 }  // namespace
 
@@ -74,13 +72,28 @@ double Record::number(const char* name) {
   return 0;
 }
 
-std::vector<double> Record::numbers(const char* name) {
+std::vector<double> Record::numbers_of(const nlohmann::json& array, const std::string& name) {
   std::vector<double> all;
-  const nlohmann::json* array = find_array(name);
-  for (std::size_t i = 0; array != nullptr && i < array->size(); ++i) {
-    const auto number = finite((*array)[i]);
+  for (std::size_t i = 0; i < array.size(); ++i) {
+    const auto number = finite(array[i]);
     if (!number) expected(element(name, i), "a number");
     all.push_back(number.value_or(0));
+  }
+  return all;
+}
+
+std::vector<double> Record::numbers(const char* name) {
+  const nlohmann::json* array = find_array(name);
+  return array == nullptr ? std::vector<double>() : numbers_of(*array, name);
+}
+
+std::vector<std::vector<double>> Record::number_lists(const char* name) {
+  std::vector<std::vector<double>> all;
+  const nlohmann::json* array = find_array(name);
+  for (std::size_t i = 0; array != nullptr && i < array->size(); ++i) {
+    const nlohmann::json& list = (*array)[i];
+    if (!list.is_array()) expected(element(name, i), "an array");
+    all.push_back(list.is_array() ? numbers_of(list, element(name, i)) : std::vector<double>());
   }
   return all;
 }
@@ -104,15 +117,30 @@ std::vector<std::int64_t> Record::integers(const char* name, std::int64_t least,
   return all;
 }
 
-std::vector<TokenId> Record::tokens(const char* name, std::uint32_t vocab_size) {
+std::vector<TokenId> Record::tokens_of(const nlohmann::json& array, const std::string& name, std::uint32_t vocab_size) {
   std::vector<TokenId> all;
-  const nlohmann::json* array = find_array(name);
-  for (std::size_t i = 0; array != nullptr && i < array->size(); ++i) {
-    const auto id = whole((*array)[i], 0, std::int64_t{vocab_size} - 1);
+  for (std::size_t i = 0; i < array.size(); ++i) {
+    const auto id = whole(array[i], 0, std::int64_t{vocab_size} - 1);
     if (!id) {
       fail("\"" + element(name, i) + "\" is no token of the model, whose vocabulary has " + std::to_string(vocab_size));
     }
     all.push_back(static_cast<TokenId>(id.value_or(0)));
+  }
+  return all;
+}
+
+std::vector<TokenId> Record::tokens(const char* name, std::uint32_t vocab_size) {
+  const nlohmann::json* array = find_array(name);
+  return array == nullptr ? std::vector<TokenId>() : tokens_of(*array, name, vocab_size);
+}
+
+std::vector<std::vector<TokenId>> Record::token_lists(const char* name, std::uint32_t vocab_size) {
+  std::vector<std::vector<TokenId>> all;
+  const nlohmann::json* array = find_array(name);
+  for (std::size_t i = 0; array != nullptr && i < array->size(); ++i) {
+    const nlohmann::json& list = (*array)[i];
+    if (!list.is_array()) expected(element(name, i), "an array");
+    all.push_back(list.is_array() ? tokens_of(list, element(name, i), vocab_size) : std::vector<TokenId>());
   }
   return all;
 }

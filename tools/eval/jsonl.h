@@ -28,6 +28,9 @@ class Record {
   std::vector<double> numbers(const char* name);
   std::vector<std::int64_t> integers(const char* name, std::int64_t least, std::int64_t most, std::size_t max_count);
   std::vector<TokenId> tokens(const char* name, std::uint32_t vocab_size);
+  /// Arrays of arrays.
+  std::vector<std::vector<double>> number_lists(const char* name);
+  std::vector<std::vector<TokenId>> token_lists(const char* name, std::uint32_t vocab_size);
 
   /// Notes `message` with the place.
   void fail(const std::string& message);
@@ -38,6 +41,9 @@ class Record {
   const nlohmann::json* find(const char* name);
   const nlohmann::json* find_array(const char* name);
   void expected(const std::string& field, const char* what);
+  /// The elements of an array; `name`: the field's, for messages.
+  std::vector<double> numbers_of(const nlohmann::json& array, const std::string& name);
+  std::vector<TokenId> tokens_of(const nlohmann::json& array, const std::string& name, std::uint32_t vocab_size);
 
   nlohmann::json object_;
   std::string place_;

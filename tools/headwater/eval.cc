@@ -1,4 +1,4 @@
-// headwater eval perplexity | mmlu | kl
+// headwater eval perplexity | mmlu | kl | kv
 
 #include "tools/headwater/eval.h"
 
@@ -179,6 +179,7 @@ void add_eval(CLI::App& app, Action& action) {
   add_eval_perplexity(*command, action);
   add_eval_mmlu(*command, action);
   add_eval_kl(*command, action);
+  add_eval_kv(*command, action);
 }
 
 }  // namespace headwater::tools

@@ -80,7 +80,7 @@ std::unique_ptr<eval::Progress> make_progress(std::uint64_t total, std::string u
 /// Rows of figures: printed one by one as a table, unless JSON is wanted on stdout.
 class Figures {
  public:
-  /// `columns`: the table's, as a line without its end.
+  /// `columns`: the table's, as a line without its end; empty: notes say them.
   Figures(const EvalOptions& options, const std::string& columns);
 
   /// Rows that follow are of this variant; the table says so where there are several. REQUIRED before any row.
@@ -90,6 +90,8 @@ class Figures {
   void add(nlohmann::ordered_json row, const std::string& line);
   /// A row that has no line in the table.
   void add(nlohmann::ordered_json row);
+  /// A line of the table that is no row.
+  void note(const std::string& text) const { line(text); }
   /// Writes the JSON, if it is wanted. The exit status.
   int finish() const;
 
@@ -111,5 +113,6 @@ nlohmann::ordered_json number_or_null(std::optional<double> value);
 void add_eval_perplexity(CLI::App& parent, Action& action);
 void add_eval_mmlu(CLI::App& parent, Action& action);
 void add_eval_kl(CLI::App& parent, Action& action);
+void add_eval_kv(CLI::App& parent, Action& action);
 
 }  // namespace headwater::tools

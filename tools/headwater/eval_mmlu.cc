@@ -1,21 +1,15 @@
 // headwater eval mmlu
 
-#include <algorithm>
 #include <cstdio>
-#include <filesystem>
-#include <map>
-#include <system_error>
+#include <string>
 
 #include "model/model_info.h"
-#include "tools/eval/mmlu.h"
+#include "tools/eval/exam.h"
 #include "tools/headwater/eval.h"
+#include "tools/headwater/questions.h"
 
 namespace headwater::tools {
 namespace {
-
-namespace fs = std::filesystem;
-
-constexpr std::size_t kMostSubjects = 1000;
 
 struct Options {
   std::shared_ptr<EvalOptions> common = std::make_shared<EvalOptions>();
@@ -23,109 +17,6 @@ struct Options {
   std::string reference;
   std::uint32_t limit = 0;
 };
-
-/// The folder's files whose names end so, without that, in order.
-Result<std::vector<std::string>> list(const fs::path& folder, const std::string& ending) {
-  std::vector<std::string> names;
-  std::error_code failed;
-  for (auto at = fs::directory_iterator(folder, failed); !failed && at != fs::directory_iterator();
-       at.increment(failed)) {
-    std::string name = at->path().filename().string();
-    if (!name.ends_with(ending) || name.size() == ending.size()) continue;
-    name.resize(name.size() - ending.size());
-    names.push_back(std::move(name));
-    if (names.size() > kMostSubjects) {
-      return Error{ErrorCode::too_many, folder.string() + ": more than " + std::to_string(kMostSubjects) + " subjects",
-                   ""};
-    }
-  }
-  if (failed) return Error{ErrorCode::open_failed, "cannot read " + folder.string() + ": " + failed.message(), ""};
-  if (names.empty()) {
-    return Error{ErrorCode::no_questions, folder.string() + ": no files that end in " + ending, ""};
-  }
-  std::ranges::sort(names);
-  return names;
-}
-
-Result<eval::Subject> read_subject(const std::string& name, const fs::path& shots_path,
-                                   const std::optional<fs::path>& questions_path) {
-  const auto shots = read_eval_file(shots_path.string());
-  if (!shots) return shots.error();
-  const eval::CsvText shots_csv{*shots, shots_path.string()};
-  if (!questions_path) return eval::read_subject(name, shots_csv, std::nullopt);
-  const auto questions = read_eval_file(questions_path->string());
-  if (!questions) return questions.error();
-  return eval::read_subject(name, shots_csv, eval::CsvText{*questions, questions_path->string()});
-}
-
-/// test/S_test.csv with dev/S_dev.csv, or S.csv.
-Result<std::vector<eval::Subject>> read_folder(const fs::path& folder) {
-  std::error_code ignored;
-  const bool split = fs::is_directory(folder / "test", ignored);
-  const auto names = split ? list(folder / "test", "_test.csv") : list(folder, ".csv");
-  if (!names) return names.error();
-  std::vector<eval::Subject> subjects;
-  for (const std::string& name : *names) {
-    auto subject =
-        split ? read_subject(name, folder / "dev" / (name + "_dev.csv"), folder / "test" / (name + "_test.csv"))
-              : read_subject(name, folder / (name + ".csv"), std::nullopt);
-    if (!subject) return subject.error();
-    subjects.push_back(std::move(*subject));
-  }
-  return subjects;
-}
-
-Result<std::vector<eval::Subject>> read_data(const Options& options) {
-  std::error_code ignored;
-  if (fs::is_directory(options.data, ignored)) {
-    auto subjects = read_folder(options.data);
-    if (!subjects || options.reference.empty()) return subjects;
-    const auto reference = read_eval_file(options.reference);
-    if (!reference) return reference.error();
-    if (auto added = eval::add_reference(*subjects, *reference, options.reference); !added) return added.error();
-    return subjects;
-  }
-  const auto text = read_eval_file(options.data);
-  if (!text) return text.error();
-  if (!options.data.ends_with(".jsonl")) {
-    return Error{ErrorCode::unknown_format,
-                 options.data + ": expected a folder of CSV files, or a file that ends in .jsonl", ""};
-  }
-  if (!options.reference.empty()) {
-    return Error{ErrorCode::unknown_format,
-                 "--reference goes with a folder; records of " + options.data + " bring their own", ""};
-  }
-  return eval::read_prompts(*text, options.data);
-}
-
-/// The questions as tokens. Those that the model's context is too short for are left out, and counted.
-struct Asked {
-  std::vector<eval::McPrompt> prompts;
-  std::size_t too_long = 0;
-  std::size_t longest = 0;
-};
-
-Result<Asked> cut_all(const std::vector<eval::Subject>& subjects, const eval::McAsker& asker, const Options& options,
-                      std::uint32_t context) {
-  Asked asked;
-  for (const eval::Subject& subject : subjects) {
-    const std::size_t n = subject.questions.size();
-    for (std::size_t i = 0; i < (options.limit > 0 ? std::min<std::size_t>(options.limit, n) : n); ++i) {
-      auto prompt = asker.cut(subject, subject.questions[i]);
-      if (!prompt) return prompt.error();
-      const std::size_t length = prompt->tokens.size() + asker.longest_choice();
-      if (length > context) {
-        ++asked.too_long;
-        continue;
-      }
-      asked.longest = std::max(asked.longest, length);
-      asked.prompts.push_back(std::move(*prompt));
-    }
-  }
-  if (asked.prompts.empty())
-    return Error{ErrorCode::no_questions, "there are no questions that fit the model's context", ""};
-  return asked;
-}
 
 void add_row(Figures& figures, const std::string& policy, const eval::McTally& tally, std::size_t too_long) {
   nlohmann::ordered_json row{{"quant_policy", policy},
@@ -143,56 +34,43 @@ void add_row(Figures& figures, const std::string& policy, const eval::McTally& t
                                   column(tally.same_as_reference(), 4, 10) + column(tally.difference(), 4, 10));
 }
 
-/// Asks models one after the other.
-class Exam {
+/// Asks models one after the other. Models with other tokens may have other questions that fit.
+class Exams {
  public:
-  Exam(const Options& options, const std::vector<eval::Subject>& subjects, Figures& figures)
+  Exams(const Options& options, const std::vector<eval::Subject>& subjects, Figures& figures)
       : options_(options), subjects_(subjects), figures_(figures) {}
 
   Result<void> add(EvalModel& model) {
-    const auto asker = eval::McAsker::make(*model.tokenizer);
-    if (!asker) return asker.error();
-    const auto asked = cut_all(subjects_, *asker, options_, model.architecture->shape().context_length);
-    if (!asked) return asked.error();
+    const auto exam =
+        eval::Exam::make(subjects_, *model.tokenizer, model.architecture->shape().context_length, options_.limit);
+    if (!exam) return exam.error();
     figures_.begin(model.variant);
-    return ask(*model.architecture, *asker, *asked);
-  }
-
- private:
-  Result<void> ask(model::Architecture& model, const eval::McAsker& asker, const Asked& asked) {
     const auto& policies = options_.common->policies;
-    const auto progress = make_progress(asked.prompts.size() * policies.size(), "questions");
-    eval::Scorer scorer(model);
+    const auto progress = make_progress(exam->questions() * policies.size(), "questions");
+    eval::Scorer scorer(*model.architecture);
     for (const eval::QuantPolicy& policy : policies) {
       progress->label("quant policy " + policy.name);
-      scorer.reset(policy, asked.longest);
-      eval::McTally tally;
-      for (const eval::McPrompt& prompt : asked.prompts) {
-        const auto logprobs = asker.ask(scorer, prompt);
-        if (!logprobs) return logprobs.error();
-        // Models with other tokens may have other questions that fit.
-        const auto first = first_.emplace(prompt.question, eval::best_choice(*logprobs)).first;
-        tally.add(*prompt.question, *logprobs, first->second);
-        progress->advance(1);
-      }
+      const auto tally = exam->ask(scorer, policy, first_, [&] { progress->advance(1); });
+      if (!tally) return tally.error();
       progress->clear();
-      add_row(figures_, policy.name, tally, asked.too_long);
+      add_row(figures_, policy.name, *tally, exam->too_long());
     }
     return {};
   }
 
+ private:
   const Options& options_;
   const std::vector<eval::Subject>& subjects_;
   Figures& figures_;
-  std::map<const eval::McQuestion*, std::size_t> first_;  ///< what was chosen first
+  eval::FirstChoices first_;
 };
 
 int mmlu(const Options& options) {
-  const auto subjects = read_data(options);
+  const auto subjects = read_questions(options.data, options.reference);
   if (!subjects) return fail(subjects.error().message);
   Figures figures(*options.common, "policy  questions   right  accuracy  = first  = float32  log-prob.");
-  Exam exam(options, *subjects, figures);
-  const auto done = for_each_variant(*options.common, [&](EvalModel& model) { return exam.add(model); });
+  Exams exams(options, *subjects, figures);
+  const auto done = for_each_variant(*options.common, [&](EvalModel& model) { return exams.add(model); });
   if (!done) return fail(done.error().message);
   return figures.finish();
 }
