@@ -46,7 +46,7 @@ struct NotingModel : TableModel {
 
 TEST(DecodeSpeed, MeasuresFormatsInTurnsBehindAFullContext) {
   NotingModel model;
-  const std::vector<kernels::KvFormat> formats = {*kernels::parse_quant_policy("0"), *kernels::parse_quant_policy("8")};
+  const std::vector<kernels::KvFormat> formats = {{}, {.key_bits = 8, .value_bits = 8}};
   std::size_t told = 0;
   const auto speeds = decode_speeds(
       model, formats, {.context = 1000, .steps = 3, .rounds = 2}, [&] { return model.seconds; }, [&] { ++told; });
@@ -60,8 +60,7 @@ TEST(DecodeSpeed, MeasuresFormatsInTurnsBehindAFullContext) {
 
 TEST(DecodeSpeed, HasRoomWhereTheFirstBlockHoldsFewerTokens) {
   NotingModel model;
-  kernels::KvFormat format = *kernels::parse_quant_policy("4");
-  format.first_in_8_bits = true;
+  const kernels::KvFormat format{.key_bits = 4, .value_bits = 4, .first_in_8_bits = true};
   for (const std::uint32_t context : {1U, 2U, 17U, 100U, 144U, 200U, 1000U}) {
     const auto speeds = decode_speeds(model, {&format, 1}, {.context = context, .steps = 9, .rounds = 1},
                                       [&] { return model.seconds; });

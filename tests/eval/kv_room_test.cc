@@ -18,26 +18,31 @@ struct SizedModel : test::FakeModel {
   }
 };
 
+KvRoom room_of(const SizedModel& model, const kernels::KvFormat& format, std::uint64_t memory) {
+  const auto room = kv_room(model, format, memory);
+  EXPECT_TRUE(room.has_value());
+  return room.value_or(KvRoom{});
+}
+
 TEST(KvRoom, CountsWholeBlocks) {
-  const auto room = kv_room(SizedModel(), {}, 3199);
-  ASSERT_TRUE(room.has_value());
-  EXPECT_EQ(room->tokens, 9U * 32U);
-  EXPECT_EQ(room->bytes_per_token, 10);
-  EXPECT_EQ(kv_room(SizedModel(), {}, 319)->tokens, 0U);
+  const KvRoom room = room_of(SizedModel(), {}, 3199);
+  EXPECT_EQ(room.tokens, 9U * 32U);
+  EXPECT_EQ(room.bytes_per_token, 10);
+  EXPECT_EQ(room_of(SizedModel(), {}, 319).tokens, 0U);
 }
 
 TEST(KvRoom, CountsFewerTokensInAFirstBlockOfMoreBits) {
-  kernels::KvFormat format{.key_bits = 4, .value_bits = 4, .first_in_8_bits = true};
-  const auto room = kv_room(SizedModel(), format, 3200);
-  EXPECT_EQ(room->tokens, 10U * 32U - 16U);
-  EXPECT_EQ(room->bytes_per_token, 10);
+  const kernels::KvFormat format{.key_bits = 4, .value_bits = 4, .first_in_8_bits = true};
+  const KvRoom room = room_of(SizedModel(), format, 3200);
+  EXPECT_EQ(room.tokens, 10U * 32U - 16U);
+  EXPECT_EQ(room.bytes_per_token, 10);
 }
 
 TEST(KvRoom, HoldsMoreWhereLayersSeeAWindow) {
   // Of 64,000 bytes a sequence has window rows for 32 + 2 · 512 tokens and two blocks: 35 blocks of 320 bytes.
-  const auto room = kv_room(SizedModel(32), {}, 64000);
-  EXPECT_EQ(room->tokens, (64000U - 35U * 320U) / 320U * 32U);
-  EXPECT_DOUBLE_EQ(room->bytes_per_token, 64000.0 / static_cast<double>(room->tokens));
+  const KvRoom room = room_of(SizedModel(32), {}, 64000);
+  EXPECT_EQ(room.tokens, (64000U - 35U * 320U) / 320U * 32U);
+  EXPECT_DOUBLE_EQ(room.bytes_per_token, 64000.0 / static_cast<double>(room.tokens));
 }
 
 TEST(KvRoom, IsNoneWhereTheFormatCannotHoldTheHeads) {

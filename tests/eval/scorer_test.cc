@@ -65,8 +65,8 @@ TEST(Scorer, UsesBlocksAgainThatTwoSequencesHaveInCommon) {
 TEST(Scorer, KnowsThatTheFirstBlockOfSomeFormatsHoldsFewerTokens) {
   HashModel model;
   Scorer scorer(model);
-  QuantPolicy policy{"4", *kernels::parse_quant_policy("4")};
-  policy.format.first_in_8_bits = true;  // blocks end at tokens 16, 48, 80, 112, …
+  // Blocks end at tokens 16, 48, 80, 112, …
+  const QuantPolicy policy{"4", {.key_bits = 4, .value_bits = 4, .first_in_8_bits = true}};
   for (const std::size_t n : {1U, 16U, 17U, 48U, 49U, 200U}) {
     scorer.reset(policy, n);
     const auto ids = tokens(n);

@@ -148,6 +148,10 @@ TEST_F(Cli, EvalKvHoldsFormatsAgainstFloat32AndAsksQuestions) {
   EXPECT_THAT(refusal("--context 500", 1), HasSubstr("--context 500 and the 17 tokens that are decoded are beyond"));
   EXPECT_THAT(refusal("--reference " + write("bad.jsonl", "{\"ids\": [1, 2], \"positions\": [7]}"), 1),
               HasSubstr("bad.jsonl:1: \"positions[0]\" is not what was expected"));
+  write_tiny_llama(path("narrow.gguf"), {.head_dim = 12});
+  const Ran narrow = run("eval kv --no-speed --model " + path("narrow.gguf"));
+  EXPECT_EQ(narrow.status, 0) << narrow.err;
+  EXPECT_THAT(narrow.out, AllOf(HasSubstr("\n0 "), HasSubstr("\n8: cannot hold this model's heads\n")));
   EXPECT_THAT(refusal("--memory lots", 2), HasSubstr("--memory: "));
   EXPECT_THAT(refusal("--mmlu-reference " + choices, 2), HasSubstr("--mmlu"));
 }

@@ -38,9 +38,10 @@ TEST_F(ModelFit, NamesTheBytesThatATokenTakesInEveryFormat) {
   ASSERT_TRUE(text.ok()) << text.error().message;
   const auto backend = kernels::make_cpu_backend(1);
   for (const std::string policy : {"0", "8", "k8v4", "4"}) {
-    const auto format = *kernels::parse_quant_policy(policy);
-    const std::uint64_t block = backend->kv_block_bytes({{{2, 16}, {2, 16}}, 32, format}).total();
-    const std::uint64_t blocks = kernels::block_grid(format, 32).covering(100);
+    const auto format = kernels::parse_quant_policy(policy);
+    ASSERT_TRUE(format.has_value());
+    const std::uint64_t block = backend->kv_block_bytes({{{2, 16}, {2, 16}}, 32, *format}).total();
+    const std::uint64_t blocks = kernels::block_grid(*format, 32).covering(100);
     EXPECT_THAT(*text, HasSubstr(" bits: " + with_commas(block / 32) + " bytes a token, " +
                                  readable_bytes(block * 3 * blocks) + ", with the weights "))
         << policy;

@@ -1,6 +1,7 @@
 #include "tools/headwater/kv_table.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <utility>
@@ -82,7 +83,7 @@ void print_row(const KvTable& table, const KvRow& row, const KvRow& first, Figur
   if (row.mmlu) line += add_mmlu(*row.mmlu, table.questions_too_long, json);
   char room[80];
   std::snprintf(room, sizeof room, " %14s %*s",
-                model::with_commas(static_cast<std::uint64_t>(row.room->bytes_per_token + 0.5)).c_str(),
+                model::with_commas(static_cast<std::uint64_t>(std::llround(row.room->bytes_per_token))).c_str(),
                 static_cast<int>(11 + table.memory.size()), model::with_commas(row.room->tokens).c_str());
   line += room + column(more, 2, 8);
   if (table.decode && !row.speeds.empty()) line += add_speed(row.speeds, table.decode->context, json);
