@@ -113,7 +113,7 @@ std::vector<MetricFamily> StatsCollector::Collect() const {
           stats.prefix_query_blocks);
   counter("headwater_prefix_cache_hit_blocks_total", "Of those, blocks found.", stats.prefix_hit_blocks);
   gauge("headwater_kv_blocks_capacity", "Blocks of the KV cache.", stats.blocks_total);
-  gauge("headwater_kv_block_tokens", "Tokens of one block.", stats.block_tokens);
+  gauge("headwater_kv_block_tokens", "Tokens of one block. The first of a sequence may hold half.", stats.block_tokens);
   all.push_back(single_metric("headwater_kv_cache_usage_perc",
                               "Share of the KV cache's blocks that requests use, 0 … 1.", MetricType::Gauge,
                               stats.blocks_total == 0 ? 0 : number(stats.blocks_active) / number(stats.blocks_total)));
