@@ -107,8 +107,11 @@ TEST(FirstBlocks, AreNeverTakenForOthersThatHoldTheSameTokens) {
 
 TEST_F(FirstBlock, IsRememberedAsEvicted) {
   const auto blocks = serve(counting(15));
-  const auto free = cache_.reclaim(6, {});
-  cache_.give_back(cache_.reclaim(2, std::vector<BlockId>{blocks[1], blocks[0]}));
+  auto free = cache_.reclaim(6, {});
+  cache_.give_back(cache_.reclaim(1, std::vector<BlockId>{blocks[1]}));
+  EXPECT_EQ(look_up(counting(16)).details, (CacheDetails{0, CacheSource::memory, CacheMiss::evicted, 10}));
+  free.push_back(cache_.reclaim(1, {}).at(0));
+  cache_.give_back(cache_.reclaim(1, std::vector<BlockId>{blocks[0]}));
   cache_.give_back(free);
   EXPECT_EQ(look_up(counting(6)).details, (CacheDetails{0, CacheSource::none, CacheMiss::evicted, 5}));
   auto other = counting(6);
@@ -148,6 +151,22 @@ TEST_F(FirstBlock, IsPinnedAndUnpinnedByThePromptsThatReadIt) {
   cache_.unpin(counting(16), owner);
   EXPECT_EQ(cache_.status().pinned, 0U);
   EXPECT_EQ(cache_.check(), "");
+}
+
+TEST_F(FirstBlock, IsNoLongerPinnedForARequestThatGoesOnWhereAPromptEnds) {
+  Keep keep;
+  keep.pin = kNever;
+  cache_.match(1, counting(16), "", true, keep);
+  const auto blocks = cache_.reclaim(3, {});
+  cache_.publish(1, std::span(blocks).first(2), counting(15));
+  cache_.release(1, blocks, counting(1, 15));
+  EXPECT_EQ(cache_.status().pinned, 3U);
+  auto other = counting(12);
+  other[11] = 77;
+  cache_.unpin(other, {tenant_digest(""), ""});
+  EXPECT_EQ(cache_.status().pinned, 3U);
+  cache_.unpin(counting(12), {tenant_digest(""), ""});
+  EXPECT_EQ(cache_.status().pinned, 0U);
 }
 
 TEST_F(FirstBlock, CountsAsOneWhereTheCachesSizeIsJudged) {
