@@ -4,7 +4,9 @@ namespace headwater::kernels {
 namespace {
 
 constexpr std::string_view kNoRotation = "-norotate";
+constexpr std::string_view kNoBalance = "-nobalance";
 constexpr std::string_view kNoCentre = "-nocentre";
+constexpr std::string_view kNoFirst = "-nofirst";
 
 /// Takes `prefix` off the front of `text`, where it stands there.
 bool take(std::string_view& text, std::string_view prefix) {
@@ -29,10 +31,12 @@ std::optional<KvFormat> parse_quant_policy(std::string_view text) {
     format.key_bits = format.value_bits = take_bits(text);
   }
   if (format.key_bits == 0 || format.value_bits == 0) return std::nullopt;
-  const bool rotate = !take(text, kNoRotation);
-  format.rotate_keys = rotate;
-  format.rotate_values = rotate && format.value_bits == 4;
-  format.centre_keys = format.key_bits == 4 && !take(text, kNoCentre);
+  format.rotate_keys = !take(text, kNoRotation);
+  format.rotate_values = format.rotate_keys && format.value_bits == 4;
+  format.balance_keys = !take(text, kNoBalance);
+  format.centre_keys = !take(text, kNoCentre);
+  const bool all_in_4 = format.key_bits == 4 && format.value_bits == 4;
+  format.first_in_8_bits = all_in_4 && !take(text, kNoFirst);
   return text.empty() ? std::optional(format) : std::nullopt;
 }
 
@@ -42,7 +46,10 @@ std::string quant_policy(const KvFormat& format) {
   std::string text = std::to_string(format.key_bits);
   if (format.key_bits != format.value_bits) text = "k" + text + "v" + values;
   if (!format.rotate_keys) text += kNoRotation;
-  if (format.key_bits == 4 && !format.centre_keys) text += kNoCentre;
+  if (!format.balance_keys) text += kNoBalance;
+  if (!format.centre_keys) text += kNoCentre;
+  const bool all_in_4 = format.key_bits == 4 && format.value_bits == 4;
+  if (all_in_4 && !format.first_in_8_bits) text += kNoFirst;
   return text;
 }
 

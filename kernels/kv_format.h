@@ -10,7 +10,8 @@
 
 namespace headwater::kernels {
 
-/// 16 bits are bfloat16. Fewer are whole numbers, with a scale and a minimum for each token and head: bfloat16 both.
+/// 16 bits are bfloat16. 8 bits are whole numbers with a scale and a minimum for each token and head, bfloat16 both; 4
+/// bits such with a scale and a minimum for each 32 numbers of a head, a byte both (kernels/cpu/kv_codes.h).
 struct KvFormat {
   std::uint8_t key_bits = 16;  ///< 16, 8 or 4; both 16 or neither
   std::uint8_t value_bits = 16;
@@ -30,8 +31,8 @@ struct KvFormat {
   bool operator==(const KvFormat&) const = default;
 };
 
-/// "0", "8", "4" or "k8v4" and the like; and without what is done to make up for few bits: "8-norotate",
-/// "4-nocentre", "4-norotate-nocentre". Nothing for any other text.
+/// "0", "8", "4" or "k8v4" and the like; and without parts of what is done to make up for few bits, any of
+/// "-norotate", "-nobalance", "-nocentre", "-nofirst" behind it in this order. Nothing for any other text.
 std::optional<KvFormat> parse_quant_policy(std::string_view text);
 /// What parse_quant_policy() takes, for messages.
 inline constexpr std::string_view kQuantPolicies =

@@ -23,16 +23,21 @@ const AttentionKernel& kernel_of(AttentionPath path, const KvFormat& format) {
 
 }  // namespace
 
-AttentionPath best_attention_path(std::uint32_t head_dim, std::uint32_t block_tokens, const KvFormat& format) {
+bool tiles_take(std::uint32_t head_dim, std::uint32_t block_tokens, const KvFormat& format) {
   // Of longer heads the sums of whole numbers could overflow.
-  const bool fits = head_dim % 16 == 0 && block_tokens % 32 == 0 && (!format.quantised() || head_dim <= 256);
-  return fits && cpu_features().amx ? AttentionPath::amx : AttentionPath::generic;
+  return head_dim % 16 == 0 && block_tokens % 32 == 0 && (!format.quantised() || head_dim <= 256);
 }
 
-Attention::Attention(AttentionPath path, const KvFormat& format)
-    : kernel_(kernel_of(path, format)), generic_kernel_(kernel_of(AttentionPath::generic, format)) {
+AttentionPath best_attention_path(std::uint32_t head_dim, std::uint32_t block_tokens, const KvFormat& format) {
+  return cpu_features().amx && tiles_take(head_dim, block_tokens, format) ? AttentionPath::amx : AttentionPath::generic;
+}
+
+Attention::Attention(AttentionPath path, const KvFormat& format) : Attention(kernel_of(path, format), format) {
   if (path == AttentionPath::amx && !cpu_features().amx) throw std::logic_error("this machine has no AMX");
 }
+
+Attention::Attention(const AttentionKernel& tiles, const KvFormat& format)
+    : kernel_(tiles), generic_kernel_(kernel_of(AttentionPath::generic, format)) {}
 
 float query_scale(const AttentionShape& shape) {
   if (shape.scale != 0) return std::numbers::log2e_v<float> * shape.scale;
@@ -103,53 +108,67 @@ struct Attention::Call {
     for (std::size_t i = 0; i < shape.head_dim; i += kLine) __builtin_prefetch(vector + i, kWrite, 2);
   }
 
+  const BlockGrid& splits() const { return plan().splits(); }
+  /// Whether a split is a first block that is kept in 8 bits.
+  bool in_8_bits(std::uint32_t split) const { return split == 0 && splits().missing > 0; }
+  std::uint32_t block_tokens(std::uint32_t split) const {
+    return in_8_bits(split) ? splits().size(0) : arena.geometry().block_tokens;
+  }
+  QueryRows rows_for(const Rows& task, std::uint32_t split) const {
+    QueryRows rows = task.rows;
+    rows.block_tokens = block_tokens(split);
+    if (in_8_bits(split)) rows.key_bits = rows.value_bits = 8;
+    return rows;
+  }
+
   /// The first row that sees something of a split.
-  static std::size_t first_seeing(const Rows& task, std::size_t split) {
+  std::size_t first_seeing(const Rows& task, std::uint32_t split) const {
     std::size_t row = 0;
-    while (task.contexts[row] <= split * kSplitTokens) ++row;
+    while (task.contexts[row] <= splits().begin(split)) ++row;
     return row;
   }
 
   /// The first token that a row sees which has this context.
-  std::size_t first_token(std::uint32_t context) const {
+  std::uint32_t first_token(std::uint32_t context) const {
     return shape.window > 0 && context > shape.window ? context - shape.window : 0;
   }
 
-  /// The blocks of a split that hold its token `begin` and later ones, and how many of its tokens some row of the unit
-  /// sees.
-  std::size_t find_blocks(const AttentionUnit& unit, std::size_t split, std::size_t begin, const Bf16** blocks) const {
+  /// The blocks of a split that hold its token `begin` and later ones, up to the last that some row of the unit sees:
+  /// how many there are of the split.
+  std::uint32_t find_blocks(const AttentionUnit& unit, std::uint32_t split, std::uint32_t begin,
+                            const Bf16** blocks) const {
     const SequenceRows& sequence = plan().sequences()[unit.sequence];
-    const std::size_t block_tokens = arena.geometry().block_tokens;
-    const std::size_t first = split * kSplitTokens;
-    const std::size_t n = std::min(plan().query(unit, unit.n_rows - 1).context - first, kSplitTokens);
-    for (std::size_t i = begin / block_tokens; i * block_tokens < n; ++i) {
-      blocks[i] = arena.head(sequence.block_table[first / block_tokens + i], shape.layer, unit.kv_head);
+    const std::uint32_t tokens = block_tokens(split);
+    const std::uint32_t first = splits().begin(split);
+    const std::uint32_t first_block = arena.geometry().grid().block_of(first);
+    const std::uint32_t seen = std::min(plan().query(unit, unit.n_rows - 1).context - first, splits().size(split));
+    const std::uint32_t n = (seen + tokens - 1) / tokens;
+    for (std::uint32_t i = begin / tokens; i < n; ++i) {
+      blocks[i] = arena.head(sequence.block_table[first_block + i], shape.layer, unit.kv_head);
     }
     return n;
   }
 
-  void gather(const Rows& task, std::size_t split, const Gathered& result, std::size_t index) const {
-    const std::size_t first = split * kSplitTokens;
+  void gather(const Rows& task, std::uint32_t split, const Gathered& result, std::size_t index) const {
+    const std::uint32_t first = splits().begin(split);
+    const std::uint32_t end = splits().end(split);
+    const QueryRows rows = rows_for(task, split);
     std::uint32_t seen[kMaxRows];
-    for (std::size_t r = 0; r < task.rows.n_rows; ++r) {
-      seen[r] =
-          static_cast<std::uint32_t>(std::clamp<std::size_t>(task.contexts[r], first, first + kSplitTokens) - first);
-    }
+    for (std::size_t r = 0; r < rows.n_rows; ++r) seen[r] = std::clamp(task.contexts[r], first, end) - first;
     const Bf16* blocks[kSplitTokens / 2];
     if (shape.window == 0) {
       find_blocks(task.unit, split, 0, blocks);
       const Bf16* next_blocks[kSplitTokens / 2];
-      const std::size_t next_tokens = find_next(index, split, next_blocks);
-      return kernel.gather(task.rows, {blocks, seen, nullptr, next_blocks, next_tokens}, result);
+      const std::size_t n_next = find_next(index, split, next_blocks);
+      return kernel.gather(rows, {blocks, seen, nullptr, next_blocks, n_next}, result);
     }
     std::uint32_t from[kMaxRows] = {};
-    for (std::size_t r = 0; r < task.rows.n_rows; ++r) {
-      from[r] = static_cast<std::uint32_t>(
-          std::clamp<std::size_t>(first_token(task.contexts[r]), first, first + kSplitTokens) - first);
+    for (std::size_t r = 0; r < rows.n_rows; ++r) {
+      from[r] = std::clamp(first_token(task.contexts[r]), first, end) - first;
     }
     find_blocks(task.unit, split, from[0], blocks);
-    kernel.gather(task.rows, {blocks, seen, from}, result);
-    for (std::size_t r = 0; r < task.rows.n_rows; ++r) {
+    kernel.gather(rows, {blocks, seen, from}, result);
+    for (std::size_t r = 0; r < rows.n_rows; ++r) {
       if (from[r] >= seen[r]) set_nothing(result, r);
     }
   }
@@ -163,7 +182,7 @@ struct Attention::Call {
 
   /// What the thread will probably read after a split of task `index`, where there is no window. Nothing where many
   /// rows share what they read: it is in a cache already, or soon will be.
-  std::size_t find_next(std::size_t index, std::size_t split, const Bf16** blocks) const {
+  std::size_t find_next(std::size_t index, std::uint32_t split, const Bf16** blocks) const {
     const AttentionTask* task = &plan().tasks()[index];
     if (++split == task->end_split) {
       if (index + 1 == plan().tasks().size()) return 0;
@@ -174,7 +193,7 @@ struct Attention::Call {
   }
 
   /// Adds what a later split gave.
-  void add(const Rows& task, const Gathered& all, const Gathered& later, std::size_t split) const {
+  void add(const Rows& task, const Gathered& all, const Gathered& later, std::uint32_t split) const {
     merge(all, later, first_seeing(task, split), task.unit.n_rows, shape.head_dim);
   }
 
@@ -194,7 +213,9 @@ struct Attention::Call {
     for (std::uint32_t r = 0; r < task.unit.n_rows; ++r) {
       const AttentionPlan::Query at = plan().query(task.unit, r);
       if (task.unit.ends) {
-        scale(all.sums + r * dim, 1.0F / all.total[r], dim, result(at));
+        const float* scales = arena.value_scales(shape.layer);
+        const float stored_times = scales == nullptr ? 1.0F : scales[task.unit.kv_head];
+        scale(all.sums + r * dim, 1.0F / (all.total[r] * stored_times), dim, result(at));
         if (arena.geometry().format.rotate_values) rotate(result(at), dim);
       } else {
         float* to = kept(at);
@@ -211,7 +232,7 @@ struct Attention::Call {
     const Gathered all = gathered_at(task.memory);
     const Gathered more = gathered_at(task.memory + gathered_size(unit.n_rows, shape.head_dim));
     kernel.begin(task.rows);
-    std::size_t split = unit.first_split;
+    std::uint32_t split = unit.first_split;
     if (unit.begins) {
       gather(task, split++, all, index);
     } else {
@@ -232,12 +253,12 @@ struct Attention::Call {
     prepare(task, index);
     const std::size_t size = gathered_size(unit.n_rows, shape.head_dim);
     float* memory = attention.gathered_.data() + unit.gathered;
-    const auto of_split = [&](std::size_t split) { return gathered_at(memory + (split - unit.first_split) * size); };
+    const auto of_split = [&](std::uint32_t split) { return gathered_at(memory + (split - unit.first_split) * size); };
     kernel.begin(task.rows);
-    for (std::size_t split = first_split; split < end_split; ++split) gather(task, split, of_split(split), index);
+    for (std::uint32_t split = first_split; split < end_split; ++split) gather(task, split, of_split(split), index);
     kernel.end();
     if (std::atomic_ref(unit.left).fetch_sub(1, std::memory_order_acq_rel) > 1) return;
-    std::size_t split = unit.first_split;
+    std::uint32_t split = unit.first_split;
     const Gathered all = unit.begins ? of_split(split++) : gathered_at(task.memory);
     if (!unit.begins) resume(task, all);
     for (; split < unit.end_split; ++split) add(task, all, of_split(split), split);
@@ -255,10 +276,10 @@ struct Attention::Call {
 void Attention::run(const KvArena& arena, const AttentionShape& shape, std::span<const SequenceRows> sequences,
                     const float* qkv, float* out, ThreadPool& pool) {
   const std::uint32_t block_tokens = arena.geometry().block_tokens;
-  const AttentionPath best = best_attention_path(shape.head_dim, block_tokens, arena.geometry().format);
-  const bool generic = shape.window > 0 || shape.cap > 0 || best == AttentionPath::generic;
+  const bool fits = tiles_take(shape.head_dim, block_tokens, arena.geometry().format);
+  const bool generic = shape.window > 0 || shape.cap > 0 || !fits;
   const AttentionKernel& kernel = generic ? generic_kernel_ : kernel_;
-  plan_.make(shape, block_tokens, sequences, pool.size(), kernel.max_rows);
+  plan_.make(shape, arena.geometry().grid(), sequences, pool.size(), kernel.max_rows);
   if (gathered_.size() < plan_.gathered()) gathered_.resize(plan_.gathered());
   const std::size_t kept = plan_.phase_ends().size() > 1 ? plan_.kept() * (2 + shape.head_dim) : 0;
   if (kept_.size() < kept) kept_.resize(kept);
@@ -307,18 +328,20 @@ void attend(const float* query, const Bf16* const* blocks, std::size_t head_dim,
   attend(query, head_dim, from, seen, cap, key, value, out);
 }
 
-void attend_codes(const float* query, const std::byte* const* blocks, const CodeTarget& codes, std::size_t from,
-                  std::size_t seen, float cap, float* out) {
-  CodeTarget at = codes;
-  const auto key = [&](std::size_t t, std::size_t i) {
-    at.slot = t % at.block_tokens;
-    return stored_key(at, blocks[t / at.block_tokens], i);
+void attend_codes(const float* query, const std::byte* const* blocks, const CodeTarget& codes, const BlockGrid& grid,
+                  std::size_t from, std::size_t seen, float cap, float* out) {
+  const auto place = [&](std::size_t t) {
+    const auto position = static_cast<std::uint32_t>(t);
+    CodeTarget at = codes;
+    at.block_tokens = grid.size(grid.block_of(position));
+    at.slot = grid.slot(position);
+    if (at.block_tokens < grid.tokens) at.key_bits = at.value_bits = 8;
+    return at;
   };
-  const auto value = [&](std::size_t t, std::size_t i) {
-    at.slot = t % at.block_tokens;
-    return stored_value(at, blocks[t / at.block_tokens], i);
-  };
-  attend(query, at.head_dim, from, seen, cap, key, value, out);
+  const auto block = [&](std::size_t t) { return blocks[grid.block_of(static_cast<std::uint32_t>(t))]; };
+  const auto key = [&](std::size_t t, std::size_t i) { return stored_key(place(t), block(t), i); };
+  const auto value = [&](std::size_t t, std::size_t i) { return stored_value(place(t), block(t), i); };
+  attend(query, codes.head_dim, from, seen, cap, key, value, out);
 }
 
 }  // namespace reference

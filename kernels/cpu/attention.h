@@ -20,6 +20,9 @@ enum class AttentionPath : std::uint8_t { generic, amx };
 /// The fastest that this machine has for such heads. For one shape always the same: they differ in the last bits.
 AttentionPath best_attention_path(std::uint32_t head_dim, std::uint32_t block_tokens, const KvFormat& format = {});
 
+/// Whether tiles can take such heads, on a machine that has them.
+bool tiles_take(std::uint32_t head_dim, std::uint32_t block_tokens, const KvFormat& format);
+
 /// What queries are multiplied by, so that a key gives a score to the base of two.
 float query_scale(const AttentionShape& shape);
 
@@ -27,6 +30,8 @@ class Attention {
  public:
   /// path: for the layers whose heads it can take. Throws std::logic_error for one that this machine does not have.
   explicit Attention(AttentionPath path, const KvFormat& format = {});
+  /// With a kernel for the layers that tiles can take.
+  Attention(const AttentionKernel& tiles, const KvFormat& format);
 
   /// qkv: [rows, n_heads + 2 * n_kv_heads, head_dim], queries rotated and scaled; out: [rows, n_heads * head_dim]. The
   /// arena holds the keys and values of all rows. Every row's query sees its own token and those before it, but for
@@ -50,9 +55,10 @@ namespace reference {
 /// [head_dim], scaled as above. cap: of QueryRows. out: [head_dim].
 void attend(const float* query, const Bf16* const* blocks, std::size_t head_dim, std::size_t block_tokens,
             std::size_t from, std::size_t seen, float cap, float* out);
-/// The same for quantised blocks, laid out as `codes` says; values that are kept rotated are left so.
-void attend_codes(const float* query, const std::byte* const* blocks, const CodeTarget& codes, std::size_t from,
-                  std::size_t seen, float cap, float* out);
+/// The same for quantised blocks, laid out as `codes` says, the first one in 8 bits where it holds fewer tokens; values
+/// that are kept rotated are left so.
+void attend_codes(const float* query, const std::byte* const* blocks, const CodeTarget& codes, const BlockGrid& grid,
+                  std::size_t from, std::size_t seen, float cap, float* out);
 }  // namespace reference
 
 }  // namespace headwater::kernels::cpu

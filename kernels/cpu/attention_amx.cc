@@ -106,7 +106,7 @@ struct Source {
       score_group<kTiles>(part, scratch, group);
       // A last split may be short, and what comes after it long.
       const std::size_t end = (group + 1) * kNextParts / part.n_groups;
-      for (std::size_t i = group * kNextParts / part.n_groups; i < end; ++i) prefetch_next(rows, split, head_bytes, i);
+      for (std::size_t i = group * kNextParts / part.n_groups; i < end; ++i) prefetch_next(split, head_bytes, i);
     }
   }
   void make_values() {

@@ -1,7 +1,8 @@
 #pragma once
 // What computes attention: some query rows of one KV head over one split of the context.
 //
-// The context is cut at multiples of kSplitTokens. A row and a split give the greatest score, the sum of the weights
+// The context is cut at multiples of kSplitTokens; where the first block holds fewer tokens in more bits, it is a split
+// of its own, and the context is cut from its end on. A row and a split give the greatest score, the sum of the weights
 // 2^(score - greatest), and the sum of the values times their weights; merge() joins splits in the order of the
 // context. So a row's result has the same bits whatever rows stand beside it, and whoever computes its splits.
 
@@ -41,9 +42,9 @@ struct Split {
   /// [n_rows], ascending, 0 … kSplitTokens: the first of the split's tokens that a row sees; null: all see the first.
   /// Only for the generic kernels. Blocks that no row sees are not read.
   const std::uint32_t* from = nullptr;
-  /// What the thread will read after this, to be asked for meanwhile: the first `next_tokens` tokens of these blocks.
+  /// What the thread will read after this, to be asked for meanwhile.
   const std::uint16_t* const* next_blocks = nullptr;
-  std::size_t next_tokens = 0;
+  std::size_t n_next_blocks = 0;
 };
 
 /// What rows have gathered from one split or several.
@@ -63,17 +64,13 @@ inline constexpr std::size_t kSideBySide = 8;
 /// Parts in which a kernel asks for what comes next while it computes what there is.
 inline constexpr std::size_t kNextParts = kSplitTokens / 16;
 /// Asks for part `i` of split.next_blocks, if there is one. head_bytes: of a head in a block.
-[[gnu::always_inline]] inline void prefetch_next(const QueryRows& rows, const Split& split, std::size_t head_bytes,
-                                                 std::size_t i) {
+[[gnu::always_inline]] inline void prefetch_next(const Split& split, std::size_t head_bytes, std::size_t i) {
   constexpr std::size_t kLine = 64;
   constexpr int kToSecondLevel = 2;
-  // block_tokens is a power of two, and dividing by what is not known takes long.
-  const auto shift = static_cast<unsigned>(__builtin_ctzll(rows.block_tokens));
-  const std::size_t n_blocks = (split.next_tokens + rows.block_tokens - 1) >> shift;
   const std::size_t n_lines = (head_bytes + kLine - 1) / kLine;
   const std::size_t end = (i + 1) * n_lines / kNextParts;
   for (std::size_t line = i * n_lines / kNextParts; line < end; ++line) {
-    for (std::size_t block = 0; block < n_blocks; ++block) {
+    for (std::size_t block = 0; block < split.n_next_blocks; ++block) {
       __builtin_prefetch(reinterpret_cast<const char*>(split.next_blocks[block]) + line * kLine, 0, kToSecondLevel);
     }
   }
@@ -94,7 +91,7 @@ extern const AttentionKernel kGenericAttention;
 extern const AttentionKernel kAmxAttention;
 /// The same for a quantised cache. head_dim is a multiple of 8.
 extern const AttentionKernel kGenericQuantizedAttention;
-/// Needs AMX, head_dim a multiple of 16 up to 256 and block_tokens one of 32.
+/// Needs AMX, head_dim a multiple of 16 up to 256 and block_tokens one of 32, or 16 of a first block.
 extern const AttentionKernel kAmxQuantizedAttention;
 
 /// out = x * factor. Both: [n].

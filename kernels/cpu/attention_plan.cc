@@ -26,7 +26,7 @@ AttentionPlan::Query AttentionPlan::query(const AttentionUnit& unit, std::uint32
   return {member, sequences_[member].first_row, head, sequences_[member].first_position + 1};
 }
 
-void AttentionPlan::make(const AttentionShape& shape, std::size_t block_tokens, std::span<const SequenceRows> sequences,
+void AttentionPlan::make(const AttentionShape& shape, const BlockGrid& blocks, std::span<const SequenceRows> sequences,
                          std::size_t threads, std::size_t max_rows) {
   sequences_ = sequences;
   n_heads_ = shape.n_heads;
@@ -36,7 +36,8 @@ void AttentionPlan::make(const AttentionShape& shape, std::size_t block_tokens, 
   head_dim_ = shape.head_dim;
   max_rows_ = static_cast<std::uint32_t>(max_rows);
   while (max_rows_ > kPairedRows && units_alone() < threads * kTasksPerThread) max_rows_ /= 2;
-  split_blocks_ = kSplitTokens / block_tokens;
+  blocks_ = blocks;
+  splits_ = split_grid(blocks);
   units_.clear();
   tasks_.clear();
   phase_ends_.clear();
@@ -61,15 +62,17 @@ std::size_t AttentionPlan::units_alone() const {
 }
 
 std::span<const std::int32_t> AttentionPlan::whole_splits(std::uint32_t sequence) const {
-  const std::size_t n = sequences_[sequence].first_position / kSplitTokens;
-  return sequences_[sequence].block_table.first(n * split_blocks_);
+  const std::uint32_t n = splits_.whole(sequences_[sequence].first_position);
+  const std::uint32_t n_blocks = blocks_.whole(splits_.begin(n));
+  return sequences_[sequence].block_table.first(n_blocks > 1 || blocks_.missing == 0 ? n_blocks : 0);
 }
 
 std::uint32_t AttentionPlan::common_splits(std::uint32_t a, std::uint32_t b) const {
   const auto mine = whole_splits(a);
   const auto others = whole_splits(b);
   const auto end = std::mismatch(mine.begin(), mine.end(), others.begin(), others.end()).first;
-  return static_cast<std::uint32_t>(static_cast<std::size_t>(end - mine.begin()) / split_blocks_);
+  const std::uint32_t n = splits_.whole(blocks_.begin(static_cast<std::uint32_t>(end - mine.begin())));
+  return n > 1 || blocks_.missing == 0 ? n : 0;
 }
 
 void AttentionPlan::share() {
@@ -77,7 +80,7 @@ void AttentionPlan::share() {
   groups_.clear();
   // Of a window little is left to share.
   for (std::uint32_t s = 0; window_ == 0 && s < sequences_.size(); ++s) {
-    if (sequences_[s].n_rows == 1 && sequences_[s].first_position >= kSplitTokens) sharing_.push_back(s);
+    if (sequences_[s].n_rows == 1 && !whole_splits(s).empty()) sharing_.push_back(s);
   }
   std::sort(sharing_.begin(), sharing_.end(), [&](std::uint32_t a, std::uint32_t b) {
     const auto mine = whole_splits(a);
@@ -124,11 +127,10 @@ void AttentionPlan::add_alone(std::uint32_t sequence) {
     for (std::uint32_t tile = (n_rows + max_rows_ - 1) / max_rows_; tile-- > 0;) {
       const std::uint32_t row = tile * max_rows_;
       const std::uint32_t end = std::min(n_rows, row + max_rows_);
-      const std::size_t context = rows.first_position + (end - 1) / group_ + 1;
-      const auto end_split = static_cast<std::uint32_t>((context + kSplitTokens - 1) / kSplitTokens);
+      const std::uint32_t end_split = splits_.covering(rows.first_position + (end - 1) / group_ + 1);
       std::uint32_t first_split = first_splits_[sequence];
       if (const std::uint32_t least = rows.first_position + row / group_ + 1; window_ > 0 && least > window_) {
-        first_split = (least - window_) / static_cast<std::uint32_t>(kSplitTokens);
+        first_split = splits_.block_of(least - window_);
       }
       const bool begins = first_splits_[sequence] == 0;
       units_.push_back({head, sequence, AttentionUnit::kAlone, row, end - row, first_split, end_split, begins, true});

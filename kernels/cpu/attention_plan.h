@@ -15,6 +15,12 @@
 
 namespace headwater::kernels::cpu {
 
+/// How the context is cut into splits, of which each has whole blocks.
+constexpr BlockGrid split_grid(const BlockGrid& blocks) {
+  constexpr auto kTokens = static_cast<std::uint32_t>(kSplitTokens);
+  return {kTokens, blocks.missing > 0 ? kTokens - blocks.size(0) : 0};
+}
+
 /// Floats that Gathered takes for n_rows rows, in whole cache lines.
 std::size_t gathered_size(std::size_t n_rows, std::size_t head_dim);
 
@@ -49,12 +55,13 @@ class AttentionPlan {
     std::uint32_t context;  ///< tokens up to its own
   };
 
-  /// sequences must stay as they are while the plan is in use. block_tokens: a power of two up to kSplitTokens.
+  /// sequences must stay as they are while the plan is in use. A block has a power of two tokens up to kSplitTokens.
   /// max_rows: of a unit, up to kMaxRows.
-  void make(const AttentionShape& shape, std::size_t block_tokens, std::span<const SequenceRows> sequences,
+  void make(const AttentionShape& shape, const BlockGrid& blocks, std::span<const SequenceRows> sequences,
             std::size_t threads, std::size_t max_rows);
 
   std::span<const SequenceRows> sequences() const { return sequences_; }
+  const BlockGrid& splits() const { return splits_; }
   std::vector<AttentionUnit>& units() { return units_; }
   std::span<const AttentionTask> tasks() const { return tasks_; }
   /// Where the tasks of each phase end. A phase goes on from what the one before it has gathered.
@@ -78,7 +85,8 @@ class AttentionPlan {
   std::size_t units_alone() const;
   void share();
   void share(const Group& group);
-  /// The blocks of a sequence's whole splits before its last token.
+  /// The blocks of a sequence's whole splits before its last token. A first split of one block is none: to walk through
+  /// it together is not worth a phase.
   std::span<const std::int32_t> whole_splits(std::uint32_t sequence) const;
   std::uint32_t common_splits(std::uint32_t a, std::uint32_t b) const;
   void add_alone();
@@ -87,7 +95,8 @@ class AttentionPlan {
 
   std::span<const SequenceRows> sequences_;
   std::uint32_t n_heads_ = 0, n_kv_heads_ = 0, group_ = 1, window_ = 0;
-  std::size_t head_dim_ = 0, split_blocks_ = 1;
+  std::size_t head_dim_ = 0;
+  BlockGrid blocks_, splits_;
   std::uint32_t max_rows_ = 1;
   std::vector<AttentionUnit> units_;
   std::vector<AttentionTask> tasks_;

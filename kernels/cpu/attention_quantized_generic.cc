@@ -1,6 +1,6 @@
 // Attention over a quantised cache by Highway. With keys scale * code + minimum a score is
 // scale * (query · codes) + minimum * (sum of the query), and likewise for values: codes are turned into floats in
-// registers, and what they stand for is never written down.
+// registers, and what they stand for is never written down. Here are 8 bits, in attention_groups-inl.h 4.
 
 #include "kernels/cpu/attention_kernel.h"
 #include "kernels/cpu/kv_codes.h"
@@ -12,42 +12,29 @@
 #include <hwy/highway.h>
 
 #include "kernels/cpu/attention_generic-inl.h"
+#include "kernels/cpu/attention_groups-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace headwater::kernels::cpu {
 namespace HWY_NAMESPACE {
 
-/// The floats of the scratch memory, at its beginning.
+/// Rows of QuantizedScratch::parameters.
+enum CodeParameter : std::uint8_t { key_scale, key_minimum, value_scale, value_minimum };
+
+/// The floats of the scratch memory.
 struct QuantizedScratch {
   float query_sums[kPairedRows];
-  float parameters[4][kSplitTokens];  ///< by CodeParameter
+  float parameters[4][kSplitTokens];  ///< of 8 bits
   float scores[kShared * kSplitTokens];
+  float scaled[kShared * kSplitTokens];  ///< weights of a block's tokens
+  // then as many groups as a head has
+  float* group_sums() { return reinterpret_cast<float*>(this + 1); }  ///< [kPairedRows][groups] of the queries
+  /// [groups][kShared][8]
+  float* lowest(std::size_t head_dim) { return group_sums() + kPairedRows * group_count(head_dim); }
 };
 
-/// Codes in 32 bits of keys or values.
-template <int kBits>
-constexpr int kFields = 32 / kBits;
-/// Which of the numbers in 32 bits the field is: with 4 bits those of two quads alternate.
-template <int kBits>
-constexpr std::size_t InQuad(int field) {
-  return static_cast<std::size_t>(kBits == 8 ? field : field / 2);
-}
-template <int kBits>
-constexpr bool InSecondQuad(int field) {
-  return kBits == 4 && field % 2 == 1;
-}
-
-/// Field after field of words, as floats.
-template <int kBits, class D, class V>
-HWY_INLINE hn::Vec<D> Code(D d, V words, int field) {
-  const hn::RebindToUnsigned<D> du;
-  const hn::RebindToSigned<D> di;
-  const auto code = hn::And(hn::ShiftRightSame(words, field * kBits), hn::Set(du, (1U << kBits) - 1U));
-  return hn::ConvertTo(d, hn::BitCast(di, code));
-}
-
 /// scores[q][t] = scale of t * (queries[q] · codes of t) + minimum of t * sum of query q, for the tokens of V vectors.
-template <int kBits, std::size_t N, std::size_t V, class D>
+template <std::size_t N, std::size_t V, class D>
 HWY_INLINE void ScoreCodes(D d, const float* const* queries, const float* query_sums, const std::uint32_t* words,
                            std::size_t head_dim, std::size_t block_tokens, const float* scales, const float* minima,
                            float* scores) {
@@ -57,16 +44,14 @@ HWY_INLINE void ScoreCodes(D d, const float* const* queries, const float* query_
   for (std::size_t q = 0; q < N; ++q) {
     for (std::size_t v = 0; v < V; ++v) sums[q][v] = hn::Zero(d);
   }
-  const std::size_t half = head_dim / 2;
-  for (std::size_t quad = 0; quad < head_dim * kBits / 32; ++quad) {
+  for (std::size_t quad = 0; quad < head_dim / 4; ++quad) {
     hn::Vec<decltype(du)> word[V];
     for (std::size_t v = 0; v < V; ++v) word[v] = hn::LoadU(du, words + quad * block_tokens + v * lanes);
-    for (int field = 0; field < kFields<kBits>; ++field) {
-      const std::size_t i = quad * 4 + InQuad<kBits>(field) + (InSecondQuad<kBits>(field) ? half : 0);
+    for (int field = 0; field < 4; ++field) {
       hn::Vec<D> code[V];
-      for (std::size_t v = 0; v < V; ++v) code[v] = Code<kBits>(d, word[v], field);
+      for (std::size_t v = 0; v < V; ++v) code[v] = Code<8>(d, word[v], field);
       for (std::size_t q = 0; q < N; ++q) {
-        const auto x = hn::Set(d, queries[q][i]);
+        const auto x = hn::Set(d, queries[q][quad * 4 + static_cast<std::size_t>(field)]);
         for (std::size_t v = 0; v < V; ++v) sums[q][v] = hn::MulAdd(x, code[v], sums[q][v]);
       }
     }
@@ -81,28 +66,20 @@ HWY_INLINE void ScoreCodes(D d, const float* const* queries, const float* query_
   }
 }
 
-/// The scores of the first `seen` tokens of a block, and of some beyond.
-template <int kBits, std::size_t N>
-HWY_INLINE void BlockScores(const float* const* queries, const float* query_sums, const std::byte* codes,
-                            std::size_t head_dim, std::size_t block_tokens, std::size_t seen, const float* scales,
-                            const float* minima, float* scores) {
+/// How many vectors.
+template <std::size_t V>
+struct Vectors {
+  static constexpr std::size_t kCount = V;
+};
+/// Calls score(d, t, Vectors<V>()) for V vectors of tokens from t on, until `seen` are covered.
+template <class Score>
+HWY_INLINE void ForTokens(std::size_t block_tokens, std::size_t seen, const Score& score) {
   const Floats d;
   const std::size_t lanes = hn::Lanes(d);
-  const auto* words = reinterpret_cast<const std::uint32_t*>(codes);
-  if (block_tokens < lanes) {  // 8 tokens
-    ScoreCodes<kBits, N, 1>(hn::CappedTag<float, 8>(), queries, query_sums, words, head_dim, block_tokens, scales,
-                            minima, scores);
-    return;
-  }
+  if (block_tokens < lanes) return score(hn::CappedTag<float, 8>(), 0, Vectors<1>());  // 8 tokens
   std::size_t t = 0;
-  for (; t + lanes < seen; t += 2 * lanes) {
-    ScoreCodes<kBits, N, 2>(d, queries, query_sums, words + t, head_dim, block_tokens, scales + t, minima + t,
-                            scores + t);
-  }
-  if (t < seen) {
-    ScoreCodes<kBits, N, 1>(d, queries, query_sums, words + t, head_dim, block_tokens, scales + t, minima + t,
-                            scores + t);
-  }
+  for (; t + lanes < seen; t += 2 * lanes) score(d, t, Vectors<2>());
+  if (t < seen) score(d, t, Vectors<1>());
 }
 
 /// Weights of tokens [begin, seen) times the scales of their values, zero beside them, up to `end`; gives the sum of
@@ -122,7 +99,7 @@ HWY_INLINE float ScaleWeights(float* weights, std::size_t begin, std::size_t see
 }
 
 /// sums[q][i …] += weights[q][t] * codes of t for the first `n_words` words of tokens, V vectors of head_dim.
-template <int kBits, std::size_t N, std::size_t V, class D>
+template <std::size_t N, std::size_t V, class D>
 HWY_INLINE void MixCodes(D d, const float* weights, const std::uint32_t* words, std::size_t head_dim,
                          std::size_t n_words, float* sums) {
   const hn::RebindToUnsigned<D> du;
@@ -134,12 +111,11 @@ HWY_INLINE void MixCodes(D d, const float* weights, const std::uint32_t* words, 
   for (std::size_t w = 0; w < n_words; ++w) {
     hn::Vec<decltype(du)> word[V];
     for (std::size_t v = 0; v < V; ++v) word[v] = hn::LoadU(du, words + w * head_dim + v * lanes);
-    for (int field = 0; field < kFields<kBits>; ++field) {
-      const std::size_t t = w * (32 / kBits) + InQuad<kBits>(field) + (InSecondQuad<kBits>(field) ? 4 : 0);
+    for (int field = 0; field < 4; ++field) {
       hn::Vec<D> code[V];
-      for (std::size_t v = 0; v < V; ++v) code[v] = Code<kBits>(d, word[v], field);
+      for (std::size_t v = 0; v < V; ++v) code[v] = Code<8>(d, word[v], field);
       for (std::size_t q = 0; q < N; ++q) {
-        const auto x = hn::Set(d, weights[q * kSplitTokens + t]);
+        const auto x = hn::Set(d, weights[q * kSplitTokens + w * 4 + static_cast<std::size_t>(field)]);
         for (std::size_t v = 0; v < V; ++v) mixed[q][v] = hn::MulAdd(x, code[v], mixed[q][v]);
       }
     }
@@ -150,102 +126,147 @@ HWY_INLINE void MixCodes(D d, const float* weights, const std::uint32_t* words, 
 }
 
 /// The values of a block, of which the rows see `seen` tokens at most.
-template <int kBits, std::size_t N>
+template <std::size_t N>
 HWY_INLINE void MixBlock(const float* weights, const std::byte* codes, std::size_t head_dim, std::size_t seen,
                          float* sums) {
   const Floats d;
   const std::size_t lanes = hn::Lanes(d);
   const auto* words = reinterpret_cast<const std::uint32_t*>(codes);
-  const std::size_t n_words = (seen + kFields<kBits> - 1) / kFields<kBits>;
+  const std::size_t n_words = (seen + 3) / 4;
   std::size_t i = 0;
   for (; i + 2 * lanes <= head_dim; i += 2 * lanes) {
-    MixCodes<kBits, N, 2>(d, weights, words + i, head_dim, n_words, sums + i);
+    MixCodes<N, 2>(d, weights, words + i, head_dim, n_words, sums + i);
   }
-  for (; i + lanes <= head_dim; i += lanes) {
-    MixCodes<kBits, N, 1>(d, weights, words + i, head_dim, n_words, sums + i);
-  }
+  for (; i + lanes <= head_dim; i += lanes) MixCodes<N, 1>(d, weights, words + i, head_dim, n_words, sums + i);
   if (i < head_dim) {  // 8 numbers
-    MixCodes<kBits, N, 1>(hn::CappedTag<float, 8>(), weights, words + i, head_dim, n_words, sums + i);
+    MixCodes<N, 1>(hn::CappedTag<float, 8>(), weights, words + i, head_dim, n_words, sums + i);
   }
 }
 
-/// The parameters of a block's tokens, as floats.
-HWY_INLINE void WidenParameters(const std::byte* block_parameters, std::size_t block_tokens, std::size_t first,
-                                QuantizedScratch& scratch) {
+/// Parameters in bfloat16 of a block's tokens, as floats: scales, then minima, kSplitTokens apart.
+HWY_INLINE void WidenParameters(const std::byte* block_parameters, std::size_t block_tokens, float* parameters) {
   const hn::CappedTag<float, 8> d;
   const hn::RebindToUnsigned<decltype(d)> dw;
   const hn::Rebind<std::uint16_t, decltype(d)> dh;
   const auto* bits = reinterpret_cast<const std::uint16_t*>(block_parameters);
-  for (std::size_t which = 0; which < 4; ++which) {
+  for (std::size_t which = 0; which < 2; ++which) {
     for (std::size_t t = 0; t < block_tokens; t += hn::Lanes(d)) {
       const auto wide = hn::PromoteTo(dw, hn::LoadU(dh, bits + which * block_tokens + t));
-      hn::StoreU(hn::BitCast(d, hn::ShiftLeft<16>(wide)), d, scratch.parameters[which] + first + t);
+      hn::StoreU(hn::BitCast(d, hn::ShiftLeft<16>(wide)), d, parameters + which * kSplitTokens + t);
     }
   }
 }
 
-/// Rows [row, row + N).
+/// Rows [row, row + N) and a split.
 template <std::size_t N>
-HWY_INLINE void GatherRows(const QueryRows& rows, const Split& split, std::size_t row, const Gathered& result) {
-  auto& scratch = *reinterpret_cast<QuantizedScratch*>(rows.scratch);
+struct GatheredRows {
+  const QueryRows& rows;
+  const Split& split;
+  const std::size_t row;
+  QuantizedScratch& scratch = *reinterpret_cast<QuantizedScratch*>(rows.scratch);
   const std::size_t dim = rows.head_dim;
   const std::size_t block_tokens = rows.block_tokens;
   const CodeLayout layout = code_layout(rows.key_bits, rows.value_bits, dim, block_tokens);
-  const std::uint32_t* seen = split.seen + row;
-  const std::size_t end = seen[N - 1];
-  const auto within = [&](std::size_t first) { return HWY_MIN(end - first, block_tokens); };
-  const auto block = [&](std::size_t first) {
-    return reinterpret_cast<const std::byte*>(split.blocks[first / block_tokens]);
-  };
-  const float* const* queries = rows.queries + row;
-  const float* query_sums = scratch.query_sums + row;
-  const std::uint32_t* from = split.from == nullptr ? nullptr : split.from + row;
+  const std::uint32_t* const seen = split.seen + row;
+  const std::uint32_t* const from = split.from == nullptr ? nullptr : split.from + row;
   const std::size_t begin = from == nullptr ? 0 : from[0] / block_tokens * block_tokens;
-  for (std::size_t first = begin; first < end; first += block_tokens) {
-    const float* scales = scratch.parameters[key_scale] + first;
-    const float* minima = scratch.parameters[key_minimum] + first;
-    const auto score = rows.key_bits == 8 ? BlockScores<8, N> : BlockScores<4, N>;
-    score(queries, query_sums, block(first), dim, block_tokens, within(first), scales, minima, scratch.scores + first);
+  const std::size_t end = seen[N - 1];
+
+  HWY_INLINE std::size_t Within(std::size_t first) const { return HWY_MIN(end - first, block_tokens); }
+  HWY_INLINE const std::byte* Block(std::size_t first) const {
+    return reinterpret_cast<const std::byte*>(split.blocks[first / block_tokens]);
   }
-  float* sums = result.sums + row * dim;
-  float least[N];
-  const std::size_t whole = (end + 7) / 8 * 8;
-  for (std::size_t q = 0; q < N; ++q) {
-    float* weights = scratch.scores + q * kSplitTokens;
-    if (rows.cap > 0) CapScores(weights, begin, seen[q], rows.cap);
-    if (from == nullptr) {
-      Weigh(weights, seen[q], result.most[row + q], result.total[row + q]);
-    } else {
-      Weigh(weights, from[q], seen[q], result.most[row + q], result.total[row + q]);
+  HWY_INLINE std::size_t From(std::size_t q) const { return from == nullptr ? 0 : from[q]; }
+
+  /// The scores of a block's tokens that a row sees, and of some beyond.
+  HWY_INLINE void Score(std::size_t first) const {
+    const std::byte* block = Block(first);
+    const auto* words = reinterpret_cast<const std::uint32_t*>(block);
+    const float* const* queries = rows.queries + row;
+    float* scores = scratch.scores + first;
+    if (rows.key_bits == 8) {
+      const float* scales = scratch.parameters[key_scale] + first;
+      const float* minima = scratch.parameters[key_minimum] + first;
+      ForTokens(block_tokens, Within(first), [&](auto d, std::size_t t, auto vectors) HWY_ATTR {
+        ScoreCodes<N, decltype(vectors)::kCount>(d, queries, scratch.query_sums + row, words + t, dim, block_tokens,
+                                                 scales + t, minima + t, scores + t);
+      });
+      return;
     }
-    least[q] = ScaleWeights(weights, from == nullptr ? 0 : from[q], seen[q], whole, scratch.parameters[value_scale],
-                            scratch.parameters[value_minimum]);
+    const float* sums = scratch.group_sums() + row * group_count(dim);
+    ForTokens(block_tokens, Within(first), [&](auto d, std::size_t t, auto vectors) HWY_ATTR {
+      const GroupedKeys keys{words + t, block + layout.key_parameters + t, dim, block_tokens};
+      ScoreGroups<N, decltype(vectors)::kCount>(d, queries, sums, keys, scores + t);
+    });
   }
-  for (std::size_t i = 0; i < N * dim; ++i) sums[i] = 0;
-  for (std::size_t first = begin; first < end; first += block_tokens) {
-    const auto mix = rows.value_bits == 8 ? MixBlock<8, N> : MixBlock<4, N>;
-    mix(scratch.scores + first, block(first) + layout.values, dim, within(first), sums);
+
+  HWY_INLINE void MixOf8(float* sums) const {
+    float least[N];
+    const std::size_t whole = (end + 7) / 8 * 8;
+    for (std::size_t q = 0; q < N; ++q) {
+      least[q] = ScaleWeights(scratch.scores + q * kSplitTokens, From(q), seen[q], whole,
+                              scratch.parameters[value_scale], scratch.parameters[value_minimum]);
+    }
+    for (std::size_t first = begin; first < end; first += block_tokens) {
+      MixBlock<N>(scratch.scores + first, Block(first) + layout.values, dim, Within(first), sums);
+    }
+    for (std::size_t q = 0; q < N; ++q) {
+      for (std::size_t i = 0; i < dim; ++i) sums[q * dim + i] += least[q];
+    }
   }
-  for (std::size_t q = 0; q < N; ++q) {
-    for (std::size_t i = 0; i < dim; ++i) sums[q * dim + i] += least[q];
+
+  HWY_INLINE void MixOf4(float* sums) const {
+    float* lowest = scratch.lowest(dim);
+    for (std::size_t i = 0; i < group_count(dim) * N * 8; ++i) lowest[i] = 0;
+    for (std::size_t first = begin; first < end; first += block_tokens) {
+      SeenTokens<N> tokens;
+      for (std::size_t q = 0; q < N; ++q) {
+        tokens.from[q] = From(q) > first ? From(q) - first : 0;
+        tokens.seen[q] = seen[q] > first ? HWY_MIN(seen[q] - first, block_tokens) : 0;
+      }
+      const std::byte* block = Block(first);
+      const GroupedValues values{reinterpret_cast<const std::uint32_t*>(block + layout.values),
+                                 block + layout.value_parameters, dim, block_tokens};
+      MixGroups<N>(scratch.scores + first, values, tokens, scratch.scaled, lowest, sums);
+    }
+    AddLowest<N>(lowest, dim, sums);
   }
-}
+};
 
 struct QuantizedKernel {
   template <std::size_t N>
   static HWY_INLINE void Rows(const QueryRows& rows, const Split& split, std::size_t row, const Gathered& result) {
-    GatherRows<N>(rows, split, row, result);
+    const GatheredRows<N> gathered{rows, split, row};
+    for (std::size_t first = gathered.begin; first < gathered.end; first += rows.block_tokens) gathered.Score(first);
+    for (std::size_t q = 0; q < N; ++q) {
+      float* weights = gathered.scratch.scores + q * kSplitTokens;
+      if (rows.cap > 0) CapScores(weights, gathered.begin, gathered.seen[q], rows.cap);
+      if (gathered.from == nullptr) {
+        Weigh(weights, gathered.seen[q], result.most[row + q], result.total[row + q]);
+      } else {
+        Weigh(weights, gathered.from[q], gathered.seen[q], result.most[row + q], result.total[row + q]);
+      }
+    }
+    float* sums = result.sums + row * rows.head_dim;
+    for (std::size_t i = 0; i < N * rows.head_dim; ++i) sums[i] = 0;
+    rows.value_bits == 8 ? gathered.MixOf8(sums) : gathered.MixOf4(sums);
   }
 };
 
 void BeginQuantized(const QueryRows& rows) {
   auto& scratch = *reinterpret_cast<QuantizedScratch*>(rows.scratch);
   const hn::CappedTag<float, 8> d;
-  for (std::size_t row = 0; row < rows.n_rows; ++row) {
+  const auto sum_of = [&](const float* x, std::size_t n) HWY_ATTR {
     auto sum = hn::Zero(d);
-    for (std::size_t i = 0; i < rows.head_dim; i += hn::Lanes(d))
-      sum = hn::Add(sum, hn::LoadU(d, rows.queries[row] + i));
-    scratch.query_sums[row] = hn::GetLane(hn::SumOfLanes(d, sum));
+    for (std::size_t i = 0; i < n; i += hn::Lanes(d)) sum = hn::Add(sum, hn::LoadU(d, x + i));
+    return hn::GetLane(hn::SumOfLanes(d, sum));
+  };
+  float* group_sums = scratch.group_sums();
+  for (std::size_t row = 0; row < rows.n_rows; ++row) {
+    scratch.query_sums[row] = sum_of(rows.queries[row], rows.head_dim);
+    for (std::size_t group = 0; group < group_count(rows.head_dim); ++group) {
+      *group_sums++ = sum_of(rows.queries[row] + group * kGroupDims, group_size(rows.head_dim, group));
+    }
   }
 }
 
@@ -255,12 +276,19 @@ void GatherQuantized(const QueryRows& rows, const Split& split, const Gathered& 
   const std::size_t begin = split.from == nullptr ? 0 : split.from[0] / rows.block_tokens * rows.block_tokens;
   for (std::size_t first = begin; first < split.seen[rows.n_rows - 1]; first += rows.block_tokens) {
     const auto* block = reinterpret_cast<const std::byte*>(split.blocks[first / rows.block_tokens]);
-    WidenParameters(block + layout.parameters, rows.block_tokens, first, scratch);
+    if (rows.key_bits == 8) {
+      WidenParameters(block + layout.key_parameters, rows.block_tokens, scratch.parameters[key_scale] + first);
+    }
+    if (rows.value_bits == 8) {
+      WidenParameters(block + layout.value_parameters, rows.block_tokens, scratch.parameters[value_scale] + first);
+    }
   }
   GatherAll<QuantizedKernel>(rows, split, result);
 }
 
-std::size_t QuantizedScratchBytes() { return sizeof(QuantizedScratch); }
+std::size_t QuantizedScratchBytes(std::size_t head_dim) {
+  return sizeof(QuantizedScratch) + (kPairedRows + kShared * 8) * group_count(head_dim) * sizeof(float);
+}
 
 }  // namespace HWY_NAMESPACE
 }  // namespace headwater::kernels::cpu
@@ -277,7 +305,7 @@ HWY_EXPORT(QuantizedScratchBytes);
 }  // namespace
 
 const AttentionKernel kGenericQuantizedAttention{
-    kPairedRows, [](std::size_t /*head_dim*/) { return HWY_DYNAMIC_DISPATCH(QuantizedScratchBytes)(); },
+    kPairedRows, [](std::size_t head_dim) { return HWY_DYNAMIC_DISPATCH(QuantizedScratchBytes)(head_dim); },
     [](const QueryRows& rows) {
       HWY_DYNAMIC_DISPATCH(BeginQuantized)
       (rows);

@@ -74,7 +74,7 @@ class CpuBackend : public Backend {
   void allocate_kv(const KvGeometry& geometry, std::uint32_t n_blocks, const KvMaps& maps) override {
     warmer_.stop();
     arena_ = cpu::KvArena();  // the old one first: both may not fit
-    arena_ = cpu::KvArena(geometry, n_blocks, maps.centres);
+    arena_ = cpu::KvArena(geometry, n_blocks, maps);
     if (const auto memory = arena_.lasting_memory(); !memory.empty()) warmer_.start(memory.data(), memory.size());
     const bool amx = cpu::cpu_features().amx;
     attention_.emplace(amx ? cpu::AttentionPath::amx : cpu::AttentionPath::generic, geometry.format);

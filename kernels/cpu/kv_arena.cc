@@ -19,7 +19,7 @@ void check(const KvGeometry& geometry) {
       throw std::invalid_argument("the KV cache keeps pairs: a head of " + std::to_string(layer.head_dim) + " is odd");
     }
   }
-  const std::uint32_t least_tokens = geometry.format.quantised() ? 8 : 2;
+  const std::uint32_t least_tokens = geometry.format.first_in_8_bits ? 16 : geometry.format.quantised() ? 8 : 2;
   const std::uint32_t tokens = geometry.block_tokens;
   if (!std::has_single_bit(tokens) || tokens < least_tokens || tokens > 256) {
     throw std::invalid_argument("blocks of " + std::to_string(tokens) + " tokens, expected a power of two from " +
@@ -39,8 +39,8 @@ void check_block_size(std::size_t bytes, const KvGeometry& geometry) {
 
 }  // namespace
 
-KvArena::KvArena(KvGeometry geometry, std::uint32_t n_blocks, std::span<const float> centres)
-    : geometry_(std::move(geometry)), centres_(centres.begin(), centres.end()) {
+KvArena::KvArena(KvGeometry geometry, std::uint32_t n_blocks, const KvMaps& maps)
+    : geometry_(std::move(geometry)), maps_(maps) {
   const KvBlockBytes bytes = block_bytes(geometry_);
   check(geometry_);
   strides_ = {bytes.full, bytes.windowed};
@@ -52,24 +52,43 @@ KvArena::KvArena(KvGeometry geometry, std::uint32_t n_blocks, std::span<const fl
     regions_[kind] = PageRegion(strides_[kind] * n_blocks, parts ? PageRegion::Pages::small : PageRegion::Pages::huge);
   }
   if (n_blocks > 0) lay_out();
+  transpose_maps();
 }
 
 void KvArena::lay_out() {
   std::array<std::size_t, kKinds> offsets{};
-  std::size_t centres = 0;
+  Place next;
   for (std::size_t i = 0; i < geometry_.layers.size(); ++i) {
     const KvLayer& layer = geometry_.layers[i];
     const Kind kind = layer.windowed ? windowed : full;
-    std::byte* first = regions_[kind].memory() + offsets[kind];
-    places_.push_back(
-        {first, strides_[kind], head_size(layer.head_dim, geometry_.block_tokens, geometry_.format), centres});
+    next.first = regions_[kind].memory() + offsets[kind];
+    next.stride = strides_[kind];
+    next.head_size = head_size(layer.head_dim, geometry_.block_tokens, geometry_.format);
+    places_.push_back(next);
     const std::size_t bytes = layer_bytes(geometry_, layer);
     offsets[kind] += bytes;
-    centres += std::size_t{layer.n_kv_heads} * layer.head_dim;
+    next.heads += layer.n_kv_heads;
+    next.centres += std::size_t{layer.n_kv_heads} * layer.head_dim;
+    next.maps += std::size_t{layer.n_kv_heads} * layer.head_dim * layer.head_dim;
     if (i > 0 && geometry_.layers[i - 1].windowed == layer.windowed) {
       runs_.back().bytes += bytes;
     } else {
-      runs_.push_back({first, strides_[kind], bytes});
+      runs_.push_back({next.first, strides_[kind], bytes});
+    }
+  }
+}
+
+void KvArena::transpose_maps() {
+  for (std::vector<float>* maps : {&maps_.keys, &maps_.queries}) {
+    if (maps->empty()) continue;
+    float* map = maps->data();
+    for (const KvLayer& layer : geometry_.layers) {
+      const std::size_t dim = layer.head_dim;
+      for (std::uint32_t head = 0; head < layer.n_kv_heads; ++head, map += dim * dim) {
+        for (std::size_t i = 0; i < dim; ++i) {
+          for (std::size_t k = 0; k < i; ++k) std::swap(map[i * dim + k], map[k * dim + i]);
+        }
+      }
     }
   }
 }

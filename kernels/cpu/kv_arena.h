@@ -36,8 +36,8 @@ class KvArena {
  public:
   KvArena() = default;
   /// Throws std::bad_alloc; std::invalid_argument for a head_dim that is odd, or quantised no multiple of 8, or
-  /// block_tokens other than 2, 4, … 256, or quantised 8 … 256.
-  KvArena(KvGeometry geometry, std::uint32_t n_blocks, std::span<const float> centres = {});
+  /// block_tokens other than 2, 4, … 256, or quantised 8 … 256, or with a first block in 8 bits 16 … 256.
+  KvArena(KvGeometry geometry, std::uint32_t n_blocks, const KvMaps& maps = {});
 
   /// Throws std::invalid_argument for a head_dim that the format cannot hold.
   static KvBlockBytes block_bytes(const KvGeometry& geometry);
@@ -53,10 +53,24 @@ class KvArena {
     const Place& place = places_[layer];
     return place.first + static_cast<std::size_t>(block) * place.stride + kv_head * place.head_size;
   }
+  /// Bytes of a layer's head in a block.
+  std::size_t head_size(std::uint32_t layer) const { return places_[layer].head_size; }
   /// What is taken from a head's keys, [head_dim]; null: nothing.
   const float* centre(std::uint32_t layer, std::uint32_t kv_head) const {
-    if (centres_.empty()) return nullptr;
-    return centres_.data() + places_[layer].centres + std::size_t{kv_head} * geometry_.layers[layer].head_dim;
+    if (maps_.centres.empty()) return nullptr;
+    return maps_.centres.data() + places_[layer].centres + std::size_t{kv_head} * geometry_.layers[layer].head_dim;
+  }
+  /// What keys and queries of a layer's heads are multiplied by, each [head_dim, head_dim], a row for each number of
+  /// what is given; null: nothing.
+  const float* key_maps(std::uint32_t layer) const {
+    return maps_.keys.empty() ? nullptr : maps_.keys.data() + places_[layer].maps;
+  }
+  const float* query_maps(std::uint32_t layer) const {
+    return maps_.queries.empty() ? nullptr : maps_.queries.data() + places_[layer].maps;
+  }
+  /// What values are stored times, [n_kv_heads]; null: nothing.
+  const float* value_scales(std::uint32_t layer) const {
+    return maps_.value_scales.empty() ? nullptr : maps_.value_scales.data() + places_[layer].heads;
   }
   /// Gives block `to` all that block `from` holds.
   void copy_block(std::int32_t from, std::int32_t to) const;
@@ -79,7 +93,10 @@ class KvArena {
     std::byte* first = nullptr;  ///< in block 0
     std::size_t stride = 0;      ///< from block to block
     std::size_t head_size = 0;   ///< bytes of a head in a block
-    std::size_t centres = 0;     ///< numbers of the layers before it
+    // Of the layers before it:
+    std::size_t heads = 0;
+    std::size_t centres = 0;  ///< numbers
+    std::size_t maps = 0;     ///< numbers
   };
   /// Layers one after the other that lie side by side.
   struct Run {
@@ -91,10 +108,11 @@ class KvArena {
   static constexpr std::size_t kKinds = 2;
 
   void lay_out();
+  void transpose_maps();
   void give_back_region(Kind kind, std::span<const std::int32_t> blocks) const;
 
   KvGeometry geometry_;
-  std::vector<float> centres_;
+  KvMaps maps_;                ///< those of keys and queries transposed
   std::vector<Place> places_;  ///< [layers]
   std::vector<Run> runs_;      ///< of all layers
   std::array<PageRegion, kKinds> regions_;

@@ -1,6 +1,8 @@
 #pragma once
-// The two parameters of a quantised vector. Shared by the reference and the kernels, so that they agree bit for bit.
+// The two parameters of a quantised vector, and of a group of numbers in 4 bits. Shared by the reference and the
+// kernels, so that they agree bit for bit.
 
+#include <cstddef>
 #include <cstdint>
 
 namespace headwater::kernels::cpu {
@@ -35,6 +37,88 @@ struct CodeScale {
   }
   if (step < kLeastScale) return {0, minimum, 0};
   return {step, minimum, 1 / step};
+}
+
+// ---- groups in 4 bits: a byte for the scale, a byte for the minimum in sixteenths of it
+// -------------------------------
+
+/// The scale's byte where a number is not finite: the scale is NaN.
+inline constexpr std::uint8_t kNanScale = 255;
+/// Numbers with a mean square of one, as maps make them, have scales near 2^-2. There are 32 steps an octave from here
+/// on.
+inline constexpr std::uint32_t kLeastScaleBits = (127U - 6U) << 23U;
+inline constexpr unsigned kScaleShift = 18;
+/// A minimum is (kHighestMinimum - byte / 16) scales: -15.625 … 0.3125.
+inline constexpr float kHighestMinimum = 0.3125F;
+inline constexpr float kGroupLevels = 15;
+/// What is beyond it is cut off before a range is fitted: no range reaches so far.
+inline constexpr float kGreatestNumber = 64;
+
+[[gnu::always_inline]] inline float group_scale(std::uint8_t byte) {
+  if (byte == kNanScale) return __builtin_nanf("");
+  return __builtin_bit_cast(float, kLeastScaleBits + (std::uint32_t{byte} << kScaleShift));
+}
+/// In scales.
+[[gnu::always_inline]] inline float group_minimum(std::uint8_t byte) {
+  return kHighestMinimum - static_cast<float>(byte) * (1.0F / 16);
+}
+
+/// Codes stand for `step * code + minimum`.
+struct CodeRange {
+  float step, minimum;
+};
+
+/// What codes of a group sum up to.
+struct CodeSums {
+  float codes;    ///< sum of the codes
+  float squares;  ///< of their squares
+  float numbers;  ///< of the codes times their numbers
+};
+/// A range fitted to given codes by least squares, and how much of the numbers' variance it explains.
+struct FittedRange {
+  CodeRange range;
+  float explained;
+};
+[[gnu::always_inline]] inline FittedRange fit_range(const CodeRange& before, const CodeSums& sums, float mean,
+                                                    float n) {
+  const float variance = sums.squares - sums.codes * sums.codes / n;
+  const float covariance = sums.numbers - sums.codes * mean;
+  if (!(variance > 0) || !(covariance > 0)) return {before, 0};
+  const float step = covariance / variance;
+  return {{step, mean - step * (sums.codes / n)}, covariance * step};
+}
+
+/// Ranges to begin with: some of the span is cut off at either end.
+inline constexpr std::size_t kFirstRanges = 4;
+[[gnu::always_inline]] inline CodeRange first_range(std::size_t which, float least, float greatest) {
+  constexpr float kLittle = 0.01F;
+  constexpr float kMore = 0.07F;
+  const float span = greatest - least;
+  const float below = (which & 1U) != 0 ? kMore : kLittle;
+  const float above = (which & 2U) != 0 ? kMore : kLittle;
+  const float step = span * (1 - below - above) / kGroupLevels;
+  constexpr float kNothing = 1e-30F;  // its inverse is a number
+  return {step > kNothing ? step : kNothing, least + span * below};
+}
+
+/// The byte of the nearest scale. At least: what numbers that all have one sign need, since zero is never far from a
+/// group's range.
+[[gnu::always_inline]] inline std::uint8_t scale_byte(float step, float least, float greatest) {
+  constexpr float kLowestMinimum = kHighestMinimum - 255.0F / 16;
+  const float needed = least > 0      ? greatest / (kGroupLevels + kHighestMinimum)
+                       : greatest < 0 ? least / kLowestMinimum
+                                      : 0;
+  if (step < needed) step = needed;
+  const auto bits = static_cast<std::int64_t>(__builtin_bit_cast(std::uint32_t, step));
+  const std::int64_t byte = (bits - kLeastScaleBits + (1 << (kScaleShift - 1))) >> kScaleShift;
+  return static_cast<std::uint8_t>(byte < 0 ? 0 : byte >= kNanScale ? kNanScale - 1 : byte);
+}
+
+/// The byte of the nearest minimum.
+[[gnu::always_inline]] inline std::uint8_t minimum_byte(float minimum, float scale) {
+  const float sixteenths = (kHighestMinimum - minimum / scale) * 16;
+  if (!(sixteenths > 0)) return 0;
+  return sixteenths >= 255 ? std::uint8_t{255} : static_cast<std::uint8_t>(sixteenths + 0.5F);
 }
 
 }  // namespace headwater::kernels::cpu

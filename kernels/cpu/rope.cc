@@ -34,8 +34,9 @@ void Rotary::Table::extend(std::size_t positions) {
   }
 }
 
-std::size_t Rotary::plan(std::span<const SequenceRows> sequences, Table& table) {
+std::size_t Rotary::plan(std::span<const SequenceRows> sequences, const BlockGrid& grid, Table& table) {
   constexpr std::uint32_t kChunkRows = 2 * kSharedSlots;
+  static_assert(kChunkRows <= kMappedTokens);
   chunks_.clear();
   std::size_t rows = 0;
   for (std::uint32_t s = 0; s < sequences.size(); ++s) {
@@ -43,7 +44,7 @@ std::size_t Rotary::plan(std::span<const SequenceRows> sequences, Table& table) 
     table.extend(std::size_t{sequence.first_position} + sequence.n_rows);
     rows += sequence.n_rows;
     for (std::uint32_t row = 0; row < sequence.n_rows;) {
-      const std::uint32_t past = (sequence.first_position + row) % kSharedSlots;
+      const std::uint32_t past = grid.slot(sequence.first_position + row) % kSharedSlots;
       const std::uint32_t n_rows = std::min(kChunkRows - past, sequence.n_rows - row);
       chunks_.push_back({s, row, n_rows});
       row += n_rows;
@@ -56,30 +57,44 @@ void Rotary::rotate_and_store(const KvArena& arena, const AttentionShape& shape,
                               std::span<const SequenceRows> sequences, float* qkv, ThreadPool& pool) {
   constexpr std::size_t kTaskRows = 4;  // fewer are quicker done than shared
   Table& table = tables_.at(shape.rope);
-  const std::size_t rows = plan(sequences, table);
+  const BlockGrid grid = arena.geometry().grid();
+  const std::size_t rows = plan(sequences, grid, table);
   const std::size_t pairs = shape.rope_dim / 2;
-  const std::size_t block_tokens = arena.geometry().block_tokens;
-  const auto rotate = [&](const Chunk& chunk) {
-    const SequenceRows& sequence = sequences[chunk.sequence];
-    for (std::size_t row = chunk.row; row < chunk.row + chunk.n_rows; ++row) {
-      const std::size_t position = sequence.first_position + row;
-      RopeTask task{shape.n_heads, shape.n_kv_heads, shape.head_dim, pairs};
-      task.cosines = table.cosines.data() + position * pairs;
-      task.sines = table.sines.data() + position * pairs;
-      task.query_scale = query_scale(shape);
-      task.row = qkv + (sequence.first_row + row) * (shape.n_heads + 2 * shape.n_kv_heads) * shape.head_dim;
-      task.block = arena.head_bytes(sequence.block_table[position / block_tokens], shape.layer, 0);
-      task.block_tokens = block_tokens;
-      task.slot = position % block_tokens;
-      task.format = arena.geometry().format;
-      task.centres = arena.centre(shape.layer, 0);
-      rope_and_store(task);
-    }
+  const auto task_of = [&](const SequenceRows& sequence, std::uint32_t row) {
+    const std::uint32_t position = sequence.first_position + row;
+    const std::uint32_t block = grid.block_of(position);
+    RopeTask task{shape.n_heads, shape.n_kv_heads, shape.head_dim, pairs};
+    task.cosines = table.cosines.data() + position * pairs;
+    task.sines = table.sines.data() + position * pairs;
+    task.query_scale = query_scale(shape);
+    task.row = qkv + std::size_t{sequence.first_row + row} * (shape.n_heads + 2 * shape.n_kv_heads) * shape.head_dim;
+    task.block = arena.head_bytes(sequence.block_table[block], shape.layer, 0);
+    task.head_bytes = arena.head_size(shape.layer);
+    task.block_tokens = grid.size(block);
+    task.slot = grid.slot(position);
+    task.format = arena.geometry().format;
+    if (block == 0 && grid.missing > 0) task.format.key_bits = task.format.value_bits = 8;
+    task.centres = arena.centre(shape.layer, 0);
+    task.key_maps = arena.key_maps(shape.layer);
+    task.query_maps = arena.query_maps(shape.layer);
+    task.value_scales = arena.value_scales(shape.layer);
+    return task;
   };
   const std::size_t n_tasks = std::min(chunks_.size(), (rows + kTaskRows - 1) / kTaskRows);
   pool.run(n_tasks, [&](std::size_t i) {
+    RopeTask tokens[kMappedTokens];
+    std::size_t n = 0;
     const std::size_t end = chunks_.size() * (i + 1) / n_tasks;
-    for (std::size_t c = chunks_.size() * i / n_tasks; c < end; ++c) rotate(chunks_[c]);
+    for (std::size_t c = chunks_.size() * i / n_tasks; c < end; ++c) {
+      const Chunk& chunk = chunks_[c];
+      for (std::uint32_t row = chunk.row; row < chunk.row + chunk.n_rows; ++row) {
+        tokens[n++] = task_of(sequences[chunk.sequence], row);
+        if (n < kMappedTokens) continue;
+        rope_and_store({tokens, n});
+        n = 0;
+      }
+    }
+    if (n > 0) rope_and_store({tokens, n});
   });
 }
 
@@ -132,6 +147,16 @@ std::vector<float> Rotary::key_centres(const KvArena& arena, std::span<const Att
 
 namespace reference {
 
+void map_rows(const float* map, float* const* rows, std::size_t n, std::size_t dim) {
+  for (std::size_t r = 0; r < n; ++r) {
+    std::vector<float> mapped(dim);
+    for (std::size_t i = 0; i < dim; ++i) {
+      for (std::size_t o = 0; o < dim; ++o) mapped[o] += rows[r][i] * map[i * dim + o];
+    }
+    std::copy(mapped.begin(), mapped.end(), rows[r]);
+  }
+}
+
 void rope_and_store(const RopeTask& task) {
   const std::size_t dim = task.head_dim;
   const auto turn = [&](float* x) {
@@ -142,26 +167,28 @@ void rope_and_store(const RopeTask& task) {
       x[2 * i + 1] = even * task.sines[i] + odd * task.cosines[i];
     }
   };
+  const std::size_t group = task.n_heads / task.n_kv_heads;
   for (std::size_t head = 0; head < task.n_heads; ++head) {
     float* query = task.row + head * dim;
     turn(query);
     for (std::size_t i = 0; i < dim; ++i) query[i] *= task.query_scale;
-    if (task.format.rotate_keys) rotate(query, dim);
+    if (task.query_maps != nullptr) map_rows(task.query_maps + head / group * dim * dim, &query, 1, dim);
   }
-  const std::size_t head_bytes = KvArena::head_size(std::uint32_t(dim), std::uint32_t(task.block_tokens), task.format);
   for (std::size_t head = 0; head < task.n_kv_heads; ++head) {
     const float* given = task.row + (task.n_heads + head) * dim;
     std::vector<float> key(given, given + dim);
     turn(key.data());
     for (std::size_t i = 0; i < dim && task.centres != nullptr; ++i) key[i] -= task.centres[head * dim + i];
-    if (task.format.rotate_keys) rotate(key.data(), dim);
+    float* mapped = key.data();
+    if (task.key_maps != nullptr) map_rows(task.key_maps + head * dim * dim, &mapped, 1, dim);
     const float* value = given + task.n_kv_heads * dim;
-    std::byte* block = task.block + head * head_bytes;
+    std::byte* block = task.block + head * task.head_bytes;
     if (task.format.quantised()) {
       const CodeTarget target{dim, task.block_tokens, task.slot, task.format.key_bits, task.format.value_bits};
       reference::store_key_codes(target, key.data(), block);
       std::vector<float> rotated(value, value + dim);
       if (task.format.rotate_values) rotate(rotated.data(), dim);
+      for (std::size_t i = 0; i < dim && task.value_scales != nullptr; ++i) rotated[i] *= task.value_scales[head];
       reference::store_value_codes(target, rotated.data(), block);
       continue;
     }

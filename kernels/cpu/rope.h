@@ -25,17 +25,28 @@ struct RopeTask {
   /// afterwards.
   float* row = nullptr;
   std::byte* block = nullptr;  ///< the first KV head's keys and values in the token's block
+  std::size_t head_bytes = 0;  ///< from there to the next head's
   std::size_t block_tokens = 0, slot = 0;
   KvFormat format{};
   const float* centres = nullptr;  ///< [n_kv_heads, head_dim], taken from the keys; null: nothing is
+  // Of a quantised block, null: as they are.
+  const float* key_maps = nullptr;      ///< as KvArena has them, of the first head
+  const float* query_maps = nullptr;    ///< likewise
+  const float* value_scales = nullptr;  ///< [n_kv_heads], values are stored times these
 };
 
-/// Not for two tokens side by side that share kSharedSlots slots (from a multiple of it on): they write the same words.
+/// Tokens whose maps are applied together.
+inline constexpr std::size_t kMappedTokens = 16;
+/// Tokens of one layer, up to kMappedTokens. Not beside others that share kSharedSlots slots with one of them (from a
+/// multiple of it on): they write the same words.
 inline constexpr std::size_t kSharedSlots = 8;
-void rope_and_store(const RopeTask& task);
+void rope_and_store(std::span<const RopeTask> tokens);
+/// Each of n rows, [dim], becomes row · map, [dim, dim], summed in the order of the row. dim: a multiple of 8.
+void map_rows(const float* map, float* const* rows, std::size_t n, std::size_t dim);
 namespace reference {
 void rope_and_store(const RopeTask& task);
-}
+void map_rows(const float* map, float* const* rows, std::size_t n, std::size_t dim);
+}  // namespace reference
 
 /// The angles of all positions so far, and the rows of a batch.
 class Rotary {
@@ -63,7 +74,7 @@ class Rotary {
     void extend(std::size_t positions);
   };
   /// Gives the number of rows.
-  std::size_t plan(std::span<const SequenceRows> sequences, Table& table);
+  std::size_t plan(std::span<const SequenceRows> sequences, const BlockGrid& grid, Table& table);
 
   std::array<Table, kMaxRopes> tables_;
   std::vector<Chunk> chunks_;

@@ -144,37 +144,110 @@ void RopeAndStore(const RopeTask& task) {
   for (std::size_t head = 0; head < task.n_heads; ++head) Query(task, task.row + head * dim);
   const float* keys = task.row + task.n_heads * dim;
   const float* values = keys + task.n_kv_heads * dim;
-  auto* numbers = reinterpret_cast<Bf16*>(task.block);
   for (std::size_t head = 0; head < task.n_kv_heads; ++head) {
-    Bf16* block = numbers + head * 2 * dim * task.block_tokens;
+    auto* block = reinterpret_cast<Bf16*>(task.block + head * task.head_bytes);
     Key(task, keys + head * dim, task.centres != nullptr ? task.centres + head * dim : nullptr, block);
     Value(task, values + head * dim, block + dim * task.block_tokens);
   }
 }
 
-/// As RopeAndStore(), into a quantised block.
-void RopeAndStoreCodes(const RopeTask& task) {
-  const std::size_t dim = task.head_dim;
-  for (std::size_t head = 0; head < task.n_heads; ++head) {
-    float* query = task.row + head * dim;
-    Query(task, query);
-    if (task.format.rotate_keys) rotate(query, dim);
+/// V vectors of N rows times a map, from column o on. x: copies of the rows, [N, dim].
+template <std::size_t N, std::size_t V, class D>
+HWY_INLINE void MapColumns(D d, const float* map, const float* x, float* const* rows, std::size_t dim, std::size_t o) {
+  const std::size_t lanes = hn::Lanes(d);
+  hn::Vec<D> sums[N][V];
+  for (std::size_t r = 0; r < N; ++r) {
+    for (std::size_t v = 0; v < V; ++v) sums[r][v] = hn::Zero(d);
   }
+  for (std::size_t i = 0; i < dim; ++i) {
+    hn::Vec<D> column[V];
+    for (std::size_t v = 0; v < V; ++v) column[v] = hn::LoadU(d, map + i * dim + o + v * lanes);
+    for (std::size_t r = 0; r < N; ++r) {
+      const auto number = hn::Set(d, x[r * dim + i]);
+      for (std::size_t v = 0; v < V; ++v) sums[r][v] = hn::MulAdd(number, column[v], sums[r][v]);
+    }
+  }
+  for (std::size_t r = 0; r < N; ++r) {
+    for (std::size_t v = 0; v < V; ++v) hn::StoreU(sums[r][v], d, rows[r] + o + v * lanes);
+  }
+}
+
+constexpr std::size_t kMappedRows = 4;
+
+template <std::size_t N>
+HWY_INLINE void MapTogether(const float* map, float* const* rows, std::size_t dim) {
+  HWY_ALIGN float x[kMappedRows * kMostQuantisedDims];
+  for (std::size_t r = 0; r < N; ++r) std::memcpy(x + r * dim, rows[r], dim * sizeof(float));
+  const Floats d;
+  const std::size_t lanes = hn::Lanes(d);
+  constexpr std::size_t kVectors = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
+  std::size_t o = 0;
+  for (; o + kVectors * lanes <= dim; o += kVectors * lanes) MapColumns<N, kVectors>(d, map, x, rows, dim, o);
+  for (; o + lanes <= dim; o += lanes) MapColumns<N, 1>(d, map, x, rows, dim, o);
+  if (o < dim) MapColumns<N, 1>(hn::CappedTag<float, 8>(), map, x, rows, dim, o);
+}
+
+void MapRows(const float* map, float* const* rows, std::size_t n, std::size_t dim) {
+  for (; n >= kMappedRows; n -= kMappedRows, rows += kMappedRows) MapTogether<kMappedRows>(map, rows, dim);
+  if (n == 3) MapTogether<3>(map, rows, dim);
+  if (n == 2) MapTogether<2>(map, rows, dim);
+  if (n == 1) MapTogether<1>(map, rows, dim);
+}
+
+/// Turns a token's queries and keys, and takes the centres from these.
+HWY_INLINE void TurnHeads(const RopeTask& task) {
+  const std::size_t dim = task.head_dim;
+  for (std::size_t head = 0; head < task.n_heads; ++head) Query(task, task.row + head * dim);
   RopeTask turning = task;
   turning.query_scale = 1;
-  float* keys = task.row + task.n_heads * dim;
-  float* values = keys + task.n_kv_heads * dim;
-  const CodeTarget target{dim, task.block_tokens, task.slot, task.format.key_bits, task.format.value_bits};
-  const std::size_t head_bytes = code_layout(target.key_bits, target.value_bits, dim, task.block_tokens).end;
   for (std::size_t head = 0; head < task.n_kv_heads; ++head) {
-    float* key = keys + head * dim;
+    float* key = task.row + (task.n_heads + head) * dim;
     Query(turning, key);
     if (task.centres != nullptr) Subtract(key, task.centres + head * dim, dim);
-    if (task.format.rotate_keys) rotate(key, dim);
-    store_key_codes(target, key, task.block + head * head_bytes);
-    if (task.format.rotate_values) rotate(values + head * dim, dim);
-    store_value_codes(target, values + head * dim, task.block + head * head_bytes);
   }
+}
+
+/// Maps the queries and keys of tokens, a KV head after the other: a map serves all tokens while it is in the cache.
+HWY_INLINE void MapHeads(const RopeTask* tokens, std::size_t n) {
+  const RopeTask& task = tokens[0];
+  const std::size_t dim = task.head_dim;
+  const std::size_t group = task.n_heads / task.n_kv_heads;
+  constexpr std::size_t kRows = 64;
+  float* rows[kRows];
+  for (std::size_t head = 0; head < task.n_kv_heads; ++head) {
+    for (std::size_t t = 0; t < n; ++t) rows[t] = tokens[t].row + (task.n_heads + head) * dim;
+    MapRows(task.key_maps + head * dim * dim, rows, n, dim);
+    const float* map = task.query_maps + head * dim * dim;
+    std::size_t filled = 0;
+    for (std::size_t i = 0; i < n * group; ++i) {
+      rows[filled++] = tokens[i / group].row + (head * group + i % group) * dim;
+      if (filled < kRows) continue;
+      MapRows(map, rows, filled, dim);
+      filled = 0;
+    }
+    MapRows(map, rows, filled, dim);
+  }
+}
+
+/// Puts a token's keys and values into a quantised block.
+HWY_INLINE void StoreCodes(const RopeTask& task) {
+  const std::size_t dim = task.head_dim;
+  const CodeTarget target{dim, task.block_tokens, task.slot, task.format.key_bits, task.format.value_bits};
+  for (std::size_t head = 0; head < task.n_kv_heads; ++head) {
+    std::byte* block = task.block + head * task.head_bytes;
+    float* key = task.row + (task.n_heads + head) * dim;
+    store_key_codes(target, key, block);
+    float* value = key + task.n_kv_heads * dim;
+    if (task.format.rotate_values) rotate(value, dim);
+    for (std::size_t i = 0; i < dim && task.value_scales != nullptr; ++i) value[i] *= task.value_scales[head];
+    store_value_codes(target, value, block);
+  }
+}
+
+void RopeAndStoreCodes(const RopeTask* tokens, std::size_t n) {
+  for (std::size_t t = 0; t < n; ++t) TurnHeads(tokens[t]);
+  if (tokens[0].key_maps != nullptr) MapHeads(tokens, n);
+  for (std::size_t t = 0; t < n; ++t) StoreCodes(tokens[t]);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -186,13 +259,17 @@ namespace headwater::kernels::cpu {
 
 HWY_EXPORT(RopeAndStore);
 HWY_EXPORT(RopeAndStoreCodes);
+HWY_EXPORT(MapRows);
 
-void rope_and_store(const RopeTask& task) {
-  if (task.format.quantised()) {
-    HWY_DYNAMIC_DISPATCH(RopeAndStoreCodes)(task);
+void rope_and_store(std::span<const RopeTask> tokens) {
+  if (tokens[0].format.quantised()) {
+    HWY_DYNAMIC_DISPATCH(RopeAndStoreCodes)(tokens.data(), tokens.size());
   } else {
-    HWY_DYNAMIC_DISPATCH(RopeAndStore)(task);
+    for (const RopeTask& task : tokens) HWY_DYNAMIC_DISPATCH(RopeAndStore)(task);
   }
+}
+void map_rows(const float* map, float* const* rows, std::size_t n, std::size_t dim) {
+  HWY_DYNAMIC_DISPATCH(MapRows)(map, rows, n, dim);
 }
 
 }  // namespace headwater::kernels::cpu

@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #include "kernels/cpu/attention_kernel.h"
+#include "kernels/cpu/kv_code_scale.h"
 #include "kernels/cpu/kv_codes.h"
 
 namespace headwater::kernels::cpu::attention_tiles {
@@ -11,11 +12,8 @@ namespace headwater::kernels::cpu::attention_tiles {
 /// Asks for what the thread will read next, a line at each call; of several blocks in turn (see kSideBySide).
 class Ahead {
  public:
-  Ahead(const QueryRows& rows, const Split& split, std::size_t head_bytes)
-      : block_(split.next_blocks),
-        end_(block_ + (split.next_tokens + rows.block_tokens - 1) / rows.block_tokens),
-        turn_(block_),
-        head_bytes_(head_bytes) {}
+  Ahead(const Split& split, std::size_t head_bytes)
+      : block_(split.next_blocks), end_(block_ + split.n_next_blocks), turn_(block_), head_bytes_(head_bytes) {}
   void line() {
     if (block_ == end_) return;
     _mm_prefetch(reinterpret_cast<const char*>(*turn_) + at_, _MM_HINT_T1);
@@ -39,17 +37,39 @@ class Ahead {
   std::size_t head_bytes_, at_ = 0;
 };
 
-/// 32 tokens' values in a quantised block, from `slot` on.
+/// 32 tokens' values in a quantised block, or 16 where a block has no more, from `slot` on.
 struct ValueCodes {
   const std::byte* head;
   std::size_t head_dim, block_tokens, slot;
   CodeLayout layout;
 
+  std::size_t n_tokens() const { return block_tokens < 32 ? block_tokens : 32; }
   const std::byte* first(std::size_t bits) const { return head + layout.values + slot * head_dim * bits / 8; }
-  const std::uint16_t* parameters(CodeParameter which) const {
-    return reinterpret_cast<const std::uint16_t*>(head + layout.parameters) + which * block_tokens + slot;
+  /// Of 8 bits: scales (0) or minima (1).
+  const std::uint16_t* parameters(std::size_t which) const {
+    return reinterpret_cast<const std::uint16_t*>(head + layout.value_parameters) + which * block_tokens + slot;
   }
+  /// Of 4 bits, a group's scales.
+  const std::byte* scales(std::size_t group) const {
+    return head + layout.value_parameters + group * 2 * block_tokens + slot;
+  }
+  const std::byte* minima(std::size_t group) const { return scales(group) + block_tokens; }
 };
+
+/// As group_scale() and group_minimum(), of 16 tokens.
+inline __m512i widen_bytes(const std::byte* bytes) {
+  return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes)));
+}
+inline __m512 group_scales(const std::byte* bytes) {
+  const __m512i wide = widen_bytes(bytes);
+  const __m512i bits = _mm512_add_epi32(_mm512_slli_epi32(wide, kScaleShift), _mm512_set1_epi32(kLeastScaleBits));
+  const __mmask16 nan = _mm512_cmpeq_epi32_mask(wide, _mm512_set1_epi32(kNanScale));
+  return _mm512_castsi512_ps(_mm512_mask_mov_epi32(bits, nan, _mm512_set1_epi32(0x7FC00000)));
+}
+inline __m512 group_minima(const std::byte* bytes) {
+  return _mm512_fnmadd_ps(_mm512_cvtepi32_ps(widen_bytes(bytes)), _mm512_set1_ps(1.0F / 16),
+                          _mm512_set1_ps(kHighestMinimum));
+}
 
 /// 16 of bfloat16.
 inline __m512 widen(const std::uint16_t* numbers) {
@@ -78,20 +98,19 @@ inline __m512i pair(__m512 first, __m512 second) {
   return _mm512_mask_blend_epi16(0xAAAAAAAA, low, high);
 }
 
-/// out: [16 pairs][head_dim][2]
+/// out: [pairs of tokens][head_dim][2]
 inline void widen_values_of_8(const ValueCodes& values, std::uint16_t* out, Ahead& ahead) {
-  constexpr std::size_t kTokens = 32;
-  alignas(64) float scales[kTokens];
-  alignas(64) float rests[kTokens];
-  for (std::size_t t = 0; t < kTokens; t += 16) {
-    const __m512 scale = widen(values.parameters(value_scale) + t);
+  const std::size_t n_tokens = values.n_tokens();
+  alignas(64) float scales[32];
+  alignas(64) float rests[32];
+  for (std::size_t t = 0; t < n_tokens; t += 16) {
+    const __m512 scale = widen(values.parameters(0) + t);
     _mm512_store_ps(scales + t, scale);
-    _mm512_store_ps(rests + t,
-                    _mm512_fnmadd_ps(_mm512_set1_ps(256), scale, widen(values.parameters(value_minimum) + t)));
+    _mm512_store_ps(rests + t, _mm512_fnmadd_ps(_mm512_set1_ps(256), scale, widen(values.parameters(1) + t)));
   }
   const std::size_t row = values.head_dim * 2;
   const std::byte* codes = values.first(8);
-  for (std::size_t t = 0; t < kTokens; t += 4, out += 2 * row) {
+  for (std::size_t t = 0; t < n_tokens; t += 4, out += 2 * row) {
     const __m512 scale[4] = {_mm512_set1_ps(scales[t]), _mm512_set1_ps(scales[t + 1]), _mm512_set1_ps(scales[t + 2]),
                              _mm512_set1_ps(scales[t + 3])};
     const __m512 rest[4] = {_mm512_set1_ps(rests[t]), _mm512_set1_ps(rests[t + 1]), _mm512_set1_ps(rests[t + 2]),
@@ -125,31 +144,40 @@ inline __m512i look_up(__m512i codes, __m512i order, __m512i numbers) {
   return _mm512_permutexvar_epi16(index, numbers);
 }
 
-/// out: [16 pairs][head_dim][2]
+/// head_dim: up to kMostWidenedDims. out: [16 pairs][head_dim][2]
+inline constexpr std::size_t kMostWidenedDims = 256;
 inline void widen_values_of_4(const ValueCodes& values, std::uint16_t* out, Ahead& ahead) {
   constexpr std::size_t kTokens = 32;
-  alignas(64) float scales[kTokens];
-  alignas(64) float minima[kTokens];
-  for (std::size_t t = 0; t < kTokens; t += 16) {
-    _mm512_store_ps(scales + t, widen(values.parameters(value_scale) + t));
-    _mm512_store_ps(minima + t, widen(values.parameters(value_minimum) + t));
+  alignas(64) float scales[kMostWidenedDims / kGroupDims][kTokens];
+  alignas(64) float minima[kMostWidenedDims / kGroupDims][kTokens];
+  for (std::size_t group = 0; group < group_count(values.head_dim); ++group) {
+    for (std::size_t t = 0; t < kTokens; t += 16) {
+      const __m512 scale = group_scales(values.scales(group) + t);
+      _mm512_store_ps(scales[group] + t, scale);
+      _mm512_store_ps(minima[group] + t, _mm512_mul_ps(group_minima(values.minima(group) + t), scale));
+    }
   }
   const __m512i first = _mm512_set4_epi32(0x800D800C, 0x80098008, 0x80058004, 0x80018000);
   const __m512i second = _mm512_set4_epi32(0x800F800E, 0x800B800A, 0x80078006, 0x80038002);
+  constexpr std::size_t kStep = kGroupDims * 2;  // numbers that a group makes of a pair of tokens
   const std::size_t row = values.head_dim * 2;
   const std::byte* codes = values.first(4);
   for (std::size_t t = 0; t < kTokens; t += 8, out += 4 * row) {
-    const __m512i numbers[4] = {numbers_of_4(scales + t, minima + t), numbers_of_4(scales + t + 2, minima + t + 2),
-                                numbers_of_4(scales + t + 4, minima + t + 4),
-                                numbers_of_4(scales + t + 6, minima + t + 6)};
-    for (std::size_t i = 0; i < row; i += 32, codes += 64) {
-      ahead.line();
-      const __m512i low = _mm512_loadu_si512(codes);
-      const __m512i high = _mm512_srli_epi16(low, 4);
-      _mm512_store_si512(out + i, look_up(low, first, numbers[0]));
-      _mm512_store_si512(out + row + i, look_up(low, second, numbers[1]));
-      _mm512_store_si512(out + 2 * row + i, look_up(high, first, numbers[2]));
-      _mm512_store_si512(out + 3 * row + i, look_up(high, second, numbers[3]));
+    for (std::size_t begin = 0; begin < row; begin += kStep) {
+      const float* scale = scales[begin / kStep] + t;
+      const float* minimum = minima[begin / kStep] + t;
+      const __m512i numbers[4] = {numbers_of_4(scale, minimum), numbers_of_4(scale + 2, minimum + 2),
+                                  numbers_of_4(scale + 4, minimum + 4), numbers_of_4(scale + 6, minimum + 6)};
+      const std::size_t end = begin + kStep < row ? begin + kStep : row;
+      for (std::size_t i = begin; i < end; i += 32, codes += 64) {
+        ahead.line();
+        const __m512i low = _mm512_loadu_si512(codes);
+        const __m512i high = _mm512_srli_epi16(low, 4);
+        _mm512_store_si512(out + i, look_up(low, first, numbers[0]));
+        _mm512_store_si512(out + row + i, look_up(low, second, numbers[1]));
+        _mm512_store_si512(out + 2 * row + i, look_up(high, first, numbers[2]));
+        _mm512_store_si512(out + 3 * row + i, look_up(high, second, numbers[3]));
+      }
     }
   }
 }

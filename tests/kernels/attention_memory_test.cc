@@ -50,7 +50,7 @@ TEST_P(AttentionMemory, IsFarLessThanTheCache) {
   if (path == AttentionPath::amx && !cpu_features().amx) GTEST_SKIP() << "this machine has no AMX";
   const KvGeometry geometry{{{kHeads, 64}}, 32, format_of(GetParam().policy)};
   const AttentionShape heads{0, kHeads, kHeads, 64, 0};
-  const std::uint32_t n_blocks = kTokens / geometry.block_tokens;
+  const std::uint32_t n_blocks = geometry.grid().covering(kTokens);
   const KvArena arena(geometry, n_blocks);
   std::vector<std::int32_t> table(n_blocks);
   for (std::uint32_t b = 0; b < n_blocks; ++b) table[b] = static_cast<std::int32_t>(b);

@@ -44,7 +44,7 @@ TEST_P(AttentionTest, ARowHasTheSameBitsInAnyChunkBatchAndNumberOfThreads) {
     for (std::uint32_t t = 0; t < kLength; t += 7) {  // scores so far apart that a kernel may take another way for them
       for (std::size_t i = 0; i < size; ++i) world.query(0, t)[i] *= 64;
     }
-    const std::vector<float> whole = world.run(GetParam().path, {{0, 0, kLength}}, 1);
+    const std::vector<float> whole = run(world, {{0, 0, kLength}}, 1);
     std::mt19937 random(1);
     for (unsigned threads : {1U, 2U, 3U}) {
       for (std::uint32_t row = 0; row < kLength;) {
@@ -52,7 +52,7 @@ TEST_P(AttentionTest, ARowHasTheSameBitsInAnyChunkBatchAndNumberOfThreads) {
         std::vector<World::Rows> batch = {{0, row, n}};
         if (random() % 2 == 0) batch.push_back({1, 299, 1});
         if (random() % 2 == 0) batch.push_back({2, 0, 90});
-        const std::vector<float> got = world.run(GetParam().path, batch, threads);
+        const std::vector<float> got = run(world, batch, threads);
         ASSERT_TRUE(same_bits(got.data(), whole.data() + row * size, n * size))
             << n << " rows from " << row << ", " << threads << " threads";
         row += n + (n == 1 ? random() % 40 : 0);
@@ -74,12 +74,12 @@ TEST_P(AttentionTest, SequencesThatShareAPrefixGetTheSameBitsAsAlone) {
                                             {1, 1199, 1}, {4, 511, 1},  {6, 290, 10}, {7, 279, 1}};
     std::vector<float> alone;
     for (const World::Rows& rows : batch) {
-      const std::vector<float> one = world.run(GetParam().path, {rows}, 1);
+      const std::vector<float> one = run(world, {rows}, 1);
       alone.insert(alone.end(), one.begin(), one.end());
     }
     expect_right(world, batch, "together");
     for (unsigned threads : {1U, 2U, 5U}) {
-      const std::vector<float> together = world.run(GetParam().path, batch, threads);
+      const std::vector<float> together = run(world, batch, threads);
       EXPECT_TRUE(same_bits(together.data(), alone.data(), alone.size())) << threads << " threads";
     }
   }
@@ -91,9 +91,9 @@ TEST_P(AttentionTest, ANanReachesNeitherOtherSequencesNorTheTokensBeforeIt) {
       World world(3, 1, 64, 32, {350, 350}, GetParam().format);
       const std::vector<World::Rows> batch = {{0, 0, 350}, {1, 349, 1}, {1, 0, 340}};
       const std::size_t size = world.row_size();
-      const std::vector<float> before = world.run(GetParam().path, batch, 2);
+      const std::vector<float> before = run(world, batch, 2);
       world.poison(0, at, value);
-      const std::vector<float> after = world.run(GetParam().path, batch, 2);
+      const std::vector<float> after = run(world, batch, 2);
       EXPECT_TRUE(same_bits(after.data(), before.data(), at * size)) << at;
       EXPECT_TRUE(same_bits(after.data() + 350 * size, before.data() + 350 * size, 341 * size)) << at;
       for (std::size_t row = at; row < 350; ++row) EXPECT_TRUE(std::isnan(after[row * size + 1])) << row;
@@ -103,9 +103,9 @@ TEST_P(AttentionTest, ANanReachesNeitherOtherSequencesNorTheTokensBeforeIt) {
 
 TEST_P(AttentionTest, AQueryThatIsNanMakesOnlyItsOwnRowNan) {
   World world(3, 1, 64, 32, {60}, GetParam().format);
-  const std::vector<float> before = world.run(GetParam().path, {{0, 0, 60}}, 2);
+  const std::vector<float> before = run(world, {{0, 0, 60}}, 2);
   world.query(0, 17)[64] = std::numeric_limits<float>::quiet_NaN();  // of the second head
-  const std::vector<float> after = world.run(GetParam().path, {{0, 0, 60}}, 2);
+  const std::vector<float> after = run(world, {{0, 0, 60}}, 2);
   const std::size_t row = 17 * world.row_size() + 64;
   for (std::size_t i = row; i < row + 64; ++i) EXPECT_TRUE(std::isnan(after[i]));
   EXPECT_TRUE(same_bits(after.data(), before.data(), row));

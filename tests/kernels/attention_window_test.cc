@@ -39,15 +39,14 @@ TEST_P(WindowedAttention, ARowOfAWindowHasTheSameBitsInAnyBatchAndReadsNothingBe
   for (const std::uint32_t window : {5U, 64U, 300U}) {
     World world(8, 2, 64, 32, {900, 700}, GetParam().format);
     world.see(window);
-    const std::vector<float> whole = world.run(GetParam().path, {{0, 0, 900}, {1, 0, 700}}, 2);
+    const std::vector<float> whole = run(world, {{0, 0, 900}, {1, 0, 700}}, 2);
     // Whole blocks before the window may be anybody's.
-    for (std::uint32_t t = 0; t < (850 - window) / 32 * 32; ++t) {
+    for (std::uint32_t t = 0; t < world.grid().begin(world.grid().whole(850 - window)); ++t) {
       world.poison(0, t, false);
       world.poison(0, t, true);
     }
     for (const std::uint32_t n : {1U, 3U, 50U}) {
-      const std::vector<float> some =
-          world.run(GetParam().path, {{1, 650, 2}, {0, 900 - n, n}, {1, 699, 1}}, 1 + n % 2);
+      const std::vector<float> some = run(world, {{1, 650, 2}, {0, 900 - n, n}, {1, 699, 1}}, 1 + n % 2);
       EXPECT_TRUE(same_bits(some.data() + 2 * world.row_size(), whole.data() + (900 - n) * world.row_size(),
                             n * world.row_size()))
           << n << " rows, a window of " << window;
@@ -57,17 +56,16 @@ TEST_P(WindowedAttention, ARowOfAWindowHasTheSameBitsInAnyBatchAndReadsNothingBe
 }
 
 TEST_P(WindowedAttention, IsTheSameBitForBitWhereAllBlocksBeforeTheWindowWereGivenBack) {
-  constexpr std::uint32_t kBlockTokens = 32;
   constexpr std::uint32_t kTokens = 600;
   for (const std::uint32_t window : {1U, 64U, 290U}) {
-    const auto before = [&](std::uint32_t row) { return row < window ? 0 : (row + 1 - window) / kBlockTokens; };
-    World world(6, 2, 64, kBlockTokens, {kTokens, 200}, GetParam().format, true);
+    World world(6, 2, 64, 32, {kTokens, 200}, GetParam().format, true);
+    const auto before = [&](std::uint32_t row) { return row < window ? 0 : world.grid().whole(row + 1 - window); };
     world.see(window);
-    const std::vector<float> whole = world.run(GetParam().path, {{0, 0, kTokens}}, 2);
+    const std::vector<float> whole = run(world, {{0, 0, kTokens}}, 2);
     for (std::uint32_t row = 0; row < kTokens;) {
       const std::uint32_t n = std::min(row % 3 == 0 ? 1U : 70U, kTokens - row);
       world.give_back(0, before(row));
-      const std::vector<float> some = world.run(GetParam().path, {{1, 150, 50}, {0, row, n}}, 2);
+      const std::vector<float> some = run(world, {{1, 150, 50}, {0, row, n}}, 2);
       ASSERT_TRUE(
           same_bits(some.data() + 50 * world.row_size(), whole.data() + row * world.row_size(), n * world.row_size()))
           << n << " rows from " << row << " on, a window of " << window;
@@ -82,9 +80,9 @@ TEST_P(WindowedAttention, ANanStaysWithTheRowsThatSeeItsBlock) {
   for (const bool value : {false, true}) {
     World world(3, 1, 64, 32, {kRows}, GetParam().format);
     world.see(kWindow);
-    const std::vector<float> without = world.run(GetParam().path, {{0, 0, kRows}}, 1);
+    const std::vector<float> without = run(world, {{0, 0, kRows}}, 1);
     world.poison(0, 40, value);
-    const std::vector<float> with = world.run(GetParam().path, {{0, 0, kRows}}, 1);
+    const std::vector<float> with = run(world, {{0, 0, kRows}}, 1);
     const std::uint32_t first = 64 + kWindow - 1;  // whose window begins behind the block
     EXPECT_TRUE(same_bits(with.data(), without.data(), 40 * world.row_size())) << value;
     EXPECT_FALSE(same_bits(with.data() + 50 * world.row_size(), without.data() + 50 * world.row_size(), 64)) << value;

@@ -19,6 +19,7 @@
 #include "kernels/cpu/cpu_features.h"
 #include "kernels/cpu/kv_codes.h"
 #include "kernels/cpu/rope.h"
+#include "tests/kernels/emulated_tiles.h"
 #include "tests/kernels/values.h"
 
 namespace headwater::kernels::cpu {
@@ -34,7 +35,7 @@ class World {
         geometry_{{{n_kv_heads, head_dim}, {n_kv_heads, head_dim, windowed}}, block_tokens, format} {
     std::int32_t n_blocks = 0;
     for (std::uint32_t length : lengths) {
-      tables_.emplace_back((length + block_tokens - 1) / block_tokens);
+      tables_.emplace_back(grid().covering(length));
       n_blocks += static_cast<std::int32_t>(tables_.back().size());
     }
     arena_ = KvArena(geometry_, static_cast<std::uint32_t>(n_blocks));
@@ -56,9 +57,9 @@ class World {
   }
 
   /// Sequence b begins with the first `n` blocks of sequence a.
-  void share(std::size_t a, std::size_t b, std::size_t n) {
+  void share(std::size_t a, std::size_t b, std::uint32_t n) {
     std::copy_n(tables_[a].begin(), n, tables_[b].begin());
-    const std::size_t floats = n * geometry_.block_tokens * 2 * heads_.n_kv_heads * heads_.head_dim;
+    const std::size_t floats = std::size_t{grid().begin(n)} * 2 * heads_.n_kv_heads * heads_.head_dim;
     std::copy_n(keys_values_[a].begin(), floats, keys_values_[b].begin());
   }
 
@@ -70,7 +71,7 @@ class World {
       numbers[1] = std::numeric_limits<float>::quiet_NaN();
       return store(sequence, token);
     }
-    Bf16* head = arena_.head(tables_[sequence][token / geometry_.block_tokens], heads_.layer, 0);
+    Bf16* head = arena_.head(tables_[sequence][grid().block_of(token)], heads_.layer, 0);
     const std::uint32_t slot = token % geometry_.block_tokens;
     head[value ? value_place(heads_.head_dim, geometry_.block_tokens, slot, 1)
                : key_place(geometry_.block_tokens, slot, 1)] = kNan;
@@ -84,6 +85,8 @@ class World {
     std::ranges::fill(blocks, -1);
   }
 
+  BlockGrid grid() const { return geometry_.grid(); }
+
   /// The queries of a token, [n_heads, head_dim].
   float* query(std::size_t sequence, std::uint32_t token) { return queries_[sequence].data() + token * row_size(); }
 
@@ -93,7 +96,8 @@ class World {
   };
 
   /// Results of all rows one after the other.
-  std::vector<float> run(AttentionPath path, const std::vector<Rows>& batch, unsigned threads) const {
+  std::vector<float> run(AttentionPath path, const std::vector<Rows>& batch, unsigned threads,
+                         bool emulated = false) const {
     std::vector<SequenceRows> sequences;
     std::vector<float> qkv;
     std::uint32_t row = 0;
@@ -109,7 +113,9 @@ class World {
     }
     std::vector<float> out(std::size_t{row} * heads_.n_heads * heads_.head_dim, -7);
     ThreadPool pool(threads);
-    Attention(path, geometry_.format).run(arena_, heads_, sequences, qkv.data(), out.data(), pool);
+    const AttentionKernel& tiles = geometry_.format.quantised() ? kEmulatedQuantizedAttention : kEmulatedAttention;
+    Attention attention = emulated ? Attention(tiles, geometry_.format) : Attention(path, geometry_.format);
+    attention.run(arena_, heads_, sequences, qkv.data(), out.data(), pool);
     return out;
   }
 
@@ -163,7 +169,7 @@ class World {
     std::vector<const std::byte*> blocks;
     blocks.reserve(table.size());
     for (std::int32_t block : table) blocks.push_back(arena_.head_bytes(block, heads_.layer, kv_head));
-    reference::attend_codes(query, blocks.data(), codes, from, seen, cap, out);
+    reference::attend_codes(query, blocks.data(), codes, grid(), from, seen, cap, out);
     if (format.rotate_values) reference::rotate(out, heads_.head_dim);
   }
 
@@ -173,10 +179,13 @@ class World {
     std::vector<float> row(keys_values_[sequence].begin() + std::ptrdiff_t(token * size),
                            keys_values_[sequence].begin() + std::ptrdiff_t((token + 1) * size));
     task.row = row.data();
-    task.block = arena_.head_bytes(tables_[sequence][token / geometry_.block_tokens], heads_.layer, 0);
-    task.block_tokens = geometry_.block_tokens;
-    task.slot = token % geometry_.block_tokens;
+    const std::uint32_t block = grid().block_of(token);
+    task.block = arena_.head_bytes(tables_[sequence][block], heads_.layer, 0);
+    task.head_bytes = arena_.head_size(heads_.layer);
+    task.block_tokens = grid().size(block);
+    task.slot = grid().slot(token);
     task.format = geometry_.format;
+    if (block == 0 && grid().missing > 0) task.format.key_bits = task.format.value_bits = 8;
     reference::rope_and_store(task);
   }
 
@@ -193,9 +202,11 @@ struct Way {
   AttentionPath path = AttentionPath::generic;
   std::int64_t target = 0;
   KvFormat format{};
+  bool emulated = false;  ///< tiles are
 
   bool takes(std::uint32_t head_dim, std::uint32_t block_tokens) const {
-    if (format.quantised() && (head_dim % 8 != 0 || block_tokens < 8)) return false;
+    const std::uint32_t least_tokens = format.first_in_8_bits ? 16 : 8;
+    if (format.quantised() && (head_dim % 8 != 0 || block_tokens < least_tokens)) return false;
     return path == AttentionPath::generic || (head_dim % 16 == 0 && block_tokens % 32 == 0);
   }
   /// Weights of bfloat16 are off by 1/150 at most, keys and values by 1/512, each in its own way.
@@ -219,12 +230,14 @@ inline std::vector<std::int64_t> targets() {
 inline std::vector<Way> ways() {
   std::vector<Way> all;
   for (const std::string policy : {"0", "8", "4", "k8v4", "k4v8-norotate"}) {
-    std::string suffix = policy == "0" ? "" : "_" + policy.substr(0, policy.find('-'));
+    std::string suffix = policy == "0" ? "" : "_" + policy;
+    std::ranges::replace(suffix, '-', '_');
     const KvFormat format = *parse_quant_policy(policy);
     for (std::int64_t target : targets()) {
       all.push_back({hwy::TargetName(target) + suffix, AttentionPath::generic, target, format});
     }
     if (cpu_features().amx) all.push_back({"AMX" + suffix, AttentionPath::amx, 0, format});
+    if (emulates_tiles()) all.push_back({"EmulatedAMX" + suffix, AttentionPath::amx, 0, format, true});
   }
   return all;
 }
@@ -236,7 +249,7 @@ class AttentionTest : public testing::TestWithParam<Way> {
 
   static void expect_right(const World& world, const std::vector<World::Rows>& batch, const std::string& what,
                            float tolerance = GetParam().tolerance()) {
-    const std::vector<float> got = world.run(GetParam().path, batch, 2);
+    const std::vector<float> got = run(world, batch, 2);
     const std::vector<float> want = world.expected(GetParam().path, batch);
     ASSERT_EQ(got.size(), want.size());
     float worst = 0;
@@ -245,6 +258,10 @@ class AttentionTest : public testing::TestWithParam<Way> {
       worst = off <= worst ? worst : off;  // a NaN is the worst
     }
     EXPECT_LE(worst, tolerance) << what;
+  }
+
+  static std::vector<float> run(const World& world, const std::vector<World::Rows>& batch, unsigned threads) {
+    return world.run(GetParam().path, batch, threads, GetParam().emulated);
   }
 
  private:
