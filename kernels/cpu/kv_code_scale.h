@@ -114,6 +114,11 @@ inline constexpr std::size_t kFirstRanges = 4;
   return static_cast<std::uint8_t>(byte < 0 ? 0 : byte >= kNanScale ? kNanScale - 1 : byte);
 }
 
+/// The same range with another step: its middle stays.
+[[gnu::always_inline]] inline CodeRange with_step(const CodeRange& range, float step) {
+  return {step, range.minimum + (range.step - step) * (kGroupLevels / 2)};
+}
+
 /// The byte of the nearest minimum.
 [[gnu::always_inline]] inline std::uint8_t minimum_byte(float minimum, float scale) {
   const float sixteenths = (kHighestMinimum - minimum / scale) * 16;

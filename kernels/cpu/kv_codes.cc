@@ -82,7 +82,7 @@ void quantise_to_4(const float* given, std::size_t n, Codes& result) {
   }
   const FittedRange last = refit(x, n, mean, best.range);
   const std::uint8_t scale = scale_byte(last.range.step, least, greatest);
-  const CodeRange wanted{group_scale(scale), last.range.minimum};
+  const CodeRange wanted = with_step(last.range, group_scale(scale));
   const float inverse = 1 / wanted.step;
   const float codes = sum_in_order(n, [&](std::size_t i) { return code_of(x[i], wanted.minimum, inverse); });
   const float middle = mean - wanted.step * (codes / static_cast<float>(n));

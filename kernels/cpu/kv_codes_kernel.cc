@@ -125,7 +125,7 @@ class Group {
     }
     const FittedRange last = Refit(best.range);
     scale = scale_byte(last.range.step, least_, greatest_);
-    const CodeRange wanted{group_scale(scale), last.range.minimum};
+    const CodeRange wanted = with_step(last.range, group_scale(scale));
     const auto size = static_cast<float>(n_);
     lowest = minimum_byte(mean_ - wanted.step * (Sums(wanted).codes / size), wanted.step);
     const Floats d;
