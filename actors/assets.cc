@@ -20,6 +20,7 @@
 #include "model/decoder.h"
 #include "model/file_digest.h"
 #include "model/gguf_split.h"
+#include "model/kv_maps.h"
 #include "model/model_fit.h"
 #include "model/sampling_defaults.h"
 #include "model/served_model.h"
@@ -169,6 +170,7 @@ Result<void> size_cache_for(const topology::Topology& topology, const model::Ggu
   plan.unused_addresses = addresses - plan.cache;
   if (topology.find_kind("cache_tier") != nullptr) plan.tier = std::min(plan.cache, kMostSavedBytes) + plan.cache / 4;
   plan.work = work_bytes(topology, shape);
+  if (format.quantised()) plan.work += model::kv_maps_bytes({shape.n_layers, shape.n_kv_heads, shape.head_dim});
   plan.stacks = kStackBytes * n_threads(topology);
   return check_memory(plan, limits);
 }
@@ -209,6 +211,7 @@ Result<std::shared_ptr<const Assets>> load_assets(const topology::Topology& topo
   assets->architecture = std::move(*architecture);
   warn_of_fallbacks(**file, *backend);
   assets->compute = assets->architecture->numerics(topology.cache.format);
+  assets->architecture->settle();
   auto digest = digest_of_file.get();
   if (!digest) return digest.error();
   assets->model_digest = *digest;

@@ -160,11 +160,6 @@ class Backend {
   /// may be read and written side by side.
   virtual void read_kv_block(std::int32_t block, std::span<std::byte> out) const = 0;
   virtual void write_kv_block(std::int32_t block, std::span<const std::byte> bytes) = 0;
-  /// Where the keys of a sequence's rows, which the arena holds in bfloat16, have their middle when they are met at the
-  /// positions [0, n_positions) equally often: [layers][n_kv_heads, head_dim], each number finite.
-  /// `layers`: one for each of the arena.
-  virtual std::vector<float> key_centres(std::span<const AttentionShape> layers, const SequenceRows& rows,
-                                         std::uint32_t n_positions) = 0;
   /// Table `rope` (below kMaxRopes) of rotary embedding: inverse frequencies, [rope_dim / 2], for all positions from 0
   /// on. What is turned grows by `magnitude`.
   virtual void set_rope(std::uint32_t rope, std::span<const float> inverse_frequencies, float magnitude) = 0;

@@ -87,10 +87,6 @@ class CpuBackend : public Backend {
   void write_kv_block(std::int32_t block, std::span<const std::byte> bytes) override {
     arena_.write_block(block, bytes);
   }
-  std::vector<float> key_centres(std::span<const AttentionShape> layers, const SequenceRows& rows,
-                                 std::uint32_t n_positions) override {
-    return rotary_.key_centres(arena_, layers, rows, n_positions);
-  }
   void set_rope(std::uint32_t rope, std::span<const float> inverse_frequencies, float magnitude) override {
     rotary_.set(rope, inverse_frequencies, magnitude);
   }

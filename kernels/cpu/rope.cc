@@ -1,9 +1,7 @@
 #include "kernels/cpu/rope.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
-#include <complex>
 
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/kv_codes.h"
@@ -96,53 +94,6 @@ void Rotary::rotate_and_store(const KvArena& arena, const AttentionShape& shape,
     }
     if (n > 0) rope_and_store({tokens, n});
   });
-}
-
-namespace {
-
-using Complex = std::complex<double>;
-
-/// The mean of e^(i angle p) over p = 0 … n - 1.
-Complex mean_turn(double angle, double n) {
-  const Complex step = 1.0 - std::polar(1.0, angle);
-  return std::abs(step) < 1e-9 ? Complex(1) : (1.0 - std::polar(1.0, angle * n)) / (n * step);
-}
-
-/// Numbers i and i + 1 of a head's keys.
-struct KeyPair {
-  std::uint32_t layer, kv_head, i;
-};
-
-/// The mean of such pairs, as they were before they were turned.
-Complex mean_key(const KvArena& arena, const KeyPair& pair, const SequenceRows& rows, double angle) {
-  const std::size_t block_tokens = arena.geometry().block_tokens;
-  const auto number = [](Bf16 bits) { return double{std::bit_cast<float>(std::uint32_t{bits} << 16U)}; };
-  Complex sum = 0;
-  for (std::size_t p = rows.first_position; p < rows.first_position + rows.n_rows; ++p) {
-    const Bf16* keys = arena.head(rows.block_table[p / block_tokens], pair.layer, pair.kv_head);
-    const std::size_t place = key_place(block_tokens, p % block_tokens, pair.i);
-    sum += Complex(number(keys[place]), number(keys[place + 1])) * std::polar(1.0, -angle * double(p));
-  }
-  return sum / double(rows.n_rows);
-}
-
-}  // namespace
-
-std::vector<float> Rotary::key_centres(const KvArena& arena, std::span<const AttentionShape> layers,
-                                       const SequenceRows& rows, std::uint32_t n_positions) const {
-  std::vector<float> centres;
-  for (std::uint32_t index = 0; index < arena.geometry().layers.size(); ++index) {
-    for (std::uint32_t head = 0; head < arena.geometry().layers[index].n_kv_heads; ++head) {
-      for (std::uint32_t i = 0; i < arena.geometry().layers[index].head_dim; i += 2) {
-        const double angle = i < layers[index].rope_dim ? tables_.at(layers[index].rope).frequencies[i / 2] : 0;
-        const Complex centre = mean_key(arena, {index, head, i}, rows, angle) * mean_turn(angle, n_positions);
-        const bool finite = std::isfinite(centre.real()) && std::isfinite(centre.imag());
-        centres.push_back(finite ? static_cast<float>(centre.real()) : 0);
-        centres.push_back(finite ? static_cast<float>(centre.imag()) : 0);
-      }
-    }
-  }
-  return centres;
 }
 
 namespace reference {

@@ -55,9 +55,6 @@ class Rotary {
   void set(std::uint32_t rope, std::span<const float> inverse_frequencies, float magnitude = 1);
   void rotate_and_store(const KvArena& arena, const AttentionShape& shape, std::span<const SequenceRows> sequences,
                         float* qkv, ThreadPool& pool);
-  /// See Backend::key_centres().
-  std::vector<float> key_centres(const KvArena& arena, std::span<const AttentionShape> layers, const SequenceRows& rows,
-                                 std::uint32_t n_positions) const;
 
  private:
   /// Rows of a sequence that end at a multiple of kSharedSlots or with the sequence.

@@ -64,6 +64,9 @@ class Architecture {
   /// allocate_kv(): then an arena that is there is gone.
   virtual std::string numerics(const kernels::KvFormat& format) = 0;
 
+  /// No other format than those so far will be asked for: what was kept to find more of the model is given back.
+  virtual void settle() {}
+
   /// Bytes that one block takes over all layers and heads. Throws std::invalid_argument, where the format cannot hold
   /// the model's heads.
   virtual kernels::KvBlockBytes kv_block_bytes(std::uint32_t block_tokens, const kernels::KvFormat& format) const = 0;

@@ -57,6 +57,7 @@ class Decoder : public Architecture {
     backend_->write_kv_block(block, bytes);
   }
   std::string numerics(const kernels::KvFormat& format) override;
+  void settle() override { file_.reset(); }
   std::span<float> forward(const Batch& batch) override;
   void run_on_host(std::size_t n, const std::function<void(std::size_t)>& work) override {
     backend_->run_on_host(n, work);
@@ -120,8 +121,8 @@ kernels::KvMaps Decoder::kv_maps(const kernels::KvFormat& format) {
   if (!format.quantised() && !centres(format)) return {};
   if (!learnt_) {
     const KvLearning learning = kv_learning();
-    learnt_ = find_kv_maps(
-        *file_, learning, [&] { return learn(learning); }, tell_);
+    const auto learn_now = [&] { return learn(learning); };
+    learnt_ = file_ != nullptr ? find_kv_maps(*file_, learning, learn_now, tell_) : learn_now();
     file_.reset();
   }
   return maps_of_format(*learnt_, format, centres(format));
@@ -144,7 +145,7 @@ LearntKvMaps Decoder::learn(const KvLearning& learning) {
   constexpr std::uint32_t kTokens = 256;
   constexpr std::uint32_t kBlockTokens = 32;
   const std::uint32_t n = std::min(kTokens, shape().context_length);
-  const std::vector<TokenId> tokens = learning_tokens(*file_, shape().vocab_size, n);
+  const std::vector<TokenId> tokens = learning_tokens(file_.get(), shape().vocab_size, n);
   std::vector<std::int32_t> table((n + kBlockTokens - 1) / kBlockTokens);
   std::iota(table.begin(), table.end(), 0);
   backend_->allocate_kv(kv_geometry(kBlockTokens, {}), static_cast<std::uint32_t>(table.size()));

@@ -45,9 +45,9 @@ El faro ya no tiene guardián. Маяк виден за двадцать мил�
 /// Fewer tokens are no language's.
 constexpr std::uint32_t kLeastVocabulary = 1000;
 
-std::vector<TokenId> text_tokens(const GgufFile& file, std::uint32_t vocab_size) {
-  if (vocab_size < kLeastVocabulary) return {};
-  const auto tokenizer = Tokenizer::load(file);
+std::vector<TokenId> text_tokens(const GgufFile* file, std::uint32_t vocab_size) {
+  if (file == nullptr || vocab_size < kLeastVocabulary) return {};
+  const auto tokenizer = Tokenizer::load(*file);
   if (!tokenizer) return {};
   std::vector<TokenId> ids = (*tokenizer)->encode(kText, {});
   if ((*tokenizer)->adds_bos()) ids.insert(ids.begin(), (*tokenizer)->bos());
@@ -58,7 +58,7 @@ std::vector<TokenId> text_tokens(const GgufFile& file, std::uint32_t vocab_size)
 
 }  // namespace
 
-std::vector<TokenId> learning_tokens(const GgufFile& file, std::uint32_t vocab_size, std::uint32_t n) {
+std::vector<TokenId> learning_tokens(const GgufFile* file, std::uint32_t vocab_size, std::uint32_t n) {
   constexpr std::size_t kPiece = 64;
   const std::vector<TokenId> text = text_tokens(file, vocab_size);
   const std::size_t n_pieces = (n + kPiece - 1) / kPiece;

@@ -10,7 +10,8 @@
 namespace headwater::model {
 
 /// `n` ids below vocab_size: pieces of 64 of a built-in text, as the file's own tokenizer has them, behind BOS where
-/// the file wants one. Ids that are always the same, but no text, where the tokenizer cannot be read or is a toy.
-std::vector<TokenId> learning_tokens(const GgufFile& file, std::uint32_t vocab_size, std::uint32_t n);
+/// the file wants one. Ids that are always the same, but no text, where there is no file, or its tokenizer cannot be
+/// read or is a toy.
+std::vector<TokenId> learning_tokens(const GgufFile* file, std::uint32_t vocab_size, std::uint32_t n);
 
 }  // namespace headwater::model

@@ -43,6 +43,11 @@ bool has_maps(const KvSizes& sizes) {
   return sizes.head_dim <= kMostDims && sizes.heads() * sizes.head_dim * sizes.head_dim <= kMostNumbers;
 }
 
+std::uint64_t kv_maps_bytes(const KvSizes& sizes) {
+  constexpr std::uint64_t kCopies = 2;
+  return has_maps(sizes) ? kCopies * 2 * sizeof(float) * sizes.heads() * sizes.head_dim * sizes.head_dim : 0;
+}
+
 kernels::KvMaps maps_of_format(const LearntKvMaps& learnt, const kernels::KvFormat& format, bool centre) {
   kernels::KvMaps maps;
   if (centre) maps.centres = learnt.centres;

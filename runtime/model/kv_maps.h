@@ -35,6 +35,9 @@ struct LearntKvMaps {
 /// Whether maps of that size are found at all.
 bool has_maps(const KvSizes& sizes);
 
+/// Bytes that the maps of a quantised format take: what was learnt, and what the arena has of it.
+std::uint64_t kv_maps_bytes(const KvSizes& sizes);
+
 /// centre: whether keys are centred; the format alone does not say.
 kernels::KvMaps maps_of_format(const LearntKvMaps& learnt, const kernels::KvFormat& format, bool centre);
 

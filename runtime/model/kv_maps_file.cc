@@ -1,6 +1,7 @@
 #include "model/kv_maps_file.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,10 +11,12 @@
 #include <bit>
 #include <cerrno>
 #include <cmath>
+#include <csignal>
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <span>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -68,6 +71,26 @@ class Descriptor {
 
  private:
   int descriptor_;
+};
+
+/// As long as it lives, a write beyond a limit on the size of files fails, and no signal (SIGXFSZ) ends the process.
+class NoSizeSignal {
+ public:
+  NoSizeSignal() {
+    sigemptyset(&signal_);
+    sigaddset(&signal_, SIGXFSZ);
+    pthread_sigmask(SIG_BLOCK, &signal_, &before_);
+  }
+  ~NoSizeSignal() {
+    constexpr timespec kNow{};
+    if (sigismember(&before_, SIGXFSZ) == 0) sigtimedwait(&signal_, nullptr, &kNow);
+    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+  NoSizeSignal(const NoSizeSignal&) = delete;
+  NoSizeSignal& operator=(const NoSizeSignal&) = delete;
+
+ private:
+  sigset_t signal_{}, before_{};
 };
 
 Error bad(const std::string& what) { return {ErrorCode::invalid_model, what, ""}; }
@@ -143,7 +166,11 @@ bool write_parts(int descriptor, const KvMapsHeader& header, const LearntKvMaps&
 
 }  // namespace
 
-std::string kv_maps_path(const std::string& model_path) { return model_path + ".kvmaps"; }
+std::string kv_maps_path(const std::string& model_path) {
+  std::error_code failed;
+  const std::filesystem::path file = std::filesystem::canonical(model_path, failed);
+  return (failed ? model_path : file.string()) + ".kvmaps";
+}
 
 Result<std::optional<LearntKvMaps>> read_kv_maps(const std::string& path, const KvMapsIdentity& identity) {
   // Without O_NONBLOCK, opening a pipe would wait for somebody to write to it.
@@ -179,6 +206,7 @@ Result<std::optional<LearntKvMaps>> read_kv_maps(const std::string& path, const 
 }
 
 Result<void> write_kv_maps(const std::string& path, const KvMapsIdentity& identity, const LearntKvMaps& maps) {
+  const NoSizeSignal no_signal;
   auto [opened, name] = open_beside(path);
   Descriptor file(opened);
   bool written = file.get() >= 0 && write_parts(file.get(), header_of(identity), maps);

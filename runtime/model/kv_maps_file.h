@@ -20,7 +20,7 @@ struct KvMapsIdentity {
   KvSizes sizes;            ///< REQUIRES: has_maps(sizes)
 };
 
-/// The file beside a model's, or beside the first of a model's.
+/// The file beside a model's, or beside the first of a model's; beside the file itself where the path is a link to it.
 std::string kv_maps_path(const std::string& model_path);
 
 /// Nothing: there is no file. Error: what is wrong with it, as what follows "PATH ".

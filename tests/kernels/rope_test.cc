@@ -220,42 +220,6 @@ TEST(Rotary, LeavesTheSameInTheArenaInAnyChunksAndWithAnyNumberOfThreads) {
   }
 }
 
-TEST(Rotary, FindsTheCentresOfKeysWhereverTheyStand) {
-  // The same key at every position, turned: its centre over all positions is that over those alone.
-  const KvArena arena({std::vector<KvLayer>(2, {2, 8}), 32}, 1);
-  const std::vector<float> frequencies = {1e-3F, 1e-9F, 3};
-  const std::vector<std::int32_t> table = {0};
-  Rotary rotary;
-  rotary.set(0, frequencies);
-  ThreadPool pool(1);
-  const std::vector<float> token = {9, 9, 9, 9, 9, 9, 9, 9, 1, 2, 3, 4, 5, 6, 7, 8, -1, 0, 0, 0,
-                                    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,  0, 0, 0};
-  std::vector<float> rows;
-  for (int i = 0; i < 20; ++i) rows.insert(rows.end(), token.begin(), token.end());
-  const SequenceRows sequence{0, 20, 0, table};
-  for (std::uint32_t layer : {0U, 1U}) {
-    std::vector<float> copy = rows;
-    rotary.rotate_and_store(arena, {layer, 1, 2, 8, 6}, {&sequence, 1}, copy.data(), pool);
-  }
-  const std::vector<float> centres =
-      rotary.key_centres(arena, std::vector<AttentionShape>(2, {0, 1, 2, 8, 6}), sequence, 100);
-  ASSERT_EQ(centres.size(), 32U);
-  for (std::size_t layer : {0U, 1U}) {
-    double turned[2] = {0, 0};
-    for (int p = 0; p < 100; ++p) {
-      turned[0] += (std::cos(p * 1e-3) * 1 - std::sin(p * 1e-3) * 2) / 100;
-      turned[1] += (std::sin(p * 1e-3) * 1 + std::cos(p * 1e-3) * 2) / 100;
-    }
-    const float* centre = centres.data() + layer * 16;
-    EXPECT_NEAR(centre[0], turned[0], 0.01);
-    EXPECT_NEAR(centre[1], turned[1], 0.01);
-    EXPECT_NEAR(centre[2], 3, 0.01);  // hardly turned
-    EXPECT_NEAR(centre[4], 0, 0.2);   // turned all around
-    EXPECT_NEAR(centre[6], 7, 0.01);  // not turned
-    EXPECT_NEAR(centre[8], -1, 0.11);
-  }
-}
-
 TEST(Rotary, TurnsPairsOfNeighboursByPositionTimesFrequency) {
   const KvArena arena({{{1, 4}}, 8}, 1);
   const std::vector<float> frequencies = {1, 0.5};

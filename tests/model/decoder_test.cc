@@ -10,6 +10,7 @@
 #include <optional>
 #include <vector>
 
+#include "model/kv_maps_file.h"
 #include "model/kv_maps_finder.h"
 #include "tests/support/tiny_gguf.h"
 
@@ -345,10 +346,24 @@ TEST(Decoder, FindsTheSameMapsOnAnyThreads) {
   }
 }
 
+TEST(Decoder, AnswersInTheFormatsOfBeforeWhenItIsSettled) {
+  const test::TemporaryFile file(test::tiny_llama({}).bytes());
+  const auto model = Architecture::load(GgufFile::open(file.path()).value(), kernels::make_cpu_backend(2)).value();
+  const kernels::KvFormat format = *kernels::parse_quant_policy("8");
+  const std::string name = model->numerics(format);
+  model->settle();
+  EXPECT_EQ(model->numerics(format), name);
+  // Whoever asks for another all the same is served.
+  EXPECT_NE(model->numerics(*kernels::parse_quant_policy("4")), name);
+  const auto plain = Architecture::load(GgufFile::open(file.path()).value(), kernels::make_cpu_backend(2)).value();
+  plain->settle();
+  EXPECT_NO_THROW(plain->allocate_kv(2, 32, format));
+}
+
 TEST(Decoder, KeepsMapsBesideALargeFileAndReadsThemTheNextTime) {
   const test::TemporaryFile file(test::tiny_llama({}).bytes());
   std::filesystem::resize_file(file.path(), kLeastBytesKept);  // zeros that take no room
-  const std::string kept = file.path() + ".kvmaps";
+  const std::string kept = kv_maps_path(file.path());
   std::vector<std::string> told;
   const auto numerics = [&] {
     told.clear();

@@ -1,6 +1,7 @@
 #include "model/kv_maps_file.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -148,6 +149,23 @@ TEST_F(KvMapsFile, ThatCannotBeWrittenIsAnErrorAndLeavesNothing) {
   ASSERT_FALSE(written.ok());
   EXPECT_EQ(written.error().message, "cannot write " + nowhere + ": No such file or directory");
   EXPECT_EQ(files(), 0U);
+}
+
+TEST_F(KvMapsFile, ThatThereIsNoRoomForIsAnErrorAndLeavesTheOldOne) {
+  ASSERT_TRUE(write_kv_maps(path_, identity_, maps_).ok());
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  for (const rlim_t most : {rlim_t{0}, rlim_t{50}, rlim_t{1000}}) {
+    rlimit limit = before;
+    limit.rlim_cur = most;
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
+    const auto written = write_kv_maps(path_, identity_, test::some_kv_maps(kSizes, 2));
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+    ASSERT_FALSE(written.ok()) << most;
+    EXPECT_EQ(written.error().message, "cannot write " + path_ + ": File too large");
+    EXPECT_EQ(files(), 1U);
+  }
+  EXPECT_EQ((*read_kv_maps(path_, identity_))->keys, maps_.keys);
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ class KvMapsFinder : public testing::Test {
   void SetUp() override {
     std::string name = (std::filesystem::temp_directory_path() / "headwater_finder_XXXXXX").string();
     ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    folder_ = name;
+    folder_ = std::filesystem::canonical(name);
     model_ = (folder_ / "model.gguf").string();
     maps_ = model_ + ".kvmaps";
     write_model(1);
@@ -67,6 +67,15 @@ TEST_F(KvMapsFinder, LearnsOnceForAFileAndSaysSo) {
   EXPECT_EQ(second.keys, first.keys);
   EXPECT_EQ(learnt_, 1);
   EXPECT_THAT(told_, ElementsAre());
+}
+
+TEST_F(KvMapsFinder, LearnsOnceForAFileOfManyNames) {
+  find();
+  const std::string link = (folder_ / "default.gguf").string();
+  std::filesystem::create_symlink(model_, link);
+  model_ = link;
+  find();
+  EXPECT_EQ(learnt_, 1);
 }
 
 TEST_F(KvMapsFinder, LearnsAnewWhereTheFileIsDamagedOrAnothers) {

@@ -119,6 +119,8 @@ TEST(KvMaps, AreFoundWhereTheyTakeABoundedRoom) {
   EXPECT_TRUE(has_maps({26, 4, 256}));
   EXPECT_FALSE(has_maps({1, 1, 1 << 20}));
   EXPECT_FALSE(has_maps({1024, 1024, 1024}));
+  EXPECT_EQ(kv_maps_bytes({30, 3, 64}), 2U * 2 * 4 * 30 * 3 * 64 * 64);
+  EXPECT_EQ(kv_maps_bytes({1, 1, 1 << 20}), 0U);
 }
 
 }  // namespace
