@@ -161,7 +161,13 @@ void Scheduler::Impl::make_plan(TimeNs now) {
   if (missing == 0) {
     missing = admit(room, plan, now);
     if (missing > 0 && exhausted) {
-      running.empty() ? make_room(waiting.first(1).front(), missing) : static_cast<void>(starved = true);
+      if (running.empty()) {
+        make_room(waiting.first(1).front(), missing);
+        // Without the block that it would copy it may need no more than there is, and then nothing else would wake us.
+        admit(room, plan, now);
+      } else {
+        starved = true;
+      }
     }
   }
 

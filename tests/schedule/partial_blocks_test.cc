@@ -44,15 +44,15 @@ TEST(PartialBlocks, AreCopiedAndTheRestIsComputed) {
 /// A sequence with one whole block and two tokens of another in a block of the cache's.
 class BorrowsABlock {
  public:
-  BorrowsABlock() : scheduler(options()) {
+  explicit BorrowsABlock(std::uint32_t prompt = 12, std::uint32_t total_blocks = 4) : scheduler(options(total_blocks)) {
     request->id = 1;
-    request->prompt = prompt_of(1, 12);
+    request->prompt = prompt_of(1, prompt);
     request->max_new_tokens = 5;
-    scheduler.add({request, request->prompt, {5, 6}, 6, {2, CacheSource::memory, CacheMiss::never_seen, 5}});
+    scheduler.add({request, request->prompt, {5, 6}, 6, {2, CacheSource::memory, CacheMiss::never_seen, prompt - 7}});
   }
-  static SchedulerOptions options() {
+  static SchedulerOptions options(std::uint32_t total_blocks) {
     SchedulerOptions options = roomy().scheduler;
-    options.total_blocks = 4;
+    options.total_blocks = total_blocks;
     return options;
   }
 
@@ -110,6 +110,21 @@ TEST(PartialBlocks, AreDoneWithoutWhereThereIsNoRoomForTheCopy) {
   EXPECT_EQ(planned.plan->starts.at(0).details, (CacheDetails{0, CacheSource::memory, CacheMiss::no_room, 7}));
   EXPECT_EQ(one.scheduler.counters().prefix.copied_tokens, 0U);
   EXPECT_EQ(planned.plan->entries.at(0).first, 4U);
+}
+
+/// No grant or result is on its way, whose arrival would have it planned.
+TEST(PartialBlocks, AreDoneWithoutAndPlannedAtOnceWhereTheFirstChunkHasRoomThen) {
+  BorrowsABlock one(20, 8);
+  EXPECT_EQ(one.scheduler.poll(1).demand, 4U);  // 12 tokens from the seventh on
+  one.scheduler.on_grant(std::vector<BlockId>{7, 8, 9}, 4);
+  EXPECT_EQ(one.scheduler.poll(2).demand, 1U);
+  one.scheduler.on_grant({}, 1);
+  const SchedulerOutput output = one.scheduler.poll(3);
+  EXPECT_EQ(output.copied, std::vector<BlockId>{6});
+  ASSERT_TRUE(output.plan.has_value());
+  EXPECT_FALSE(output.plan->starts.at(0).copy.has_value());
+  EXPECT_EQ(output.plan->entries.at(0).first, 4U);
+  EXPECT_EQ(output.plan->entries.at(0).count, 12U);
 }
 
 TEST(PartialBlocks, TellTheTailOfWhatHasEnded) {
