@@ -20,17 +20,17 @@ constexpr std::uint32_t kAnswerTokens = 24;
 constexpr std::size_t kPrompts = 32;
 
 /// Prompts of many lengths, some of which begin alike.
-std::vector<std::string> prompts() {
+std::vector<std::string> prompts(std::size_t n = kPrompts) {
   std::vector<std::string> found;
   std::ifstream file(reference_dir() + "/smollm2/completions.jsonl");
   for (std::string line; std::getline(file, line);) {
     const auto record = nlohmann::json::parse(line);
     if (record.at("ids").size() < 600) found.push_back(record.at("prompt"));
   }
-  for (std::size_t i = 0; found.size() < kPrompts; ++i) {
+  for (std::size_t i = 0; found.size() < n; ++i) {
     found.push_back(found.at(i) + " And so, said the " + std::to_string(i) + "th of them,");
   }
-  found.resize(kPrompts);
+  found.resize(n);
   return found;
 }
 
@@ -46,11 +46,12 @@ class Determinism : public testing::TestWithParam<const char*> {
     overrides_.quant_policy = GetParam();
   }
 
-  /// With 16 bits all; of the other formats what each has of its own: hits, and blocks that are copied in part.
+  /// With 16 bits all; of the other formats each thing once: batches, hits, blocks that are copied in part, and chunks
+  /// and preemptions together. What a disk gives back is tried in every format by disk_tier_test.cc.
   static bool in_sample() {
     const std::string test = testing::UnitTest::GetInstance()->current_test_info()->name();
     return GetParam() == std::string("0") || test.starts_with("AllAtOnceWithAColdThenAWarmCache") ||
-           test.starts_with("WithBlocksThatAgreeInPart");
+           test.starts_with("WithBlocksThatAgreeInPart") || test.starts_with("InSmallChunksAndASmallPool");
   }
 
   std::unique_ptr<Runtime> start() {
@@ -69,19 +70,20 @@ class Determinism : public testing::TestWithParam<const char*> {
   }
 
   /// One after the other.
-  static Answers alone(Runtime& runtime) {
+  Answers alone(Runtime& runtime) const {
     EventLog log;
     const auto client = runtime.connect(log.handler());
     Answers answers;
-    for (const auto& prompt : prompts()) answers.push_back(log.wait(client->submit(greedy(prompt))->id).tokens());
+    for (const auto& prompt : prompts(n_prompts_))
+      answers.push_back(log.wait(client->submit(greedy(prompt))->id).tokens());
     return answers;
   }
 
-  static Answers together(Runtime& runtime) {
+  Answers together(Runtime& runtime) const {
     EventLog log;
     const auto client = runtime.connect(log.handler());
     std::vector<RequestId> ids;
-    for (const auto& prompt : prompts()) ids.push_back(client->submit(greedy(prompt))->id);
+    for (const auto& prompt : prompts(n_prompts_)) ids.push_back(client->submit(greedy(prompt))->id);
     Answers answers;
     for (RequestId id : ids) answers.push_back(log.wait(id).tokens());
     return answers;
@@ -90,7 +92,7 @@ class Determinism : public testing::TestWithParam<const char*> {
   /// The answers that all others are held against: no cache, one at a time.
   const Answers& expected() {
     static std::map<std::string, Answers> answers;
-    Answers& found = answers[GetParam()];
+    Answers& found = answers[GetParam() + std::to_string(n_prompts_)];
     if (found.empty()) {
       const Overrides kept = overrides_;
       overrides_.enable_prefix_caching = false;
@@ -101,6 +103,18 @@ class Determinism : public testing::TestWithParam<const char*> {
     return found;
   }
 
+  /// All at once in a pool that is too small for them: many are preempted, and computed again.
+  void expect_the_same_with_preemptions(const std::string& pool) {
+    overrides_.cache_size_limit = pool;
+    const auto runtime = start();
+    EXPECT_EQ(together(*runtime), expected());
+    const Stats stats = runtime->stats();
+    EXPECT_GT(stats.preemptions, 0U);
+    EXPECT_GT(stats.evictions[static_cast<std::size_t>(EvictionReason::demand)], 0U);
+    EXPECT_EQ(stats.blocks_free + stats.blocks_active + stats.blocks_cached, stats.blocks_total);
+  }
+
+  std::size_t n_prompts_ = kPrompts;
   Overrides overrides_;
 };
 
@@ -175,14 +189,16 @@ TEST_P(Determinism, OfALongChatWhoseTurnsComputeOnlyWhatIsNew) {
 
 TEST_P(Determinism, WithAPoolSoSmallThatSequencesArePreempted) {
   // As many blocks in every format.
-  const std::map<std::string, const char*> limits = {{"0", "24MiB"}, {"8", "13MiB"}, {"4", "7MiB"}, {"k8v4", "10MiB"}};
-  overrides_.cache_size_limit = limits.at(GetParam());
-  const auto runtime = start();
-  EXPECT_EQ(together(*runtime), expected());
-  const Stats stats = runtime->stats();
-  EXPECT_GT(stats.preemptions, 0U);
-  EXPECT_GT(stats.evictions[static_cast<std::size_t>(EvictionReason::demand)], 0U);
-  EXPECT_EQ(stats.blocks_free + stats.blocks_active + stats.blocks_cached, stats.blocks_total);
+  const std::map<std::string, const char*> pools = {{"0", "24MiB"}, {"8", "13MiB"}, {"4", "7MiB"}, {"k8v4", "10MiB"}};
+  expect_the_same_with_preemptions(pools.at(GetParam()));
+}
+
+TEST_P(Determinism, InSmallChunksAndASmallPool) {
+  if (GetParam() == std::string("0") && !runs_all()) GTEST_SKIP() << "each alone is part of the sample";
+  const std::map<std::string, const char*> pools = {{"0", "12MiB"}, {"8", "6MiB"}, {"4", "3MiB"}, {"k8v4", "5MiB"}};
+  n_prompts_ = kPrompts / 2;
+  overrides_.prefill_chunk = 16;
+  expect_the_same_with_preemptions(pools.at(GetParam()));
 }
 
 TEST_P(Determinism, WithPromptsCutIntoChunksOf16) {
