@@ -47,7 +47,7 @@ std::optional<Maps> find_maps(const Square& of_keys, const Square& of_queries) {
   const Square weighed = lower.transpose() * regular(of_queries) * lower;
   const Eigen::SelfAdjointEigenSolver<Square> found(weighed);
   if (found.info() != Eigen::Success) return std::nullopt;
-  const Eigen::VectorXd squares = found.eigenvalues();
+  const Eigen::VectorXd& squares = found.eigenvalues();
   const double most = squares.maxCoeff();
   if (!(most > 0)) return std::nullopt;
   constexpr double kLeast = 1e-14;  // of the greatest: below is what rounding leaves

@@ -330,7 +330,7 @@ TEST(Decoder, NamesTheMapsOfWhatTheCacheHoldsInItsNumerics) {
   Tiny plain({.architecture = "llama"});
   EXPECT_EQ(plain.numerics().find("maps"), std::string::npos);
   EXPECT_NE(plain.numerics(format("8")).find(" maps "), std::string::npos);
-  EXPECT_NE(plain.numerics(format("8")), plain.numerics(format("4")));
+  EXPECT_NE(plain.numerics(format("8")), plain.numerics(format("8-nobalance")));
   // Of keys with biases, bfloat16 needs the centre.
   Tiny biased({.architecture = "qwen2"});
   EXPECT_NE(biased.numerics().find(" maps "), std::string::npos);
@@ -354,7 +354,7 @@ TEST(Decoder, AnswersInTheFormatsOfBeforeWhenItIsSettled) {
   model->settle();
   EXPECT_EQ(model->numerics(format), name);
   // Whoever asks for another all the same is served.
-  EXPECT_NE(model->numerics(*kernels::parse_quant_policy("4")), name);
+  EXPECT_NE(model->numerics(*kernels::parse_quant_policy("8-nobalance")), name);
   const auto plain = Architecture::load(GgufFile::open(file.path()).value(), kernels::make_cpu_backend(2)).value();
   plain->settle();
   EXPECT_NO_THROW(plain->allocate_kv(2, 32, format));
@@ -383,14 +383,14 @@ TEST(Decoder, KeepsMapsBesideALargeFileAndReadsThemTheNextTime) {
 /// A key that something was taken from changes all scores of a query alike, which is no matter but to a cap.
 TEST(Decoder, TakesNothingFromKeysWhoseScoresAreCapped) {
   Tiny capped({.architecture = "gemma2"});
-  capped.keep_in("4");
+  capped.keep_in("4-nofirst");
   const auto centred = capped.after(tokens(40));
-  capped.keep_in("4-nocentre");
+  capped.keep_in("4-nocentre-nofirst");
   EXPECT_EQ(capped.after(tokens(40)), centred);
   Tiny plain({.architecture = "llama"});
-  plain.keep_in("4");
+  plain.keep_in("4-nofirst");
   const auto other = plain.after(tokens(40));
-  plain.keep_in("4-nocentre");
+  plain.keep_in("4-nocentre-nofirst");
   EXPECT_NE(plain.after(tokens(40)), other);
 }
 

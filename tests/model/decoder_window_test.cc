@@ -17,7 +17,7 @@
 namespace headwater::model {
 namespace {
 
-constexpr std::uint32_t kBlockTokens = 8;
+constexpr std::uint32_t kBlockTokens = 16;
 constexpr std::uint32_t kWindow = 24;
 constexpr std::uint32_t kTokens = 110;
 
