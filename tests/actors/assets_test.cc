@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -122,8 +123,8 @@ TEST(Assets, CountTheTokensThatTheFirstBlockOfASequenceLacks) {
   const auto sized = [](bool first_in_8_bits) {
     auto parsed = topology::parse(chain_topology("cache_size_limit: 10MiB", 2), "assets.yaml",
                                   topology::builtin_catalog(), Overrides{});
-    EXPECT_TRUE(parsed.topology) << parsed.report("assets.yaml");
-    parsed.topology.value().cache.format.key_bits = parsed.topology->cache.format.value_bits = 4;
+    if (!parsed.topology) throw std::runtime_error(parsed.report("assets.yaml"));
+    parsed.topology->cache.format.key_bits = parsed.topology->cache.format.value_bits = 4;
     parsed.topology->cache.format.first_in_8_bits = first_in_8_bits;
     model::ModelShape shape;
     shape.context_length = 100'000;

@@ -121,10 +121,11 @@ TEST(PartialBlocks, AreDoneWithoutAndPlannedAtOnceWhereTheFirstChunkHasRoomThen)
   one.scheduler.on_grant({}, 1);
   const SchedulerOutput output = one.scheduler.poll(3);
   EXPECT_EQ(output.copied, std::vector<BlockId>{6});
-  ASSERT_TRUE(output.plan.has_value());
-  EXPECT_FALSE(output.plan->starts.at(0).copy.has_value());
-  EXPECT_EQ(output.plan->entries.at(0).first, 4U);
-  EXPECT_EQ(output.plan->entries.at(0).count, 12U);
+  const StepPlan plan = output.plan.value_or(StepPlan{});
+  ASSERT_EQ(plan.starts.size(), 1U);
+  EXPECT_FALSE(plan.starts[0].copy.has_value());
+  EXPECT_EQ(plan.entries.at(0).first, 4U);
+  EXPECT_EQ(plan.entries.at(0).count, 12U);
 }
 
 TEST(PartialBlocks, TellTheTailOfWhatHasEnded) {
