@@ -24,7 +24,7 @@ KvLearning small_learning(std::uint32_t head_dim = 8) {
 std::vector<std::vector<float>> random_layers(const KvLearning& learning) {
   std::mt19937 random(4);
   std::normal_distribution<float> normal(1, 2);
-  const std::size_t width = (learning.n_heads + 2 * learning.sizes.n_kv_heads) * learning.sizes.head_dim;
+  const std::size_t width = (learning.n_heads + 2 * std::size_t{learning.sizes.n_kv_heads}) * learning.sizes.head_dim;
   std::vector<std::vector<float>> layers(learning.sizes.n_layers, std::vector<float>(kRows * width));
   for (auto& layer : layers) {
     for (float& x : layer) x = normal(random);
@@ -93,8 +93,8 @@ TEST(KvLearner, LeavesTheOtherHeadsAloneWhereOneIsNotFinite) {
   const KvLearning learning = small_learning();
   auto layers = random_layers(learning);
   const LearntKvMaps whole = learn(learning, layers);
-  layers[0][(20 * 10 + 6) * 8] = INFINITY;  // a key of the first head
-  layers[1][(20 * 10 + 9) * 8] = NAN;       // a value of the last
+  layers[0][1648] = INFINITY;  // a key of the first head
+  layers[1][1672] = NAN;       // a value of the last
   const LearntKvMaps learnt = learn(learning, layers);
   for (std::size_t i = 0; i < 64; ++i) EXPECT_EQ(learnt.keys[i], i % 9 == 0 ? 1 : 0);
   for (std::size_t i = 64; i < learnt.keys.size(); ++i) EXPECT_EQ(learnt.keys[i], whole.keys[i]);

@@ -71,8 +71,8 @@ TEST(KvMaps, AreRotatedByHadamardMatricesOfPowersOfTwo) {
       const kernels::KvMaps plain = maps_of_format(learnt, format_of(false, balance), false);
       const kernels::KvMaps rotated = maps_of_format(learnt, format_of(true, balance), false);
       for (std::size_t place = 0; place < plain.keys.size(); ++place) {
-        const std::size_t head = place / (dim * dim) * dim * dim;
-        const std::size_t i = place % (dim * dim) / dim;
+        const std::size_t head = place / (std::size_t{dim} * dim) * dim * dim;
+        const std::size_t i = place % (std::size_t{dim} * dim) / dim;
         double key = 0;
         double query = 0;
         for (std::size_t l = 0; l < dim; ++l) {

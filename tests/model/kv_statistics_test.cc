@@ -8,7 +8,7 @@
 namespace headwater::model {
 namespace {
 
-constexpr std::uint32_t kHeads = 6, kKvHeads = 2, kDim = 5;
+constexpr std::size_t kHeads = 6, kKvHeads = 2, kDim = 5;
 constexpr std::size_t kStride = (kHeads + 2 * kKvHeads) * kDim;
 
 std::vector<float> random_rows(std::uint32_t n) {
@@ -48,7 +48,8 @@ TEST(KvStatistics, AreMeansOverTheTokensOfAHeadAndOfItsGroup) {
         EXPECT_NEAR(found.key_mean[i], mean, 1e-9);
         for (std::size_t l = 0; l < kDim; ++l) {
           EXPECT_NEAR(found.keys[i * kDim + l], mean_product(numbers, skipped, kHeads + head, 1, i, l), 1e-9);
-          EXPECT_NEAR(found.queries[i * kDim + l], mean_product(numbers, skipped, head * 3, 3, i, l), 1e-9);
+          EXPECT_NEAR(found.queries[i * kDim + l], mean_product(numbers, skipped, std::size_t{head} * 3, 3, i, l),
+                      1e-9);
         }
         value_square += mean_product(numbers, skipped, kHeads + kKvHeads + head, 1, i, i) / kDim;
       }
