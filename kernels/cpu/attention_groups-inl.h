@@ -45,7 +45,7 @@ HWY_INLINE hn::Vec<D> GroupMinima(D d, const std::byte* bytes) {
   const hn::RebindToSigned<D> di;
   const hn::Rebind<std::uint8_t, D> d8;
   const auto wide = hn::PromoteTo(di, hn::LoadU(d8, reinterpret_cast<const std::uint8_t*>(bytes)));
-  return hn::NegMulAdd(hn::ConvertTo(d, wide), hn::Set(d, 1.0F / 16), hn::Set(d, kHighestMinimum));
+  return hn::NegMulAdd(hn::ConvertTo(d, wide), hn::Set(d, kMinimumStep), hn::Set(d, kHighestMinimum));
 }
 
 /// Keys of a block, from a token on.

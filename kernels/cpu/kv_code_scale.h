@@ -39,7 +39,7 @@ struct CodeScale {
   return {step, minimum, 1 / step};
 }
 
-// ---- groups in 4 bits: a byte for the scale, a byte for the minimum in sixteenths of it
+// ---- groups in 4 bits: a byte for the scale, a byte for the minimum in eighths of it
 // -------------------------------
 
 /// The scale's byte where a number is not finite: the scale is NaN.
@@ -48,8 +48,10 @@ inline constexpr std::uint8_t kNanScale = 255;
 /// on.
 inline constexpr std::uint32_t kLeastScaleBits = (127U - 6U) << 23U;
 inline constexpr unsigned kScaleShift = 18;
-/// A minimum is (kHighestMinimum - byte / 16) scales: -15.625 … 0.3125.
-inline constexpr float kHighestMinimum = 0.3125F;
+/// A minimum is (kHighestMinimum - byte * kMinimumStep) scales, -23.375 … 8.5: zero may lie half a range beside a
+/// group's.
+inline constexpr float kHighestMinimum = 8.5F;
+inline constexpr float kMinimumStep = 1.0F / 8;
 inline constexpr float kGroupLevels = 15;
 /// What is beyond it is cut off before a range is fitted: no range reaches so far.
 inline constexpr float kGreatestNumber = 64;
@@ -60,7 +62,7 @@ inline constexpr float kGreatestNumber = 64;
 }
 /// In scales.
 [[gnu::always_inline]] inline float group_minimum(std::uint8_t byte) {
-  return kHighestMinimum - static_cast<float>(byte) * (1.0F / 16);
+  return kHighestMinimum - static_cast<float>(byte) * kMinimumStep;
 }
 
 /// Codes stand for `step * code + minimum`.
@@ -104,7 +106,7 @@ inline constexpr std::size_t kFirstRanges = 4;
 /// The byte of the nearest scale. At least: what numbers that all have one sign need, since zero is never far from a
 /// group's range.
 [[gnu::always_inline]] inline std::uint8_t scale_byte(float step, float least, float greatest) {
-  constexpr float kLowestMinimum = kHighestMinimum - 255.0F / 16;
+  constexpr float kLowestMinimum = kHighestMinimum - 255 * kMinimumStep;
   const float needed = least > 0      ? greatest / (kGroupLevels + kHighestMinimum)
                        : greatest < 0 ? least / kLowestMinimum
                                       : 0;
@@ -121,9 +123,9 @@ inline constexpr std::size_t kFirstRanges = 4;
 
 /// The byte of the nearest minimum.
 [[gnu::always_inline]] inline std::uint8_t minimum_byte(float minimum, float scale) {
-  const float sixteenths = (kHighestMinimum - minimum / scale) * 16;
-  if (!(sixteenths > 0)) return 0;
-  return sixteenths >= 255 ? std::uint8_t{255} : static_cast<std::uint8_t>(sixteenths + 0.5F);
+  const float steps = (kHighestMinimum - minimum / scale) * (1 / kMinimumStep);
+  if (!(steps > 0)) return 0;
+  return steps >= 255 ? std::uint8_t{255} : static_cast<std::uint8_t>(steps + 0.5F);
 }
 
 }  // namespace headwater::kernels::cpu

@@ -67,7 +67,7 @@ inline __m512 group_scales(const std::byte* bytes) {
   return _mm512_castsi512_ps(_mm512_mask_mov_epi32(bits, nan, _mm512_set1_epi32(0x7FC00000)));
 }
 inline __m512 group_minima(const std::byte* bytes) {
-  return _mm512_fnmadd_ps(_mm512_cvtepi32_ps(widen_bytes(bytes)), _mm512_set1_ps(1.0F / 16),
+  return _mm512_fnmadd_ps(_mm512_cvtepi32_ps(widen_bytes(bytes)), _mm512_set1_ps(kMinimumStep),
                           _mm512_set1_ps(kHighestMinimum));
 }
 

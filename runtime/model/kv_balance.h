@@ -5,6 +5,9 @@
 // keys are stored as A (k - centre), queries become A⁻ᵀ q, and every channel of keys has as much spread as its queries
 // have weight. With S = L Lᵀ and Lᵀ Q L = V Λ² Vᵀ it is A = Λ^½ Vᵀ L⁻¹. A thousandth of each one's mean is added to its
 // diagonal first, so that no channel counts for nothing.
+//
+// The order of channels is free. A Hadamard matrix comes after, and mixes each into all; but its columns 0, 32, 64 …
+// are the same all over a group of 32 numbers, whose minimum takes up what they have in common. So the widest go there.
 
 #include <cstddef>
 #include <span>

@@ -93,6 +93,25 @@ TEST(KvBalance, GivesEveryChannelOfKeysAsMuchSpreadAsItsQueriesHaveWeight) {
   }
 }
 
+TEST(KvBalance, PutsTheWidestChannelsWhereAGroupOf32HasThemInCommon) {
+  constexpr std::size_t kDim = 128;
+  const HeadSpread spread = random_spread(kDim);
+  const Numbers keys = wide(balance(spread).keys);
+  const Numbers mapped = product(product(keys, with_ridge(spread.keys, kDim), kDim), transposed(keys, kDim), kDim);
+  const auto spread_of = [&](std::size_t i) { return mapped[i * kDim + i]; };
+  for (std::size_t i : {0U, 32U, 64U, 96U}) {
+    EXPECT_LT(spread_of(i + 1), spread_of(96)) << i;
+    if (i > 0) {
+      EXPECT_LT(spread_of(i), spread_of(i - 32)) << i;
+    }
+  }
+  for (std::size_t i = 2; i < kDim; ++i) {
+    if (i % 32 > 1) {
+      EXPECT_LT(spread_of(i), spread_of(i - 1)) << i;
+    }
+  }
+}
+
 TEST(KvBalance, GivesMappedAndScaledKeysAMeanSquareOfOne) {
   constexpr std::size_t kDim = 16;
   const HeadSpread spread = random_spread(kDim);
