@@ -21,13 +21,21 @@ namespace HWY_NAMESPACE {
 /// Codes in 32 bits: of each byte the lower half, then the upper one.
 constexpr int kFieldsOf4 = 8;
 
-/// Field after field of words, as floats.
+/// What codes in floats exceed codes by. The bits of a code become the upper ones of a mantissa, which is quicker than
+/// to convert it.
+template <int kBits>
+constexpr float kCodeOffset = 1 << kBits;
+
+/// Field after field of words, as floats: codes and kCodeOffset.
 template <int kBits, class D, class V>
 HWY_INLINE hn::Vec<D> Code(D d, V words, int field) {
   const hn::RebindToUnsigned<D> du;
-  const hn::RebindToSigned<D> di;
-  const auto code = hn::And(hn::ShiftRightSame(words, field * kBits), hn::Set(du, (1U << kBits) - 1U));
-  return hn::ConvertTo(d, hn::BitCast(di, code));
+  constexpr int kMantissa = 23;
+  const int left = kMantissa - kBits - field * kBits;
+  const auto moved = left >= 0 ? hn::ShiftLeftSame(words, left) : hn::ShiftRightSame(words, -left);
+  constexpr std::uint32_t kMask = ((1U << kBits) - 1U) << (kMantissa - kBits);
+  constexpr std::uint32_t kExponent = (127U + kBits) << kMantissa;
+  return hn::BitCast(d, hn::OrAnd(hn::Set(du, kExponent), moved, hn::Set(du, kMask)));
 }
 
 /// As group_scale() and group_minimum(), of tokens side by side.
@@ -40,12 +48,13 @@ HWY_INLINE hn::Vec<D> GroupScales(D d, const std::byte* bytes) {
   const auto nan = hn::Eq(wide, hn::Set(du, std::uint32_t{kNanScale}));
   return hn::BitCast(d, hn::IfThenElse(nan, hn::Set(du, 0x7FC00000U), bits));
 }
+/// Less kCodeOffset.
 template <class D>
 HWY_INLINE hn::Vec<D> GroupMinima(D d, const std::byte* bytes) {
   const hn::RebindToSigned<D> di;
   const hn::Rebind<std::uint8_t, D> d8;
   const auto wide = hn::PromoteTo(di, hn::LoadU(d8, reinterpret_cast<const std::uint8_t*>(bytes)));
-  return hn::NegMulAdd(hn::ConvertTo(d, wide), hn::Set(d, kMinimumStep), hn::Set(d, kHighestMinimum));
+  return hn::NegMulAdd(hn::ConvertTo(d, wide), hn::Set(d, kMinimumStep), hn::Set(d, kHighestMinimum - kCodeOffset<4>));
 }
 
 /// Keys of a block, from a token on.
@@ -54,6 +63,10 @@ struct GroupedKeys {
   const std::byte* parameters;  ///< [groups][2][block_tokens]
   std::size_t head_dim, block_tokens;
 };
+
+/// Vectors of tokens that N rows take at once: their sums and those of the group at hand stay in registers.
+template <std::size_t N>
+constexpr std::size_t kScoredVectors = N <= (HWY_TARGET <= HWY_AVX3 ? 5 : 2) ? 2 : 1;
 
 /// scores[q][t] = sum over groups of scale of t * (queries[q] · codes of t + minimum of t * sum of query q), for the
 /// tokens of V vectors. group_sums: [N][groups] of the queries.
@@ -64,6 +77,10 @@ HWY_INLINE void ScoreGroups(D d, const float* const* queries, const float* group
   const std::size_t lanes = hn::Lanes(d);
   const std::size_t n_groups = group_count(keys.head_dim);
   const std::uint32_t* words = keys.words;
+  hn::Vec<D> totals[N][V];
+  for (std::size_t q = 0; q < N; ++q) {
+    for (std::size_t v = 0; v < V; ++v) totals[q][v] = hn::Zero(d);
+  }
   for (std::size_t group = 0; group < n_groups; ++group) {
     const std::size_t size = group_size(keys.head_dim, group);
     hn::Vec<D> sums[N][V];
@@ -74,6 +91,7 @@ HWY_INLINE void ScoreGroups(D d, const float* const* queries, const float* group
       hn::Vec<decltype(du)> word[V];
       for (std::size_t v = 0; v < V; ++v) word[v] = hn::LoadU(du, words + v * lanes);
       const std::size_t first = group * kGroupDims + quad * 4;
+#pragma GCC unroll 8
       for (int field = 0; field < kFieldsOf4; ++field) {
         const std::size_t i = first + static_cast<std::size_t>(field / 2) + (field % 2 == 1 ? size / 2 : 0);
         hn::Vec<D> code[V];
@@ -89,12 +107,13 @@ HWY_INLINE void ScoreGroups(D d, const float* const* queries, const float* group
       const auto scale = GroupScales(d, parameters + v * lanes);
       const auto minimum = GroupMinima(d, parameters + keys.block_tokens + v * lanes);
       for (std::size_t q = 0; q < N; ++q) {
-        float* score = scores + q * kSplitTokens + v * lanes;
         const auto sum = hn::MulAdd(minimum, hn::Set(d, group_sums[q * n_groups + group]), sums[q][v]);
-        const auto before = group == 0 ? hn::Zero(d) : hn::LoadU(d, score);
-        hn::StoreU(hn::MulAdd(sum, scale, before), d, score);
+        totals[q][v] = hn::MulAdd(sum, scale, totals[q][v]);
       }
     }
+  }
+  for (std::size_t q = 0; q < N; ++q) {
+    for (std::size_t v = 0; v < V; ++v) hn::StoreU(totals[q][v], d, scores + q * kSplitTokens + v * lanes);
   }
 }
 
@@ -111,26 +130,29 @@ struct SeenTokens {
   std::size_t from[N], seen[N];
 };
 
-/// Vectors of 8 tokens at most: a block may have no more.
-using Tokens8 = hn::CappedTag<float, 8>;
+/// Lanes of `lowest` for each row and group.
+constexpr std::size_t kLowestLanes = HWY_MAX(8, hn::MaxLanes(Floats()));
 
-/// Weights of N rows times the scales of a group, zero where a row does not see a token. Adds to `lowest`, [N][8], the
-/// products with the minima. weights: kSplitTokens apart; scaled: [N][block_tokens].
-template <std::size_t N>
-HWY_INLINE void ScaleWeightsOf(const float* weights, const std::byte* parameters, std::size_t block_tokens,
+/// Weights of N rows times the scales of a group, zero where a row does not see a token. Adds to `lowest`,
+/// [N][kLowestLanes], the products with the minima. weights: kSplitTokens apart; scaled: [N][block_tokens].
+template <std::size_t N, class D>
+HWY_INLINE void ScaleWeightsOf(D d, const float* weights, const std::byte* parameters, std::size_t block_tokens,
                                const SeenTokens<N>& tokens, float* scaled, float* lowest) {
-  const Tokens8 d;
   const std::size_t lanes = hn::Lanes(d);
-  for (std::size_t t = 0; t < (tokens.seen[N - 1] + 7) / 8 * 8; t += lanes) {
+  const bool all_seen = tokens.from[N - 1] == 0 && tokens.seen[0] == block_tokens;
+  const std::size_t end = HWY_MIN((tokens.seen[N - 1] + 15) / 16 * 16, block_tokens);
+  for (std::size_t t = 0; t < end; t += lanes) {
     const auto scale = GroupScales(d, parameters + t);
     const auto minimum = GroupMinima(d, parameters + block_tokens + t);
     for (std::size_t q = 0; q < N; ++q) {
-      const std::size_t hidden = tokens.from[q] > t ? tokens.from[q] - t : 0;
-      const std::size_t seen = tokens.seen[q] > t ? tokens.seen[q] - t : 0;
-      const auto kept = hn::AndNot(hn::FirstN(d, hidden), hn::FirstN(d, seen));
-      const auto weight = hn::IfThenElseZero(kept, hn::Mul(hn::LoadU(d, weights + q * kSplitTokens + t), scale));
+      auto weight = hn::Mul(hn::LoadU(d, weights + q * kSplitTokens + t), scale);
+      if (!all_seen) {
+        const std::size_t hidden = tokens.from[q] > t ? tokens.from[q] - t : 0;
+        const std::size_t seen = tokens.seen[q] > t ? tokens.seen[q] - t : 0;
+        weight = hn::IfThenElseZero(hn::AndNot(hn::FirstN(d, hidden), hn::FirstN(d, seen)), weight);
+      }
       hn::StoreU(weight, d, scaled + q * block_tokens + t);
-      float* low = lowest + q * 8 + t % 8;
+      float* low = lowest + q * kLowestLanes;
       hn::StoreU(hn::MulAdd(weight, minimum, hn::LoadU(d, low)), d, low);
     }
   }
@@ -149,6 +171,7 @@ HWY_INLINE void MixGroup(D d, const float* scaled, const GroupedValues& values, 
   for (std::size_t w = 0; w < n_words; ++w) {
     hn::Vec<decltype(du)> word[V];
     for (std::size_t v = 0; v < V; ++v) word[v] = hn::LoadU(du, values.words + w * values.head_dim + i + v * lanes);
+#pragma GCC unroll 8
     for (int field = 0; field < kFieldsOf4; ++field) {
       const std::size_t t = w * 8 + static_cast<std::size_t>(field / 2) + (field % 2 == 1 ? 4 : 0);
       hn::Vec<D> code[V];
@@ -164,7 +187,7 @@ HWY_INLINE void MixGroup(D d, const float* scaled, const GroupedValues& values, 
   }
 }
 
-/// The values of a block. lowest: [groups][N][8]; scaled: room for [N][block_tokens].
+/// The values of a block. lowest: [groups][N][kLowestLanes]; scaled: room for [N][block_tokens].
 template <std::size_t N>
 HWY_INLINE void MixGroups(const float* weights, const GroupedValues& values, const SeenTokens<N>& tokens, float* scaled,
                           float* lowest, float* sums) {
@@ -174,7 +197,12 @@ HWY_INLINE void MixGroups(const float* weights, const GroupedValues& values, con
   const std::size_t n_groups = group_count(values.head_dim);
   for (std::size_t group = 0; group < n_groups; ++group) {
     const std::byte* parameters = values.parameters + group * 2 * values.block_tokens;
-    ScaleWeightsOf<N>(weights, parameters, values.block_tokens, tokens, scaled, lowest + group * N * 8);
+    float* low = lowest + group * N * kLowestLanes;
+    if (values.block_tokens < lanes) {  // 8 tokens
+      ScaleWeightsOf<N>(hn::CappedTag<float, 8>(), weights, parameters, values.block_tokens, tokens, scaled, low);
+    } else {
+      ScaleWeightsOf<N>(d, weights, parameters, values.block_tokens, tokens, scaled, low);
+    }
     std::size_t i = group * kGroupDims;
     const std::size_t end = i + group_size(values.head_dim, group);
     for (; i + 2 * lanes <= end; i += 2 * lanes) MixGroup<N, 2>(d, scaled, values, i, n_words, sums);
@@ -186,11 +214,11 @@ HWY_INLINE void MixGroups(const float* weights, const GroupedValues& values, con
 /// Adds what the minima give to the sums. lowest: as of MixGroups().
 template <std::size_t N>
 HWY_INLINE void AddLowest(const float* lowest, std::size_t head_dim, float* sums) {
-  const Tokens8 d;
+  const hn::CappedTag<float, 8> d;
   for (std::size_t group = 0; group < group_count(head_dim); ++group) {
-    for (std::size_t q = 0; q < N; ++q, lowest += 8) {
+    for (std::size_t q = 0; q < N; ++q, lowest += kLowestLanes) {
       auto all = hn::Zero(d);
-      for (std::size_t t = 0; t < 8; t += hn::Lanes(d)) all = hn::Add(all, hn::LoadU(d, lowest + t));
+      for (std::size_t i = 0; i < kLowestLanes; i += hn::Lanes(d)) all = hn::Add(all, hn::LoadU(d, lowest + i));
       const float low = hn::GetLane(hn::SumOfLanes(d, all));
       float* to = sums + q * head_dim + group * kGroupDims;
       for (std::size_t i = 0; i < group_size(head_dim, group); ++i) to[i] += low;

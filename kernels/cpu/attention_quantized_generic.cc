@@ -29,7 +29,7 @@ struct QuantizedScratch {
   float scaled[kShared * kSplitTokens];  ///< weights of a block's tokens
   // then as many groups as a head has
   float* group_sums() { return reinterpret_cast<float*>(this + 1); }  ///< [kPairedRows][groups] of the queries
-  /// [groups][kShared][8]
+  /// [groups][kShared][kLowestLanes]
   float* lowest(std::size_t head_dim) { return group_sums() + kPairedRows * group_count(head_dim); }
 };
 
@@ -47,6 +47,7 @@ HWY_INLINE void ScoreCodes(D d, const float* const* queries, const float* query_
   for (std::size_t quad = 0; quad < head_dim / 4; ++quad) {
     hn::Vec<decltype(du)> word[V];
     for (std::size_t v = 0; v < V; ++v) word[v] = hn::LoadU(du, words + quad * block_tokens + v * lanes);
+#pragma GCC unroll 8
     for (int field = 0; field < 4; ++field) {
       hn::Vec<D> code[V];
       for (std::size_t v = 0; v < V; ++v) code[v] = Code<8>(d, word[v], field);
@@ -71,14 +72,14 @@ template <std::size_t V>
 struct Vectors {
   static constexpr std::size_t kCount = V;
 };
-/// Calls score(d, t, Vectors<V>()) for V vectors of tokens from t on, until `seen` are covered.
-template <class Score>
+/// Calls score(d, t, Vectors<V>()) for V vectors of tokens from t on, kMost at most, until `seen` are covered.
+template <std::size_t kMost, class Score>
 HWY_INLINE void ForTokens(std::size_t block_tokens, std::size_t seen, const Score& score) {
   const Floats d;
   const std::size_t lanes = hn::Lanes(d);
   if (block_tokens < lanes) return score(hn::CappedTag<float, 8>(), 0, Vectors<1>());  // 8 tokens
   std::size_t t = 0;
-  for (; t + lanes < seen; t += 2 * lanes) score(d, t, Vectors<2>());
+  for (; t + (kMost - 1) * lanes < seen; t += kMost * lanes) score(d, t, Vectors<kMost>());
   if (t < seen) score(d, t, Vectors<1>());
 }
 
@@ -111,6 +112,7 @@ HWY_INLINE void MixCodes(D d, const float* weights, const std::uint32_t* words, 
   for (std::size_t w = 0; w < n_words; ++w) {
     hn::Vec<decltype(du)> word[V];
     for (std::size_t v = 0; v < V; ++v) word[v] = hn::LoadU(du, words + w * head_dim + v * lanes);
+#pragma GCC unroll 8
     for (int field = 0; field < 4; ++field) {
       hn::Vec<D> code[V];
       for (std::size_t v = 0; v < V; ++v) code[v] = Code<8>(d, word[v], field);
@@ -143,17 +145,20 @@ HWY_INLINE void MixBlock(const float* weights, const std::byte* codes, std::size
   }
 }
 
-/// Parameters in bfloat16 of a block's tokens, as floats: scales, then minima, kSplitTokens apart.
+/// Parameters in bfloat16 of a block's tokens, as floats: scales, and kSplitTokens behind them minima of what Code()
+/// gives.
 HWY_INLINE void WidenParameters(const std::byte* block_parameters, std::size_t block_tokens, float* parameters) {
   const hn::CappedTag<float, 8> d;
   const hn::RebindToUnsigned<decltype(d)> dw;
   const hn::Rebind<std::uint16_t, decltype(d)> dh;
   const auto* bits = reinterpret_cast<const std::uint16_t*>(block_parameters);
-  for (std::size_t which = 0; which < 2; ++which) {
-    for (std::size_t t = 0; t < block_tokens; t += hn::Lanes(d)) {
-      const auto wide = hn::PromoteTo(dw, hn::LoadU(dh, bits + which * block_tokens + t));
-      hn::StoreU(hn::BitCast(d, hn::ShiftLeft<16>(wide)), d, parameters + which * kSplitTokens + t);
-    }
+  const auto widen = [&](const std::uint16_t* from)
+                         HWY_ATTR { return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(dw, hn::LoadU(dh, from)))); };
+  for (std::size_t t = 0; t < block_tokens; t += hn::Lanes(d)) {
+    const auto scale = widen(bits + t);
+    hn::StoreU(scale, d, parameters + t);
+    const auto minimum = hn::NegMulAdd(hn::Set(d, kCodeOffset<8>), scale, widen(bits + block_tokens + t));
+    hn::StoreU(minimum, d, parameters + kSplitTokens + t);
   }
 }
 
@@ -178,6 +183,17 @@ struct GatheredRows {
   }
   HWY_INLINE std::size_t From(std::size_t q) const { return from == nullptr ? 0 : from[q]; }
 
+  /// Asks for the block after one: few rows are done with a block before the next would come by itself.
+  HWY_INLINE void AskForNext(std::size_t first) const {
+    if (rows.n_rows > kPairedRows / 2) return;
+    const std::byte* next = first + block_tokens < end ? Block(first + block_tokens)
+                            : split.n_next_blocks > 0  ? reinterpret_cast<const std::byte*>(split.next_blocks[0])
+                                                       : nullptr;
+    if (next == nullptr) return;
+    constexpr std::size_t kLine = 64;
+    for (std::size_t i = 0; i < layout.end; i += kLine) __builtin_prefetch(next + i);
+  }
+
   /// The scores of a block's tokens that a row sees, and of some beyond.
   HWY_INLINE void Score(std::size_t first) const {
     const std::byte* block = Block(first);
@@ -187,14 +203,14 @@ struct GatheredRows {
     if (rows.key_bits == 8) {
       const float* scales = scratch.parameters[key_scale] + first;
       const float* minima = scratch.parameters[key_minimum] + first;
-      ForTokens(block_tokens, Within(first), [&](auto d, std::size_t t, auto vectors) HWY_ATTR {
+      ForTokens<2>(block_tokens, Within(first), [&](auto d, std::size_t t, auto vectors) HWY_ATTR {
         ScoreCodes<N, decltype(vectors)::kCount>(d, queries, scratch.query_sums + row, words + t, dim, block_tokens,
                                                  scales + t, minima + t, scores + t);
       });
       return;
     }
     const float* sums = scratch.group_sums() + row * group_count(dim);
-    ForTokens(block_tokens, Within(first), [&](auto d, std::size_t t, auto vectors) HWY_ATTR {
+    ForTokens<kScoredVectors<N>>(block_tokens, Within(first), [&](auto d, std::size_t t, auto vectors) HWY_ATTR {
       const GroupedKeys keys{words + t, block + layout.key_parameters + t, dim, block_tokens};
       ScoreGroups<N, decltype(vectors)::kCount>(d, queries, sums, keys, scores + t);
     });
@@ -217,7 +233,7 @@ struct GatheredRows {
 
   HWY_INLINE void MixOf4(float* sums) const {
     float* lowest = scratch.lowest(dim);
-    for (std::size_t i = 0; i < group_count(dim) * N * 8; ++i) lowest[i] = 0;
+    for (std::size_t i = 0; i < group_count(dim) * N * kLowestLanes; ++i) lowest[i] = 0;
     for (std::size_t first = begin; first < end; first += block_tokens) {
       SeenTokens<N> tokens;
       for (std::size_t q = 0; q < N; ++q) {
@@ -237,7 +253,10 @@ struct QuantizedKernel {
   template <std::size_t N>
   static HWY_INLINE void Rows(const QueryRows& rows, const Split& split, std::size_t row, const Gathered& result) {
     const GatheredRows<N> gathered{rows, split, row};
-    for (std::size_t first = gathered.begin; first < gathered.end; first += rows.block_tokens) gathered.Score(first);
+    for (std::size_t first = gathered.begin; first < gathered.end; first += rows.block_tokens) {
+      gathered.AskForNext(first);
+      gathered.Score(first);
+    }
     for (std::size_t q = 0; q < N; ++q) {
       float* weights = gathered.scratch.scores + q * kSplitTokens;
       if (rows.cap > 0) CapScores(weights, gathered.begin, gathered.seen[q], rows.cap);
@@ -287,7 +306,7 @@ void GatherQuantized(const QueryRows& rows, const Split& split, const Gathered& 
 }
 
 std::size_t QuantizedScratchBytes(std::size_t head_dim) {
-  return sizeof(QuantizedScratch) + (kPairedRows + kShared * 8) * group_count(head_dim) * sizeof(float);
+  return sizeof(QuantizedScratch) + (kPairedRows + kShared * kLowestLanes) * group_count(head_dim) * sizeof(float);
 }
 
 }  // namespace HWY_NAMESPACE
