@@ -125,7 +125,7 @@ inline constexpr std::size_t kFirstRanges = 4;
 [[gnu::always_inline]] inline std::uint8_t minimum_byte(float minimum, float scale) {
   const float steps = (kHighestMinimum - minimum / scale) * (1 / kMinimumStep);
   if (!(steps > 0)) return 0;
-  return steps >= 255 ? std::uint8_t{255} : static_cast<std::uint8_t>(steps + 0.5F);
+  return steps >= 255 ? std::uint8_t{255} : static_cast<std::uint8_t>(static_cast<int>(2 * steps + 1) / 2);
 }
 
 }  // namespace headwater::kernels::cpu

@@ -171,7 +171,7 @@ TEST(Parse, ValuesOutOfRangeSayTheRange) {
 }
 
 TEST(Parse, QuantPoliciesThatDoNotExistSayWhichDo) {
-  for (const std::string policy : {"16", "k8", "-1", "int8", "8-nocentre", "[0]"}) {
+  for (const std::string policy : {"16", "k8", "-1", "int8", "8-nofirst", "[0]"}) {
     EXPECT_THAT(report(with("cache: {", "cache: { quant_policy: " + policy + ",")),
                 HasSubstr("supported are 0 (keys and values in 16 bits), 8, 4 and k8v4"))
         << policy;
