@@ -10,8 +10,6 @@
 #include <optional>
 #include <vector>
 
-#include "model/kv_maps_file.h"
-#include "model/kv_maps_finder.h"
 #include "tests/support/tiny_gguf.h"
 
 namespace headwater::model {
@@ -344,40 +342,6 @@ TEST(Decoder, FindsTheSameMapsOnAnyThreads) {
     const std::string expected = Tiny(options, 1).numerics(format);
     for (const std::uint32_t threads : {1U, 2U, 5U}) EXPECT_EQ(Tiny(options, threads).numerics(format), expected);
   }
-}
-
-TEST(Decoder, AnswersInTheFormatsOfBeforeWhenItIsSettled) {
-  const test::TemporaryFile file(test::tiny_llama({}).bytes());
-  const auto model = Architecture::load(GgufFile::open(file.path()).value(), kernels::make_cpu_backend(2)).value();
-  const kernels::KvFormat format = *kernels::parse_quant_policy("8");
-  const std::string name = model->numerics(format);
-  model->settle();
-  EXPECT_EQ(model->numerics(format), name);
-  // Whoever asks for another all the same is served.
-  EXPECT_NE(model->numerics(*kernels::parse_quant_policy("8-nobalance")), name);
-  const auto plain = Architecture::load(GgufFile::open(file.path()).value(), kernels::make_cpu_backend(2)).value();
-  plain->settle();
-  EXPECT_NO_THROW(plain->allocate_kv(2, 32, format));
-}
-
-TEST(Decoder, KeepsMapsBesideALargeFileAndReadsThemTheNextTime) {
-  const test::TemporaryFile file(test::tiny_llama({}).bytes());
-  std::filesystem::resize_file(file.path(), kLeastBytesKept);  // zeros that take no room
-  const std::string kept = kv_maps_path(file.path());
-  std::vector<std::string> told;
-  const auto numerics = [&] {
-    told.clear();
-    const auto tell = [&](bool /*warning*/, const std::string& sentence) { told.push_back(sentence); };
-    const auto model =
-        Architecture::load(GgufFile::open(file.path()).value(), kernels::make_cpu_backend(2), 0, tell).value();
-    return model->numerics(*kernels::parse_quant_policy("8"));
-  };
-  const std::string first = numerics();
-  EXPECT_EQ(told.size(), 2U);
-  EXPECT_TRUE(std::filesystem::exists(kept));
-  EXPECT_EQ(numerics(), first);
-  EXPECT_EQ(told.size(), 0U);
-  std::filesystem::remove(kept);
 }
 
 /// A key that something was taken from changes all scores of a query alike, which is no matter but to a cap.
