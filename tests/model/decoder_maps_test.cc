@@ -14,15 +14,19 @@
 namespace headwater::model {
 namespace {
 
+kernels::KvFormat format_of(const char* policy) {
+  return kernels::parse_quant_policy(policy).value_or(kernels::KvFormat{});
+}
+
 TEST(DecoderMaps, AnswersInTheFormatsOfBeforeWhenItIsSettled) {
   const test::TemporaryFile file(test::tiny_llama({}).bytes());
   const auto model = Architecture::load(GgufFile::open(file.path()).value(), kernels::make_cpu_backend(2)).value();
-  const kernels::KvFormat format = *kernels::parse_quant_policy("8");
+  const kernels::KvFormat format = format_of("8");
   const std::string name = model->numerics(format);
   model->settle();
   EXPECT_EQ(model->numerics(format), name);
   // Whoever asks for another all the same is served.
-  EXPECT_NE(model->numerics(*kernels::parse_quant_policy("8-nobalance")), name);
+  EXPECT_NE(model->numerics(format_of("8-nobalance")), name);
   const auto plain = Architecture::load(GgufFile::open(file.path()).value(), kernels::make_cpu_backend(2)).value();
   plain->settle();
   EXPECT_NO_THROW(plain->allocate_kv(2, 32, format));
@@ -38,7 +42,7 @@ TEST(DecoderMaps, KeepsMapsBesideALargeFileAndReadsThemTheNextTime) {
     const auto tell = [&](bool /*warning*/, const std::string& sentence) { told.push_back(sentence); };
     const auto model =
         Architecture::load(GgufFile::open(file.path()).value(), kernels::make_cpu_backend(2), 0, tell).value();
-    return model->numerics(*kernels::parse_quant_policy("8"));
+    return model->numerics(format_of("8"));
   };
   const std::string first = numerics();
   EXPECT_EQ(told.size(), 2U);
