@@ -28,10 +28,6 @@ bool tiles_take(std::uint32_t head_dim, std::uint32_t block_tokens, const KvForm
   return head_dim % 16 == 0 && block_tokens % 32 == 0 && (!format.quantised() || head_dim <= 256);
 }
 
-AttentionPath best_attention_path(std::uint32_t head_dim, std::uint32_t block_tokens, const KvFormat& format) {
-  return cpu_features().amx && tiles_take(head_dim, block_tokens, format) ? AttentionPath::amx : AttentionPath::generic;
-}
-
 Attention::Attention(AttentionPath path, const KvFormat& format) : Attention(kernel_of(path, format), format) {
   if (path == AttentionPath::amx && !cpu_features().amx) throw std::logic_error("this machine has no AMX");
 }

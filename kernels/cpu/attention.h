@@ -17,9 +17,6 @@ namespace headwater::kernels::cpu {
 
 enum class AttentionPath : std::uint8_t { generic, amx };
 
-/// The fastest that this machine has for such heads. For one shape always the same: they differ in the last bits.
-AttentionPath best_attention_path(std::uint32_t head_dim, std::uint32_t block_tokens, const KvFormat& format = {});
-
 /// Whether tiles can take such heads, on a machine that has them.
 bool tiles_take(std::uint32_t head_dim, std::uint32_t block_tokens, const KvFormat& format);
 

@@ -242,26 +242,18 @@ struct Source {
   void multiply_groups(const Part& part, std::size_t t, std::size_t step, std::byte* out) {
     const std::byte* queries = query_tile(part) + (steps_of(rows.head_dim) + 2 * step) * kTileBytes;
     const KeyTile keys = key_tile(t, step);
-    _tile_zero(0);
-    _tile_zero(1);
     _tile_loadd(6, keys.first, keys.stride);
-    _tile_loadd(4, queries, kLine);
-    _tile_dpbsud(0, 4, 6);
-    _tile_loadd(5, queries + kTileBytes, kLine);
-    _tile_dpbsud(1, 5, 6);
-    _tile_stored(0, out, kSumBytes);
-    _tile_stored(1, out + kAllSumBytes, kSumBytes);
-    if constexpr (kTiles == 2) {
+    for (int tile = 0; tile < kTiles; ++tile) {
+      _tile_zero(0);
+      _tile_zero(1);
+      _tile_loadd(4, queries, kLine);
+      _tile_dpbsud(0, 4, 6);
+      _tile_loadd(5, queries + kTileBytes, kLine);
+      _tile_dpbsud(1, 5, 6);
+      _tile_stored(0, out, kSumBytes);
+      _tile_stored(1, out + kAllSumBytes, kSumBytes);
       queries += query_tile_bytes(rows.head_dim);
       out += kTileRows * kSumBytes;
-      _tile_zero(2);
-      _tile_zero(3);
-      _tile_loadd(4, queries, kLine);
-      _tile_dpbsud(2, 4, 6);
-      _tile_loadd(5, queries + kTileBytes, kLine);
-      _tile_dpbsud(3, 5, 6);
-      _tile_stored(2, out, kSumBytes);
-      _tile_stored(3, out + kAllSumBytes, kSumBytes);
     }
   }
 

@@ -239,7 +239,7 @@ HWY_INLINE void StoreCodes(const RopeTask& task) {
     store_key_codes(target, key, block);
     float* value = key + task.n_kv_heads * dim;
     if (task.format.rotate_values) rotate(value, dim);
-    for (std::size_t i = 0; i < dim && task.value_scales != nullptr; ++i) value[i] *= task.value_scales[head];
+    if (task.value_scales != nullptr) multiply(value, task.value_scales[head], dim);
     store_value_codes(target, value, block);
   }
 }

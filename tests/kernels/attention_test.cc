@@ -124,10 +124,10 @@ TEST_P(AttentionTest, ScoresFarApartNeitherOverflowNorLoseTheGreatest) {
 INSTANTIATE_TEST_SUITE_P(Ways, AttentionTest, testing::ValuesIn(ways()),
                          [](const auto& test) { return test.param.name; });
 
-TEST(BestAttentionPath, IsTheGenericOneForShapesThatTilesCannotTake) {
-  EXPECT_EQ(best_attention_path(64, 16), AttentionPath::generic);
-  EXPECT_EQ(best_attention_path(72, 32), AttentionPath::generic);
-  EXPECT_EQ(best_attention_path(80, 32), cpu_features().amx ? AttentionPath::amx : AttentionPath::generic);
+TEST(Tiles, CannotTakeSomeShapes) {
+  EXPECT_FALSE(tiles_take(64, 16, {}));
+  EXPECT_FALSE(tiles_take(72, 32, {}));
+  EXPECT_TRUE(tiles_take(80, 32, {}));
 }
 
 TEST(Attention, RefusesAPathThatThisMachineDoesNotHave) {

@@ -34,14 +34,7 @@ class FirstBlock : public testing::Test {
   }
   /// The next plan, with whatever blocks it takes.
   StepPlan plan() {
-    SchedulerOutput output = scheduler_.poll(1);
-    if (output.demand > 0) {
-      std::vector<BlockId> blocks;
-      for (std::uint32_t i = 0; i < output.demand; ++i) blocks.push_back(next_block_++);
-      scheduler_.on_grant(blocks, output.demand);
-      SchedulerOutput more = scheduler_.poll(1);
-      if (!output.plan) output.plan = std::move(more.plan);
-    }
+    SchedulerOutput output = test::poll_granting(scheduler_, next_block_);
     EXPECT_TRUE(output.plan.has_value());
     return output.plan.value_or(StepPlan{});
   }

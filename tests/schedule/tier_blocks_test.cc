@@ -31,17 +31,7 @@ std::vector<cache::BlockBytes> bytes_of(std::size_t blocks) {
 class TierBlocks : public testing::Test {
  protected:
   /// Grants whatever is asked for.
-  SchedulerOutput poll() {
-    SchedulerOutput output = scheduler_.poll(1);
-    if (output.demand > 0) {
-      std::vector<BlockId> blocks;
-      for (std::uint32_t i = 0; i < output.demand; ++i) blocks.push_back(next_block_++);
-      scheduler_.on_grant(blocks, output.demand);
-      SchedulerOutput more = scheduler_.poll(1);
-      if (!output.plan) output.plan = std::move(more.plan);
-    }
-    return output;
-  }
+  SchedulerOutput poll() { return test::poll_granting(scheduler_, next_block_); }
   SchedulerOutput finish(const StepPlan& plan) {
     scheduler_.on_result(test::result_of(plan));
     return scheduler_.poll(1);

@@ -2,6 +2,7 @@
 // What the scheduler's tests begin with.
 
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "tests/support/serving_simulation.h"
@@ -28,6 +29,20 @@ inline schedule::StepResult result_of(const schedule::StepPlan& plan) {
     outcome.computed = entry.count;
   }
   return result;
+}
+
+/// What the scheduler has to do, with the blocks granted that it asks for: from `next` on.
+inline schedule::SchedulerOutput poll_granting(schedule::Scheduler& scheduler, BlockId& next) {
+  schedule::SchedulerOutput output = scheduler.poll(1);
+  if (output.demand > 0) {
+    std::vector<BlockId> blocks;
+    blocks.reserve(output.demand);
+    for (std::uint32_t i = 0; i < output.demand; ++i) blocks.push_back(next++);
+    scheduler.on_grant(blocks, output.demand);
+    schedule::SchedulerOutput more = scheduler.poll(1);
+    if (!output.plan) output.plan = std::move(more.plan);
+  }
+  return output;
 }
 
 inline std::vector<TokenId> prompt_of(unsigned seed, std::size_t n) {
