@@ -88,7 +88,9 @@ inline void round_query(const float* query, const Scratch& scratch, std::size_t 
   __m512i sum = _mm512_setzero_si512();
   std::int32_t group_total = 0;
   for (std::size_t i = 0; i < head_dim; i += 16) {
-    const __m512i whole = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(query + i), inverse));
+    const __m512 x = _mm512_mul_ps(_mm512_loadu_ps(query + i), inverse);
+    // Zero for a NaN: as the least number of 32 bits it would overflow the total.
+    const __m512i whole = _mm512_maskz_cvtps_epi32(_mm512_cmp_ps_mask(x, x, _CMP_ORD_Q), x);
     const __m128i bytes = _mm512_cvtepi32_epi8(whole);
     _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i / kDepth * kTileBytes + i % kDepth), bytes);
     sum = _mm512_add_epi32(sum, whole);
