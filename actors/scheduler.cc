@@ -18,7 +18,8 @@ schedule::SchedulerOptions options_for(const StageContext& context) {
   options.mixed_prefill_tokens = static_cast<std::uint32_t>(context.stage.integer("mixed_prefill_tokens"));
   options.grid = context.assets->grid;
   options.total_blocks = context.assets->total_blocks;
-  options.window = context.assets->window.tokens;
+  options.window = context.assets->window;
+  options.lasting_admission = context.stage.text("admission") == "lasting";
   options.share_prefixes = context.cache.enable_prefix_caching;
   return options;
 }

@@ -99,9 +99,10 @@ void Scheduler::Impl::schedule(Sequence& sequence, std::uint32_t count, StepPlan
   plan.entries.push_back(std::move(entry));
 }
 
-/// Lets waiting sequences in while there is room in batch, step and pool. Returns how many blocks the one whose turn
-/// it is lacks.
+/// Lets waiting sequences in while there is room in batch, step and pool, and likely until they end. Returns how many
+/// blocks the one whose turn it is lacks.
 std::uint32_t Scheduler::Impl::admit(StepRoom room, StepPlan& plan, TimeNs now) {
+  held_back = false;
   for (Sequence* next : waiting.first(options.max_batch_size - running.size())) {
     if (room.rows == 0 || !may_admit()) return 0;
     if (awaits_prefix(*next)) continue;
@@ -111,6 +112,8 @@ std::uint32_t Scheduler::Impl::admit(StepRoom room, StepPlan& plan, TimeNs now) 
     }
     const std::uint32_t count = room.take(*next, options.prefill_chunk);
     if (count == 0) continue;  // no more is scored in this step; others may go on
+    held_back = !room_lasts_with(*next);
+    if (held_back) return 0;
     const std::uint32_t lacks = lacking(*next, count);
     if (lacks > spare.size()) return lacks - static_cast<std::uint32_t>(spare.size());
     waiting.take(next);
@@ -198,7 +201,7 @@ std::uint32_t Scheduler::Impl::foreseen() const {
     }
     if (decoding && rows < options.max_step_tokens) rows = std::min(rows, options.mixed_prefill_tokens);
   }
-  if (!may_admit()) return blocks;
+  if (!may_admit() || held_back) return blocks;
   for (const Sequence* next : waiting.first(options.max_batch_size - running.size())) {
     if (next->matched && !next->stale && !awaits_prefix(*next)) foresee(*next);
   }

@@ -24,7 +24,7 @@ void Scheduler::Impl::publish(Sequence& sequence) {
 }
 
 void Scheduler::Impl::pass(Sequence& sequence) {
-  const std::uint32_t first = cache::first_in_window(sequence.computed, options.window, options.grid);
+  const std::uint32_t first = cache::first_in_window(sequence.computed, options.window.tokens, options.grid);
   if (first <= sequence.windows.first) return;
   out.passed.insert(out.passed.end(), sequence.blocks.begin() + sequence.windows.first,
                     sequence.blocks.begin() + first);
@@ -79,10 +79,11 @@ void Scheduler::Impl::leave_executor(Sequence& sequence) {
 }
 
 void Scheduler::Impl::end(Sequence& sequence) {
+  lengths.ended(*sequence.request, sequence.generated());
   release_blocks(sequence);
   leave_executor(sequence);
   if (std::erase(running, &sequence) == 0) waiting.remove(&sequence);
-  starved = false;
+  starved = held_back = false;
   sequences.erase(sequence.id());
 }
 
@@ -240,6 +241,7 @@ void Scheduler::reset(std::uint64_t epoch) {
   auto fresh = std::make_unique<Impl>();
   fresh->options = impl_->options;
   fresh->counters = impl_->counters;
+  fresh->lengths = std::move(impl_->lengths);
   fresh->epoch = epoch;
   impl_ = std::move(fresh);
 }

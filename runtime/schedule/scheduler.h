@@ -27,9 +27,12 @@ struct SchedulerOptions {
   std::uint32_t mixed_prefill_tokens = 0;
   kernels::BlockGrid grid;         ///< which tokens of a sequence its blocks hold
   std::uint32_t total_blocks = 0;  ///< of the pool
-  std::uint32_t window = 0;        ///< tokens that layers with a window see, see cache/window.h; 0: none has one
+  cache::WindowOptions window{};   ///< what blocks take, and all together, where layers have a window
   /// Whether the prefix cache is on: then a sequence waits while another computes what it begins with.
   bool share_prefixes = true;
+  /// Whether a sequence is let in only when its blocks will likely last; otherwise as soon as its next tokens have
+  /// room, and more are preempted.
+  bool lasting_admission = true;
 };
 
 /// A request with the blocks that the prefix cache found for it.
@@ -128,7 +131,7 @@ class Scheduler {
 
   bool idle() const;  ///< no sequence and no step in flight
   SchedulerCounters counters() const;
-  void reset(std::uint64_t epoch);  ///< forgets everything; later plans carry `epoch`
+  void reset(std::uint64_t epoch);  ///< forgets all sequences; later plans carry `epoch`
 
  private:
   struct Impl;

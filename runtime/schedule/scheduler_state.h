@@ -1,11 +1,12 @@
 #pragma once
-// What the scheduler knows, and the parts of its work: ends of sequences (scheduler.cc), plans (planning.cc), and which
-// sequences share a prefix (prefix_sharing.cc). Private to those files.
+// What the scheduler knows, and the parts of its work: ends of sequences (scheduler.cc), plans (planning.cc), which
+// sequences share a prefix (prefix_sharing.cc), and who may run (admission.cc). Private to those files.
 
 #include <deque>
 #include <unordered_map>
 #include <vector>
 
+#include "schedule/length_guess.h"
 #include "schedule/sequence.h"
 
 namespace headwater::schedule {
@@ -41,6 +42,9 @@ struct Scheduler::Impl {
   bool exhausted = false;
   /// Blocks have run out while sequences ran: nobody new is let in until one of them ends.
   bool starved = false;
+  /// Whoever is next waits until its blocks would last.
+  bool held_back = false;
+  LengthGuess lengths;
 
   std::unordered_map<RequestId, Sequence> sequences;
   std::vector<Sequence*> running;  ///< oldest first
@@ -83,6 +87,11 @@ struct Scheduler::Impl {
   /// Whether a running sequence is about to compute more of what this one begins with: to wait for that is quicker
   /// than to compute it twice.
   bool awaits_prefix(const Sequence& reader) const;
+
+  // ---- admission.cc ----
+
+  /// Whether the pool likely holds all that run, and this one, until they end.
+  bool room_lasts_with(const Sequence& next) const;
 
   // ---- planning.cc ----
 

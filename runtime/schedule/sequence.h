@@ -49,6 +49,8 @@ struct Sequence {
   RequestId id() const { return request->id; }
   /// Tokens whose keys and values are still to be computed before or with the next sampling.
   std::uint32_t uncomputed() const { return static_cast<std::uint32_t>(tokens.size()) - computed; }
+  /// Tokens of its answer so far.
+  std::uint32_t generated() const { return static_cast<std::uint32_t>(tokens.size() - request->prompt.size()); }
   /// Nothing but the newest token is to be computed, and it was generated.
   bool decoding() const { return uncomputed() == 1 && tokens.size() > request->prompt.size(); }
   /// Tokens that nobody need compute or restore for it.

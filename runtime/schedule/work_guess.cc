@@ -1,7 +1,6 @@
 #include "schedule/work_guess.h"
 
 #include <algorithm>
-#include <bit>
 #include <limits>
 #include <utility>
 #include <variant>
@@ -31,21 +30,14 @@ std::array<RecentMean, sizeof...(I)> means(double weight, std::index_sequence<I.
 
 }  // namespace
 
-std::array<RecentMean, WorkGuess::kClasses> WorkGuess::make_classes() {
-  return means(kWeight, std::make_index_sequence<kClasses>());
+std::array<RecentMean, kAnswerKinds> WorkGuess::make_kinds() {
+  return means(kWeight, std::make_index_sequence<kAnswerKinds>());
 }
-
-std::size_t WorkGuess::class_of(const Request& request) {
-  const auto& most = request.params.max_tokens;
-  return most ? static_cast<std::size_t>(std::bit_width(*most >> 1U)) : kClasses - 1;
-}
-
-double WorkGuess::unit(const Request& request) { return std::max(request.params.max_tokens.value_or(1), 1U); }
 
 double WorkGuess::usual_answer(const Request& request) const {
-  const RecentMean& known = answers_[class_of(request)];
+  const RecentMean& known = answers_[answer_kind(request)];
   const double most = request.params.max_tokens.value_or(std::numeric_limits<std::uint32_t>::max());
-  return std::min(known.known() ? known.or_else(0) * unit(request) : kAnswerTokens, most);
+  return std::min(known.known() ? known.or_else(0) * answer_unit(request) : kAnswerTokens, most);
 }
 
 ExpectedWork WorkGuess::expect(const Request& request) const {
@@ -76,7 +68,7 @@ void WorkGuess::started(std::uint32_t prompt_tokens, std::uint32_t cached_tokens
 }
 
 void WorkGuess::finished(const Request& request, std::uint32_t answer_tokens) {
-  answers_[class_of(request)].add(answer_tokens / unit(request));
+  answers_[answer_kind(request)].add(answer_tokens / answer_unit(request));
 }
 
 void WorkGuess::cut(const Request& request, std::uint32_t answer_tokens) {

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "headwater/request.h"
+#include "schedule/answer_kind.h"
 
 namespace headwater::schedule {
 
@@ -49,22 +50,16 @@ class WorkGuess {
   void cut(const Request& request, std::uint32_t answer_tokens);
 
  private:
-  /// Requests of about one max_tokens get answers of about one share of it. The last class is for those that name none;
-  /// it holds tokens.
-  static constexpr std::size_t kClasses = 33;
   static constexpr double kWeight = 1.0 / 16;
 
-  static std::size_t class_of(const Request& request);
-  /// What an answer's length in the class is counted in.
-  static double unit(const Request& request);
   double usual_answer(const Request& request) const;
 
   RecentMean tokens_per_byte_{kWeight};
   // Their quotient is the share of prompts that the cache has.
   RecentMean prompt_tokens_{kWeight}, cached_tokens_{kWeight};
-  std::array<RecentMean, kClasses> answers_ = make_classes();
+  std::array<RecentMean, kAnswerKinds> answers_ = make_kinds();
 
-  static std::array<RecentMean, kClasses> make_classes();
+  static std::array<RecentMean, kAnswerKinds> make_kinds();
 };
 
 }  // namespace headwater::schedule

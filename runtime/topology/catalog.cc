@@ -55,12 +55,16 @@ StageInfo scheduler() {
               "longest that a request may be expected to wait once all places of the batch are taken; what "
               "would wait for longer is refused; 0: any time");
   max_wait.type = ArgType::duration;
-  info.args = {integer("max_batch_size", 48, 1, 4096, "most sequences in one step"),
-               integer("max_step_tokens", 512, 16, 65536, "most tokens in one step, of all sequences"),
-               integer("prefill_chunk", 256, 1, 65536, "most prompt tokens of one sequence in a step"),
-               integer("mixed_prefill_tokens", 208, 1, 65536,
-                       "most prompt tokens in a step in which sequences decode, which wait for them"),
-               max_wait};
+  info.args = {
+      integer("max_batch_size", 48, 1, 4096, "most sequences in one step"),
+      integer("max_step_tokens", 512, 16, 65536, "most tokens in one step, of all sequences"),
+      integer("prefill_chunk", 256, 1, 65536, "most prompt tokens of one sequence in a step"),
+      integer("mixed_prefill_tokens", 208, 1, 65536,
+              "most prompt tokens in a step in which sequences decode, which wait for them"),
+      max_wait,
+      choice("admission", {"lasting", "eager"},
+             "lasting: a sequence is let in when its blocks will likely last, by how long answers were lately; "
+             "eager: as soon as its next tokens have room, and more are set back")};
   return info;
 }
 

@@ -167,6 +167,7 @@ TEST(GraphRuntime, NeverSharesBlocksBetweenTenants) {
 TEST(GraphRuntime, GivesTheSameAnswersWhenThePoolIsSoSmallThatSequencesArePreempted) {
   GraphOptions options;
   options.total_blocks = 12;
+  options.scheduler_args += ", admission: eager";
   Graph graph(options);
   EventLog log;
   std::vector<std::unique_ptr<Client>> clients;

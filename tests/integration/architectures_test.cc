@@ -62,8 +62,10 @@ class ArchitectureDeterminism : public testing::TestWithParam<std::tuple<const c
     overrides_.model = file_->path();
   }
 
-  static std::unique_ptr<Runtime> start(const Overrides& overrides, unsigned step_tokens = 512) {
-    auto runtime = Runtime::start(chain_topology("block_tokens: 16", 32, step_tokens), "architectures.yaml", overrides);
+  static std::unique_ptr<Runtime> start(const Overrides& overrides, unsigned step_tokens = 512,
+                                        const char* admission = "lasting") {
+    auto runtime =
+        Runtime::start(chain_topology("block_tokens: 16", 32, step_tokens, admission), "architectures.yaml", overrides);
     EXPECT_TRUE(runtime.ok()) << runtime.error().message;
     return std::move(runtime).value();
   }
@@ -118,7 +120,7 @@ TEST_P(ArchitectureDeterminism, AnswersAreTheSameAfterPreemptions) {
   uncached.enable_prefix_caching = false;
   const Answers expected = answers(*start(uncached), false, kTokens);
   overrides_.cache_size_limit = "1MiB";
-  const auto tight = start(overrides_);
+  const auto tight = start(overrides_, 512, "eager");
   EXPECT_EQ(answers(*tight, true, kTokens), expected);
   EXPECT_GT(tight->stats().preemptions, 0U);
 }

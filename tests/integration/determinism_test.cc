@@ -54,8 +54,9 @@ class Determinism : public testing::TestWithParam<const char*> {
            test.starts_with("WithBlocksThatAgreeInPart") || test.starts_with("InSmallChunksAndASmallPool");
   }
 
-  std::unique_ptr<Runtime> start() {
-    auto runtime = Runtime::start(chain_topology("cache_size_limit: 512MiB", 32), "determinism.yaml", overrides_);
+  std::unique_ptr<Runtime> start(const char* admission = "lasting") {
+    auto runtime =
+        Runtime::start(chain_topology("cache_size_limit: 512MiB", 32, 512, admission), "determinism.yaml", overrides_);
     EXPECT_TRUE(runtime.ok()) << runtime.error().message;
     return std::move(runtime).value();
   }
@@ -106,7 +107,7 @@ class Determinism : public testing::TestWithParam<const char*> {
   /// All at once in a pool that is too small for them: many are preempted, and computed again.
   void expect_the_same_with_preemptions(const std::string& pool) {
     overrides_.cache_size_limit = pool;
-    const auto runtime = start();
+    const auto runtime = start("eager");
     EXPECT_EQ(together(*runtime), expected());
     const Stats stats = runtime->stats();
     EXPECT_GT(stats.preemptions, 0U);

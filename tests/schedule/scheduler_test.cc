@@ -215,6 +215,7 @@ TEST(Scheduler, LetsTenantsAndScoringComputeForThemselves) {
 TEST(Scheduler, PreemptsTheNewestAndLetsTheOldestGoOn) {
   test::SimulationOptions options = roomy();
   options.scheduler.total_blocks = 14;
+  options.scheduler.lasting_admission = false;
   ServingSimulation simulation(options);
   for (unsigned i = 0; i < 5; ++i) simulation.submit(i, prompt_of(i, 10), 35);
   simulation.run();
@@ -230,6 +231,7 @@ TEST(Scheduler, LetsNobodyBackInBeforeSomebodyEnds) {
     test::SimulationOptions options = roomy();
     options.seed = seed;
     options.scheduler.total_blocks = 16;
+    options.scheduler.lasting_admission = false;
     ServingSimulation simulation(options);
     for (unsigned i = 0; i < 8; ++i) simulation.submit(i, prompt_of(i, 8), 50);
     simulation.run();

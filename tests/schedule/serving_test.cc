@@ -21,6 +21,7 @@ SimulationOptions tiny(std::uint64_t seed) {
                        .mixed_prefill_tokens = 208,
                        .grid = {4, seed % 5 < 2 ? 2U : 0U}};  // in some, the first block of a sequence holds half
   options.scheduler.total_blocks = 12;
+  options.scheduler.lasting_admission = seed % 4 == 1;  // it leaves few preemptions
   options.end_token = 0;
   options.seed = seed;
   return options;

@@ -23,6 +23,7 @@ SimulationOptions windowed(std::uint64_t seed) {
   options.window.pool_bytes = 60 + seed % 40;
   options.scheduler.total_blocks =
       static_cast<std::uint32_t>(cache::pool_blocks(options.window, options.scheduler.grid, 8));
+  options.scheduler.lasting_admission = seed % 4 == 1;  // it leaves few preemptions
   options.end_token = 0;
   options.seed = seed;
   options.slow_executor = seed % 4 == 0;

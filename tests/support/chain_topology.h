@@ -5,8 +5,9 @@
 
 namespace headwater::test {
 
-/// `cache`: what stands between the braces of the topology's `cache`.
-inline std::string chain_topology(const std::string& cache, unsigned max_batch_size, unsigned max_step_tokens = 512) {
+/// `cache`: what stands between the braces of the topology's `cache`. `admission`: eager lets in more than will last.
+inline std::string chain_topology(const std::string& cache, unsigned max_batch_size, unsigned max_step_tokens = 512,
+                                  const std::string& admission = "lasting") {
   return R"(name: chain
 model: { path: set by the test }
 cache: { )" +
@@ -15,7 +16,9 @@ stages:
   - { id: tok,   kind: tokenizer,      to: [match] }
   - { id: match, kind: prefix_matcher, to: [sched] }
   - { id: sched, kind: scheduler,      args: { max_batch_size: )" +
-         std::to_string(max_batch_size) + ", max_step_tokens: " + std::to_string(max_step_tokens) + R"( }, to: [exec] }
+         std::to_string(max_batch_size) + ", max_step_tokens: " + std::to_string(max_step_tokens) +
+         ", admission: " + admission +
+         R"( }, to: [exec] }
   - { id: exec,  kind: executor,       to: [detok], feedback: [sched] }
   - { id: evict, kind: cache_evictor,  args: { policy: lru }, feedback: [sched, match] }
   - { id: detok, kind: detokenizer,    to: [gateway] }

@@ -126,7 +126,7 @@ class ServingSimulation {
  private:
   static schedule::SchedulerOptions with_window(const SimulationOptions& options) {
     schedule::SchedulerOptions scheduler = options.scheduler;
-    scheduler.window = options.window.tokens;
+    scheduler.window = options.window;
     return scheduler;
   }
   enum Place : int { kTokenizer, kMatcher, kEvictor, kScheduler, kExecutor, kTier };

@@ -206,11 +206,11 @@ class SimulatedExecutor {
       std::uint64_t& window = places(windows_, block)[options_.grid.slot(p)];
       if (p < first) {
         faults_.expect(place == digest, sequence.request->id, "reads a block that does not hold its tokens");
-        const bool seen = options_.window == 0 || p + options_.window > first;
+        const bool seen = options_.window.tokens == 0 || p + options_.window.tokens > first;
         faults_.expect(!seen || window == digest, sequence.request->id, "sees window rows that are not its tokens'");
       } else {
         // What is computed once more is what stood there.
-        const bool again = options_.window > 0 && place == digest;
+        const bool again = options_.window.tokens > 0 && place == digest;
         faults_.expect(again || owners(block) == 1, sequence.request->id, "writes into a block that others read");
         refills_ += again && window != digest ? 1 : 0;
         place = window = digest;
