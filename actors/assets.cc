@@ -17,6 +17,7 @@
 #include "actors/memory_plan.h"
 #include "kernels/backend.h"
 #include "kernels/memory_limits.h"
+#include "kernels/processor.h"
 #include "model/decoder.h"
 #include "model/file_digest.h"
 #include "model/gguf_split.h"
@@ -188,6 +189,9 @@ void warn_of_fallbacks(const model::GgufFile& file, const kernels::Backend& back
 }  // namespace
 
 Result<std::shared_ptr<const Assets>> load_assets(const topology::Topology& topology) {
+  if (const std::string wrong = kernels::wrong_processor(); !wrong.empty()) {
+    return Error{ErrorCode::invalid_options, wrong, ""};
+  }
   auto file = model::GgufFile::open(topology.model.path);
   if (!file) return file.error();
   const auto served = model::read_served_model(**file, model_choices(topology));

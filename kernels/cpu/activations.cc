@@ -97,17 +97,11 @@ HWY_AFTER_NAMESPACE();
 #include <bit>
 #include <cmath>
 
-#include "kernels/cpu/cpu_features.h"
-
 namespace headwater::kernels::cpu {
 
 HWY_EXPORT(QuantizeRow);
 void quantize_row_portable(const float* x, const QuantizedRows& into, std::size_t row) {
   HWY_DYNAMIC_DISPATCH(QuantizeRow)(x, into, row);
-}
-void quantize_row(const float* x, const QuantizedRows& into, std::size_t row) {
-  static const bool avx512 = cpu_features().avx512;
-  avx512 ? quantize_row_avx512(x, into, row) : quantize_row_portable(x, into, row);
 }
 
 namespace reference {

@@ -12,9 +12,8 @@ namespace headwater::kernels::cpu {
 /// Rounds x [into.groups * 32] to row `row` of `into`: its scale is max|x| / 32512, numbers go to the nearest, ties to
 /// even. A row of nothing above 1e-30 has the scale 0; one with an infinity or NaN has the scale NaN. Sums are written
 /// if there is room for them. Different rows may be rounded side by side.
-void quantize_row(const float* x, const QuantizedRows& into, std::size_t row);
-// The ways to do it; each gives the same.
 void quantize_row_portable(const float* x, const QuantizedRows& into, std::size_t row);
+/// The same, where there is AVX-512.
 void quantize_row_avx512(const float* x, const QuantizedRows& into, std::size_t row);
 
 /// How a row is scaled.

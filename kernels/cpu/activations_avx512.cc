@@ -1,4 +1,4 @@
-// quantize_row() with AVX-512: 64 values at a time.
+// quantize_row_avx512(): 64 values at a time.
 
 #include <immintrin.h>
 

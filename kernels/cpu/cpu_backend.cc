@@ -14,6 +14,7 @@
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/cpu_features.h"
 #include "kernels/cpu/float_product.h"
+#include "kernels/cpu/kernel_table.h"
 #include "kernels/cpu/kv_arena.h"
 #include "kernels/cpu/lookup_table.h"
 #include "kernels/cpu/ops.h"
@@ -41,8 +42,7 @@ const float* data(const Buffer& buffer) { return static_cast<const CpuBuffer&>(b
 class CpuBackend : public Backend {
  public:
   CpuBackend(std::uint32_t threads, Precision precision)
-      : precision_(precision == Precision::fast && !cpu::product_kernels().grouped_pays ? Precision::balanced
-                                                                                        : precision),
+      : precision_(precision == Precision::fast && !cpu::kernel_table().grouped_pays ? Precision::balanced : precision),
         threads_(static_cast<int>(threads > 0 ? threads : std::max(1U, std::thread::hardware_concurrency()))),
         products_(threads_),
         pool_(static_cast<unsigned>(threads_)) {}
@@ -76,8 +76,7 @@ class CpuBackend : public Backend {
     arena_ = cpu::KvArena();  // the old one first: both may not fit
     arena_ = cpu::KvArena(geometry, n_blocks, maps);
     if (const auto memory = arena_.lasting_memory(); !memory.empty()) warmer_.start(memory.data(), memory.size());
-    const bool amx = cpu::cpu_features().amx;
-    attention_.emplace(amx ? cpu::AttentionPath::amx : cpu::AttentionPath::generic, geometry.format);
+    attention_.emplace(cpu::kernel_table().attention.run, geometry.format);
   }
   void give_back_kv(std::span<const std::int32_t> blocks, std::span<const std::int32_t> windows) override {
     arena_.give_back(blocks, windows);
@@ -269,6 +268,7 @@ MatrixPath CpuBackend::matrix_path(std::span<const HostTensor> parts, MatrixRole
 }  // namespace
 
 std::shared_ptr<Backend> make_cpu_backend(std::uint32_t threads, Precision precision) {
+  (void)cpu::cpu_choice();  // before Highway chooses anything
   return std::make_shared<CpuBackend>(threads, precision);
 }
 

@@ -1,8 +1,12 @@
 #include "kernels/cpu/cpu_features.h"
 
 #include <cpuid.h>
+#include <hwy/targets.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include <cstdint>
+#include <cstdlib>
 
 namespace headwater::kernels::cpu {
 namespace {
@@ -39,11 +43,27 @@ CpuFeatures look() {
   return found;
 }
 
+/// What Highway must not choose for such a processor. From VNNI on there are machines that have all that it knows.
+std::int64_t beyond(CpuKind kind) {
+  std::int64_t targets = 0;
+  if (kind < CpuKind::avx512_vnni) targets |= HWY_AVX3_DL;
+  if (kind < CpuKind::avx512) targets |= HWY_AVX3;
+  if (kind < CpuKind::avx2) targets |= HWY_AVX2;
+  return targets;
+}
+
+CpuChoice choose() {
+  const char* wanted = std::getenv("HEADWATER_CPU");  // NOLINT(concurrency-mt-unsafe): nothing here sets variables
+  CpuChoice choice = choose_cpu(look(), wanted == nullptr ? "" : wanted);
+  if (choice.forced) hwy::DisableTargets(beyond(choice.kind));
+  return choice;
+}
+
 }  // namespace
 
-const CpuFeatures& cpu_features() {
-  static const CpuFeatures features = look();
-  return features;
+const CpuChoice& cpu_choice() {
+  static const CpuChoice choice = choose();
+  return choice;
 }
 
 }  // namespace headwater::kernels::cpu

@@ -1,17 +1,13 @@
 #pragma once
-// What this machine's processor and system offer, beyond plain x86-64.
+// What kernels are chosen by: what this machine's processor and system offer, or less, where HEADWATER_CPU names a
+// lower kind.
+
+#include "kernels/cpu/cpu_kind.h"
 
 namespace headwater::kernels::cpu {
 
-struct CpuFeatures {
-  bool avx2 = false;         ///< AVX2, FMA and F16C
-  bool avx512 = false;       ///< AVX-512 F, BW, DQ and VL
-  bool avx512_vnni = false;  ///< and VNNI
-  bool avx512_bf16 = false;  ///< and BF16
-  bool amx = false;          ///< AMX tiles, INT8 and BF16; the system lets this process use them
-};
-
-/// Found out at the first call.
-const CpuFeatures& cpu_features();
+/// Found out at the first call, which limits Highway's choice of kernels, too.
+const CpuChoice& cpu_choice();
+inline const CpuFeatures& cpu_features() { return cpu_choice().features; }
 
 }  // namespace headwater::kernels::cpu

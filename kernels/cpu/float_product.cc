@@ -9,6 +9,7 @@
 #include <dnnl.hpp>
 #include <new>
 
+#include "kernels/cpu/cpu_features.h"
 #include "kernels/cpu/ops.h"
 
 namespace headwater::kernels::cpu {
@@ -24,8 +25,40 @@ constexpr memory::dim kLayoutRows = 64;
 /// Beyond so many outputs larger tiles gain nothing, and their trial takes long.
 constexpr std::uint32_t kManyColumns = 16384;
 
+/// What the library may use on such a processor.
+dnnl::cpu_isa highest_isa(CpuKind kind) {
+  switch (kind) {
+    case CpuKind::plain:
+      return dnnl::cpu_isa::sse41;
+    case CpuKind::avx2:
+      return dnnl::cpu_isa::avx2;
+    case CpuKind::avx512:
+      return dnnl::cpu_isa::avx512_core;
+    case CpuKind::avx512_vnni:
+      return dnnl::cpu_isa::avx512_core_vnni;
+    case CpuKind::avx512_bf16:
+      return dnnl::cpu_isa::avx512_core_bf16;
+    case CpuKind::amx:
+      break;
+  }
+  return dnnl::cpu_isa::avx512_core_amx;
+}
+
+/// What the library uses. Nothing may ask it for anything before.
+dnnl::cpu_isa library_isa() {
+  static const dnnl::cpu_isa isa = [] {
+    const CpuChoice& choice = cpu_choice();
+    if (choice.forced) dnnl::set_max_cpu_isa(highest_isa(choice.kind));
+    return dnnl::get_effective_cpu_isa();
+  }();
+  return isa;
+}
+
 const dnnl::engine& engine() {
-  static const dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
+  static const dnnl::engine cpu = [] {
+    (void)library_isa();
+    return dnnl::engine(dnnl::engine::kind::cpu, 0);
+  }();
   return cpu;
 }
 
@@ -127,16 +160,8 @@ void expand(std::span<const HostTensor> parts, PlainMatrix& out) {
 }  // namespace
 
 bool has_bf16_products() {
-  static const bool has = [] {
-    switch (dnnl::get_effective_cpu_isa()) {
-      case dnnl::cpu_isa::avx512_core_bf16:
-      case dnnl::cpu_isa::avx512_core_amx:
-        return true;
-      default:
-        return false;
-    }
-  }();
-  return has;
+  const dnnl::cpu_isa isa = library_isa();
+  return isa == dnnl::cpu_isa::avx512_core_bf16 || isa == dnnl::cpu_isa::avx512_core_amx;
 }
 
 std::uint32_t padded_rows(std::uint32_t rows) { return (rows + kTile - 1) / kTile * kTile; }

@@ -5,8 +5,6 @@
 #include <cstdint>
 #include <limits>
 
-#include "kernels/cpu/cpu_features.h"
-
 namespace headwater::kernels::cpu {
 namespace reference {
 namespace {
@@ -59,11 +57,6 @@ void quantize_grouped_row(const float* x, const GroupedRows& into, std::size_t r
 }
 
 }  // namespace reference
-
-void quantize_grouped_row(const float* x, const GroupedRows& into, std::size_t row) {
-  static const bool avx512 = cpu_features().avx512;
-  avx512 ? quantize_grouped_row_avx512(x, into, row) : reference::quantize_grouped_row(x, into, row);
-}
 
 void GroupedActivations::resize(std::size_t rows, std::size_t groups) {
   constexpr std::size_t kLine = 64;

@@ -8,9 +8,7 @@
 
 namespace headwater::kernels::cpu {
 
-/// Rounds x [into.groups * 32] to row `row` of `into`. Different rows may be rounded side by side.
-void quantize_grouped_row(const float* x, const GroupedRows& into, std::size_t row);
-/// The same, where there is AVX-512.
+/// Rounds x [into.groups * 32] to row `row` of `into`. Different rows may be rounded side by side. Needs AVX-512.
 void quantize_grouped_row_avx512(const float* x, const GroupedRows& into, std::size_t row);
 
 namespace reference {

@@ -1,4 +1,4 @@
-// quantize_grouped_row() with AVX-512: 32 values at a time.
+// quantize_grouped_row_avx512(): 32 values at a time.
 
 #include <immintrin.h>
 

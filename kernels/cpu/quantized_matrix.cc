@@ -4,7 +4,7 @@
 #include <cstring>
 #include <vector>
 
-#include "kernels/cpu/cpu_features.h"
+#include "kernels/cpu/kernel_table.h"
 #include "kernels/cpu/ops.h"
 #include "kernels/cpu/panel_packing.h"
 #include "kernels/cpu/thread_scratch.h"
@@ -54,18 +54,6 @@ WeightStream::Range WeightRange::share(const ThreadPool& pool, std::size_t threa
   if (tasks == 0) return {};
   return part(n * pool.share_begin(tasks, thread) / tasks * together,
               n * pool.share_begin(tasks, thread + 1) / tasks * together);
-}
-
-const ProductKernels& product_kernels() {
-  static const ProductKernels kernels = [] {
-    const CpuFeatures& cpu = cpu_features();
-    const ProductKernel few = cpu.avx512_vnni ? product_vnni : cpu.avx2 ? product_avx2 : product_reference;
-    const ProductKernel grouped = cpu.avx512_vnni ? product_grouped_vnni : product_grouped_reference;
-    constexpr std::size_t kAmxPays = 4;
-    return cpu.amx ? ProductKernels{few, cpu.avx512_vnni, product_amx, kAmxPays, grouped, false}
-                   : ProductKernels{few, cpu.avx512_vnni, nullptr, SIZE_MAX, grouped, cpu.avx512_vnni};
-  }();
-  return kernels;
 }
 
 std::string QuantizedMatrix::obstacle(std::span<const HostTensor> parts) {
@@ -147,17 +135,17 @@ void QuantizedMatrix::quantize(const float* x, std::size_t n, RoundedInputs& rou
   };
   if (rounding_ == Rounding::groups) {
     rounded.groups.resize(n, groups_);
-    for_rows(quantize_grouped_row, rounded.groups.rows());
+    for_rows(kernel_table().round_grouped_row.run, rounded.groups.rows());
   } else {
-    rounded.rows.resize(n, groups_, n >= product_kernels().min_rows);
-    for_rows(quantize_row, rounded.rows.rows());
+    rounded.rows.resize(n, groups_, n >= kernel_table().min_rows);
+    for_rows(kernel_table().round_row.run, rounded.rows.rows());
   }
 }
 
 ProductKernel QuantizedMatrix::kernel(std::size_t n) const {
-  const ProductKernels& kernels = product_kernels();
-  if (rounding_ == Rounding::groups) return kernels.grouped;
-  return n >= kernels.min_rows ? kernels.many_rows : kernels.few_rows;
+  const KernelTable& kernels = kernel_table();
+  if (rounding_ == Rounding::groups) return kernels.grouped.run;
+  return n >= kernels.min_rows ? kernels.many_rows.run : kernels.few_rows.run;
 }
 
 std::size_t QuantizedMatrix::row_bytes() const {
@@ -224,7 +212,7 @@ void QuantizedMatrix::multiply(const float* x, std::size_t n, float* out, Rounde
 
 void QuantizedMatrix::multiply_gated(const float* x, std::size_t n, Activation activation, float* out,
                                      RoundedInputs& rounded, ThreadPool& pool) const {
-  const ProductKernels& kernels = product_kernels();
+  const KernelTable& kernels = kernel_table();
   const bool silu = activation == Activation::silu;
   quantize(x, n, rounded, pool);
   const bool in_registers = kernels.few_gate || (rounding_ == Rounding::rows && n >= kernels.min_rows);

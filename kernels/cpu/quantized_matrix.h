@@ -16,17 +16,6 @@
 
 namespace headwater::kernels::cpu {
 
-/// The kernels that this machine runs best. few_rows and many_rows give the same bits.
-struct ProductKernels {
-  ProductKernel few_rows = nullptr;
-  bool few_gate = false;              ///< whether few_rows does gated products
-  ProductKernel many_rows = nullptr;  ///< better from min_rows on; takes rows in tiles, and gates; may be null
-  std::size_t min_rows = 0;
-  ProductKernel grouped = nullptr;  ///< for rows rounded in groups; does gated products as few_rows does
-  bool grouped_pays = false;        ///< whether prompts are faster by it than by the others
-};
-const ProductKernels& product_kernels();
-
 /// How what a matrix is multiplied with is rounded.
 enum class Rounding : std::uint8_t {
   rows,    ///< to 16 bits, with a step for a row: product.h

@@ -220,7 +220,7 @@ inline void PrintTo(const Way& way, std::ostream* out) { *out << way.name; }
 
 /// Sanitized tests take ten times as long: there it is the widest vectors, and the narrowest.
 inline std::vector<std::int64_t> targets() {
-  std::vector<std::int64_t> all = hwy::SupportedAndGeneratedTargets();
+  std::vector<std::int64_t> all = highway_targets();
 #ifdef __SANITIZE_ADDRESS__
   if (all.size() > 2) all.erase(all.begin() + 1, all.end() - 1);
 #endif

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "kernels/backend.h"
-#include "kernels/cpu/quantized_matrix.h"
+#include "kernels/cpu/kernel_table.h"
 #include "tests/kernels/weights.h"
 
 namespace headwater::kernels {
@@ -29,7 +29,7 @@ TEST(CpuBackend, SaysHowAMatrixIsComputed) {
 }
 
 TEST(CpuBackend, ComputesFeedForwardLayersOfWideModelsInEightBitsWhereThatIsFaster) {
-  const std::string eight = cpu::product_kernels().grouped_pays ? "8-bit groups (Q4_K)" : "whole numbers (Q4_K)";
+  const std::string eight = cpu::kernel_table().grouped_pays ? "8-bit groups (Q4_K)" : "whole numbers (Q4_K)";
   const std::string sixteen = "whole numbers (Q4_K)";
   const HostTensor in{nullptr, DType::q4_k, 4096, 1536};
   const HostTensor back{nullptr, DType::q4_k, 1536, 4096};
@@ -46,7 +46,7 @@ TEST(CpuBackend, ComputesFeedForwardLayersOfWideModelsInEightBitsWhereThatIsFast
 
 TEST(CpuBackend, NamesTheNumericsThatItHas) {
   const auto numerics = [](Precision precision) { return make_cpu_backend(1, precision)->numerics(); };
-  EXPECT_EQ(numerics(Precision::fast) != numerics(Precision::balanced), cpu::product_kernels().grouped_pays)
+  EXPECT_EQ(numerics(Precision::fast) != numerics(Precision::balanced), cpu::kernel_table().grouped_pays)
       << "a machine that computes the same in both shares what is cached";
   EXPECT_NE(numerics(Precision::exact), numerics(Precision::balanced));
 }

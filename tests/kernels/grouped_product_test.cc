@@ -12,6 +12,7 @@
 
 #include "kernels/cpu/cpu_features.h"
 #include "kernels/cpu/grouped_rows.h"
+#include "kernels/cpu/kernel_table.h"
 #include "kernels/cpu/quantized_matrix.h"
 #include "tests/kernels/panels.h"
 #include "tests/kernels/weights.h"
@@ -74,7 +75,7 @@ TEST(GroupedProduct, VnniGivesTheBitsOfTheReference) {
   if (!cpu_features().avx512_vnni) GTEST_SKIP() << "this processor has no AVX-512 VNNI";
   for (const Case& c : cases()) {
     const Weights weights = make_weights(c.type, c.rows, c.cols, 3);
-    const GroupedActivations x = rounded(quantize_grouped_row, uneven_rows(c.n, c.cols, 5), c.n);
+    const GroupedActivations x = rounded(kernel_table().round_grouped_row.run, uneven_rows(c.n, c.cols, 5), c.n);
     ASSERT_EQ(run(product_grouped_vnni, weights, x), run(product_grouped_reference, weights, x))
         << name(c.type) << ' ' << c.rows << 'x' << c.cols << ", " << c.n << " rows";
   }
@@ -84,7 +85,7 @@ TEST(GroupedProduct, VnniGivesTheBitsOfTheReference) {
       Panels panels(format, groups, 37, false);
       for (std::size_t n = 1; n <= 40; ++n) {
         const GroupedActivations x =
-            rounded(quantize_grouped_row, uneven_rows(n, groups * kGroup, static_cast<unsigned>(n)), n);
+            rounded(kernel_table().round_grouped_row.run, uneven_rows(n, groups * kGroup, static_cast<unsigned>(n)), n);
         if (groups == 70) {
           ASSERT_GT(n_wide(x.rows(), 0), 0U);
         }
@@ -99,7 +100,7 @@ TEST(GroupedProduct, VnniGivesTheBitsOfTheReference) {
     for (std::size_t i = 0; i < kGreatestK; ++i) {
       ends[2 * kGreatestK + i] = (i % 2 == 0 ? 1.0F : -1.0F) * (i < kGroup ? 1.0F : 0.01F);
     }
-    const GroupedActivations x = rounded(quantize_grouped_row, ends, 3);
+    const GroupedActivations x = rounded(kernel_table().round_grouped_row.run, ends, 3);
     ASSERT_EQ(n_wide(x.rows(), 2), 1U);
     ASSERT_EQ(x.rows().codes[x.rows().place(1, 5) * kGroup], -127);
     ASSERT_EQ(x.rows().rests[x.rows().place(2, 0) * kGroup], -128);
@@ -152,7 +153,7 @@ TEST(QuantizeGroupedRow, GivesTheReferencesNumbers) {
     }
     *(row(8) + 5) = 1e6F;
     const GroupedActivations expected = rounded(reference::quantize_grouped_row, x, kRows);
-    const GroupedActivations got = rounded(quantize_grouped_row, x, kRows);
+    const GroupedActivations got = rounded(kernel_table().round_grouped_row.run, x, kRows);
     const GroupedRows& a = expected.rows();
     const GroupedRows& b = got.rows();
     for (std::size_t r = 0; r < kRows; ++r) {
@@ -184,7 +185,7 @@ TEST(QuantizeGroupedRow, GivesSixteenBitsToTheGroupsThatStandOutAlone) {
   std::vector<float> x(2 * cols);
   for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i * 37 % 101) * 0.01F - 0.5F;
   x[cols + 100] = 9;  // of group 3
-  const GroupedActivations got = rounded(quantize_grouped_row, x, 2);
+  const GroupedActivations got = rounded(kernel_table().round_grouped_row.run, x, 2);
   const GroupedRows& rows = got.rows();
   EXPECT_EQ(n_wide(rows, 0), 0U);
   EXPECT_EQ(rows.wide[rows.wide_words()], std::uint64_t{1} << 3U);
@@ -203,7 +204,7 @@ TEST(QuantizeGroupedRow, GivesSixteenBitsToTheGroupsThatStandOutAlone) {
 
 TEST(QuantizeGroupedRow, AFewGroupsAtMostAreWide) {
   const std::vector<float> x = uneven_rows(50, 2048, 3);
-  const GroupedActivations got = rounded(quantize_grouped_row, x, 50);
+  const GroupedActivations got = rounded(kernel_table().round_grouped_row.run, x, 50);
   std::size_t all = 0;
   for (std::size_t r = 0; r < 50; ++r) {
     EXPECT_LT(n_wide(got.rows(), r), got.rows().groups / kWide);

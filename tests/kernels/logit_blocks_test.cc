@@ -63,7 +63,7 @@ TEST_P(LogitBlocks, SumsExponentialsInTheSameOrderForEveryNumberOfBlocks) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Targets, LogitBlocks, testing::ValuesIn(hwy::SupportedAndGeneratedTargets()),
+INSTANTIATE_TEST_SUITE_P(Targets, LogitBlocks, testing::ValuesIn(cpu::highway_targets()),
                          [](const auto& test) { return std::string(hwy::TargetName(test.param)); });
 
 }  // namespace

@@ -11,6 +11,7 @@
 
 #include "kernels/cpu/activations.h"
 #include "kernels/cpu/cpu_features.h"
+#include "kernels/cpu/kernel_table.h"
 #include "kernels/cpu/quantized_matrix.h"
 #include "tests/kernels/panels.h"
 #include "tests/kernels/weights.h"
@@ -26,7 +27,7 @@ std::vector<float> run(ProductKernel kernel, bool tiles, std::size_t cols, std::
                        const std::vector<float>& x, std::size_t n, const Describe& describe) {
   Activations rounded;
   rounded.resize(n, cols / kGroup, tiles);
-  for (std::size_t r = 0; r < n; ++r) quantize_row(x.data() + r * cols, rounded.rows(), r);
+  for (std::size_t r = 0; r < n; ++r) kernel_table().round_row.run(x.data() + r * cols, rounded.rows(), r);
   std::vector<float> out(n * columns + 1, -7.0F);
   ProductTask task = describe(out.data());
   task.x = &rounded.rows();
@@ -173,8 +174,8 @@ TEST(QuantizeRow, GivesTheReferencesNumbersInEitherLayout) {
     *(row(7) + 3) = 1;
     const Rounded expected = round(reference::quantize_row, x, kRows, false);
     for (const auto& [quantize, tiles] :
-         {std::pair{&quantize_row, false}, std::pair{&quantize_row, true}, std::pair{&quantize_row_portable, false},
-          std::pair{&quantize_row_portable, true}}) {
+         {std::pair{kernel_table().round_row.run, false}, std::pair{kernel_table().round_row.run, true},
+          std::pair{&quantize_row_portable, false}, std::pair{&quantize_row_portable, true}}) {
       const Rounded got = round(quantize, x, kRows, tiles);
       EXPECT_EQ(got.numbers, expected.numbers);
       for (std::size_t r = 0; r < kRows; ++r) {
@@ -194,7 +195,7 @@ TEST(QuantizeRow, GivesTheReferencesNumbersInEitherLayout) {
 
 TEST(QuantizeRow, RoundsToWithinHalfAStep) {
   const std::vector<float> x = make_rows(1, 3200, 9);
-  const Rounded got = round(quantize_row, x, 1, false);
+  const Rounded got = round(kernel_table().round_row.run, x, 1, false);
   for (std::size_t i = 0; i < x.size(); ++i) {
     EXPECT_NEAR(static_cast<float>(got.numbers[i]) * got.scales[0], x[i], 0.502F * got.scales[0]);
   }

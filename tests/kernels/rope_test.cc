@@ -176,7 +176,7 @@ TEST_P(Rope, KeepsANanANan) {
   EXPECT_FALSE(is_nan(value_place(64, 8, 0, 1)));
 }
 
-INSTANTIATE_TEST_SUITE_P(Targets, Rope, testing::ValuesIn(hwy::SupportedAndGeneratedTargets()),
+INSTANTIATE_TEST_SUITE_P(Targets, Rope, testing::ValuesIn(highway_targets()),
                          [](const auto& test) { return std::string(hwy::TargetName(test.param)); });
 
 /// The arena and the queries after two sequences' rows, given in chunks.

@@ -9,11 +9,18 @@
 #include <stdexcept>
 #include <vector>
 
+#include "kernels/cpu/cpu_features.h"
 #include "kernels/kv_format.h"
 
 namespace headwater::kernels::cpu {
 
-/// Parametrised by the instruction sets that this machine has and the kernels are compiled for.
+/// The instruction sets that Highway's kernels are compiled for, and may run with.
+inline std::vector<std::int64_t> highway_targets() {
+  (void)cpu_choice();  // which may leave some out
+  return hwy::SupportedAndGeneratedTargets();
+}
+
+/// Parametrised by highway_targets().
 class EveryTarget : public testing::TestWithParam<std::int64_t> {
  protected:
   void SetUp() override { choose(GetParam()); }

@@ -14,6 +14,7 @@
 #include <system_error>
 
 #include "base/trace.h"
+#include "kernels/processor.h"
 #include "tools/headwater/command.h"
 #include "tools/headwater/keys.h"
 #include "tools/headwater/slips.h"
@@ -57,6 +58,10 @@ int main(int argc, char** argv) {
   spdlog::set_default_logger(spdlog::stderr_color_mt("headwater"));
   spdlog::set_level(spdlog::level::warn);
   try {
+    if (const std::string wrong = kernels::wrong_processor(); !wrong.empty()) {
+      fail(wrong);
+      return kWrongUsage;
+    }
     if (trace_file().empty()) return action();
     if (!std::ofstream(trace_file(), std::ios::app)) {
       return fail("--trace: cannot write " + trace_file() + ": " + std::strerror(errno));

@@ -18,6 +18,7 @@
 #include "gateway/server.h"
 #include "headwater/runtime.h"
 #include "kernels/memory_reserve.h"
+#include "kernels/processor.h"
 #include "model/sampling_defaults.h"
 #include "tools/headwater/command.h"
 #include "tools/headwater/keys.h"
@@ -230,6 +231,8 @@ int serve(Options& options) {
     options.overrides.warmup_tenants.push_back(tenant);
   }
   if (auto there = check_model_path(checked.topology->model.path); !there) return fail(there.error().message);
+  spdlog::info("computing for a processor of kind {}; headwater model info --kernels says by what",
+               kernels::processor_report().processor());
   spdlog::info("loading {}", checked.topology->model.path);
   auto runtime = Runtime::start(*yaml, options.topology, options.overrides);
   if (!runtime) return fail(runtime.error().message);

@@ -1,0 +1,52 @@
+#include "kernels/cpu/cpu_features.h"
+
+#include <gtest/gtest.h>
+#include <hwy/targets.h>
+
+#include <cstdlib>
+#include <string>
+
+#include "kernels/backend.h"
+#include "kernels/cpu/float_product.h"
+#include "kernels/processor.h"
+#include "tests/kernels/values.h"
+
+namespace headwater::kernels::cpu {
+namespace {
+
+/// What this run of the tests is forced to.
+std::string forced() {
+  const char* name = std::getenv("HEADWATER_CPU");
+  return name == nullptr ? "" : name;
+}
+
+TEST(CpuFeatures, AreThoseOfTheKindThatTheEnvironmentNames) {
+  const CpuChoice& choice = cpu_choice();
+  ASSERT_EQ(wrong_processor(), "");
+  EXPECT_EQ(choice.forced, !forced().empty());
+  if (choice.forced) {
+    EXPECT_TRUE(name(choice.kind).ends_with(forced())) << name(choice.kind);
+    EXPECT_EQ(cpu_features(), limit_to(choice.kind, cpu_features()));
+  } else {
+    EXPECT_EQ(choice.kind, choice.machine);
+  }
+}
+
+TEST(CpuFeatures, HighwayAndOneDnnUseNothingBeyondThem) {
+  const CpuFeatures& has = cpu_features();
+  const std::int64_t targets = hwy::SupportedTargets();
+  EXPECT_LE((targets & HWY_AVX2) != 0, has.avx2);
+  EXPECT_LE((targets & HWY_AVX3) != 0, has.avx512);
+  EXPECT_LE((targets & HWY_AVX3_DL) != 0, has.avx512_vnni);
+  EXPECT_LE(has_bf16_products(), has.avx512_bf16);
+}
+
+TEST(CpuFeatures, NumericsNameThem) {
+  const std::string numerics = make_cpu_backend(1)->numerics();
+  const std::string kind(name(cpu_choice().kind));
+  const std::string shown = cpu_choice().kind == CpuKind::avx512_vnni ? "avx512 vnni" : kind;
+  EXPECT_NE(numerics.find(" " + shown), std::string::npos) << numerics;
+}
+
+}  // namespace
+}  // namespace headwater::kernels::cpu

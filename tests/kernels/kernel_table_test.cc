@@ -1,0 +1,77 @@
+#include "kernels/cpu/kernel_table.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+
+#include "kernels/cpu/cpu_features.h"
+
+namespace headwater::kernels::cpu {
+namespace {
+
+KernelTable table_of(CpuKind kind) { return make_kernel_table(limit_to(kind, {true, true, true, true, true})); }
+
+TEST(KernelTable, GivesEveryKindOfProcessorTheBestThatItRuns) {
+  const KernelTable plain = table_of(CpuKind::plain);
+  EXPECT_EQ(plain.few_rows.run, product_reference);
+  EXPECT_EQ(plain.round_row.run, quantize_row_portable);
+  EXPECT_EQ(plain.round_grouped_row.run, reference::quantize_grouped_row);
+  const KernelTable avx2 = table_of(CpuKind::avx2);
+  EXPECT_EQ(avx2.few_rows.run, product_avx2);
+  EXPECT_EQ(avx2.round_row.run, quantize_row_portable);
+  const KernelTable avx512 = table_of(CpuKind::avx512);
+  EXPECT_EQ(avx512.few_rows.run, product_avx2);
+  EXPECT_EQ(avx512.round_row.run, quantize_row_avx512);
+  EXPECT_EQ(avx512.round_grouped_row.run, quantize_grouped_row_avx512);
+  for (const CpuKind kind : {CpuKind::avx512_vnni, CpuKind::avx512_bf16, CpuKind::amx}) {
+    EXPECT_EQ(table_of(kind).few_rows.run, product_vnni) << name(kind);
+    EXPECT_EQ(table_of(kind).grouped.run, product_grouped_vnni) << name(kind);
+  }
+}
+
+TEST(KernelTable, TilesAreForAmxAlone) {
+  for (std::size_t i = 0; i < kCpuKinds.size(); ++i) {
+    const auto kind = static_cast<CpuKind>(i);
+    const KernelTable table = table_of(kind);
+    const bool amx = kind == CpuKind::amx;
+    EXPECT_EQ(table.many_rows.run, amx ? product_amx : nullptr) << kCpuKinds[i];
+    EXPECT_EQ(table.min_rows, amx ? 4 : SIZE_MAX) << kCpuKinds[i];
+    EXPECT_EQ(table.attention.run, amx ? AttentionPath::amx : AttentionPath::generic) << kCpuKinds[i];
+  }
+}
+
+TEST(KernelTable, ProductsOfEightBitsPayWithVnniWhereThereAreNoTiles) {
+  EXPECT_FALSE(table_of(CpuKind::avx512).grouped_pays);
+  EXPECT_TRUE(table_of(CpuKind::avx512_vnni).grouped_pays);
+  EXPECT_TRUE(table_of(CpuKind::avx512_bf16).grouped_pays);
+  EXPECT_FALSE(table_of(CpuKind::amx).grouped_pays);
+}
+
+TEST(KernelTable, IsThatOfThisProcessAndSaysNothingBeyond) {
+  EXPECT_EQ(kernel_table().few_rows.run, make_kernel_table(cpu_features()).few_rows.run);
+  const auto said = [](const std::string& word) {
+    return std::ranges::any_of(
+        describe_kernels(), [&](const KernelChoice& choice) { return choice.kernel.find(word) != std::string::npos; });
+  };
+  const CpuFeatures& has = cpu_features();
+  EXPECT_EQ(said("AVX-512 VNNI"), has.avx512_vnni);
+  EXPECT_EQ(said("AMX"), has.amx);
+  EXPECT_LE(said("AVX3"), has.avx512);
+  EXPECT_TRUE(said("Highway"));
+}
+
+TEST(KernelTable, NamesEveryWorkOnce) {
+  std::vector<std::string> works;
+  for (const auto& [work, kernel] : describe_kernels()) {
+    EXPECT_NE(kernel, "") << work;
+    if (!work.starts_with(' ')) works.push_back(work);
+  }
+  std::ranges::sort(works);
+  EXPECT_EQ(std::ranges::adjacent_find(works), works.end());
+  EXPECT_GE(works.size(), 8U);
+}
+
+}  // namespace
+}  // namespace headwater::kernels::cpu
