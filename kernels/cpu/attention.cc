@@ -17,6 +17,7 @@ namespace {
 Gathered gathered_at(float* memory) { return {memory, memory + kMaxRows, memory + 2 * kMaxRows}; }
 
 const AttentionKernel& kernel_of(AttentionPath path, const KvFormat& format) {
+  if (path == AttentionPath::vnni && format.quantised()) return kVnniQuantizedAttention;
   if (path == AttentionPath::amx) return format.quantised() ? kAmxQuantizedAttention : kAmxAttention;
   return format.quantised() ? kGenericQuantizedAttention : kGenericAttention;
 }
@@ -30,6 +31,7 @@ bool tiles_take(std::uint32_t head_dim, std::uint32_t block_tokens, const KvForm
 
 Attention::Attention(AttentionPath path, const KvFormat& format) : Attention(kernel_of(path, format), format) {
   if (path == AttentionPath::amx && !cpu_features().amx) throw std::logic_error("this machine has no AMX");
+  if (path == AttentionPath::vnni && !cpu_features().avx512_vnni) throw std::logic_error("this machine has no VNNI");
 }
 
 Attention::Attention(const AttentionKernel& tiles, const KvFormat& format)

@@ -15,9 +15,13 @@
 
 namespace headwater::kernels::cpu {
 
-enum class AttentionPath : std::uint8_t { generic, amx };
+enum class AttentionPath : std::uint8_t {
+  generic,
+  vnni,  ///< of a quantised cache; otherwise generic
+  amx,
+};
 
-/// Whether tiles can take such heads, on a machine that has them.
+/// Whether the other paths can take such heads, on a machine that has them.
 bool tiles_take(std::uint32_t head_dim, std::uint32_t block_tokens, const KvFormat& format);
 
 /// What queries are multiplied by, so that a key gives a score to the base of two.
@@ -27,7 +31,7 @@ class Attention {
  public:
   /// path: for the layers whose heads it can take. Throws std::logic_error for one that this machine does not have.
   explicit Attention(AttentionPath path, const KvFormat& format = {});
-  /// With a kernel for the layers that tiles can take.
+  /// With a kernel for the layers that tiles_take().
   Attention(const AttentionKernel& tiles, const KvFormat& format);
 
   /// qkv: [rows, n_heads + 2 * n_kv_heads, head_dim], queries rotated and scaled; out: [rows, n_heads * head_dim]. The

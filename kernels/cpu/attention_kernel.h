@@ -91,6 +91,8 @@ extern const AttentionKernel kGenericAttention;
 extern const AttentionKernel kAmxAttention;
 /// The same for a quantised cache. head_dim is a multiple of 8.
 extern const AttentionKernel kGenericQuantizedAttention;
+/// Needs AVX-512 VNNI; head_dim and block_tokens as the next one.
+extern const AttentionKernel kVnniQuantizedAttention;
 /// Needs AMX, head_dim a multiple of 16 up to 256 and block_tokens one of 32, or 16 of a first block.
 extern const AttentionKernel kAmxQuantizedAttention;
 

@@ -191,7 +191,7 @@ class CpuBackend : public Backend {
                                : has.avx512      ? "avx512"
                                : has.avx2        ? "avx2"
                                                  : "plain";
-    return "cpu 3 " + std::string(kPrecisions.at(static_cast<std::size_t>(precision_))) + " " + instructions +
+    return "cpu 4 " + std::string(kPrecisions.at(static_cast<std::size_t>(precision_))) + " " + instructions +
            (has.avx512_vnni ? " vnni" : "");
   }
   void run_on_host(std::size_t n, const std::function<void(std::size_t)>& work) override { pool_.run(n, work); }

@@ -55,6 +55,7 @@ KernelTable make_kernel_table(const CpuFeatures& has) {
   table.round_grouped_row = {kReference, reference::quantize_grouped_row};
   if (has.avx512) table.round_grouped_row = {kAvx512, quantize_grouped_row_avx512};
   table.attention = {kHighway, AttentionPath::generic};
+  if (has.avx512_vnni) table.attention = {kVnni, AttentionPath::vnni};
   if (has.amx) table.attention = {kAmx, AttentionPath::amx};
   return table;
 }
@@ -77,7 +78,12 @@ std::vector<KernelChoice> describe_kernels() {
       table.grouped_pays ? shown(table.grouped.name) : "not used: 16 bits are as fast here");
   if (table.grouped_pays) add("  rounding of their inputs", shown(table.round_grouped_row.name));
   add("products of other weights", std::string("oneDNN, ") + (has_bf16_products() ? "bfloat16" : "float32"));
-  add("attention", shown(table.attention.name));
+  if (table.attention.run == AttentionPath::vnni) {
+    add("attention", highway());
+    add("  to a cache in 8 or 4 bits", shown(table.attention.name));
+  } else {
+    add("attention", shown(table.attention.name));
+  }
   if (table.attention.run != AttentionPath::generic) add("  with a window or a cap, or of odd heads", highway());
   for (const char* work : {"rotary embedding, keys and values into the cache", "norms, sums and activations",
                            "conversions to bfloat16", "search of logits"}) {

@@ -3,39 +3,10 @@
 
 #include <immintrin.h>
 
-#include "kernels/cpu/attention_kernel.h"
-#include "kernels/cpu/kv_code_scale.h"
 #include "kernels/cpu/kv_codes.h"
+#include "kernels/cpu/kv_parameters_avx512.h"
 
 namespace headwater::kernels::cpu::attention_tiles {
-
-/// Asks for what the thread will read next, a line at each call; of several blocks in turn (see kSideBySide).
-class Ahead {
- public:
-  Ahead(const Split& split, std::size_t head_bytes)
-      : block_(split.next_blocks), end_(block_ + split.n_next_blocks), turn_(block_), head_bytes_(head_bytes) {}
-  void line() {
-    if (block_ == end_) return;
-    _mm_prefetch(reinterpret_cast<const char*>(*turn_) + at_, _MM_HINT_T1);
-    ++turn_;
-    if (turn_ != end_ && turn_ != block_ + kSideBySide) return;
-    at_ += 64;
-    if (at_ >= head_bytes_) {
-      at_ = 0;
-      block_ = turn_;
-    }
-    turn_ = block_;
-  }
-  void rest() {
-    while (block_ != end_) line();
-  }
-
- private:
-  const std::uint16_t* const* block_;  ///< the first of those that take turns
-  const std::uint16_t* const* end_;
-  const std::uint16_t* const* turn_;
-  std::size_t head_bytes_, at_ = 0;
-};
 
 /// 32 tokens' values in a quantised block, or 16 where a block has no more, from `slot` on.
 struct ValueCodes {
@@ -55,27 +26,6 @@ struct ValueCodes {
   }
   const std::byte* minima(std::size_t group) const { return scales(group) + block_tokens; }
 };
-
-/// As group_scale() and group_minimum(), of 16 tokens.
-inline __m512i widen_bytes(const std::byte* bytes) {
-  return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes)));
-}
-inline __m512 group_scales(const std::byte* bytes) {
-  const __m512i wide = widen_bytes(bytes);
-  const __m512i bits = _mm512_add_epi32(_mm512_slli_epi32(wide, kScaleShift), _mm512_set1_epi32(kLeastScaleBits));
-  const __mmask16 nan = _mm512_cmpeq_epi32_mask(wide, _mm512_set1_epi32(kNanScale));
-  return _mm512_castsi512_ps(_mm512_mask_mov_epi32(bits, nan, _mm512_set1_epi32(0x7FC00000)));
-}
-inline __m512 group_minima(const std::byte* bytes) {
-  return _mm512_fnmadd_ps(_mm512_cvtepi32_ps(widen_bytes(bytes)), _mm512_set1_ps(kMinimumStep),
-                          _mm512_set1_ps(kHighestMinimum));
-}
-
-/// 16 of bfloat16.
-inline __m512 widen(const std::uint16_t* numbers) {
-  const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(numbers));
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
-}
 
 /// The number that begins with bit 8 * kByte of each word: the code becomes the upper bits of the mantissa of
 /// 256 + code, and scale * code + minimum = scale * (256 + code) + (minimum - 256 * scale).

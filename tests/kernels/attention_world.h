@@ -131,8 +131,10 @@ class World {
           out.resize(out.size() + dim);
           const float* given = queries_[rows.sequence].data() + (std::size_t{t} * heads_.n_heads + head) * dim;
           std::vector<float> query(given, given + dim);
-          const bool amx = path == AttentionPath::amx && heads_.window == 0 && heads_.cap == 0;
-          if (amx && geometry_.format.quantised()) round_to_bytes(query);
+          if (geometry_.format.quantised() && heads_.window == 0 && heads_.cap == 0) {
+            if (path == AttentionPath::amx) round_to(127, query);
+            if (path == AttentionPath::vnni) round_to(127 * 256, query);
+          }
           attend(tables_[rows.sequence], head / (heads_.n_heads / heads_.n_kv_heads), query.data(), t + 1,
                  out.data() + out.size() - dim);
         }
@@ -145,12 +147,12 @@ class World {
   std::size_t row_size() const { return std::size_t{heads_.n_heads} * heads_.head_dim; }
 
  private:
-  /// As a path that meets the codes of keys with bytes does it.
-  static void round_to_bytes(std::vector<float>& query) {
+  /// To whole numbers up to this, as paths do it that meet codes of keys with bytes.
+  static void round_to(float greatest, std::vector<float>& query) {
     float most = 0;
     for (const float x : query) most = std::max(most, std::abs(x));
     if (!std::isfinite(most) || most == 0) return;
-    for (float& x : query) x = std::nearbyint(x * (127 / most)) * (most / 127);
+    for (float& x : query) x = std::nearbyint(x * (greatest / most)) * (most / greatest);
   }
 
   void attend(const std::vector<std::int32_t>& table, std::uint32_t kv_head, const float* query, std::size_t seen,
@@ -212,6 +214,7 @@ struct Way {
   /// Weights of bfloat16 are off by 1/150 at most, keys and values by 1/512, each in its own way.
   float tolerance() const {
     if (path == AttentionPath::generic) return format.quantised() ? 4e-5F : 2e-5F;
+    if (path == AttentionPath::vnni) return 1e-3F;  // queries and weights of 16 bits
     return format.quantised() ? 1.2e-2F : 8e-3F;
   }
 };
@@ -236,6 +239,8 @@ inline std::vector<Way> ways() {
     for (std::int64_t target : targets()) {
       all.push_back({hwy::TargetName(target) + suffix, AttentionPath::generic, target, format});
     }
+    if (cpu_features().avx512_vnni && format.quantised())
+      all.push_back({"VNNI" + suffix, AttentionPath::vnni, 0, format});
     if (cpu_features().amx) all.push_back({"AMX" + suffix, AttentionPath::amx, 0, format});
     if (emulates_tiles()) all.push_back({"EmulatedAMX" + suffix, AttentionPath::amx, 0, format, true});
   }

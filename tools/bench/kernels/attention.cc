@@ -12,6 +12,7 @@
 
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/cpu_features.h"
+#include "kernels/cpu/kernel_table.h"
 #include "kernels/cpu/rope.h"
 #include "tools/bench/kernels/limits.h"
 
@@ -94,8 +95,8 @@ class Case {
 };
 
 bool skip_without(benchmark::State& state, AttentionPath path) {
-  if (path == AttentionPath::generic || cpu_features().amx) return false;
-  state.SkipWithError("this machine has no AMX");
+  if (path <= kernel_table().attention.run) return false;
+  state.SkipWithError("this machine does not have it");
   return true;
 }
 
@@ -162,7 +163,8 @@ void each_format(const char* phase, const char* name, AttentionPath path,
 }
 
 const bool kRegistered = [] {
-  for (const auto& [name, path] : {std::pair("amx", AttentionPath::amx), {"generic", AttentionPath::generic}}) {
+  for (const auto& [name, path] :
+       {std::pair("amx", AttentionPath::amx), {"vnni", AttentionPath::vnni}, {"generic", AttentionPath::generic}}) {
     each_format("prefill", name, path, prefill, {{512}, {4096}});
     each_format("decode", name, path, decode, {{1, 4096}, {48, 200}});
   }
