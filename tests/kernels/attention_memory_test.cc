@@ -36,7 +36,8 @@ struct Case {
   AttentionPath path;
 };
 std::string name_of(const Case& one) {
-  return (one.path == AttentionPath::amx ? "Amx" : "Generic") + std::string(one.policy);
+  return (one.path == AttentionPath::amx ? "Amx" : one.path == AttentionPath::vnni ? "Vnni" : "Generic") +
+         std::string(one.policy);
 }
 void PrintTo(const Case& one, std::ostream* out) { *out << name_of(one); }
 
@@ -48,6 +49,7 @@ TEST_P(AttentionMemory, IsFarLessThanTheCache) {
   constexpr std::uint32_t kChunk = 512;
   const AttentionPath path = GetParam().path;
   if (path == AttentionPath::amx && !cpu_features().amx) GTEST_SKIP() << "this machine has no AMX";
+  if (path == AttentionPath::vnni && !cpu_features().avx512_vnni) GTEST_SKIP() << "this machine has no VNNI";
   const KvGeometry geometry{{{kHeads, 64}}, 32, format_of(GetParam().policy)};
   const AttentionShape heads{0, kHeads, kHeads, 64, 0};
   const std::uint32_t n_blocks = geometry.grid().covering(kTokens);
@@ -79,7 +81,8 @@ TEST_P(AttentionMemory, IsFarLessThanTheCache) {
 
 INSTANTIATE_TEST_SUITE_P(Formats, AttentionMemory,
                          testing::Values(Case{"8", AttentionPath::generic}, Case{"4", AttentionPath::generic},
-                                         Case{"k8v4", AttentionPath::generic}, Case{"8", AttentionPath::amx},
+                                         Case{"k8v4", AttentionPath::generic}, Case{"8", AttentionPath::vnni},
+                                         Case{"4", AttentionPath::vnni}, Case{"8", AttentionPath::amx},
                                          Case{"4", AttentionPath::amx}, Case{"k8v4", AttentionPath::amx}),
                          [](const auto& test) { return name_of(test.param); });
 
