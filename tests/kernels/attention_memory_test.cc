@@ -36,7 +36,9 @@ struct Case {
   AttentionPath path;
 };
 std::string name_of(const Case& one) {
-  return (one.path == AttentionPath::amx ? "Amx" : one.path == AttentionPath::vnni ? "Vnni" : "Generic") +
+  return (one.path == AttentionPath::amx    ? "Amx"
+          : one.path == AttentionPath::vnni ? "Vnni"
+                                            : "Generic") +
          std::string(one.policy);
 }
 void PrintTo(const Case& one, std::ostream* out) { *out << name_of(one); }

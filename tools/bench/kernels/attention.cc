@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "kernels/cpu/attention.h"
-#include "kernels/cpu/cpu_features.h"
 #include "kernels/cpu/kernel_table.h"
 #include "kernels/cpu/rope.h"
 #include "tools/bench/kernels/limits.h"
