@@ -8,8 +8,8 @@ namespace headwater::schedule {
 namespace {
 
 constexpr std::size_t kMostTimes = 64;
-/// Standard deviations that are kept free above what is expected. With none a sixth of the preemptions are left that
-/// there are without this, with one a twelfth; but where the pool holds few sequences, fewer run than could.
+/// Standard deviations that are kept free above what is expected. The more, the fewer preemptions are left; but where
+/// the pool holds few sequences, fewer run than could: tests/schedule/admission_test.cc holds both.
 constexpr double kCaution = 0.7;
 
 /// In bytes where layers have a window, in blocks elsewhere.
