@@ -78,6 +78,7 @@ TEST(PoolForecast, NeverFindsRoomThatIsNotThereAmongMany) {
   std::mt19937 random(4);
   for (int round = 0; round < 20; ++round) {
     std::vector<Stay> stays;
+    stays.reserve(300);
     for (int i = 0; i < 300; ++i) stays.push_back(certain(1 + random() % 900, 1 + random() % 900, 32));
     const std::uint32_t peak = true_peak(stays, 32);
     EXPECT_FALSE(lasts(stays, peak - 1, 32));
