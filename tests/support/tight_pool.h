@@ -50,7 +50,11 @@ class TightPool {
   void run(std::vector<std::deque<Ask>> clients, std::uint64_t most_steps = 1'000'000) {
     clients_ = std::move(clients);
     for (std::size_t client = 0; client < clients_.size(); ++client) ask(client);
-    for (proceed(); plan_ && steps_ < most_steps; proceed()) complete();
+    for (proceed(); plan_ && steps_ < most_steps; proceed()) {
+      const schedule::StepPlan plan = std::move(*plan_);
+      plan_.reset();
+      complete(plan);
+    }
   }
 
   bool all_answered() const {
@@ -130,22 +134,22 @@ class TightPool {
       more = output.demand > 0 || !output.rematch.empty();
     }
   }
-  void complete() {
+  void complete(const schedule::StepPlan& plan) {
     schedule::StepResult result;
-    result.epoch = plan_->epoch;
-    result.step = plan_->step;
+    result.epoch = plan.epoch;
+    result.step = plan.step;
     std::vector<std::size_t> done;
     double decode = 0, prefill = 0, context = 0;
-    for (const auto& entry : plan_->entries) {
+    for (const auto& entry : plan.entries) {
       (entry.count == 1 ? decode : prefill) += entry.count;
       context += entry.first;
     }
-    seconds_ += plan_->entries.empty() ? 0 : 0.008 + 0.0006 * decode + 0.00025 * prefill + 1e-6 * context;
-    for (const auto& start : plan_->starts) starts_.push_back(start.request->id);
+    seconds_ += plan.entries.empty() ? 0 : 0.008 + 0.0006 * decode + 0.00025 * prefill + 1e-6 * context;
+    for (const auto& start : plan.starts) starts_.push_back(start.request->id);
     ++steps_;
     rows_ += static_cast<std::uint64_t>(decode + prefill);
-    batches_.push_back(plan_->entries.size());
-    for (const auto& entry : plan_->entries) {
+    batches_.push_back(plan.entries.size());
+    for (const auto& entry : plan.entries) {
       schedule::EntryResult& one = result.entries.emplace_back();
       one.id = entry.id;
       one.computed = entry.count;
@@ -160,7 +164,6 @@ class TightPool {
       done.push_back(live.client);
       live_.erase(entry.id);
     }
-    plan_.reset();
     scheduler_.on_result(result);
     for (const std::size_t client : done) ask(client);
   }
