@@ -16,6 +16,7 @@ schedule::SchedulerOptions options_for(const StageContext& context) {
   options.max_step_tokens = static_cast<std::uint32_t>(context.stage.integer("max_step_tokens"));
   options.prefill_chunk = static_cast<std::uint32_t>(context.stage.integer("prefill_chunk"));
   options.mixed_prefill_tokens = static_cast<std::uint32_t>(context.stage.integer("mixed_prefill_tokens"));
+  options.draft_tokens = static_cast<std::uint32_t>(context.stage.integer("draft_tokens"));
   options.grid = context.assets->grid;
   options.total_blocks = context.assets->total_blocks;
   options.window = context.assets->window;

@@ -34,7 +34,7 @@ std::vector<ConnectionEvents> AnswerStreams::on_result(const StepResult& result)
 
     std::vector<TokenEvent> events;
     add_prompt(answer, entry, events);
-    add_token(answer, entry, events);
+    add_tokens(answer, entry, events);
     if (events.empty()) continue;
 
     const ConnectionId connection = answer.request->connection;
@@ -77,7 +77,7 @@ void AnswerStreams::add_prompt(Answer& answer, const EntryResult& entry, std::ve
     for (const auto& [token, value] : top) position.top.push_back(named(token, value));
     scored.push_back(std::move(position));
   }
-  if (!entry.sampled && entry.finish == FinishReason::none) return;  // more of the prompt is to come
+  if (entry.sampled.empty() && entry.finish == FinishReason::none) return;  // more of the prompt is to come
 
   TokenEvent event = event_of(request, TokenEvent::Kind::prompt);
   event.token_ids = request.prompt;
@@ -86,46 +86,54 @@ void AnswerStreams::add_prompt(Answer& answer, const EntryResult& entry, std::ve
   out.push_back(std::move(event));
 }
 
-void AnswerStreams::add_token(Answer& answer, const EntryResult& entry, std::vector<TokenEvent>& out) {
-  const SamplingParams& params = answer.request->request.params;
-  model::TextStream::Delta delta;
-  if (entry.sampled && entry.error.empty()) {
-    TokenEvent event = event_of(*answer.request, TokenEvent::Kind::tokens);
-    event.token_ids = {entry.token};
-    if (params.logprobs) {
-      PositionLogprobs position{named(entry.token, entry.logprob), {}};
-      for (const auto& [token, logprob] : entry.top) position.top.push_back(named(token, logprob));
-      event.logprobs.push_back(std::move(position));
-    }
-    ++answer.usage.completion_tokens;
-    event.usage = answer.usage;
-    // A token that ends the answer is not part of its text.
-    if (entry.finish != FinishReason::stop && !tokenizer_.is_control(entry.token)) {
-      delta = answer.text.push(tokenizer_.token_bytes(entry.token), may_stop(answer));
-    }
-    event.text = delta.text;
-    if (entry.finish != FinishReason::none && !delta.stopped) event.text += answer.text.flush();
-    out.push_back(std::move(event));
+void AnswerStreams::add_tokens(Answer& answer, const EntryResult& entry, std::vector<TokenEvent>& out) {
+  for (std::size_t i = 0; i < entry.sampled.size(); ++i) {
+    const FinishReason finish = i + 1 == entry.sampled.size() ? entry.finish : FinishReason::none;
+    const auto delta = add_token(answer, entry.sampled[i], finish, out);
+    if (delta.stopped) return end(answer, FinishReason::stop, delta.stop_match, out);
   }
-  finish(answer, entry, delta, out);
+  if (!entry.error.empty()) return fail(answer, entry.error, out);
+  if (entry.finish != FinishReason::none) end(answer, entry.finish, {}, out);
 }
 
-bool AnswerStreams::finish(Answer& answer, const EntryResult& entry, const model::TextStream::Delta& delta,
-                           std::vector<TokenEvent>& out) {
-  const bool failed = !entry.error.empty();
-  if (!failed && !delta.stopped && entry.finish == FinishReason::none) return false;
-
-  TokenEvent event = event_of(*answer.request, failed ? TokenEvent::Kind::failed : TokenEvent::Kind::finished);
-  if (failed) {
-    event.error = {ErrorCode::computation_failed, entry.error, ""};
-  } else {
-    event.finish_reason = delta.stopped ? FinishReason::stop : entry.finish;
-    event.stop_match = delta.stop_match;
+model::TextStream::Delta AnswerStreams::add_token(Answer& answer, const SampledToken& sampled, FinishReason finish,
+                                                  std::vector<TokenEvent>& out) {
+  TokenEvent event = event_of(*answer.request, TokenEvent::Kind::tokens);
+  event.token_ids = {sampled.token};
+  if (answer.request->request.params.logprobs) {
+    PositionLogprobs position{named(sampled.token, sampled.logprob), {}};
+    for (const auto& [token, logprob] : sampled.top) position.top.push_back(named(token, logprob));
+    event.logprobs.push_back(std::move(position));
   }
+  ++answer.usage.completion_tokens;
+  event.usage = answer.usage;
+  model::TextStream::Delta delta;
+  // A token that ends the answer is not part of its text.
+  if (finish != FinishReason::stop && !tokenizer_.is_control(sampled.token)) {
+    delta = answer.text.push(tokenizer_.token_bytes(sampled.token), may_stop(answer));
+  }
+  event.text = delta.text;
+  if (finish != FinishReason::none && !delta.stopped) event.text += answer.text.flush();
+  out.push_back(std::move(event));
+  return delta;
+}
+
+void AnswerStreams::end(const Answer& answer, FinishReason reason, const std::string& stop_match,
+                        std::vector<TokenEvent>& out) {
+  TokenEvent event = event_of(*answer.request, TokenEvent::Kind::finished);
+  event.finish_reason = reason;
+  event.stop_match = stop_match;
   event.usage = answer.usage;
   event.timings.queue_ms = answer.queue_ms;
   out.push_back(std::move(event));
-  return true;
+}
+
+void AnswerStreams::fail(const Answer& answer, const std::string& error, std::vector<TokenEvent>& out) {
+  TokenEvent event = event_of(*answer.request, TokenEvent::Kind::failed);
+  event.error = {ErrorCode::computation_failed, error, ""};
+  event.usage = answer.usage;
+  event.timings.queue_ms = answer.queue_ms;
+  out.push_back(std::move(event));
 }
 
 TokenLogprob AnswerStreams::named(TokenId token, float logprob) const {

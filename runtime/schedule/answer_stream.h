@@ -46,10 +46,14 @@ class AnswerStreams {
 
   void start(const SequenceStart& start);
   void add_prompt(Answer& answer, const EntryResult& entry, std::vector<TokenEvent>& out);
-  void add_token(Answer& answer, const EntryResult& entry, std::vector<TokenEvent>& out);
-  /// The terminal event, if the entry ends the answer.
-  bool finish(Answer& answer, const EntryResult& entry, const model::TextStream::Delta& delta,
-              std::vector<TokenEvent>& out);
+  /// An event for each token, and the terminal one, if the entry ends the answer. Behind a stop string nothing counts.
+  void add_tokens(Answer& answer, const EntryResult& entry, std::vector<TokenEvent>& out);
+  /// What the token gave of the text. finish: the answer ends with it.
+  model::TextStream::Delta add_token(Answer& answer, const SampledToken& sampled, FinishReason finish,
+                                     std::vector<TokenEvent>& out);
+  static void end(const Answer& answer, FinishReason reason, const std::string& stop_match,
+                  std::vector<TokenEvent>& out);
+  static void fail(const Answer& answer, const std::string& error, std::vector<TokenEvent>& out);
   TokenLogprob named(TokenId token, float logprob) const;
   bool may_stop(const Answer& answer) const;
 

@@ -174,6 +174,8 @@ void Scheduler::Impl::make_plan(TimeNs now) {
     }
   }
 
+  add_drafts(plan);
+
   plan.retired = std::exchange(retired, {});
   plan.saves = take_saves();
   if (plan.entries.empty() && plan.retired.empty() && plan.saves.empty()) return;
@@ -193,7 +195,7 @@ std::uint32_t Scheduler::Impl::foreseen() const {
   const auto foresee = [&](const Sequence& sequence) {
     const std::uint32_t count = std::min({sequence.uncomputed_after_step(), options.prefill_chunk, rows});
     rows -= count;
-    if (count > 0) blocks += lacking(sequence, sequence.planned + count);
+    if (count > 0) blocks += lacking(sequence, sequence.reach(count));
   };
   for (const bool decoding : {true, false}) {
     for (const Sequence* sequence : running) {

@@ -105,11 +105,18 @@ void Scheduler::Impl::rematch(Sequence& sequence) {
 }
 
 void Scheduler::Impl::on_entry(Sequence& sequence, const EntryResult& entry) {
-  sequence.planned = 0;
+  sequence.planned = sequence.drafted = 0;
   if (sequence.copied >= 0) release_copied(std::exchange(sequence.copied, -1));
   sequence.computed += entry.computed;
-  if (entry.sampled) sequence.tokens.push_back(entry.token);
-  if (entry.sampled) waiting.charge(sequence.request->request.tenant, 1);
+  for (const SampledToken& sampled : entry.sampled) sequence.tokens.push_back(sampled.token);
+  if (!entry.sampled.empty()) {
+    waiting.charge(sequence.request->request.tenant, static_cast<std::uint32_t>(entry.sampled.size()));
+  }
+  if (entry.drafted > 0) {
+    sequence.drafts.judge(entry.drafted, entry.accepted());
+    counters.drafted += entry.drafted;
+    counters.accepted += entry.accepted();
+  }
   if (entry.error.empty()) {
     publish(sequence);
     pass(sequence);

@@ -33,6 +33,8 @@ struct SchedulerOptions {
   /// Whether a sequence is let in only when its blocks will likely last; otherwise as soon as its next tokens have
   /// room, and more are preempted.
   bool lasting_admission = true;
+  /// Most tokens of one sequence that are guessed from its own text and checked in one step; 0: none.
+  std::uint32_t draft_tokens = 0;
 };
 
 /// A request with the blocks that the prefix cache found for it.
@@ -100,6 +102,7 @@ struct SchedulerOutput : CacheChanges {
 
 struct SchedulerCounters {
   std::uint64_t running = 0, waiting = 0, preemptions = 0, steps = 0;
+  std::uint64_t drafted = 0, accepted = 0;  ///< tokens guessed and checked; of those, right
   PrefixCounters prefix;
 };
 

@@ -1,6 +1,7 @@
 #pragma once
-// What the scheduler knows, and the parts of its work: ends of sequences (scheduler.cc), plans (planning.cc), which
-// sequences share a prefix (prefix_sharing.cc), and who may run (admission.cc). Private to those files.
+// What the scheduler knows, and the parts of its work: ends of sequences (scheduler.cc), plans (planning.cc), guesses
+// in them (drafting.cc), which sequences share a prefix (prefix_sharing.cc), and who may run (admission.cc). Private to
+// those files.
 
 #include <deque>
 #include <unordered_map>
@@ -110,6 +111,13 @@ struct Scheduler::Impl {
   std::uint32_t admit(StepRoom room, StepPlan& plan, TimeNs now);
   void make_room(Sequence* beneficiary, std::uint32_t missing);
   std::uint32_t foreseen() const;
+
+  // ---- drafting.cc ----
+
+  /// Tokens that the sequence may compute beyond its newest one, in blocks that it has and within what is asked of it.
+  std::uint32_t draft_room(const Sequence& sequence) const;
+  /// Guesses for a plan that is made but for them.
+  void add_drafts(StepPlan& plan);
 };
 
 }  // namespace headwater::schedule

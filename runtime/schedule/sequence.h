@@ -1,6 +1,7 @@
 #pragma once
 // A sequence as the scheduler sees it, and the queue in which sequences wait for their turn.
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <list>
@@ -10,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "schedule/draft_finder.h"
 #include "schedule/scheduler.h"
 #include "schedule/step.h"
 
@@ -42,6 +44,8 @@ struct Sequence {
   bool started = false;  ///< the executor knows it
   bool cancelled = false;
   std::uint32_t planned = 0;         ///< tokens that the step in flight computes for it; 0: it is not part of it
+  std::uint32_t drafted = 0;         ///< guesses that it checks
+  DraftFinder drafts{};              ///< of `tokens`
   std::uint32_t known_blocks = 0;    ///< leading blocks that the executor knows
   cache::WindowSpan windows{};       ///< blocks whose window rows it has; it may fill those before their end
   std::uint32_t matched_blocks = 0;  ///< leading blocks that are the cache's since the match
@@ -53,6 +57,8 @@ struct Sequence {
   std::uint32_t generated() const { return static_cast<std::uint32_t>(tokens.size() - request->prompt.size()); }
   /// Nothing but the newest token is to be computed, and it was generated.
   bool decoding() const { return uncomputed() == 1 && tokens.size() > request->prompt.size(); }
+  /// REQUIRES: it is not at its end.
+  std::uint32_t left_to_generate() const { return request->max_new_tokens - generated(); }
   /// Tokens that nobody need compute or restore for it.
   std::uint32_t in_memory(const kernels::BlockGrid& grid) const {
     return restored.empty() ? computed : grid.begin(published);
@@ -67,6 +73,10 @@ struct Sequence {
   std::uint32_t own_blocks() const { return windows.end - (borrows_last ? 1 : 0); }
   /// Tokens that will be known, and not computed, after the step in flight, if it does not end there.
   std::uint32_t uncomputed_after_step() const;
+  /// Tokens that the step in flight and `more` after it compute at most; the last of an answer is never an input.
+  std::uint32_t reach(std::uint32_t more) const {
+    return drafted == 0 ? planned + more : std::min(planned + drafted + more, left_to_generate());
+  }
 };
 
 /// Tokens in whole blocks with which both begin, short of the last token of `reader`, for a reader that may use

@@ -68,6 +68,9 @@ struct StepEntry {
   std::uint32_t count = 0;
   bool sample = false;              ///< the last row's logits give the next token
   std::vector<BlockId> new_blocks;  ///< appended to the block table before the step
+  /// Guesses of what follows, to be computed as well; each that is what the row before it gives is kept. Only where
+  /// `sample`.
+  std::vector<TokenId> draft{};
 };
 
 struct StepPlan {
@@ -80,19 +83,28 @@ struct StepPlan {
   cache::GivenBack given_back;     ///< then this
 };
 
+struct SampledToken {
+  TokenId token = 0;
+  float logprob = 0;
+  std::vector<std::pair<TokenId, float>> top{};  ///< where logprobs were asked for
+};
+
 /// What a step did for one sequence.
 struct EntryResult {
   RequestId id = 0;
-  std::uint32_t computed = 0;  ///< tokens whose keys and values are now in the cache
-  bool sampled = false;
-  TokenId token = 0;  ///< if sampled
-  float logprob = 0;
-  std::vector<std::pair<TokenId, float>> top;  ///< where logprobs were asked for
-  FinishReason finish = FinishReason::none;    ///< by an end token or by length
-  std::string error;                           ///< not empty: the sequence has failed (bad logits)
+  std::uint32_t computed = 0;                ///< tokens whose keys and values are now in the cache
+  std::uint32_t drafted = 0;                 ///< guesses that were checked
+  std::vector<SampledToken> sampled;         ///< in order; more than one where guesses were right
+  FinishReason finish = FinishReason::none;  ///< by an end token or by length, after the last of them
+  std::string error;                         ///< not empty: the sequence has failed (bad logits), after them
   /// Where prompt_logprobs were asked for: for prompt tokens first + 1 … first + count, their
   /// log-probability and the best alternatives.
   std::vector<std::pair<float, std::vector<std::pair<TokenId, float>>>> prompt_logprobs;
+
+  /// Guesses that were right.
+  std::uint32_t accepted() const { return sampled.empty() ? 0 : static_cast<std::uint32_t>(sampled.size()) - 1; }
+  /// Tokens computed that were known before.
+  std::uint32_t given() const { return computed - accepted(); }
 };
 
 struct StepResult {

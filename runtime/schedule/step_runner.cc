@@ -114,6 +114,7 @@ StepResult StepRunner::run(StepPlan plan) {
     EntryResult& outcome = result.entries.emplace_back();
     outcome.id = entry.id;
     outcome.computed = entry.count;
+    outcome.drafted = static_cast<std::uint32_t>(entry.draft.size());
   }
   if (!tokens_.empty()) compute(plan.entries, result.entries);
   result.starts = std::move(plan.starts);
@@ -131,19 +132,25 @@ void StepRunner::lay_out(const std::vector<StepEntry>& entries) {
     Sequence& sequence = at(entry.id);
     sequence.blocks.insert(sequence.blocks.end(), entry.new_blocks.begin(), entry.new_blocks.end());
     const std::size_t end = std::size_t{entry.first} + entry.count;
+    const auto n_rows = entry.count + static_cast<std::uint32_t>(entry.draft.size());
     if (entry.count == 0 || end > sequence.tokens.size() ||
-        end > grid_.begin(static_cast<std::uint32_t>(sequence.blocks.size()))) {
+        entry.first + n_rows > grid_.begin(static_cast<std::uint32_t>(sequence.blocks.size()))) {
       throw std::logic_error("the plan computes tokens that sequence " + std::to_string(entry.id) + " does not have");
+    }
+    if (entry.sample ? end != sequence.tokens.size() : !entry.draft.empty()) {
+      throw std::logic_error("the plan guesses or samples what does not come next in sequence " +
+                             std::to_string(entry.id));
     }
     const auto first_row = static_cast<std::uint32_t>(tokens_.size());
     tokens_.insert(tokens_.end(), sequence.tokens.begin() + entry.first,
                    sequence.tokens.begin() + static_cast<std::ptrdiff_t>(end));
-    rows_.push_back({first_row, entry.count, entry.first, sequence.blocks});
+    tokens_.insert(tokens_.end(), entry.draft.begin(), entry.draft.end());
+    rows_.push_back({first_row, n_rows, entry.first, sequence.blocks});
     const bool scores = sequence.request->request.params.prompt_logprobs.has_value();
-    for (std::uint32_t k = 0; k < entry.count; ++k) {
+    for (std::uint32_t k = 0; k < n_rows; ++k) {
       const std::size_t position = entry.first + k;
       const bool scored = scores && position + 1 < sequence.request->prompt.size();
-      const bool sampled = entry.sample && k + 1 == entry.count;
+      const bool sampled = entry.sample && k + 1 >= entry.count;
       if (scored || sampled) wanted_.push_back({i, first_row + k, static_cast<std::uint32_t>(position), sampled});
     }
   }
@@ -161,7 +168,10 @@ void StepRunner::compute(const std::vector<StepEntry>& entries, std::vector<Entr
     choose_all({wanted_.data() + done, n}, logits, outcomes);
     done += n;
   } while (done < wanted_.size());
-  for (std::size_t i = 0; i < entries.size(); ++i) finish_scoring(entries[i], outcomes[i]);
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    outcomes[i].computed += outcomes[i].accepted();
+    finish_scoring(entries[i], outcomes[i]);
+  }
 }
 
 void StepRunner::choose_all(std::span<const Wanted> wanted, std::span<float> logits,
@@ -203,15 +213,16 @@ void StepRunner::choose(const Wanted& wanted, std::span<float> logits, EntryResu
     outcome.prompt_logprobs.emplace_back(scored.logprob, std::move(scored.top));
     return;
   }
+  // Behind the first guess that was wrong, and behind the answer's end, rows mean nothing.
+  const bool follows = sequence.tokens.size() == std::size_t{wanted.position} + 1 &&
+                       sequence.tokens.back() == tokens_[wanted.row] && outcome.finish == FinishReason::none;
+  if (!follows) return;
   const std::uint32_t generated = sequence.generated();
   model::Sampled sampled = sequence.sampler.sample(logits, wanted.position + 1, generated);
   if (sampled.bad_logits) return fail();
   sequence.tokens.push_back(sampled.token);
   sequence.sampler.observe(sampled.token, true);
-  outcome.sampled = true;
-  outcome.token = sampled.token;
-  outcome.logprob = sampled.logprob;
-  outcome.top = std::move(sampled.top);
+  outcome.sampled.push_back({sampled.token, sampled.logprob, std::move(sampled.top)});
   outcome.finish = finish_reason(request, sampled.token, generated + 1, end_tokens_);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
-// Carries out step plans: one forward pass, then one token chosen for each entry that asks for it.
-// The plain class inside the executor actor. It decides nothing.
+// Carries out step plans: one forward pass, then one token chosen for each entry that asks for it, and one more for
+// each guess that was right. A row's logits do not depend on the rows beside it, so these are the tokens that steps
+// without guesses would have given. The plain class inside the executor actor. It decides nothing.
 //
 // Threading: one caller.
 
@@ -51,7 +52,7 @@ class StepRunner {
   void restore(std::vector<SequenceStart>& starts);
   void lay_out(const std::vector<StepEntry>& entries);
   void compute(const std::vector<StepEntry>& entries, std::vector<EntryResult>& outcomes);
-  /// Chooses what follows each row; the sequences side by side.
+  /// Chooses what follows each row; the sequences side by side, the rows of one in order.
   void choose_all(std::span<const Wanted> wanted, std::span<float> logits, std::vector<EntryResult>& outcomes);
   void choose(const Wanted& wanted, std::span<float> logits, EntryResult& outcome);
   void finish_scoring(const StepEntry& entry, EntryResult& outcome);

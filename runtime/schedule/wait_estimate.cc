@@ -222,23 +222,26 @@ void WaitEstimate::on_step(const StepResult& step) {
     job.prompt = tokens - start.cached_tokens;
     job.footprint = job.prompt + job.answer;
   }
-  double decode = 0, prefill = 0;
+  double decode = 0, prefill = 0, tokens = 0;
   for (const EntryResult& entry : step.entries) {
-    (entry.computed == 1 ? decode : prefill) += entry.computed;
+    (entry.given() == 1 ? decode : prefill) += entry.given();
+    if (entry.given() == 1) tokens += 1 + entry.accepted();
     const auto found = jobs_.find(entry.id);
     if (found == jobs_.end()) continue;
     Job& job = found->second;
-    job.prompt = std::max(job.prompt - entry.computed, 0.0);
-    if (!entry.sampled) continue;
-    ++job.generated;
-    job.answer = std::max(job.answer - 1, 0.0);
+    job.prompt = std::max(job.prompt - entry.given(), 0.0);
+    if (entry.sampled.empty()) continue;
+    job.generated += static_cast<std::uint32_t>(entry.sampled.size());
+    job.answer = std::max(job.answer - static_cast<double>(entry.sampled.size()), 0.0);
     if (job.decoding) continue;
     job.decoding = true;
     ++decoding_;
     waiting_.erase({job.turn, entry.id});
   }
   if (decode > 0) mixed_prefill_.add(prefill);
-  cost_.add(decode, prefill, static_cast<double>(step.duration) * 1e-9);
+  // Where guesses were right, a step did the work of several.
+  const double steps = decode > 0 ? tokens / decode : 1;
+  cost_.add(decode, prefill / steps, static_cast<double>(step.duration) * 1e-9 / steps);
 }
 
 void WaitEstimate::leave(RequestId id, End end, TimeNs now) {

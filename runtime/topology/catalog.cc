@@ -61,6 +61,9 @@ StageInfo scheduler() {
       integer("prefill_chunk", 256, 1, 65536, "most prompt tokens of one sequence in a step"),
       integer("mixed_prefill_tokens", 208, 1, 65536,
               "most prompt tokens in a step in which sequences decode, which wait for them"),
+      integer("draft_tokens", 8, 0, 64,
+              "most tokens of a sequence that are guessed from its own text and checked in one step, where few "
+              "sequences decode; the answer is the same; 0: none"),
       max_wait,
       choice("admission", {"lasting", "eager"},
              "lasting: a sequence is let in when its blocks will likely last, by how long answers were lately; "

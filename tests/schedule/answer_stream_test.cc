@@ -41,8 +41,7 @@ class AnswerStreamsTest : public testing::Test {
   static EntryResult token(RequestId id, TokenId token, FinishReason finish = FinishReason::none) {
     EntryResult entry;
     entry.id = id;
-    entry.sampled = true;
-    entry.token = token;
+    entry.sampled = {{token}};
     entry.finish = finish;
     return entry;
   }
@@ -142,9 +141,46 @@ TEST_F(AnswerStreamsTest, LeavesTheRequestsOfOtherReplicasAlone) {
   EXPECT_TRUE(step({start(100, 7)}, {token(100, id_of("x"))}).empty());
 }
 
+TEST_F(AnswerStreamsTest, TellsSeveralTokensOfAStepOneByOne) {
+  EntryResult three = token(1, id_of("x"), FinishReason::length);
+  three.sampled.push_back({id_of("y"), -1});
+  three.sampled.push_back({id_of("z"), -2});
+  SamplingParams params;
+  params.logprobs = 0;
+  const auto events = step({start(1, 7, params)}, {three})[0].events;
+  ASSERT_EQ(events.size(), 4U);
+  EXPECT_EQ(events[0].text + "," + events[1].text + "," + events[2].text, "x,y,z");
+  EXPECT_EQ(events[1].usage.completion_tokens, 2U);
+  EXPECT_EQ(events[2].logprobs.at(0).chosen.logprob, -2);
+  EXPECT_EQ(events[3].finish_reason, FinishReason::length);
+}
+
+TEST_F(AnswerStreamsTest, TellsNothingOfTheTokensBehindAStopString) {
+  SamplingParams params;
+  params.stop = {"xy"};
+  EntryResult four = token(1, id_of("z"), FinishReason::length);
+  for (const char* letter : {"x", "y", "z"}) four.sampled.push_back({id_of(letter)});
+  const auto events = step({start(1, 7, params)}, {four})[0].events;
+  ASSERT_EQ(events.size(), 4U);
+  EXPECT_EQ(events[0].text + events[1].text + events[2].text, "z");
+  EXPECT_EQ(events[3].finish_reason, FinishReason::stop);
+  EXPECT_EQ(events[3].stop_match, "xy");
+  EXPECT_EQ(events[3].usage.completion_tokens, 3U);
+  EXPECT_EQ(answers_.size(), 0U);
+}
+
+TEST_F(AnswerStreamsTest, TellsTheTokensBeforeAFailure) {
+  EntryResult failed = token(1, id_of("x"));
+  failed.error = "no usable logits";
+  const auto events = step({start(1, 7)}, {failed})[0].events;
+  ASSERT_EQ(events.size(), 2U);
+  EXPECT_EQ(events[0].text, "x");
+  EXPECT_EQ(events[1].kind, Kind::failed);
+}
+
 TEST_F(AnswerStreamsTest, ReportsAFailedSequence) {
   EntryResult failed = token(1, 0);
-  failed.sampled = false;
+  failed.sampled.clear();
   failed.error = "no usable logits";
   const auto events = step({start(1, 7)}, {failed})[0].events;
   ASSERT_EQ(events.size(), 1U);
@@ -161,8 +197,8 @@ TEST_F(AnswerStreamsTest, GathersThePromptsLogProbabilitiesOverItsChunks) {
   chunk.prompt_logprobs = {{-0.5F, {{id_of("b"), -0.5F}}}};
   EXPECT_TRUE(step({start(1, 7, params)}, {chunk}).empty());
   EntryResult last = token(1, id_of("c"));
-  last.logprob = -1;
-  last.top = {{id_of("c"), -1.0F}};
+  last.sampled[0].logprob = -1;
+  last.sampled[0].top = {{id_of("c"), -1.0F}};
   const auto events = step({}, {last})[0].events;
   ASSERT_EQ(events.size(), 2U);
   EXPECT_EQ(events[0].kind, Kind::prompt);

@@ -133,13 +133,12 @@ TEST(PartialBlocks, TellTheTailOfWhatHasEnded) {
   one.scheduler.poll(1);
   one.scheduler.on_grant(std::vector<BlockId>{7, 8}, 2);
   StepResult result = result_of(*one.scheduler.poll(2).plan);
-  result.entries[0].sampled = true;
-  result.entries[0].token = 3;
+  result.entries[0].sampled = {{3}};
   one.scheduler.on_result(result);
   one.scheduler.poll(3);
   one.scheduler.on_grant(std::vector<BlockId>{9}, 1);
   result = result_of(*one.scheduler.poll(4).plan);
-  result.entries[0].sampled = true;
+  result.entries[0].sampled.resize(1);
   result.entries[0].finish = FinishReason::stop;
   one.scheduler.on_result(result);
   const SchedulerOutput output = one.scheduler.poll(5);

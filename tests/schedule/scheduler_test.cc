@@ -276,8 +276,7 @@ struct ThreeThatNeedBlocks {
       EntryResult& one = result.entries.emplace_back();
       one.id = entry.id;
       one.computed = entry.count;
-      one.sampled = true;
-      one.token = 7;
+      one.sampled = {{7}};
     }
     scheduler.on_result(result);
   }

@@ -46,12 +46,12 @@ TEST_F(StepRunnerTest, ComputesAPromptAndThenATokenAtATime) {
   ASSERT_EQ(result.entries.size(), 1U);
   EXPECT_EQ(result.rows, 3U);
   EXPECT_EQ(result.starts.size(), 1U);
-  generated.push_back(result.entries[0].token);
+  generated.push_back(result.entries[0].sampled.at(0).token);
   for (std::uint32_t i = 0; i < 3; ++i) {
     StepPlan plan;
     plan.entries.push_back({1, 3 + i, 1, true, i == 1 ? std::vector<BlockId>{2} : std::vector<BlockId>{}});
     result = runner_.run(plan);
-    generated.push_back(result.entries[0].token);
+    generated.push_back(result.entries[0].sampled.at(0).token);
     EXPECT_EQ(result.entries[0].finish, i == 2 ? FinishReason::length : FinishReason::none);
   }
   EXPECT_EQ(generated, FakeModel::answer({10, 11, 12}, 4));
@@ -64,7 +64,7 @@ TEST_F(StepRunnerTest, GoesOnAfterAPreemptionAsIfNothingHadHappened) {
   StepPlan again = plan_for(one, {3, 4}, {10, 11, 12, whole[0], whole[1]});
   again.retired = {1};
   const auto result = runner_.run(again);
-  EXPECT_EQ(result.entries[0].token, whole[2]);
+  EXPECT_EQ(result.entries[0].sampled.at(0).token, whole[2]);
   EXPECT_EQ(result.entries[0].finish, FinishReason::none);
   EXPECT_EQ(result.retired, std::vector<RequestId>{1});
 }
@@ -84,7 +84,7 @@ TEST_F(StepRunnerTest, ScoresAPromptWhoseTokensItGoesThroughInChunks) {
   ASSERT_EQ(tail.entries[0].prompt_logprobs.size(), 1U);
   EXPECT_EQ(tail.entries[0].prompt_logprobs[0].second.size(), 2U);
   EXPECT_EQ(tail.entries[0].finish, FinishReason::length);
-  EXPECT_FALSE(tail.entries[0].sampled);
+  EXPECT_TRUE(tail.entries[0].sampled.empty());
 }
 
 TEST_F(StepRunnerTest, ThrowsForAPlanThatDoesNotFit) {
@@ -96,6 +96,112 @@ TEST_F(StepRunnerTest, ThrowsForAPlanThatDoesNotFit) {
   EXPECT_THROW(runner_.run(beyond), std::logic_error);
   StepPlan homeless = plan_for(request(2, {1, 2, 3, 4, 5}, 3), {0});
   EXPECT_THROW(runner_.run(homeless), std::logic_error);
+}
+
+/// A sequence whose prompt is computed, and what follows.
+class StepRunnerWithADraft : public StepRunnerTest {
+ protected:
+  /// A step that computes the newest token and checks guesses.
+  EntryResult check(std::vector<TokenId> draft) {
+    StepPlan plan;
+    plan.entries.push_back({1, first_, 1, true, {}, std::move(draft)});
+    const StepResult result = runner_.run(std::move(plan));
+    first_ += result.entries[0].computed;
+    return result.entries[0];
+  }
+  static std::vector<TokenId> tokens(const EntryResult& result) {
+    std::vector<TokenId> ids;
+    for (const SampledToken& sampled : result.sampled) ids.push_back(sampled.token);
+    return ids;
+  }
+  void begin(std::uint32_t max_new, SamplingParams params = {}) {
+    auto made = std::make_shared<AdmittedRequest>(*request(1, {10, 11, 12}, max_new));
+    params.temperature = 0;
+    made->request.params = std::move(params);
+    EXPECT_EQ(runner_.run(plan_for(made, {6, 2, 3})).entries[0].sampled.at(0).token, answer_[0]);
+  }
+
+  std::uint32_t first_ = 3;
+  std::vector<TokenId> answer_ = FakeModel::answer({10, 11, 12}, 9);
+  std::vector<std::pair<TokenId, float>> expected_;  ///< tokens and log-probabilities
+};
+
+TEST_F(StepRunnerWithADraft, KeepsTheGuessesThatAreRightAndGoesOnWhereTheyEnd) {
+  begin(9);
+  const EntryResult some = check({answer_[1], answer_[2], 1, answer_[4]});
+  EXPECT_EQ(tokens(some), (std::vector<TokenId>{answer_[1], answer_[2], answer_[3]}));
+  EXPECT_EQ(some.computed, 3U);
+  EXPECT_EQ(some.drafted, 4U);
+  EXPECT_EQ(some.accepted(), 2U);
+  EXPECT_EQ(some.given(), 1U);
+  EXPECT_EQ(some.finish, FinishReason::none);
+  EXPECT_EQ(tokens(check({1})), std::vector<TokenId>{answer_[4]});
+  EXPECT_EQ(tokens(check({answer_[5]})), (std::vector<TokenId>{answer_[5], answer_[6]}));
+  EXPECT_EQ(tokens(check({})), std::vector<TokenId>{answer_[7]});
+}
+
+TEST_F(StepRunnerWithADraft, EndsWhereTheAnswerEndsAndKeepsNothingBehind) {
+  begin(3);
+  const EntryResult ended = check({answer_[1], answer_[2], answer_[3], answer_[4]});
+  EXPECT_EQ(tokens(ended), (std::vector<TokenId>{answer_[1], answer_[2]}));
+  EXPECT_EQ(ended.finish, FinishReason::length);
+  EXPECT_EQ(ended.computed, 2U);  // the last token is no input
+}
+
+TEST_F(StepRunnerWithADraft, EndsAtAnEndTokenAmongTheGuesses) {
+  SamplingParams params;
+  params.stop_token_ids = {answer_[2]};
+  begin(9, params);
+  const EntryResult ended = check({answer_[1], answer_[2], answer_[3]});
+  EXPECT_EQ(tokens(ended), (std::vector<TokenId>{answer_[1], answer_[2]}));
+  EXPECT_EQ(ended.finish, FinishReason::stop);
+}
+
+TEST_F(StepRunnerWithADraft, ChoosesLaterTokensUnderThePenaltiesOfEarlierOnes) {
+  SamplingParams params;
+  params.frequency_penalty = 2;
+  params.presence_penalty = 2;
+  params.repetition_penalty = 1.5F;
+  params.logprobs = 2;
+  const auto answers = [&](bool guesses) {
+    StepRunner runner(model_, {kEnd}, 8, 4, [] { return TimeNs{0}; });
+    auto made = std::make_shared<AdmittedRequest>(*request(1, {10, 11, 12}, 9));
+    made->request.params = params;
+    made->seed = 17;
+    std::vector<std::pair<TokenId, float>> all;
+    StepResult result = runner.run(plan_for(made, {6, 2, 3}));
+    std::uint32_t first = 3;
+    while (true) {
+      for (const SampledToken& one : result.entries[0].sampled) {
+        EXPECT_EQ(one.top.size(), 2U);
+        all.emplace_back(one.token, one.logprob);
+      }
+      if (result.entries[0].finish != FinishReason::none) return all;
+      StepPlan plan;
+      plan.entries.push_back({1, first, 1, true, {}});
+      // The model sees nothing but its tokens, so what it gave without guesses is what is right.
+      for (std::size_t i = all.size(); guesses && i < expected_.size() && i < all.size() + 3; ++i) {
+        plan.entries[0].draft.push_back(expected_[i].first);
+      }
+      result = runner.run(std::move(plan));
+      first += result.entries[0].computed;
+    }
+  };
+  expected_ = answers(false);
+  EXPECT_EQ(answers(true), expected_);
+}
+
+TEST_F(StepRunnerWithADraft, ThrowsForGuessesThatHaveNoPlaceOrDoNotComeNext) {
+  begin(9);
+  StepPlan homeless;
+  homeless.entries.push_back({1, 3, 1, true, {}, std::vector<TokenId>(9, 1)});
+  EXPECT_THROW(runner_.run(homeless), std::logic_error);
+  StepPlan elsewhere;
+  elsewhere.entries.push_back({1, 2, 1, true, {}, {1}});
+  EXPECT_THROW(runner_.run(elsewhere), std::logic_error);
+  StepPlan unasked;
+  unasked.entries.push_back({1, 3, 1, false, {}, {1}});
+  EXPECT_THROW(runner_.run(unasked), std::logic_error);
 }
 
 /// Blocks of four tokens, of which the first of a sequence holds two.
@@ -111,11 +217,11 @@ class StepRunnerOfAShortFirstBlock : public StepRunnerTest {
 
 TEST_F(StepRunnerOfAShortFirstBlock, ComputesAsManyTokensAsTheBlocksHold) {
   const std::vector<TokenId> six = {10, 11, 12, 13, 14, 15};
-  EXPECT_EQ(halved_.run(plan_for(request(1, six, 3), {6, 2})).entries[0].token, FakeModel::next(six));
+  EXPECT_EQ(halved_.run(plan_for(request(1, six, 3), {6, 2})).entries[0].sampled.at(0).token, FakeModel::next(six));
   StepPlan homeless;
   homeless.entries.push_back({1, 6, 1, true, {}});
   EXPECT_THROW(halved_.run(homeless), std::logic_error);
-  EXPECT_EQ(halved_.run(plan_for(request(2, {7, 8}, 1), {0})).entries[0].token,
+  EXPECT_EQ(halved_.run(plan_for(request(2, {7, 8}, 1), {0})).entries[0].sampled.at(0).token,
             FakeModel::next(std::vector<TokenId>{7, 8}));
   EXPECT_THROW(halved_.run(plan_for(request(3, {7, 8, 9}, 1), {1})), std::logic_error);
 }
@@ -128,13 +234,13 @@ TEST_F(StepRunnerOfAShortFirstBlock, GoesOnInACopyOfABlockInTheSamePlace) {
   plan.starts[0].copy = BlockCopy{0, 4};
   plan.entries[0].first = 1;
   plan.entries[0].count = 2;
-  EXPECT_EQ(halved_.run(plan).entries[0].token, FakeModel::next(other));
+  EXPECT_EQ(halved_.run(plan).entries[0].sampled.at(0).token, FakeModel::next(other));
   other = {10, 11, 12, 60};
   plan = plan_for(request(3, other, 1), {0, 5});
   plan.starts[0].copy = BlockCopy{1, 5};
   plan.entries[0].first = 3;
   plan.entries[0].count = 1;
-  EXPECT_EQ(halved_.run(plan).entries[0].token, FakeModel::next(other));
+  EXPECT_EQ(halved_.run(plan).entries[0].sampled.at(0).token, FakeModel::next(other));
 }
 
 /// Gives NaN to the sequences whose first token is 1.
@@ -161,7 +267,22 @@ TEST(StepRunner, FailsTheSequenceWithoutUsableLogitsAndNoOther) {
   const auto result = runner.run(plan);
   EXPECT_NE(result.entries[0].error.find("position"), std::string::npos);
   EXPECT_TRUE(result.entries[1].error.empty());
-  EXPECT_EQ(result.entries[1].token, FakeModel::next(std::vector<TokenId>{9}));
+  EXPECT_EQ(result.entries[1].sampled.at(0).token, FakeModel::next(std::vector<TokenId>{9}));
+}
+
+TEST(StepRunner, FailsASequenceWhereItsOwnLogitsAreOfNoUseAndNotForAWrongGuess) {
+  BrokenModel model(kVocab, 64);
+  StepRunner runner(model, {kEnd}, 8, 4, [] { return TimeNs{0}; });
+  const auto one = request(2, {9}, 6);
+  StepPlan plan;
+  plan.starts = {{one, one->prompt, {1, 2}, 0, 0}};
+  plan.entries = {{2, 0, 1, true, {}}};
+  runner.run(plan);
+  StepPlan guess;
+  guess.entries = {{2, 1, 1, true, {}, {1}}};
+  const StepResult result = runner.run(guess);
+  EXPECT_TRUE(result.entries[0].error.empty());
+  EXPECT_EQ(result.entries[0].sampled.size(), 1U);
 }
 
 TEST(FinishReason, IsStopAtAnEndTokenAndLengthAtTheLimit) {

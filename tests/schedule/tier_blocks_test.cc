@@ -125,7 +125,7 @@ TEST(StepRunner, WritesBackWhatItHasReadOut) {
     StepPlan plan;
     plan.starts.push_back({request_of(1, tokens), tokens, {0, 1, 2}, 0, 1});
     plan.entries.push_back({1, 0, 9, true, {}});
-    const TokenId cold = runner.run(plan).entries.at(0).token;
+    const TokenId cold = runner.run(plan).entries.at(0).sampled.at(0).token;
 
     auto saved = runner.save({{0, {}}, {1, {}}});
     ASSERT_EQ(saved.size(), 2U);
@@ -134,7 +134,7 @@ TEST(StepRunner, WritesBackWhatItHasReadOut) {
     second.starts.back().restores = {{5, saved[0].bytes}, {6, saved[1].bytes}};
     second.entries.push_back({2, restored, 9 - restored, true, {}});
     const StepResult result = runner.run(second);
-    EXPECT_EQ(result.entries.at(0).token, cold);
+    EXPECT_EQ(result.entries.at(0).sampled.at(0).token, cold);
     EXPECT_TRUE(result.starts.at(0).restores.empty()) << "results carry no bytes";
   }
 }

@@ -18,7 +18,7 @@ EntryResult result(RequestId id, std::uint32_t computed, bool sampled = false) {
   EntryResult result;
   result.id = id;
   result.computed = computed;
-  result.sampled = sampled;
+  if (sampled) result.sampled.resize(1);
   return result;
 }
 
@@ -124,6 +124,21 @@ TEST_F(WaitEstimateTest, CountsWorkThatIsDoneNoMore) {
   estimate.leave(one->id, WaitEstimate::End::finished, 1);
   EXPECT_EQ(estimate.backlog(), 0);
   EXPECT_EQ(estimate.under_way(), 0U);
+}
+
+TEST_F(WaitEstimateTest, TakesAStepWithGuessesForAsManyAsItStandsFor) {
+  learn();
+  const RequestPtr one = enter(request(10, 101));
+  decode(one);
+  const double before = estimate.backlog();
+  StepResult step;
+  step.entries.push_back(result(one->id, 5));  // the newest token and four guesses that were right
+  step.entries[0].drafted = 7;
+  step.entries[0].sampled.resize(5);
+  step.duration = 50'000'000;
+  for (int i = 0; i < 10; ++i) estimate.on_step(step);
+  EXPECT_NEAR(estimate.backlog(), before / 2, before / 20)
+      << "half of its answer is there, and steps cost what they did";
 }
 
 TEST_F(WaitEstimateTest, LetsATenantWaitForItsOwnFloodOnly) {

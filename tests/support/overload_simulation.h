@@ -188,7 +188,7 @@ class OverloadSimulation {
       schedule::EntryResult& one = result.entries.emplace_back();
       one.id = entry.id;
       one.computed = entry.count;
-      one.sampled = entry.sample;
+      if (entry.sample) one.sampled.resize(1);
       if (!entry.sample) continue;
       const Arrival& arrival = (*arrivals_)[entry.id - 1];
       if (generated_[entry.id]++ == 0) outcomes_[entry.id - 1].first_token = now_ - arrival.at;

@@ -320,8 +320,9 @@ inline void expect_all_ended(const ServingSimulation& simulation) {
     EXPECT_LE(ending.times, 1U) << "request " << id;
     if (ending.cancelled || ending.failed) continue;
     EXPECT_EQ(ending.times, 1U) << "request " << id;
-    EXPECT_EQ(ending.generated, undisturbed_answer(ending.request->prompt, ending.request->max_new_tokens,
-                                                   simulation.options().end_token))
+    EXPECT_EQ(ending.generated,
+              undisturbed_answer(ending.request->prompt, ending.request->max_new_tokens, simulation.options().end_token,
+                                 simulation.options().scheduler.draft_tokens > 0))
         << "request " << id;
   }
   // Each request counts once, however often it was matched.

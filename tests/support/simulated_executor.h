@@ -21,19 +21,21 @@ inline std::uint64_t mix(std::uint64_t digest, std::uint64_t value) {
   return digest ^ (digest >> 29);
 }
 
-/// The simulated model: the token after `tokens`.
-inline TokenId next_token(const std::vector<TokenId>& tokens) {
+/// The simulated model: the token after `tokens`. `repeats`: mostly the last one alone decides, so that what it says
+/// goes round in circles for a while.
+inline TokenId next_token(const std::vector<TokenId>& tokens, bool repeats = false) {
   std::uint64_t digest = 7;
   for (TokenId token : tokens) digest = mix(digest, static_cast<std::uint64_t>(token));
+  if (repeats && digest % 9 > 0) digest = mix(7, static_cast<std::uint64_t>(tokens.back()));
   return static_cast<TokenId>(digest % 50);
 }
 
 /// What the simulated model generates when nothing interferes.
 inline std::vector<TokenId> undisturbed_answer(std::vector<TokenId> prompt, std::uint32_t max_new,
-                                               TokenId end_token = -1) {
+                                               TokenId end_token = -1, bool repeats = false) {
   std::vector<TokenId> answer;
   while (answer.size() < max_new && (answer.empty() || answer.back() != end_token)) {
-    answer.push_back(next_token(prompt));
+    answer.push_back(next_token(prompt, repeats));
     prompt.push_back(answer.back());
   }
   return answer;
@@ -92,7 +94,7 @@ class SimulatedExecutor {
     faults_.expect(plan.entries.size() <= options_.max_batch_size, 0, "too many sequences in a step");
     for (const auto& entry : plan.entries) {
       result.entries.push_back(compute(entry));
-      result.rows += entry.count;
+      result.rows += entry.count + static_cast<std::uint32_t>(entry.draft.size());
     }
     faults_.expect(result.rows <= options_.max_step_tokens, 0, "too many rows in a step");
     return result;
@@ -184,23 +186,30 @@ class SimulatedExecutor {
     faults_.expect(sequence.computed == 0 || entry.first == sequence.computed, entry.id, "leaves tokens out");
     faults_.expect(sequence.computed > 0 || (options_.grid.slot(entry.first) != 0) == sequence.copied, entry.id,
                    "begins within a block that it has not copied, or copies one for nothing");
-    if (end > sequence.tokens.size() || end > options_.grid.begin(static_cast<std::uint32_t>(sequence.blocks.size()))) {
+    const auto drafted = static_cast<std::uint32_t>(entry.draft.size());
+    faults_.expect(drafted == 0 || (entry.sample && drafted <= options_.draft_tokens), entry.id, "has a wrong draft");
+    if (end > sequence.tokens.size() ||
+        end + drafted > options_.grid.begin(static_cast<std::uint32_t>(sequence.blocks.size()))) {
       faults_.expect(false, entry.id, "computes tokens or writes places that it does not have");
       return result;
     }
-    touch_places(sequence, entry.first, end);
-    computed_rows_ += entry.count;
+    touch_places(sequence, entry.draft, entry.first, end + drafted);
+    computed_rows_ += entry.count + drafted;
     sequence.computed = end;
     result.computed = entry.count;
+    result.drafted = drafted;
     answer(sequence, entry, result);
     return result;
   }
-  /// Reads the places before `first`, writes those up to `end`.
-  void touch_places(const Executing& sequence, std::uint32_t first, std::uint32_t end) {
+  /// Reads the places before `first`, writes those up to `end`, the last of which have guesses.
+  void touch_places(const Executing& sequence, const std::vector<TokenId>& draft, std::uint32_t first,
+                    std::uint32_t end) {
+    std::vector<TokenId> tokens = sequence.tokens;
+    tokens.insert(tokens.end(), draft.begin(), draft.end());
     std::uint64_t digest = 1;
     for (char letter : sequence.request->request.cache_salt) digest = mix(digest, static_cast<unsigned char>(letter));
     for (std::uint32_t p = 0; p < end; ++p) {
-      digest = mix(digest, static_cast<std::uint64_t>(sequence.tokens[p]) + 1);
+      digest = mix(digest, static_cast<std::uint64_t>(tokens[p]) + 1);
       const BlockId block = sequence.blocks[options_.grid.block_of(p)];
       std::uint64_t& place = places(arena_, block)[options_.grid.slot(p)];
       std::uint64_t& window = places(windows_, block)[options_.grid.slot(p)];
@@ -230,12 +239,17 @@ class SimulatedExecutor {
       result.error = "bad logits";
       ending.failed = true;
     } else if (entry.sample) {
-      result.sampled = true;
-      result.token = next_token(sequence.tokens);
-      sequence.tokens.push_back(result.token);
-      ending.generated.push_back(result.token);
-      if (result.token == end_token_) result.finish = FinishReason::stop;
-      if (ending.generated.size() >= request.max_new_tokens) result.finish = FinishReason::length;
+      for (std::size_t right = 0; result.finish == FinishReason::none; ++right) {
+        const TokenId token = next_token(sequence.tokens, options_.draft_tokens > 0);
+        result.sampled.push_back({token});
+        sequence.tokens.push_back(token);
+        ending.generated.push_back(token);
+        if (token == end_token_) result.finish = FinishReason::stop;
+        if (ending.generated.size() >= request.max_new_tokens) result.finish = FinishReason::length;
+        if (right == entry.draft.size() || token != entry.draft[right]) break;
+      }
+      result.computed += result.accepted();
+      sequence.computed += result.accepted();
     } else if (whole) {
       result.finish = FinishReason::length;
     }

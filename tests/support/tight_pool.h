@@ -153,10 +153,9 @@ class TightPool {
       schedule::EntryResult& one = result.entries.emplace_back();
       one.id = entry.id;
       one.computed = entry.count;
-      one.sampled = entry.sample;
       if (!entry.sample) continue;
       Live& live = live_.at(entry.id);
-      one.token = token(entry.id, 1'000'000U + live.generated);
+      one.sampled = {{token(entry.id, 1'000'000U + live.generated)}};
       ++tokens_;
       if (live.generated++ == 0) first_tokens_.push_back(seconds_ - live.came);
       if (live.generated < live.ask.answer) continue;

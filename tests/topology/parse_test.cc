@@ -138,7 +138,7 @@ TEST(Parse, UnknownArgsAreNamed) {
   EXPECT_THAT(report(with("kind: scheduler,", "kind: scheduler, args: { max_batch: 4 },")),
               StartsWith("t.yaml:7:43: unknown key \"max_batch\" in args of scheduler (did you mean "
                          "\"max_batch_size\"? known: max_batch_size, max_step_tokens, prefill_chunk, "
-                         "mixed_prefill_tokens, max_wait, admission)"));
+                         "mixed_prefill_tokens, draft_tokens, max_wait, admission)"));
   EXPECT_EQ(report(with("kind: detokenizer,", "kind: detokenizer, args: { x: 4 },")),
             "t.yaml:10:45: a detokenizer takes no args; remove \"x\"\n");
 }
