@@ -50,10 +50,10 @@ class TightPool {
   void run(std::vector<std::deque<Ask>> clients, std::uint64_t most_steps = 1'000'000) {
     clients_ = std::move(clients);
     for (std::size_t client = 0; client < clients_.size(); ++client) ask(client);
-    for (proceed(); plan_ && steps_ < most_steps; proceed()) {
-      const schedule::StepPlan plan = std::move(*plan_);
-      plan_.reset();
-      complete(plan);
+    while (steps_ < most_steps) {
+      const std::optional<schedule::StepPlan> plan = proceed();
+      if (!plan) break;
+      complete(*plan);
     }
   }
 
@@ -115,7 +115,9 @@ class TightPool {
   }
   void touch() { evictor_.on_touches(cache_.take_touches(), now()); }
 
-  void proceed() {
+  /// All that can be done before the next step, which it returns.
+  std::optional<schedule::StepPlan> proceed() {
+    std::optional<schedule::StepPlan> plan;
     bool more = true;
     while (more) {
       schedule::SchedulerOutput output = scheduler_.poll(now());
@@ -130,9 +132,10 @@ class TightPool {
         touch();
         scheduler_.on_grant(blocks, output.demand);
       }
-      if (output.plan) plan_ = std::move(output.plan);
+      if (output.plan) plan = std::move(output.plan);
       more = output.demand > 0 || !output.rematch.empty();
     }
+    return plan;
   }
   void complete(const schedule::StepPlan& plan) {
     schedule::StepResult result;
@@ -173,7 +176,6 @@ class TightPool {
   cache::Evictor evictor_;
   std::vector<std::deque<Ask>> clients_;
   std::map<RequestId, Live> live_;
-  std::optional<schedule::StepPlan> plan_;
   std::vector<std::size_t> batches_;
   std::vector<RequestId> starts_;
   std::vector<double> first_tokens_;
