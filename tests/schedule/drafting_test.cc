@@ -65,8 +65,8 @@ void expect_right_answers(bool tier, bool window) {
     all.accepted += counters.accepted;
     all.preemptions += counters.preemptions;
   }
-  EXPECT_GT(all.accepted, sampled(200U, 2000U));
-  EXPECT_GT(all.drafted, all.accepted + sampled(50U, 500U));
+  EXPECT_GT(all.accepted, sampled(100U, 1000U));
+  EXPECT_GT(all.drafted, all.accepted + sampled(20U, 200U));
   EXPECT_GT(all.preemptions, sampled(5U, 50U));
 }
 
