@@ -54,7 +54,8 @@ Scratch parts(std::byte* scratch, std::size_t head_dim) {
   return result;
 }
 std::size_t scratch_bytes(std::size_t head_dim) {
-  return static_cast<std::size_t>(parts(nullptr, head_dim).end - static_cast<std::byte*>(nullptr));
+  std::byte* const begin = nullptr;
+  return static_cast<std::size_t>(parts(begin, head_dim).end - begin);
 }
 
 void round_query(const float* query, const Scratch& scratch, std::size_t row, std::size_t head_dim) {

@@ -88,6 +88,7 @@ class Drafting : public testing::TestWithParam<const char*> {
       if (!together) log.wait(ids.back());
     }
     std::vector<Answer> all;
+    all.reserve(ids.size());
     for (const RequestId id : ids) all.push_back(log.wait(id).events);
     EXPECT_EQ(log.violations(), 0);
     return all;
@@ -165,6 +166,7 @@ TEST_P(Drafting, LeavesAnswersAsTheyAreWhereSequencesArePreempted) {
   const std::string policy = GetParam();
   const char* const pool = policy == "0" ? "24MiB" : policy == "8" ? "13MiB" : policy == "4" ? "7MiB" : "10MiB";
   std::vector<Request> requests;
+  requests.reserve(8);
   for (int i = 0; i < 8; ++i) requests.push_back(greedy(std::to_string(i) + edit("average")));
   const std::vector<Answer> expected = answers(*plain_, requests, false);
   const auto small = start(8, pool);

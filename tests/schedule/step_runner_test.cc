@@ -111,6 +111,7 @@ class StepRunnerWithADraft : public StepRunnerTest {
   }
   static std::vector<TokenId> tokens(const EntryResult& result) {
     std::vector<TokenId> ids;
+    ids.reserve(result.sampled.size());
     for (const SampledToken& sampled : result.sampled) ids.push_back(sampled.token);
     return ids;
   }
