@@ -34,7 +34,7 @@ void print_kernels(bool as_json) {
   for (const auto& choice : report.kernels) width = std::max(width, choice.work.size());
   std::string text = "kernels for " + report.processor() + "\n";
   for (const auto& [work, kernel] : report.kernels) {
-    text += "  " + work + std::string(width + 2 - work.size(), ' ') + kernel + "\n";
+    text.append("  ").append(work).append(width + 2 - work.size(), ' ').append(kernel).append("\n");
   }
   print(text);
 }
