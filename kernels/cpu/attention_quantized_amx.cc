@@ -74,23 +74,12 @@ inline std::size_t group_place(std::size_t head_dim, std::size_t group) {
 inline void round_query(const float* query, const Scratch& scratch, std::size_t row, std::size_t head_dim, bool groups,
                         std::byte* out) {
   constexpr float kWhole = 127;
-  constexpr float kNothing = 1e-30F;  // its inverse is a number
-  __m512 greatest = _mm512_setzero_ps();
-  __m512 trap = _mm512_setzero_ps();  // NaN where the query is not finite
-  for (std::size_t i = 0; i < head_dim; i += 16) {
-    const __m512 x = _mm512_loadu_ps(query + i);
-    greatest = _mm512_max_ps(_mm512_abs_ps(x), greatest);
-    trap = _mm512_fmadd_ps(x, _mm512_setzero_ps(), trap);
-  }
-  const float most = _mm512_reduce_max_ps(greatest);
-  const float scale = (most / kWhole + _mm512_reduce_add_ps(trap)) * kScoreUnits;
-  const __m512 inverse = _mm512_set1_ps(most > kNothing ? kWhole / most : 0);
+  const auto [step, inverse] = query_step(query, head_dim, kWhole);
+  const float scale = step * kScoreUnits;
   __m512i sum = _mm512_setzero_si512();
   std::int32_t group_total = 0;
   for (std::size_t i = 0; i < head_dim; i += 16) {
-    const __m512 x = _mm512_mul_ps(_mm512_loadu_ps(query + i), inverse);
-    // Zero for a NaN: as the least number of 32 bits it would overflow the total.
-    const __m512i whole = _mm512_maskz_cvtps_epi32(_mm512_cmp_ps_mask(x, x, _CMP_ORD_Q), x);
+    const __m512i whole = whole_numbers(_mm512_loadu_ps(query + i), inverse);
     const __m128i bytes = _mm512_cvtepi32_epi8(whole);
     _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i / kDepth * kTileBytes + i % kDepth), bytes);
     sum = _mm512_add_epi32(sum, whole);

@@ -7,9 +7,10 @@
 
 #include <immintrin.h>
 
+#include "kernels/cpu/attention_avx512.h"
 #include "kernels/cpu/attention_kernel.h"
 #include "kernels/cpu/byte_sums_vnni.h"
-#include "kernels/cpu/exp2.h"
+#include "kernels/cpu/exp2_avx512.h"
 #include "kernels/cpu/kv_codes.h"
 #include "kernels/cpu/kv_parameters_avx512.h"
 
@@ -24,7 +25,6 @@ constexpr std::size_t kTogether = 6;
 constexpr float kMiddleOf8 = 128;
 constexpr float kMiddleOf4 = 8;
 
-[[gnu::always_inline]] inline std::size_t least(std::size_t a, std::size_t b) { return a < b ? a : b; }
 [[gnu::always_inline]] inline std::size_t up_to_lanes(std::size_t n) { return (n + kLanes - 1) / kLanes * kLanes; }
 
 /// Where the parts of the scratch memory lie.
@@ -59,16 +59,7 @@ std::size_t scratch_bytes(std::size_t head_dim) {
 }
 
 void round_query(const float* query, const Scratch& scratch, std::size_t row, std::size_t head_dim) {
-  __m512 greatest = _mm512_setzero_ps();
-  __m512 trap = _mm512_setzero_ps();  // NaN where the query is not finite
-  for (std::size_t i = 0; i < head_dim; i += kLanes) {
-    const __m512 x = _mm512_loadu_ps(query + i);
-    greatest = _mm512_max_ps(_mm512_abs_ps(x), greatest);
-    trap = _mm512_fmadd_ps(x, _mm512_setzero_ps(), trap);
-  }
-  const float most = _mm512_reduce_max_ps(greatest);
-  const float scale = most / kWhole + _mm512_reduce_add_ps(trap);
-  const __m512 inverse = inverse_of(most);
+  const auto [scale, inverse] = query_step(query, head_dim, kWhole);
   std::int32_t total = 0;
   std::int32_t group_total = 0;
   for (std::size_t i = 0; i < head_dim; i += kLanes) {
@@ -96,24 +87,6 @@ void begin(const QueryRows& rows) {
   for (std::size_t row = 0; row < rows.n_rows; ++row) round_query(rows.queries[row], scratch, row, rows.head_dim);
 }
 
-/// 2^x for x < 128, to 1e-7; 2^-126 for all below -126; a NaN stays.
-[[gnu::always_inline]] inline __m512 power_of_2(__m512 x) {
-  x = _mm512_max_ps(_mm512_set1_ps(kLowestPower), x);
-  const __m512 whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
-  const __m512 r = _mm512_sub_ps(x, whole);
-  __m512 p = _mm512_set1_ps(kExp2[0]);
-#pragma GCC unroll 8
-  for (int i = 1; i < 6; ++i) p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(kExp2[i]));
-  const __m512i exponent = _mm512_slli_epi32(_mm512_cvtps_epi32(whole), 23);
-  const __m512 power = _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p), exponent));
-  return _mm512_mask_mov_ps(power, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), x);
-}
-
-/// The first `n` lanes, or all.
-[[gnu::always_inline]] inline __mmask16 first_lanes(std::size_t n) {
-  return static_cast<__mmask16>(n >= kLanes ? 0xFFFFU : (1U << n) - 1U);
-}
-
 /// Scores of [0, seen) become weights, and those up to the end of their vector 0.
 void weigh(float* scores, std::size_t seen, float& most, float& total) {
   const __m512 nothing = _mm512_set1_ps(-__builtin_inff());
@@ -126,7 +99,7 @@ void weigh(float* scores, std::size_t seen, float& most, float& total) {
   const __m512 shift = _mm512_set1_ps(most);
   __m512 sum = _mm512_setzero_ps();
   for (std::size_t t = 0; t < seen; t += kLanes) {
-    const __m512 power = power_of_2(_mm512_sub_ps(_mm512_load_ps(scores + t), shift));
+    const __m512 power = exp2_to_1e7(_mm512_sub_ps(_mm512_load_ps(scores + t), shift));
     const __m512 weights = _mm512_maskz_mov_ps(first_lanes(seen - t), power);
     _mm512_store_ps(scores + t, weights);
     sum = _mm512_add_ps(sum, weights);
@@ -147,7 +120,7 @@ struct Cache {
   }
   /// Scales and minima of the tokens from `first` on that a block holds, as floats.
   template <bool kValues>
-  void widen_parameters(std::size_t first, std::size_t bits, std::size_t place, float* out) {
+  void widen_parameters(std::size_t first, std::size_t bits, std::size_t place, float* out) const {
     const std::byte* from = block(first) + place;
     if (bits == 8) {
       const auto* numbers = reinterpret_cast<const std::uint16_t*>(from);
@@ -265,7 +238,8 @@ struct SomeRows {
   }
   /// Both passes over a split ask for what comes next, so that it has come when they end.
   void ask_ahead() const {
-    const std::size_t lines = cache.layout.end * 8 / 64 / 16 + 1;
+    constexpr std::size_t kLine = 64;
+    const std::size_t lines = cache.split.n_next_blocks * cache.layout.end / kLine / kNextParts + 1;
     for (std::size_t i = 0; i < lines; ++i) cache.ahead.line();
   }
 
@@ -286,7 +260,7 @@ struct SomeRows {
       low = _mm512_fmadd_ps(groups ? scaled : weight, minimum, low);
     }
     const float most = _mm512_reduce_max_ps(greatest);
-    const __m512 inverse = inverse_of(most);
+    const __m512 inverse = inverse_step(most, kWhole);
     std::int8_t* high = scratch.weights + q * 2 * kSplitTokens;
     __m512i sum = _mm512_setzero_si512();
     for (std::size_t t = 0; t < stop; t += kLanes) {

@@ -7,6 +7,7 @@
 
 #include <immintrin.h>
 
+#include "kernels/cpu/attention_avx512.h"
 #include "kernels/cpu/attention_kernel.h"
 #include "kernels/cpu/tile_config.h"
 
@@ -24,8 +25,6 @@ inline void configure(std::size_t rows) {
   for (int tile = 0; tile < 6; ++tile) config.rows[tile] = static_cast<std::uint8_t>(rows);
   load_tile_config(config);
 }
-
-inline std::size_t least(std::size_t a, std::size_t b) { return a < b ? a : b; }
 
 /// Up to kPairedRows rows of a call, from `first_row` on.
 struct Part {
@@ -102,9 +101,6 @@ inline __m512 exp2(__m512 x) {
   p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0F));
   return _mm512_scalef_ps(p, x);
 }
-
-/// The first `n` of 16 lanes.
-inline __mmask16 first_lanes(std::size_t n) { return static_cast<__mmask16>(n >= 16 ? 0xFFFFU : (1U << n) - 1U); }
 
 /// What a row comes to, 16 lanes that are to be joined; the rows of a tile one after the other.
 struct Lanes {

@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/cpu/attention_avx512.h"
+
 // What is inline here must be inlined: it is for machines with AVX-512 VNNI alone.
 
 namespace headwater::kernels::cpu::byte_sums {
@@ -13,7 +15,6 @@ namespace headwater::kernels::cpu::byte_sums {
 inline constexpr std::size_t kLanes = 16;
 /// The greatest whole number: of 256 of them, times codes of 8 bits, the sum has 32 bits.
 inline constexpr float kWhole = 127 * 256;
-inline constexpr float kNothing = 1e-30F;  // its inverse is a number
 
 /// Whole numbers, and both bytes of each.
 struct Whole {
@@ -22,14 +23,10 @@ struct Whole {
 };
 /// Zero for a NaN.
 [[gnu::always_inline]] inline Whole round(__m512 x, __m512 inverse) {
-  const __m512 scaled = _mm512_mul_ps(x, inverse);
-  const __m512i number = _mm512_maskz_cvtps_epi32(_mm512_cmp_ps_mask(scaled, scaled, _CMP_ORD_Q), scaled);
+  const __m512i number = whole_numbers(x, inverse);
   const __m512i high = _mm512_srai_epi32(_mm512_add_epi32(number, _mm512_set1_epi32(128)), 8);
   const __m512i low = _mm512_sub_epi32(number, _mm512_slli_epi32(high, 8));
   return {number, _mm512_cvtepi32_epi8(high), _mm512_cvtepi32_epi8(low)};
-}
-[[gnu::always_inline]] inline __m512 inverse_of(float most) {
-  return _mm512_set1_ps(most > kNothing ? kWhole / most : 0);
 }
 
 /// Sums of products of bytes for N rows and V vectors.

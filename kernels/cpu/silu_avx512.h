@@ -3,7 +3,7 @@
 
 #include <immintrin.h>
 
-#include "kernels/cpu/exp2.h"
+#include "kernels/cpu/exp2_avx512.h"
 #include "kernels/cpu/silu.h"
 
 namespace headwater::kernels::cpu {
@@ -11,13 +11,8 @@ namespace headwater::kernels::cpu {
 [[gnu::always_inline]] static inline __m512 silu_mul(__m512 gate, __m512 up) {
   // The second operand stays if it is a NaN.
   const __m512 g = _mm512_max_ps(_mm512_set1_ps(silu::kLowest), gate);
-  const __m512 power = _mm512_max_ps(_mm512_set1_ps(kLowestPower), _mm512_mul_ps(g, _mm512_set1_ps(silu::kMinusLog2E)));
-  const __m512 whole = _mm512_roundscale_ps(power, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
-  const __m512 r = _mm512_sub_ps(power, whole);
-  __m512 p = _mm512_set1_ps(kExp2[0]);
-#pragma GCC unroll 5
-  for (int i = 1; i < 6; ++i) p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(kExp2[i]));
-  const __m512 sum = _mm512_add_ps(_mm512_scalef_ps(p, whole), _mm512_set1_ps(1.0F));
+  const __m512 power = exp2_to_1e7(_mm512_mul_ps(g, _mm512_set1_ps(silu::kMinusLog2E)));
+  const __m512 sum = _mm512_add_ps(power, _mm512_set1_ps(1.0F));
   const __m512 guess = _mm512_rcp14_ps(sum);
   const __m512 inverse = _mm512_mul_ps(guess, _mm512_fnmadd_ps(sum, guess, _mm512_set1_ps(2.0F)));
   return _mm512_mul_ps(_mm512_mul_ps(g, inverse), up);
