@@ -15,6 +15,7 @@
 #include "actors/graph_runtime.h"
 #include "tests/support/events.h"
 #include "tests/support/fake_model.h"
+#include "tests/support/greedy_request.h"
 #include "tests/support/tiny_gguf.h"
 #include "tests/support/wait_until.h"
 
@@ -143,14 +144,7 @@ class Graph {
 };
 
 /// A greedy request for `n` tokens after `prompt`.
-inline Request ask(std::vector<TokenId> prompt, std::uint32_t n) {
-  Request request;
-  request.prompt = std::move(prompt);
-  request.params.temperature = 0;
-  request.params.max_tokens = n;
-  request.params.ignore_eos = true;
-  return request;
-}
+inline Request ask(std::vector<TokenId> prompt, std::uint32_t n) { return greedy_request(std::move(prompt), n); }
 
 /// `n` token ids that follow from `seed`.
 inline std::vector<TokenId> prompt_of(std::uint32_t seed, std::size_t n) {

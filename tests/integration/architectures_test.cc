@@ -12,6 +12,7 @@
 #include "headwater/runtime.h"
 #include "tests/support/chain_topology.h"
 #include "tests/support/events.h"
+#include "tests/support/greedy_request.h"
 #include "tests/support/sample.h"
 #include "tests/support/tiny_gguf.h"
 
@@ -63,9 +64,9 @@ class ArchitectureDeterminism : public testing::TestWithParam<std::tuple<const c
   }
 
   static std::unique_ptr<Runtime> start(const Overrides& overrides, unsigned step_tokens = 512,
-                                        const char* admission = "lasting") {
-    auto runtime =
-        Runtime::start(chain_topology("block_tokens: 16", 32, step_tokens, admission), "architectures.yaml", overrides);
+                                        const char* scheduling = "") {
+    auto runtime = Runtime::start(chain_topology("block_tokens: 16", 32, step_tokens, scheduling), "architectures.yaml",
+                                  overrides);
     EXPECT_TRUE(runtime.ok()) << runtime.error().message;
     return std::move(runtime).value();
   }
@@ -76,12 +77,7 @@ class ArchitectureDeterminism : public testing::TestWithParam<std::tuple<const c
     std::vector<RequestId> ids;
     Answers found;
     for (const auto& prompt : prompts()) {
-      Request request;
-      request.prompt = prompt;
-      request.params.temperature = 0;
-      request.params.max_tokens = n_tokens;
-      request.params.ignore_eos = true;
-      ids.push_back(client->submit(request)->id);
+      ids.push_back(client->submit(greedy_request(prompt, n_tokens))->id);
       if (!together) found.push_back(log.wait(ids.back()).tokens());
     }
     for (std::size_t i = found.size(); i < ids.size(); ++i) found.push_back(log.wait(ids[i]).tokens());
@@ -120,7 +116,7 @@ TEST_P(ArchitectureDeterminism, AnswersAreTheSameAfterPreemptions) {
   uncached.enable_prefix_caching = false;
   const Answers expected = answers(*start(uncached), false, kTokens);
   overrides_.cache_size_limit = "1MiB";
-  const auto tight = start(overrides_, 512, "eager");
+  const auto tight = start(overrides_, 512, "admission: eager");
   EXPECT_EQ(answers(*tight, true, kTokens), expected);
   EXPECT_GT(tight->stats().preemptions, 0U);
 }

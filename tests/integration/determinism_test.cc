@@ -9,6 +9,7 @@
 #include "headwater/runtime.h"
 #include "tests/support/chain_topology.h"
 #include "tests/support/events.h"
+#include "tests/support/greedy_request.h"
 #include "tests/support/model_file.h"
 #include "tests/support/sample.h"
 #include "tests/support/wait_until.h"
@@ -54,21 +55,14 @@ class Determinism : public testing::TestWithParam<const char*> {
            test.starts_with("WithBlocksThatAgreeInPart") || test.starts_with("InSmallChunksAndASmallPool");
   }
 
-  std::unique_ptr<Runtime> start(const char* admission = "lasting") {
+  std::unique_ptr<Runtime> start(const char* scheduling = "") {
     auto runtime =
-        Runtime::start(chain_topology("cache_size_limit: 512MiB", 32, 512, admission), "determinism.yaml", overrides_);
+        Runtime::start(chain_topology("cache_size_limit: 512MiB", 32, 512, scheduling), "determinism.yaml", overrides_);
     EXPECT_TRUE(runtime.ok()) << runtime.error().message;
     return std::move(runtime).value();
   }
 
-  static Request greedy(const std::string& prompt) {
-    Request request;
-    request.prompt = prompt;
-    request.params.temperature = 0;
-    request.params.max_tokens = kAnswerTokens;
-    request.params.ignore_eos = true;
-    return request;
-  }
+  static Request greedy(const std::string& prompt) { return greedy_request(prompt, kAnswerTokens); }
 
   /// One after the other.
   Answers alone(Runtime& runtime) const {
@@ -107,7 +101,7 @@ class Determinism : public testing::TestWithParam<const char*> {
   /// All at once in a pool that is too small for them: many are preempted, and computed again.
   void expect_the_same_with_preemptions(const std::string& pool) {
     overrides_.cache_size_limit = pool;
-    const auto runtime = start("eager");
+    const auto runtime = start("admission: eager");
     EXPECT_EQ(together(*runtime), expected());
     const Stats stats = runtime->stats();
     EXPECT_GT(stats.preemptions, 0U);

@@ -27,6 +27,7 @@
 #include "headwater/runtime.h"
 #include "tests/support/chain_topology.h"
 #include "tests/support/events.h"
+#include "tests/support/greedy_request.h"
 #include "tests/support/tiny_gguf.h"
 
 namespace headwater::test {
@@ -76,14 +77,9 @@ class DiskFaults : public testing::Test {
     std::mt19937 random(seed);
     std::vector<TokenId> prompt;
     for (int i = 0; i < 330; ++i) prompt.push_back(static_cast<TokenId>(random() % 250));
-    Request request;
-    request.prompt = prompt;
-    request.params.temperature = 0;
-    request.params.max_tokens = 4;
-    request.params.ignore_eos = true;
     EventLog log;
     const auto client = runtime.connect(log.handler());
-    return log.wait(client->submit(request)->id).tokens();
+    return log.wait(client->submit(greedy_request(prompt, 4))->id).tokens();
   }
   /// The answer is that of a runtime without any cache.
   void ask(std::uint32_t seed) {

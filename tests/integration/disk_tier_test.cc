@@ -13,6 +13,7 @@
 #include "kernels/kv_format.h"
 #include "tests/support/chain_topology.h"
 #include "tests/support/events.h"
+#include "tests/support/greedy_request.h"
 #include "tests/support/model_file.h"
 
 namespace headwater::test {
@@ -61,18 +62,10 @@ class DiskTier : public testing::TestWithParam<const char*> {
     std::vector<TokenId> tokens;
     std::uint32_t cached = 0;
   };
-  static Request greedy(const std::vector<TokenId>& prompt) {
-    Request request;
-    request.prompt = prompt;
-    request.params.temperature = 0;
-    request.params.max_tokens = 16;
-    request.params.ignore_eos = true;
-    return request;
-  }
   static Answer ask(Runtime& runtime, const std::vector<TokenId>& prompt) {
     EventLog log;
     const auto client = runtime.connect(log.handler());
-    const Outcome outcome = log.wait(client->submit(greedy(prompt))->id);
+    const Outcome outcome = log.wait(client->submit(greedy_request(prompt, 16))->id);
     return {outcome.tokens(), outcome.last().usage.cached_tokens};
   }
 
@@ -128,7 +121,7 @@ TEST_P(DiskTier, GivesTheSameAnswersInAPoolSoSmallThatBlocksComeAndGo) {
       auto prompt = prompt_of(seed / 2, 280);
       const auto end = prompt_of(seed + 50, 100);
       prompt.insert(prompt.end(), end.begin(), end.end());
-      ids.push_back(client->submit(greedy(prompt))->id);
+      ids.push_back(client->submit(greedy_request(prompt, 16))->id);
     }
     std::vector<std::vector<TokenId>> answers;
     for (RequestId id : ids) answers.push_back(log.wait(id).tokens());

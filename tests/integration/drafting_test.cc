@@ -8,6 +8,7 @@
 #include "headwater/runtime.h"
 #include "tests/support/chain_topology.h"
 #include "tests/support/events.h"
+#include "tests/support/greedy_request.h"
 #include "tests/support/model_file.h"
 
 namespace headwater::test {
@@ -66,17 +67,16 @@ class Drafting : public testing::TestWithParam<const char*> {
     overrides.quant_policy = GetParam();
     overrides.cache_size_limit = pool;
     // Small chunks, so that prompts end beside others that decode.
-    std::string yaml = chain_topology("cache_size_limit: 128MiB", 16, 512, "eager");
-    yaml.insert(yaml.find("max_batch_size"), "prefill_chunk: 64, draft_tokens: " + std::to_string(draft_tokens) + ", ");
+    const std::string yaml =
+        chain_topology("cache_size_limit: 128MiB", 16, 512,
+                       "prefill_chunk: 64, admission: eager, draft_tokens: " + std::to_string(draft_tokens));
     auto runtime = Runtime::start(yaml, "drafting.yaml", overrides);
     EXPECT_TRUE(runtime.ok()) << runtime.error().message;
     return std::move(runtime).value();
   }
   static Request greedy(const std::string& prompt) {
-    Request request;
-    request.prompt = prompt;
-    request.params.temperature = 0;
-    request.params.max_tokens = kAnswerTokens;
+    Request request = greedy_request(prompt, kAnswerTokens);
+    request.params.ignore_eos = false;
     return request;
   }
   static std::vector<Answer> answers(Runtime& runtime, const std::vector<Request>& requests, bool together) {

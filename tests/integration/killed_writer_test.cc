@@ -13,10 +13,12 @@
 #include <filesystem>
 #include <random>
 #include <thread>
+#include <utility>
 
 #include "headwater/runtime.h"
 #include "tests/support/chain_topology.h"
 #include "tests/support/events.h"
+#include "tests/support/greedy_request.h"
 #include "tests/support/model_file.h"
 #include "tests/support/tiny_gguf.h"
 
@@ -36,12 +38,7 @@ Request request_of(std::uint32_t seed, std::size_t n) {
   std::mt19937 random(seed);
   std::vector<TokenId> tokens;
   for (std::size_t i = 0; i < n; ++i) tokens.push_back(static_cast<TokenId>(random() % 250));
-  Request request;
-  request.prompt = tokens;
-  request.params.temperature = 0;
-  request.params.max_tokens = kAnswerTokens;
-  request.params.ignore_eos = true;
-  return request;
+  return greedy_request(std::move(tokens), kAnswerTokens);
 }
 
 /// A process of its own, without one of gtest's: answers, reports, and then writes to the disk until it is killed.

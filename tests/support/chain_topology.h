@@ -5,9 +5,9 @@
 
 namespace headwater::test {
 
-/// `cache`: what stands between the braces of the topology's `cache`. `admission`: eager lets in more than will last.
+/// `cache`: what stands between the braces of the topology's `cache`; `scheduling`: likewise, more of the scheduler's.
 inline std::string chain_topology(const std::string& cache, unsigned max_batch_size, unsigned max_step_tokens = 512,
-                                  const std::string& admission = "lasting") {
+                                  const std::string& scheduling = "") {
   return R"(name: chain
 model: { path: set by the test }
 cache: { )" +
@@ -17,7 +17,7 @@ stages:
   - { id: match, kind: prefix_matcher, to: [sched] }
   - { id: sched, kind: scheduler,      args: { max_batch_size: )" +
          std::to_string(max_batch_size) + ", max_step_tokens: " + std::to_string(max_step_tokens) +
-         ", admission: " + admission +
+         (scheduling.empty() ? "" : ", " + scheduling) +
          R"( }, to: [exec] }
   - { id: exec,  kind: executor,       to: [detok], feedback: [sched] }
   - { id: evict, kind: cache_evictor,  args: { policy: lru }, feedback: [sched, match] }
