@@ -61,10 +61,19 @@ std::int64_t beyond(CpuKind kind) {
   return targets;
 }
 
+std::int64_t choose_targets() {
+  const std::int64_t targets = hwy::SupportedTargets();
+  hwy::GetChosenTarget().Update(targets);
+  return targets;
+}
+
 CpuChoice choose() {
   const char* wanted = std::getenv("HEADWATER_CPU");  // NOLINT(concurrency-mt-unsafe): nothing here sets variables
   CpuChoice choice = choose_cpu(look(), wanted == nullptr ? "" : wanted);
-  if (choice.forced) hwy::DisableTargets(beyond(choice.kind));
+  if (choice.forced) {
+    hwy::DisableTargets(beyond(choice.kind));
+    choose_targets();  // something may have been computed before
+  }
   return choice;
 }
 
@@ -73,6 +82,11 @@ CpuChoice choose() {
 const CpuChoice& cpu_choice() {
   static const CpuChoice choice = choose();
   return choice;
+}
+
+std::int64_t highway_target_bits() {
+  (void)cpu_choice();
+  return choose_targets();
 }
 
 }  // namespace headwater::kernels::cpu

@@ -34,7 +34,7 @@ Named<ProductKernel> grouped(const CpuFeatures& has) {
 
 /// With the instruction set that Highway calls, of those that its kernels are compiled for.
 std::string highway() {
-  const std::int64_t targets = hwy::SupportedTargets() & HWY_TARGETS;
+  const std::int64_t targets = highway_target_bits() & HWY_TARGETS;
   return std::string(kHighway) + " " + hwy::TargetName(targets & -targets);
 }
 

@@ -34,11 +34,19 @@ TEST(CpuFeatures, AreThoseOfTheKindThatTheEnvironmentNames) {
 
 TEST(CpuFeatures, HighwayAndOneDnnUseNothingBeyondThem) {
   const CpuFeatures& has = cpu_features();
-  const std::int64_t targets = hwy::SupportedTargets();
+  const std::int64_t targets = highway_target_bits();
   EXPECT_LE((targets & HWY_AVX2) != 0, has.avx2);
   EXPECT_LE((targets & HWY_AVX3) != 0, has.avx512);
   EXPECT_LE((targets & HWY_AVX3_DL) != 0, has.avx512_vnni);
   EXPECT_LE(has_bf16_products(), has.avx512_bf16);
+}
+
+TEST(CpuFeatures, HighwayKeepsToThemWhoeverAsksWhatThereIs) {
+  (void)processor_report();
+  // Its first function is the one that chooses.
+  const std::size_t chosen = hwy::GetChosenTarget().GetIndex();
+  ASSERT_GT(chosen, 0U) << "nothing is chosen yet";
+  EXPECT_NE(highway_target_bits() & std::int64_t{1} << (chosen - 1), 0) << chosen;
 }
 
 TEST(CpuFeatures, NumericsNameThem) {

@@ -17,7 +17,9 @@ namespace headwater::kernels::cpu {
 /// The instruction sets that Highway's kernels are compiled for, and may run with.
 inline std::vector<std::int64_t> highway_targets() {
   (void)cpu_choice();  // which may leave some out
-  return hwy::SupportedAndGeneratedTargets();
+  std::vector<std::int64_t> all = hwy::SupportedAndGeneratedTargets();
+  (void)highway_target_bits();  // so that Highway chooses from them again
+  return all;
 }
 
 /// Parametrised by highway_targets().
