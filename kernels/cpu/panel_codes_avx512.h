@@ -42,8 +42,4 @@ template <PanelFormat kFormat>
   return _mm512_cvtepi16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(numbers)));
 }
 
-/// Cache lines of a group, rounded up: some formats end half-way in one.
-template <PanelFormat kFormat>
-constexpr int kLines = static_cast<int>((code_bytes(kFormat) + n_numbers(kFormat) * sizeof(std::int16_t) + 63) / 64);
-
 }  // namespace headwater::kernels::cpu

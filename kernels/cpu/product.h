@@ -114,6 +114,10 @@ enum class PanelFormat : std::uint8_t {
   return (groups * (code_bytes(format) + numbers) + 63) / 64 * 64 + kPanel * sizeof(float);
 }
 
+/// Cache lines of a group, rounded up: some formats end half-way in one.
+template <PanelFormat kFormat>
+constexpr int kLines = static_cast<int>((code_bytes(kFormat) + n_numbers(kFormat) * sizeof(std::int16_t) + 63) / 64);
+
 /// Where the parts of a panel lie.
 struct PanelView {
   const std::byte* codes;
@@ -180,7 +184,7 @@ struct ProductTask {
   std::size_t out_stride = 0;              ///< floats from one row of `out` to the next
   std::byte* scratch = nullptr;  ///< [scratch_bytes(end_row - first_row)], 64-byte aligned, of this task alone
   /// Panels are pairs, a gate's and an up's (first_panel and end_panel count pairs), and the result is
-  /// silu(x · gateᵀ) * (x · upᵀ). Only product_vnni(), product_amx() and product_grouped_vnni() do it.
+  /// silu(x · gateᵀ) * (x · upᵀ). The references do not do it.
   bool gated = false;
   WeightStream* weights = nullptr;  ///< where the thread is, for those that ask ahead
 };

@@ -2,32 +2,15 @@
 
 #include <immintrin.h>
 
+#include "kernels/cpu/panel_codes_avx2.h"
+#include "kernels/cpu/panel_results_avx2.h"
 #include "kernels/cpu/product.h"
 
 namespace headwater::kernels::cpu {
 namespace {
 
 constexpr std::size_t kRows = 4;
-constexpr std::size_t kLanes = 8;
-
-/// The codes of quad `i` of eight columns, a byte each.
-template <PanelFormat kFormat>
-inline __m256i unpack(const std::byte* codes, int i) {
-  const auto load = [&](int at) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + 64 * at)); };
-  if constexpr (has_sixes(kFormat)) {
-    const int four = i / 4 * 3;
-    if (i % 4 < 3) return _mm256_and_si256(load(four + i % 4), _mm256_set1_epi8(63));
-    const __m256i upper = _mm256_and_si256(_mm256_srli_epi16(load(four), 2), _mm256_set1_epi8(0x30));
-    const __m256i middle = _mm256_and_si256(_mm256_srli_epi16(load(four + 1), 4), _mm256_set1_epi8(0x0C));
-    const __m256i lower = _mm256_and_si256(_mm256_srli_epi16(load(four + 2), 6), _mm256_set1_epi8(0x03));
-    return _mm256_or_si256(upper, _mm256_or_si256(middle, lower));
-  } else if constexpr (!has_nibbles(kFormat)) {
-    return load(i);
-  } else {
-    const __m256i both = load(i % 4);
-    return _mm256_and_si256(i >= 4 ? _mm256_srli_epi16(both, 4) : both, _mm256_set1_epi8(15));
-  }
-}
+constexpr std::size_t kLanes = kLanes256;
 
 /// A row's activations of a group: for each quad of K its values 0 and 2 in one number, 1 and 3 in the other.
 struct Pairs {
@@ -82,23 +65,6 @@ inline Numbers load_numbers(const PanelView& panel, std::size_t group, std::size
 inline __m256i pair_sums(__m256i numbers, int start) {
   return _mm256_add_epi32(_mm256_madd_epi16(numbers, _mm256_set1_epi16(1)), _mm256_set1_epi32(start));
 }
-inline __m256i quad(const std::int8_t* codes, int i) {
-  int four;
-  __builtin_memcpy(&four, codes + 4 * i, 4);
-  return _mm256_set1_epi32(four);
-}
-
-/// The value, from here on in a register: the compiler would have all products wait for their sum, and keep an address
-/// for each, on the stack.
-inline __m256i settled(__m256i value) {
-  asm("" : "+x"(value));
-  return value;
-}
-inline const std::int8_t* settled(const std::int8_t* value) {
-  asm("" : "+r"(value));
-  return value;
-}
-
 /// Σ (high · W + low · coarse W) of weights of 4 bits, for N rows and the 8 columns of each of H halves of a panel.
 template <PanelFormat kFormat, std::size_t N, std::size_t H>
 inline void sum_nibbles(const PanelView& panel, const QuantizedRows& x, std::size_t half, std::size_t row,
@@ -119,11 +85,11 @@ inline void sum_nibbles(const PanelView& panel, const QuantizedRows& x, std::siz
       for (int i = 0; i < 8; ++i) {
         __m256i codes[H];
         for (std::size_t h = 0; h < H; ++h) {
-          codes[h] = unpack<kFormat>(panel.codes + g * code_bytes(kFormat) + (half + h) * 32, i);
+          codes[h] = load_quad_256<kFormat>(panel.codes + g * code_bytes(kFormat) + (half + h) * 32, i);
         }
 #pragma GCC unroll 8
         for (std::size_t r = 0; r < N; ++r) {
-          const __m256i high_quad = quad(bytes[r], i), low_quad = quad(bytes[r] + x.low, i);
+          const __m256i high_quad = quad_256(bytes[r], i), low_quad = quad_256(bytes[r] + x.low, i);
           for (std::size_t h = 0; h < H; ++h) {
             __m256i& high_sum = high[r * H + h];
             __m256i& low_sum = low[r * H + h];
@@ -182,7 +148,7 @@ inline void sum_bytes(const PanelView& panel, const QuantizedRows& x, std::size_
 #pragma GCC unroll 8
       for (int i = run; i < run + kRun; ++i) {
         for (std::size_t h = 0; h < H; ++h) {
-          const __m256i codes = unpack<kFormat>(panel.codes + g * code_bytes(kFormat) + (half + h) * 32, i);
+          const __m256i codes = load_quad_256<kFormat>(panel.codes + g * code_bytes(kFormat) + (half + h) * 32, i);
           const __m256i even = _mm256_and_si256(codes, _mm256_set1_epi16(0xFF));
           const __m256i odd = _mm256_srli_epi16(codes, 8);
 #pragma GCC unroll 8
@@ -211,50 +177,56 @@ inline void sum_bytes(const PanelView& panel, const QuantizedRows& x, std::size_
   }
 }
 
+/// floor(sum · unit), as floats.
+inline __m256 round_to_float(const Doubles& sum, double unit) {
+  const auto half = [&](__m256d x) { return _mm256_cvtpd_ps(_mm256_floor_pd(_mm256_mul_pd(x, _mm256_set1_pd(unit)))); };
+  return _mm256_set_m128(half(sum.last), half(sum.first));
+}
+
+/// Rows [row, row + N) of the task.
 template <PanelFormat kFormat, std::size_t N, std::size_t H>
-void rows(const ProductTask& task, std::size_t index, std::size_t half, std::size_t row, PanelStream& ahead) {
+void rows(const ProductTask& task, const PanelView& panel, std::size_t half, std::size_t row,
+          const PanelResults& results, PanelStream& ahead) {
   const QuantizedRows& x = *task.x;
-  const PanelView panel = view_panel(kFormat, task.panels + index * panel_bytes(kFormat, x.groups), x.groups);
   Doubles sums[N * H];
   for (Doubles& sum : sums) sum = {_mm256_setzero_pd(), _mm256_setzero_pd()};
-  int shift = sum_shift(x.groups * kGroup);
+  double unit = 1.0 / (1 << sum_shift(x.groups * kGroup));
   if constexpr (has_nibbles(kFormat)) {
-    sum_nibbles<kFormat, N, H>(panel, x, half, row, ahead, sums);
+    sum_nibbles<kFormat, N, H>(panel, x, half, task.first_row + row, ahead, sums);
   } else {
-    sum_bytes<kFormat, N, H>(panel, x, half, row, ahead, sums);
-    shift += 8;
+    sum_bytes<kFormat, N, H>(panel, x, half, task.first_row + row, ahead, sums);
+    unit /= 256;
   }
   for (std::size_t i = 0; i < N * H; ++i) {
-    alignas(32) double lanes[kLanes];
-    _mm256_store_pd(lanes, sums[i].first);
-    _mm256_store_pd(lanes + 4, sums[i].last);
-    const std::size_t r = row + i / H, first = (half + i % H) * kLanes, column = index * kPanel + first;
-    for (std::size_t lane = 0; lane < kLanes && column + lane < task.columns; ++lane) {
-      const auto value = static_cast<float>(static_cast<std::int64_t>(lanes[lane]) >> shift);
-      task.out[r * task.out_stride + column + lane] = value * panel.steps[first + lane] * x.scales[r];
-    }
+    const std::size_t r = row + i / H, column = (half + i % H) * kLanes;
+    const __m256 scaled = _mm256_mul_ps(round_to_float(sums[i], unit), _mm256_load_ps(panel.steps + column));
+    store_results(results, r, column, _mm256_mul_ps(scaled, _mm256_set1_ps(x.scales[task.first_row + r])));
   }
 }
 
 template <PanelFormat kFormat>
-void product(const ProductTask& task) {
+void multiply_panel(const ProductTask& task, std::size_t index, const PanelResults& results) {
   const std::size_t bytes = panel_bytes(kFormat, task.x->groups);
-  const std::size_t end = task.first_row + (task.end_row - task.first_row) / kRows * kRows;
-  for (std::size_t panel = task.first_panel; panel < task.end_panel; ++panel) {
-    PanelStream ahead(*task.weights, bytes, PanelStream::at_once(bytes, task.x->groups));
-    for (std::size_t half = 0; half < 2; ++half) {
-      for (std::size_t row = task.first_row; row < end; row += kRows) {
-        rows<kFormat, kRows, 1>(task, panel, half, row, ahead);
-      }
+  const PanelView panel = view_panel(kFormat, task.panels + index * bytes, task.x->groups);
+  const std::size_t n = task.end_row - task.first_row;
+  const std::size_t end = n / kRows * kRows;
+  PanelStream ahead(*task.weights, bytes, PanelStream::at_once(bytes, task.x->groups));
+  for (std::size_t half = 0; half < 2; ++half) {
+    for (std::size_t row = 0; row < end; row += kRows) {
+      rows<kFormat, kRows, 1>(task, panel, half, row, results, ahead);
     }
-    for (std::size_t row = end; row < task.end_row; ++row) rows<kFormat, 1, 2>(task, panel, 0, row, ahead);
   }
+  for (std::size_t row = end; row < n; ++row) rows<kFormat, 1, 2>(task, panel, 0, row, results, ahead);
 }
 
 }  // namespace
 
 void product_avx2(const ProductTask& task) {
-  with_format(task.format, [&](auto format) { product<format.value>(task); });
+  with_format(task.format, [&](auto format) {
+    for_each_panel(task, [&](std::size_t index, const PanelResults& results) {
+      multiply_panel<format.value>(task, index, results);
+    });
+  });
 }
 
 }  // namespace headwater::kernels::cpu
