@@ -22,12 +22,25 @@
 
 namespace headwater::kernels {
 
-/// What a matrix of a decoder is for. How finely its products have to be computed depends on it.
+/// What a gate goes through before it is multiplied.
+enum class Activation : std::uint8_t {
+  silu,  ///< x / (1 + e^-x)
+  gelu,  ///< x · Φ(x) in the form with tanh: x / (1 + e^-2y), y = √(2/π) · (x + 0.044715 x³)
+};
+
+/// What a matrix of a decoder is for.
 enum class MatrixRole : std::uint8_t {
-  attention,  ///< queries, keys and values, or what becomes of attention
-  gate_up,    ///< gate [dim, cols] above up, for gated_linear() alone
-  down,       ///< the other of a feed-forward layer
-  output,     ///< logits
+  qkv,            ///< queries, keys and values
+  attention_out,  ///< what becomes of attention
+  gate_up,        ///< gate [dim, cols] above up, for gated_linear() alone
+  down,           ///< the other of a feed-forward layer
+  output,         ///< logits
+};
+
+/// How finely a matrix's products have to be computed depends on it.
+struct MatrixUse {
+  MatrixRole role{};
+  Activation activation = Activation::silu;  ///< of the model's feed-forward layers
 };
 
 /// How products with a matrix are computed, for people.
@@ -115,12 +128,6 @@ struct AttentionShape {
   float cap = 0;               ///< a score becomes cap · tanh(score / cap); 0: it stays
 };
 
-/// What a gate goes through before it is multiplied.
-enum class Activation : std::uint8_t {
-  silu,  ///< x / (1 + e^-x)
-  gelu,  ///< x · Φ(x) in the form with tanh: x / (1 + e^-2y), y = √(2/π) · (x + 0.044715 x³)
-};
-
 /// Rotary tables that there can be.
 inline constexpr std::uint32_t kMaxRopes = 4;
 
@@ -130,7 +137,7 @@ class Backend {
 
   // ---- loading; the host memory is not needed afterwards -------------------------------------------
   /// One matrix from parts that stand one above the other; all have the same number of columns.
-  virtual std::unique_ptr<Matrix> load_matrix(std::span<const HostTensor> parts, MatrixRole role) = 0;
+  virtual std::unique_ptr<Matrix> load_matrix(std::span<const HostTensor> parts, MatrixUse use) = 0;
   /// A matrix whose rows are looked up, exactly as `table` has them. same: what load_matrix() made of this very tensor,
   /// whose memory the result may share; or null.
   virtual std::unique_ptr<Matrix> load_table(const HostTensor& table, const Matrix* same) = 0;
@@ -139,7 +146,7 @@ class Backend {
   /// Bytes that a table takes; shared: beside those of the matrix that load_table() is given. `table` needs no data.
   virtual std::uint64_t table_bytes(const HostTensor& table, bool shared) const = 0;
   /// How products with a matrix of these parts are computed. The parts need no data.
-  virtual MatrixPath matrix_path(std::span<const HostTensor> parts, MatrixRole role) const = 0;
+  virtual MatrixPath matrix_path(std::span<const HostTensor> parts, MatrixUse use) const = 0;
   virtual std::unique_ptr<Buffer> load_vector(const HostTensor& vector) = 0;
   virtual std::unique_ptr<Buffer> allocate(std::size_t size) = 0;
   /// Rows that a product may touch where `rows` are asked for; buffers need room for as many.

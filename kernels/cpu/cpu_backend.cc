@@ -47,7 +47,7 @@ class CpuBackend : public Backend {
         products_(threads_),
         pool_(static_cast<unsigned>(threads_)) {}
 
-  std::unique_ptr<Matrix> load_matrix(std::span<const HostTensor> parts, MatrixRole role) override;
+  std::unique_ptr<Matrix> load_matrix(std::span<const HostTensor> parts, MatrixUse use) override;
   std::uint64_t matrix_bytes(const HostTensor& tensor) const override {
     if (keeps({&tensor, 1})) return cpu::QuantizedMatrix::bytes_of(tensor);
     return tensor.rows * tensor.cols * (cpu::has_bf16_products() ? 2 : 4);
@@ -55,7 +55,7 @@ class CpuBackend : public Backend {
   std::uint64_t table_bytes(const HostTensor& table, bool shared) const override {
     return cpu::LookupTable::bytes_of(table, shared && keeps({&table, 1}));
   }
-  MatrixPath matrix_path(std::span<const HostTensor> parts, MatrixRole role) const override;
+  MatrixPath matrix_path(std::span<const HostTensor> parts, MatrixUse use) const override;
   std::unique_ptr<Matrix> load_table(const HostTensor& table, const Matrix* same) override {
     const auto* packed = dynamic_cast<const cpu::QuantizedMatrix*>(same);
     if (packed == nullptr) return std::make_unique<cpu::LookupTable>(table);
@@ -191,7 +191,7 @@ class CpuBackend : public Backend {
                                : has.avx512      ? "avx512"
                                : has.avx2        ? "avx2"
                                                  : "plain";
-    return "cpu 4 " + std::string(kPrecisions.at(static_cast<std::size_t>(precision_))) + " " + instructions +
+    return "cpu 5 " + std::string(kPrecisions.at(static_cast<std::size_t>(precision_))) + " " + instructions +
            (has.avx512_vnni ? " vnni" : "");
   }
   void run_on_host(std::size_t n, const std::function<void(std::size_t)>& work) override { pool_.run(n, work); }
@@ -202,7 +202,7 @@ class CpuBackend : public Backend {
   bool keeps(std::span<const HostTensor> parts) const {
     return precision_ != Precision::exact && cpu::QuantizedMatrix::takes(parts);
   }
-  cpu::Rounding rounding(std::span<const HostTensor> parts, MatrixRole role) const;
+  cpu::Rounding rounding(std::span<const HostTensor> parts, MatrixUse use) const;
 
   template <class Work>
   void for_rows(std::size_t rows, const Work& work) {
@@ -227,21 +227,21 @@ class CpuBackend : public Backend {
   std::unique_ptr<CpuBuffer> gate_up_;  ///< of a gated product that is not quantised
 };
 
-/// Feed-forward layers tolerate activations of 8 bits, and have most of the weights; queries and keys tolerate them
-/// less. Nor do narrow models tolerate them, which are fast without: see docs/PERFORMANCE.md.
-cpu::Rounding CpuBackend::rounding(std::span<const HostTensor> parts, MatrixRole role) const {
-  constexpr std::uint64_t kWideModel = 1536;  // none between 896 and this was measured
-  const std::uint64_t model = role == MatrixRole::gate_up ? parts[0].cols
-                              : role == MatrixRole::down  ? parts[0].rows
-                                                          : 0;
-  return precision_ == Precision::fast && model >= kWideModel ? cpu::Rounding::groups : cpu::Rounding::rows;
+/// Feed-forward layers and what becomes of attention tolerate activations of 8 bits, and are most of the weights;
+/// queries and keys tolerate them less, and so does a narrow model with gates of GELU: see docs/PERFORMANCE.md.
+cpu::Rounding CpuBackend::rounding(std::span<const HostTensor> parts, MatrixUse use) const {
+  constexpr std::uint64_t kWideModel = 1536;
+  const bool tolerant = use.role != MatrixRole::qkv && use.role != MatrixRole::output;
+  if (precision_ != Precision::fast || !tolerant) return cpu::Rounding::rows;
+  const std::uint64_t model = use.role == MatrixRole::gate_up ? parts[0].cols : parts[0].rows;
+  return use.activation == Activation::silu || model >= kWideModel ? cpu::Rounding::groups : cpu::Rounding::rows;
 }
 
-std::unique_ptr<Matrix> CpuBackend::load_matrix(std::span<const HostTensor> parts, MatrixRole role) {
+std::unique_ptr<Matrix> CpuBackend::load_matrix(std::span<const HostTensor> parts, MatrixUse use) {
   using Use = cpu::QuantizedMatrix::Use;
   if (!keeps(parts)) return products_.pack(parts);
-  const Use use = role == MatrixRole::gate_up ? Use::gated : Use::linear;
-  auto matrix = std::make_unique<cpu::QuantizedMatrix>(parts, use, weight_memory_, pool_, rounding(parts, role));
+  const Use gated = use.role == MatrixRole::gate_up ? Use::gated : Use::linear;
+  auto matrix = std::make_unique<cpu::QuantizedMatrix>(parts, gated, weight_memory_, pool_, rounding(parts, use));
   // They are computed in the order in which they are loaded, over and over.
   (last_next_ == nullptr ? first_weights_ : *last_next_) = matrix->range();
   last_next_ = matrix->next();
@@ -249,14 +249,14 @@ std::unique_ptr<Matrix> CpuBackend::load_matrix(std::span<const HostTensor> part
   return matrix;
 }
 
-MatrixPath CpuBackend::matrix_path(std::span<const HostTensor> parts, MatrixRole role) const {
+MatrixPath CpuBackend::matrix_path(std::span<const HostTensor> parts, MatrixUse use) const {
   if (keeps(parts)) {
     std::string types;
     for (const HostTensor& part : parts) {
       const std::string type(name(part.type));
       if (types.find(type) == std::string::npos) types += (types.empty() ? "" : " + ") + type;
     }
-    const bool groups = rounding(parts, role) == cpu::Rounding::groups;
+    const bool groups = rounding(parts, use) == cpu::Rounding::groups;
     return {(groups ? "8-bit groups (" : "whole numbers (") + types + ")", ""};
   }
   const std::string path = cpu::has_bf16_products() ? "bfloat16" : "float32";

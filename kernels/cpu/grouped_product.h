@@ -12,7 +12,7 @@
 // group: one order for one row and for many.
 //
 // A few groups of a row may be much wider than the others; their rounding would be most of its error. Those whose
-// width's square is more than six times the mean of the row's are *wide*: they keep 16 bits. What rounding to a code
+// width's square is more than three times the mean of the row's are *wide*: they keep 16 bits. What rounding to a code
 // has left of each value, step · rest / 256, is multiplied as well, after all groups, again in their order. Which
 // groups are wide follows from the row alone.
 
@@ -29,7 +29,7 @@ namespace headwater::kernels::cpu {
 /// rounded too.
 inline constexpr int kGroupSteps = 253;
 /// A group is wide if its width squared is more than so many times the row's mean.
-inline constexpr double kWide = 6;
+inline constexpr double kWide = 3;
 
 /// What a group of a row is multiplied by, but its codes.
 struct GroupTerms {

@@ -147,18 +147,25 @@ template <PanelFormat kFormat, std::size_t N>
   }
 }
 
-/// The rests of a group that is wide in one of the rows.
-template <PanelFormat kFormat, std::size_t N>
-[[gnu::noinline]] void add_rests(const PanelView& panel, std::size_t g, Group x, __m512 (&sums)[N]) {
+/// Adds the rests of a group to the sums of the rows in which it is wide, those of the bits in `rows`. Few are: one row
+/// after the other costs less than all of them side by side.
+template <PanelFormat kFormat>
+[[gnu::noinline]] void add_rests(const PanelView& panel, std::size_t g, const Group& x, unsigned rows, __m512* sums) {
   const std::byte* codes = panel.codes + g * code_bytes(kFormat);
   const Numbers numbers = load_numbers<kFormat>(panel, g);
   const __m512 small = _mm512_set1_ps(1.0F / 256);
-  __m512i dots[N];
-  make_dots<kFormat>(codes, 0, x, dots);
-  add_dots(dots, _mm512_mul_ps(numbers.factor, small), x, sums);
-  if constexpr (kRuns<kFormat> == 2) {
-    make_dots<kFormat>(codes, 1, x, dots);
-    add_dots(dots, _mm512_mul_ps(numbers.second_factor, small), x, sums);
+  for (; rows != 0; rows &= rows - 1) {
+    const auto r = static_cast<std::size_t>(__builtin_ctz(rows));
+    const Group row = {x.bytes + r * kGroup, x.terms + r};
+    __m512 sum[] = {sums[r]};
+    __m512i dots[1];
+    make_dots<kFormat>(codes, 0, row, dots);
+    add_dots(dots, _mm512_mul_ps(numbers.factor, small), row, sum);
+    if constexpr (kRuns<kFormat> == 2) {
+      make_dots<kFormat>(codes, 1, row, dots);
+      add_dots(dots, _mm512_mul_ps(numbers.second_factor, small), row, sum);
+    }
+    sums[r] = sum[0];
   }
 }
 
@@ -184,8 +191,11 @@ template <PanelFormat kFormat, std::size_t N>
     std::uint64_t any = 0;
     for (std::size_t r = 0; r < N; ++r) any |= wide[r * x.wide_words() + word];
     for (; any != 0; any &= any - 1) {
-      const std::size_t g = word * 64 + static_cast<std::size_t>(__builtin_ctzll(any));
-      add_rests<kFormat>(panel, g, rows.at(x.rests, g), sums);
+      const auto bit = static_cast<unsigned>(__builtin_ctzll(any));
+      unsigned of_rows = 0;
+      for (std::size_t r = 0; r < N; ++r) of_rows |= (wide[r * x.wide_words() + word] >> bit & 1U) << r;
+      const std::size_t g = word * 64 + bit;
+      add_rests<kFormat>(panel, g, rows.at(x.rests, g), of_rows, sums);
     }
   }
   const __m512 unit = _mm512_set1_ps(1.0F / static_cast<float>(256 << sum_shift(x.groups * kGroup)));

@@ -31,10 +31,11 @@ LayerMatrices layer_matrices(const DecoderSpec& spec, std::uint32_t layer) {
   std::vector<TensorRows> gate_up = {{prefix + "ffn_gate.weight", hidden}, {prefix + "ffn_up.weight", hidden}};
   if (spec.fused_gate_up) gate_up = {{prefix + "ffn_up.weight", 2 * hidden}};
   using Role = kernels::MatrixRole;
-  return {{Role::attention, qkv_rows(spec, prefix, "weight"), dim},
-          {Role::attention, {{prefix + "attn_output.weight", dim}}, query_dim(spec.shape)},
-          {Role::gate_up, std::move(gate_up), dim},
-          {Role::down, {{prefix + "ffn_down.weight", dim}}, hidden}};
+  const auto use = [&](Role role) { return kernels::MatrixUse{role, spec.activation}; };
+  return {{use(Role::qkv), qkv_rows(spec, prefix, "weight"), dim},
+          {use(Role::attention_out), {{prefix + "attn_output.weight", dim}}, query_dim(spec.shape)},
+          {use(Role::gate_up), std::move(gate_up), dim},
+          {use(Role::down), {{prefix + "ffn_down.weight", dim}}, hidden}};
 }
 
 LayerVectors layer_vectors(const DecoderSpec& spec, std::uint32_t layer) {
@@ -76,7 +77,7 @@ bool is_tied(const GgufFile& file) { return file.find_tensor("output.weight") ==
 
 MatrixSpec output_matrix(const DecoderSpec& spec, const GgufFile& file) {
   const char* name = is_tied(file) ? "token_embd.weight" : "output.weight";
-  return {kernels::MatrixRole::output, {{name, spec.shape.vocab_size}}, spec.shape.embedding_dim};
+  return {{kernels::MatrixRole::output, spec.activation}, {{name, spec.shape.vocab_size}}, spec.shape.embedding_dim};
 }
 
 std::vector<kernels::HostTensor> typed_parts(const GgufFile& file, const MatrixSpec& matrix) {

@@ -24,7 +24,7 @@ struct TensorRows {
 
 /// A matrix whose parts stand one above the other.
 struct MatrixSpec {
-  kernels::MatrixRole role{};
+  kernels::MatrixUse use;
   std::vector<TensorRows> parts;
   std::uint64_t cols = 0;
 };

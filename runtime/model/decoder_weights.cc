@@ -84,7 +84,7 @@ Result<std::unique_ptr<Matrix>> WeightLoader::matrix(const MatrixSpec& spec) con
     const std::size_t first = part.first_row * kernels::row_bytes(whole.type, spec.cols);
     tensors.push_back(in_order({whole.data + first, whole.type, part.rows, spec.cols}, part, i));
   }
-  return backend_.load_matrix(tensors, spec.role);
+  return backend_.load_matrix(tensors, spec.use);
 }
 
 Result<std::vector<float>> WeightLoader::values(const TensorRows& part) const {

@@ -92,7 +92,7 @@ void add_memory(const ModelShape& shape, std::uint64_t weights, const kernels::B
 void add_matrices(const GgufFile& file, const DecoderSpec& spec, const kernels::Backend& backend, InfoLines& lines) {
   std::map<std::string, std::map<std::string, std::size_t>> paths;
   for (const auto& [kind, matrix] : all_matrices(file, spec)) {
-    ++paths[kind][backend.matrix_path(typed_parts(file, matrix), matrix.role).text()];
+    ++paths[kind][backend.matrix_path(typed_parts(file, matrix), matrix.use).text()];
   }
   lines.add("products", "by kind of matrix");
   for (const auto& [kind, counts] : paths) {
@@ -109,7 +109,7 @@ std::vector<std::string> fallbacks(const GgufFile& file, const kernels::Backend&
   const auto spec = read_decoder_spec(file);
   if (!spec) return found;
   for (const auto& [kind, matrix] : all_matrices(file, *spec)) {
-    const kernels::MatrixPath path = backend.matrix_path(typed_parts(file, matrix), matrix.role);
+    const kernels::MatrixPath path = backend.matrix_path(typed_parts(file, matrix), matrix.use);
     if (path.obstacle.empty()) continue;
     std::string names;
     for (const TensorRows& part : matrix.parts) {

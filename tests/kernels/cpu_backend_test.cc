@@ -10,8 +10,8 @@
 namespace headwater::kernels {
 namespace {
 
-std::string path(Precision precision, const std::vector<HostTensor>& parts, MatrixRole role = MatrixRole::attention) {
-  return make_cpu_backend(1, precision)->matrix_path(parts, role).text();
+std::string path(Precision precision, const std::vector<HostTensor>& parts, MatrixUse use = {}) {
+  return make_cpu_backend(1, precision)->matrix_path(parts, use).text();
 }
 
 TEST(CpuBackend, SaysHowAMatrixIsComputed) {
@@ -28,20 +28,29 @@ TEST(CpuBackend, SaysHowAMatrixIsComputed) {
             floats + ", since it has 65536 columns, more than 32768");
 }
 
-TEST(CpuBackend, ComputesFeedForwardLayersOfWideModelsInEightBitsWhereThatIsFaster) {
+TEST(CpuBackend, ComputesAllButQueriesKeysValuesAndLogitsInEightBitsWhereThatIsFaster) {
   const std::string eight = cpu::kernel_table().grouped_pays ? "8-bit groups (Q4_K)" : "whole numbers (Q4_K)";
   const std::string sixteen = "whole numbers (Q4_K)";
-  const HostTensor in{nullptr, DType::q4_k, 4096, 1536};
-  const HostTensor back{nullptr, DType::q4_k, 1536, 4096};
-  EXPECT_EQ(path(Precision::fast, {in, in}, MatrixRole::gate_up), eight);
-  EXPECT_EQ(path(Precision::fast, {back}, MatrixRole::down), eight);
-  EXPECT_EQ(path(Precision::fast, {in}, MatrixRole::attention), sixteen);
-  EXPECT_EQ(path(Precision::fast, {in}, MatrixRole::output), sixteen);
-  EXPECT_EQ(path(Precision::balanced, {in, in}, MatrixRole::gate_up), sixteen);
-  const HostTensor narrow_in{nullptr, DType::q4_k, 4096, 1280};
-  const HostTensor narrow_back{nullptr, DType::q4_k, 1280, 4096};
-  EXPECT_EQ(path(Precision::fast, {narrow_in, narrow_in}, MatrixRole::gate_up), sixteen);
-  EXPECT_EQ(path(Precision::fast, {narrow_back}, MatrixRole::down), sixteen);
+  const HostTensor in{nullptr, DType::q4_k, 4096, 256};
+  const HostTensor back{nullptr, DType::q4_k, 256, 4096};
+  EXPECT_EQ(path(Precision::fast, {in, in}, {MatrixRole::gate_up}), eight);
+  EXPECT_EQ(path(Precision::fast, {back}, {MatrixRole::down}), eight);
+  EXPECT_EQ(path(Precision::fast, {back}, {MatrixRole::attention_out}), eight);
+  EXPECT_EQ(path(Precision::fast, {in}, {MatrixRole::qkv}), sixteen);
+  EXPECT_EQ(path(Precision::fast, {in}, {MatrixRole::output}), sixteen);
+  EXPECT_EQ(path(Precision::balanced, {in, in}, {MatrixRole::gate_up}), sixteen);
+}
+
+TEST(CpuBackend, ANarrowModelWithGatesOfGeluHasSixteenBits) {
+  const std::string eight = cpu::kernel_table().grouped_pays ? "8-bit groups (Q4_K)" : "whole numbers (Q4_K)";
+  for (const std::uint64_t width : {1280, 1536}) {
+    const std::string wanted = width < 1536 ? "whole numbers (Q4_K)" : eight;
+    const HostTensor in{nullptr, DType::q4_k, 4096, width};
+    const HostTensor back{nullptr, DType::q4_k, width, 4096};
+    EXPECT_EQ(path(Precision::fast, {in, in}, {MatrixRole::gate_up, Activation::gelu}), wanted);
+    EXPECT_EQ(path(Precision::fast, {back}, {MatrixRole::down, Activation::gelu}), wanted);
+    EXPECT_EQ(path(Precision::fast, {back}, {MatrixRole::attention_out, Activation::gelu}), wanted);
+  }
 }
 
 TEST(CpuBackend, NamesTheNumericsThatItHas) {
@@ -65,7 +74,7 @@ TEST(CpuBackend, ATableThatSharesItsMatrixTakesItsScalesAlone) {
 TEST(CpuBackend, LooksUpTheFilesValuesInTheMatrixOfTheOutput) {
   const auto backend = make_cpu_backend(2);
   const Weights weights = make_weights(DType::q6_k, 40, 512, 1);
-  const auto output = backend->load_matrix({&weights.tensor, 1}, MatrixRole::output);
+  const auto output = backend->load_matrix({&weights.tensor, 1}, {MatrixRole::output});
   const auto table = backend->load_table(weights.tensor, output.get());
   const std::vector<std::int32_t> tokens = {39, 0, 17};
   const auto out = backend->allocate(tokens.size() * 512);

@@ -86,8 +86,8 @@ TEST_F(ModelFit, NamesWhatEachKindOfMatrixRunsOn) {
   const kernels::HostTensor parts[] = {part, part, part};
   const auto text = describe(test::tiny_llama({.layers = 3, .type = kernels::DType::q8_0}));
   ASSERT_TRUE(text.ok()) << text.error().message;
-  EXPECT_THAT(*text, HasSubstr("\n  attn_qkv      " + backend->matrix_path(parts, kernels::MatrixRole::attention).name +
-                               " x 3\n"));
+  EXPECT_THAT(
+      *text, HasSubstr("\n  attn_qkv      " + backend->matrix_path(parts, {kernels::MatrixRole::qkv}).name + " x 3\n"));
   EXPECT_THAT(*text, HasSubstr("\n  ffn_gate_up   "));
   EXPECT_THAT(*text, HasSubstr("\n  output        "));
   EXPECT_THAT(*text, testing::Not(HasSubstr("attn_k ")));
