@@ -2,8 +2,7 @@
 
 #include <immintrin.h>
 
-#include <type_traits>
-
+#include "kernels/cpu/grouped_blocks.h"
 #include "kernels/cpu/grouped_product.h"
 #include "kernels/cpu/panel_codes_avx512.h"
 #include "kernels/cpu/silu_avx512.h"
@@ -11,16 +10,9 @@
 namespace headwater::kernels::cpu {
 namespace {
 
-/// A dot begins with the bits of the float 1.5 · 2^23. What they are in the end is the float 1.5 · 2^23 + dot, and one
-/// fused multiply-add with -1.5 · 2^23 · factor makes it factor · dot, rounded once. Dots are below 2^20.
-constexpr float kDotStart = 12582912.0F;
-
 /// Rows that share an unpacked group: as many as registers hold.
 template <PanelFormat kFormat>
 constexpr std::size_t kRows = has_sixes(kFormat) ? 8 : kBlockRows;
-/// How many runs of quads of K a group has; those of a run share a factor.
-template <PanelFormat kFormat>
-constexpr int kRuns = kFormat == PanelFormat::sixes_two_factors ? 2 : 1;
 
 /// Calls use(codes, i) for the quads of a run: those of all columns as bytes, and which of the group it is.
 template <PanelFormat kFormat, class Use>
@@ -89,12 +81,6 @@ template <PanelFormat kFormat>
     return {_mm512_cvtepi32_ps(factor), none, _mm512_cvtepi32_ps(offset), none};
   }
 }
-
-/// A group of rows that lie side by side.
-struct Group {
-  const std::int8_t* bytes;  ///< codes or rests
-  const GroupTerms* terms;
-};
 
 /// Σ q · bytes of a run for 16 columns, as floats 1.5 · 2^23 more than it. Gives Σ q too.
 template <PanelFormat kFormat, std::size_t N>
@@ -169,36 +155,14 @@ template <PanelFormat kFormat>
   }
 }
 
-/// Rows [row, row + N), which are in one block.
-template <std::size_t N>
-struct BlockRows {
-  const GroupedRows& x;
-  std::size_t row, first;  ///< the first row, and where its terms are
-  BlockRows(const GroupedRows& x, std::size_t row) : x(x), row(row), first(x.place(row, 0)) {}
-
-  [[gnu::always_inline]] Group at(const std::int8_t* bytes, std::size_t g) const {
-    return {bytes + (first + g * x.height) * kGroup, x.terms + first + g * x.height};
-  }
-};
-
 /// What is left to do once all groups are summed: rests, steps, the gate. result_row: of the first row in the results.
 template <PanelFormat kFormat, std::size_t N>
 [[gnu::always_inline]] inline void finish(const BlockRows<N>& rows, const PanelView& panel, std::size_t result_row,
                                           const PanelResults& results, __m512 (&sums)[N]) {
-  const GroupedRows& x = rows.x;
-  const std::uint64_t* wide = x.wide + rows.row * x.wide_words();
-  for (std::size_t word = 0; word < x.wide_words(); ++word) {
-    std::uint64_t any = 0;
-    for (std::size_t r = 0; r < N; ++r) any |= wide[r * x.wide_words() + word];
-    for (; any != 0; any &= any - 1) {
-      const auto bit = static_cast<unsigned>(__builtin_ctzll(any));
-      unsigned of_rows = 0;
-      for (std::size_t r = 0; r < N; ++r) of_rows |= (wide[r * x.wide_words() + word] >> bit & 1U) << r;
-      const std::size_t g = word * 64 + bit;
-      add_rests<kFormat>(panel, g, rows.at(x.rests, g), of_rows, sums);
-    }
-  }
-  const __m512 unit = _mm512_set1_ps(1.0F / static_cast<float>(256 << sum_shift(x.groups * kGroup)));
+  for_wide_groups(rows.x, rows.row, N, [&](std::size_t g, unsigned of_rows) {
+    add_rests<kFormat>(panel, g, rows.at(rows.x.rests, g), of_rows, sums);
+  });
+  const __m512 unit = _mm512_set1_ps(sum_unit(rows.x));
   const __m512 steps = _mm512_mul_ps(_mm512_load_ps(panel.steps), unit);
 #pragma GCC unroll 12
   for (std::size_t r = 0; r < N; ++r) {
@@ -208,39 +172,13 @@ template <PanelFormat kFormat, std::size_t N>
   }
 }
 
-template <std::size_t kCount>
-using Count = std::integral_constant<std::size_t, kCount>;
-/// Calls take(Count<N>(), i) for rows [i, i + N) of the task, which are in one block.
-template <PanelFormat kFormat, class Take>
-[[gnu::always_inline]] inline void for_rows(const ProductTask& task, const Take& take) {
-  constexpr std::size_t kMost = kRows<kFormat>;
-  const std::size_t height = task.grouped->height;
-  const std::size_t n = task.end_row - task.first_row;
-  std::size_t i = 0;
-  const auto some = [&](auto rows) __attribute__((always_inline)) {
-    take(rows, i);
-    return rows.value;
-  };
-  while (i < n) {
-    const std::size_t of_block = height - (task.first_row + i) % height;
-    const std::size_t left = n - i < of_block ? n - i : of_block;
-    if constexpr (kMost > 8) {
-      if (left >= kMost) {
-        i += some(Count<kMost>());
-        continue;
-      }
-    }
-    i += left >= 8 ? some(Count<8>()) : left >= 4 ? some(Count<4>()) : left >= 2 ? some(Count<2>()) : some(Count<1>());
-  }
-}
-
 template <PanelFormat kFormat>
 void multiply_panel(const ProductTask& task, std::size_t index, const PanelResults& results) {
   const GroupedRows& x = *task.grouped;
   const std::size_t bytes = panel_bytes(kFormat, x.groups);
   const PanelView panel = view_panel(kFormat, task.panels + index * bytes, x.groups);
   PanelStream ahead(*task.weights, bytes, 0);
-  for_rows<kFormat>(task, [&](auto count, std::size_t i) {
+  for_rows<kRows<kFormat>>(task, [&](auto count, std::size_t i) {
     const BlockRows<count.value> rows(x, task.first_row + i);
     __m512 sums[count.value];
 #pragma GCC unroll 12

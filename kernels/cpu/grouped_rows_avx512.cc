@@ -2,15 +2,12 @@
 
 #include <immintrin.h>
 
+#include "kernels/cpu/grouped_rounding.h"
 #include "kernels/cpu/grouped_rows.h"
 
 namespace headwater::kernels::cpu {
 namespace {
 
-/// The least and the greatest of a group's values and 0; NaN if one is not finite.
-struct Ends {
-  float low, high;
-};
 inline Ends ends_of(const float* x) {
   const __m512 a = _mm512_loadu_ps(x);
   const __m512 b = _mm512_loadu_ps(x + 16);
@@ -44,43 +41,26 @@ inline Half round(const float* x, const GroupScale8& scale) {
   return {_mm512_cvtepi32_epi8(code), _mm512_cvtepi32_epi8(rest)};
 }
 
+inline void store(__m128i first, __m128i last, std::int8_t* at) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(at), _mm256_set_m128i(last, first));
+}
+inline CodeSums round_group(const float* x, const GroupScale8& scale, bool wide, std::int8_t* codes,
+                            std::int8_t* rests) {
+  Half first = round(x, scale);
+  Half last = round(x + kGroup / 2, scale);
+  if (!wide) first.rests = last.rests = _mm_setzero_si128();
+  store(first.codes, last.codes, codes);
+  store(first.rests, last.rests, rests);
+  const int first_codes = sum(first.codes);
+  if (!wide) return {first_codes + sum(last.codes), 0, first_codes, 0};
+  const int first_rests = sum(first.rests);
+  return {first_codes + sum(last.codes), first_rests + sum(last.rests), first_codes, first_rests};
+}
+
 }  // namespace
 
 void quantize_grouped_row_avx512(const float* x, const GroupedRows& into, std::size_t row) {
-  GroupTerms* const terms = into.terms + into.place(row, 0);
-  double squares = 0;
-  for (std::size_t g = 0; g < into.groups; ++g) {
-    const Ends ends = ends_of(x + g * kGroup);
-    terms[g * into.height].step = ends.low;  // to be found again
-    terms[g * into.height].sum = ends.high;
-    const double width = ends.high - ends.low;
-    squares += width * width;
-  }
-  std::uint64_t* const wide = into.wide + row * into.wide_words();
-  for (std::size_t i = 0; i < into.wide_words(); ++i) wide[i] = 0;
-  for (std::size_t g = 0; g < into.groups; ++g, x += kGroup) {
-    GroupTerms& made = terms[g * into.height];
-    const double width = made.sum - made.step;
-    const GroupScale8 scale = group_scale(made.step, made.sum);
-    const Half first = round(x, scale);
-    const Half last = round(x + kGroup / 2, scale);
-    const std::size_t place = into.place(row, g) * kGroup;
-    const auto store = [&](std::int8_t* at, __m128i low, __m128i high) {
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(at + place), _mm256_set_m128i(high, low));
-    };
-    store(into.codes, first.codes, last.codes);
-    const int first_codes = sum(first.codes);
-    const int codes = first_codes + sum(last.codes);
-    if (width * width * static_cast<double>(into.groups) > kWide * squares) {
-      wide[g / 64] |= std::uint64_t{1} << g % 64;
-      store(into.rests, first.rests, last.rests);
-      const int first_rests = sum(first.rests);
-      made = group_terms(scale, codes, first_rests + sum(last.rests), first_codes, first_rests);
-    } else {
-      store(into.rests, _mm_setzero_si128(), _mm_setzero_si128());
-      made = group_terms(scale, codes, 0, first_codes, 0);
-    }
-  }
+  round_groups(x, into, row, ends_of, round_group);
 }
 
 }  // namespace headwater::kernels::cpu

@@ -1,0 +1,88 @@
+#pragma once
+// What the kernels of grouped products have in common, whatever their vectors: how they walk through rows and groups.
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "kernels/cpu/grouped_product.h"
+
+// What is inline here must be inlined (see product.h).
+
+namespace headwater::kernels::cpu {
+
+/// A dot begins with the bits of the float 1.5 · 2^23. What they are in the end is the float 1.5 · 2^23 + dot, and one
+/// fused multiply-add with -1.5 · 2^23 · factor makes it factor · dot, rounded once. Dots are below 2^20.
+inline constexpr float kDotStart = 12582912.0F;
+
+/// How many runs of quads of K a group has; those of a run share a factor.
+template <PanelFormat kFormat>
+constexpr int kRuns = kFormat == PanelFormat::sixes_two_factors ? 2 : 1;
+
+/// A group of rows that lie side by side.
+struct Group {
+  const std::int8_t* bytes;  ///< codes or rests
+  const GroupTerms* terms;
+};
+
+/// Rows [row, row + N), which are in one block.
+template <std::size_t N>
+struct BlockRows {
+  const GroupedRows& x;
+  std::size_t row, first;  ///< the first row, and where its terms are
+  [[gnu::always_inline]] BlockRows(const GroupedRows& x, std::size_t row) : x(x), row(row), first(x.place(row, 0)) {}
+
+  [[gnu::always_inline]] Group at(const std::int8_t* bytes, std::size_t g) const {
+    return {bytes + (first + g * x.height) * kGroup, x.terms + first + g * x.height};
+  }
+};
+
+/// Calls take(g, of_rows) for the groups that are wide in one of rows [row, row + n). of_rows: a bit for each that it
+/// is.
+template <class Take>
+[[gnu::always_inline]] inline void for_wide_groups(const GroupedRows& x, std::size_t row, std::size_t n,
+                                                   const Take& take) {
+  const std::uint64_t* wide = x.wide + row * x.wide_words();
+  for (std::size_t word = 0; word < x.wide_words(); ++word) {
+    std::uint64_t any = 0;
+    for (std::size_t r = 0; r < n; ++r) any |= wide[r * x.wide_words() + word];
+    for (; any != 0; any &= any - 1) {
+      const auto bit = static_cast<unsigned>(__builtin_ctzll(any));
+      unsigned of_rows = 0;
+      for (std::size_t r = 0; r < n; ++r) of_rows |= (wide[r * x.wide_words() + word] >> bit & 1U) << r;
+      take(word * 64 + bit, of_rows);
+    }
+  }
+}
+
+template <std::size_t kCount>
+using Count = std::integral_constant<std::size_t, kCount>;
+/// Calls take(Count<N>()) with the most of kMost, 8, 4, 2 and 1 rows that are left, and gives N.
+template <std::size_t kMost, class Take>
+[[gnu::always_inline]] inline std::size_t take_rows(std::size_t left, const Take& take) {
+  if constexpr (kMost > 1) {
+    constexpr std::size_t kFewer = kMost > 8 ? 8 : kMost > 4 ? 4 : kMost > 2 ? 2 : 1;
+    if (left < kMost) return take_rows<kFewer>(left, take);
+  }
+  take(Count<kMost>());
+  return kMost;
+}
+/// Calls take(Count<N>(), i) for rows [i, i + N) of the task, which are in one block. kMost: of N.
+template <std::size_t kMost, class Take>
+[[gnu::always_inline]] inline void for_rows(const ProductTask& task, const Take& take) {
+  const std::size_t height = task.grouped->height;
+  const std::size_t n = task.end_row - task.first_row;
+  std::size_t i = 0;
+  const auto some = [&](auto rows) __attribute__((always_inline)) { take(rows, i); };
+  while (i < n) {
+    const std::size_t of_block = height - (task.first_row + i) % height;
+    i += take_rows<kMost>(n - i < of_block ? n - i : of_block, some);
+  }
+}
+
+/// What the sums of a product over all of K are multiplied by, beside the steps of its columns.
+[[gnu::always_inline]] inline float sum_unit(const GroupedRows& x) {
+  return 1.0F / static_cast<float>(256 << sum_shift(x.groups * kGroup));
+}
+
+}  // namespace headwater::kernels::cpu

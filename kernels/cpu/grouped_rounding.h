@@ -1,0 +1,51 @@
+#pragma once
+// How a row is rounded in groups, for kernels of different instruction sets.
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/cpu/grouped_product.h"
+
+// What is inline here must be inlined (see product.h).
+
+namespace headwater::kernels::cpu {
+
+/// The least and the greatest of a group's values and 0; NaN if one is not finite.
+struct Ends {
+  float low, high;
+};
+
+/// The sums of a group's codes and rests, and of the first 16 of them.
+struct CodeSums {
+  int codes, rests, first_codes, first_rests;
+};
+
+/// ends_of(x) gives Ends of a group. round(x, scale, wide, codes, rests) stores 32 codes and rests, which are zero
+/// where the group is not wide, and gives CodeSums.
+template <class FindEnds, class Round>
+[[gnu::always_inline]] inline void round_groups(const float* x, const GroupedRows& into, std::size_t row,
+                                                const FindEnds& ends_of, const Round& round) {
+  GroupTerms* const terms = into.terms + into.place(row, 0);
+  double squares = 0;
+  for (std::size_t g = 0; g < into.groups; ++g) {
+    const Ends ends = ends_of(x + g * kGroup);
+    terms[g * into.height].step = ends.low;  // to be found again
+    terms[g * into.height].sum = ends.high;
+    const double width = ends.high - ends.low;
+    squares += width * width;
+  }
+  std::uint64_t* const wide = into.wide + row * into.wide_words();
+  for (std::size_t i = 0; i < into.wide_words(); ++i) wide[i] = 0;
+  for (std::size_t g = 0; g < into.groups; ++g) {
+    GroupTerms& made = terms[g * into.height];
+    const double width = made.sum - made.step;
+    const GroupScale8 scale = group_scale(made.step, made.sum);
+    const bool is_wide = width * width * static_cast<double>(into.groups) > kWide * squares;
+    if (is_wide) wide[g / 64] |= std::uint64_t{1} << g % 64;
+    const std::size_t place = into.place(row, g) * kGroup;
+    const CodeSums sums = round(x + g * kGroup, scale, is_wide, into.codes + place, into.rests + place);
+    made = group_terms(scale, sums.codes, sums.rests, sums.first_codes, sums.first_rests);
+  }
+}
+
+}  // namespace headwater::kernels::cpu
