@@ -85,9 +85,9 @@ struct GroupedRows {
   }
 };
 
-// Tasks of these have `grouped` rows in place of `x`.
+// Tasks of these have `grouped` rows in place of `x`. Each needs the instruction set in its name.
 void product_grouped_reference(const ProductTask& task);
-/// Needs AVX-512 VNNI.
+void product_grouped_avx2(const ProductTask& task);
 void product_grouped_vnni(const ProductTask& task);
 
 }  // namespace headwater::kernels::cpu

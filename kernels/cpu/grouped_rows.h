@@ -8,7 +8,9 @@
 
 namespace headwater::kernels::cpu {
 
-/// Rounds x [into.groups * 32] to row `row` of `into`. Different rows may be rounded side by side. Needs AVX-512.
+/// Rounds x [into.groups * 32] to row `row` of `into`. Different rows may be rounded side by side. Each needs the
+/// instruction set in its name.
+void quantize_grouped_row_avx2(const float* x, const GroupedRows& into, std::size_t row);
 void quantize_grouped_row_avx512(const float* x, const GroupedRows& into, std::size_t row);
 
 namespace reference {

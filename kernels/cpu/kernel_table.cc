@@ -29,6 +29,7 @@ Named<ProductKernel> few_rows(const CpuFeatures& has) {
 
 Named<ProductKernel> grouped(const CpuFeatures& has) {
   if (has.avx512_vnni) return {kVnni, product_grouped_vnni};
+  if (has.avx2) return {kAvx2, product_grouped_avx2};
   return {kReference, product_grouped_reference};
 }
 
@@ -45,14 +46,16 @@ std::string shown(std::string_view name) { return name == kHighway ? highway() :
 KernelTable make_kernel_table(const CpuFeatures& has) {
   KernelTable table{};
   table.few_rows = few_rows(has);
-  table.few_gate = has.avx512_vnni;
+  // Each has the bits of what Highway's silu_mul() gives with the same instruction set.
+  table.few_gate = has.avx512_vnni || (has.avx2 && !has.avx512);
   table.many_rows = has.amx ? Named<ProductKernel>{kAmx, product_amx} : Named<ProductKernel>{"", nullptr};
   table.min_rows = has.amx ? kTilesPay : SIZE_MAX;
   table.grouped = grouped(has);
-  table.grouped_pays = has.avx512_vnni && !has.amx;
+  table.grouped_pays = has.avx2 && !has.amx;
   table.round_row = {kHighway, quantize_row_portable};
   if (has.avx512) table.round_row = {kAvx512, quantize_row_avx512};
   table.round_grouped_row = {kReference, reference::quantize_grouped_row};
+  if (has.avx2) table.round_grouped_row = {kAvx2, quantize_grouped_row_avx2};
   if (has.avx512) table.round_grouped_row = {kAvx512, quantize_grouped_row_avx512};
   table.attention = {kHighway, AttentionPath::generic};
   if (has.avx512_vnni) table.attention = {kVnni, AttentionPath::vnni};

@@ -71,12 +71,38 @@ std::size_t n_wide(const GroupedRows& x, std::size_t row) {
   return n;
 }
 
-TEST(GroupedProduct, VnniGivesTheBitsOfTheReference) {
-  if (!cpu_features().avx512_vnni) GTEST_SKIP() << "this processor has no AVX-512 VNNI";
+/// A kernel, and what a processor needs for it.
+template <class Run>
+struct Kernel {
+  const char* name;
+  Run run;
+  bool CpuFeatures::*needs;
+};
+template <class Run>
+class EveryKernel : public testing::TestWithParam<Kernel<Run>> {
+ protected:
+  void SetUp() override {
+    if (!(cpu_features().*kernel().needs)) GTEST_SKIP() << "this processor has no " << kernel().name;
+  }
+  static const Kernel<Run>& kernel() { return testing::TestWithParam<Kernel<Run>>::GetParam(); }
+};
+template <class Run>
+std::string name_of(const testing::TestParamInfo<Kernel<Run>>& info) {
+  return info.param.name;
+}
+
+using GroupedProductKernels = EveryKernel<ProductKernel>;
+INSTANTIATE_TEST_SUITE_P(Kernels, GroupedProductKernels,
+                         testing::Values(Kernel<ProductKernel>{"AVX2", product_grouped_avx2, &CpuFeatures::avx2},
+                                         Kernel<ProductKernel>{"AVX512_VNNI", product_grouped_vnni,
+                                                               &CpuFeatures::avx512_vnni}),
+                         name_of<ProductKernel>);
+
+TEST_P(GroupedProductKernels, GiveTheBitsOfTheReferenceForAnyTypeAndShape) {
   for (const Case& c : cases()) {
     const Weights weights = make_weights(c.type, c.rows, c.cols, 3);
     const GroupedActivations x = rounded(kernel_table().round_grouped_row.run, uneven_rows(c.n, c.cols, 5), c.n);
-    ASSERT_EQ(run(product_grouped_vnni, weights, x), run(product_grouped_reference, weights, x))
+    ASSERT_EQ(run(kernel().run, weights, x), run(product_grouped_reference, weights, x))
         << name(c.type) << ' ' << c.rows << 'x' << c.cols << ", " << c.n << " rows";
   }
   for (const PanelFormat format : Panels::kAll) {
@@ -89,11 +115,17 @@ TEST(GroupedProduct, VnniGivesTheBitsOfTheReference) {
         if (groups == 70) {
           ASSERT_GT(n_wide(x.rows(), 0), 0U);
         }
-        ASSERT_EQ(run(product_grouped_vnni, panels, x), run(product_grouped_reference, panels, x))
+        ASSERT_EQ(run(kernel().run, panels, x), run(product_grouped_reference, panels, x))
             << groups << " groups, " << n << " rows";
       }
     }
-    // As great as dots get: all codes 127, all -127, and the rests of a wide group all -128.
+  }
+}
+
+TEST_P(GroupedProductKernels, GiveTheBitsOfTheReferenceWhereDotsAreAsGreatAsTheyGet) {
+  for (const PanelFormat format : Panels::kAll) {
+    SCOPED_TRACE(static_cast<int>(format));
+    // All codes 127, all -127, and the rests of a wide group all -128.
     Panels panels(format, kGreatestK / kGroup, 5, true);
     std::vector<float> ends(3 * kGreatestK, 1.0F);
     std::fill_n(ends.begin() + kGreatestK, kGreatestK, -1.0F);
@@ -104,7 +136,34 @@ TEST(GroupedProduct, VnniGivesTheBitsOfTheReference) {
     ASSERT_EQ(n_wide(x.rows(), 2), 1U);
     ASSERT_EQ(x.rows().codes[x.rows().place(1, 5) * kGroup], -127);
     ASSERT_EQ(x.rows().rests[x.rows().place(2, 0) * kGroup], -128);
-    ASSERT_EQ(run(product_grouped_vnni, panels, x), run(product_grouped_reference, panels, x));
+    ASSERT_EQ(run(kernel().run, panels, x), run(product_grouped_reference, panels, x));
+  }
+}
+
+TEST_P(GroupedProductKernels, GiveARowTheSameBitsAloneWhateverIsNextToIt) {
+  constexpr std::size_t kRows = 25;
+  constexpr std::size_t kCols = 19 * kGroup;
+  for (const PanelFormat format : Panels::kAll) {
+    SCOPED_TRACE(static_cast<int>(format));
+    Panels panels(format, kCols / kGroup, 37, false);
+    std::vector<float> x = uneven_rows(kRows, kCols, 7);
+    x[3 * kCols + 40] = std::numeric_limits<float>::quiet_NaN();
+    x[14 * kCols + kCols - 1] = std::numeric_limits<float>::infinity();
+    const Quantize quantize = kernel_table().round_grouped_row.run;
+    const std::vector<float> all = run(kernel().run, panels, rounded(quantize, x, kRows));
+    for (std::size_t r = 0; r < kRows; ++r) {
+      const auto first = x.begin() + static_cast<std::ptrdiff_t>(r * kCols);
+      const std::vector<float> row(first, first + kCols);
+      const std::vector<float> alone = run(kernel().run, panels, rounded(quantize, row, 1));
+      for (std::size_t i = 0; i < panels.columns; ++i) {
+        const float got = all[r * panels.columns + i];
+        if (r == 3 || r == 14) {
+          ASSERT_TRUE(std::isnan(got) && std::isnan(alone[i])) << "row " << r;
+        } else {
+          ASSERT_EQ(got, alone[i]) << "row " << r;
+        }
+      }
+    }
   }
 }
 
@@ -135,8 +194,13 @@ TEST(GroupedProduct, IsAsNearAsHalfAStepOfEachGroup) {
   }
 }
 
-TEST(QuantizeGroupedRow, GivesTheReferencesNumbers) {
-  if (!cpu_features().avx512) GTEST_SKIP() << "without AVX-512 the reference is what rounds";
+using QuantizeGroupedRowKernels = EveryKernel<Quantize>;
+INSTANTIATE_TEST_SUITE_P(Kernels, QuantizeGroupedRowKernels,
+                         testing::Values(Kernel<Quantize>{"AVX2", quantize_grouped_row_avx2, &CpuFeatures::avx2},
+                                         Kernel<Quantize>{"AVX512", quantize_grouped_row_avx512, &CpuFeatures::avx512}),
+                         name_of<Quantize>);
+
+TEST_P(QuantizeGroupedRowKernels, GiveTheReferencesNumbers) {
   for (const std::size_t cols : {32, 96, 576, 4096}) {
     constexpr std::size_t kRows = 12;
     std::vector<float> x = uneven_rows(kRows, cols, 1);
@@ -153,7 +217,7 @@ TEST(QuantizeGroupedRow, GivesTheReferencesNumbers) {
     }
     *(row(8) + 5) = 1e6F;
     const GroupedActivations expected = rounded(reference::quantize_grouped_row, x, kRows);
-    const GroupedActivations got = rounded(kernel_table().round_grouped_row.run, x, kRows);
+    const GroupedActivations got = rounded(kernel().run, x, kRows);
     const GroupedRows& a = expected.rows();
     const GroupedRows& b = got.rows();
     for (std::size_t r = 0; r < kRows; ++r) {

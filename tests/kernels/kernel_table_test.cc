@@ -21,9 +21,12 @@ TEST(KernelTable, GivesEveryKindOfProcessorTheBestThatItRuns) {
   const KernelTable avx2 = table_of(CpuKind::avx2);
   EXPECT_EQ(avx2.few_rows.run, product_avx2);
   EXPECT_EQ(avx2.round_row.run, quantize_row_portable);
+  EXPECT_EQ(avx2.grouped.run, product_grouped_avx2);
+  EXPECT_EQ(avx2.round_grouped_row.run, quantize_grouped_row_avx2);
   const KernelTable avx512 = table_of(CpuKind::avx512);
   EXPECT_EQ(avx512.few_rows.run, product_avx2);
   EXPECT_EQ(avx512.round_row.run, quantize_row_avx512);
+  EXPECT_EQ(avx512.grouped.run, product_grouped_avx2);
   EXPECT_EQ(avx512.round_grouped_row.run, quantize_grouped_row_avx512);
   EXPECT_EQ(avx512.attention.run, AttentionPath::generic);
   for (const CpuKind kind : {CpuKind::avx512_vnni, CpuKind::avx512_bf16, CpuKind::amx}) {
@@ -44,11 +47,19 @@ TEST(KernelTable, TilesAreForAmxAlone) {
   }
 }
 
-TEST(KernelTable, ProductsOfEightBitsPayWithVnniWhereThereAreNoTiles) {
-  EXPECT_FALSE(table_of(CpuKind::avx512).grouped_pays);
-  EXPECT_TRUE(table_of(CpuKind::avx512_vnni).grouped_pays);
-  EXPECT_TRUE(table_of(CpuKind::avx512_bf16).grouped_pays);
+TEST(KernelTable, ProductsOfEightBitsPayWhereVectorsMultiply) {
+  EXPECT_FALSE(table_of(CpuKind::plain).grouped_pays);
+  for (const CpuKind kind : {CpuKind::avx2, CpuKind::avx512, CpuKind::avx512_vnni, CpuKind::avx512_bf16}) {
+    EXPECT_TRUE(table_of(kind).grouped_pays) << name(kind);
+  }
   EXPECT_FALSE(table_of(CpuKind::amx).grouped_pays);
+}
+
+TEST(KernelTable, ProductsGateWithTheInstructionSetThatHighwayHasForIt) {
+  EXPECT_FALSE(table_of(CpuKind::plain).few_gate);
+  EXPECT_TRUE(table_of(CpuKind::avx2).few_gate);
+  EXPECT_FALSE(table_of(CpuKind::avx512).few_gate) << "its products are in AVX2";
+  EXPECT_TRUE(table_of(CpuKind::avx512_vnni).few_gate);
 }
 
 TEST(KernelTable, IsThatOfThisProcessAndSaysNothingBeyond) {
