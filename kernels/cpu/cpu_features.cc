@@ -30,6 +30,15 @@ bool has_amx_instructions() {
   return (edx & kWanted) == kWanted;
 }
 
+/// Nor AVX-VNNI.
+bool has_avx_vnni_instructions() {
+  unsigned eax = 0;
+  unsigned ebx = 0;
+  unsigned ecx = 0;
+  unsigned edx = 0;
+  return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax & (1U << 4U)) != 0;
+}
+
 /// Clang 16's __builtin_cpu_supports() does not know F16C.
 bool has_half_conversions() {
   unsigned eax = 0;
@@ -49,6 +58,7 @@ CpuFeatures look() {
   found.avx512_bf16 = found.avx512 && __builtin_cpu_supports("avx512bf16");
   found.amx = found.avx512_vnni && found.avx512_bf16 && __builtin_cpu_supports("avx512vbmi") &&
               has_amx_instructions() && may_use_tiles();
+  found.avx_vnni = found.avx2 && has_avx_vnni_instructions();
   return found;
 }
 

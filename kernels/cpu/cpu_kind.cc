@@ -43,6 +43,7 @@ CpuFeatures limit_to(CpuKind kind, const CpuFeatures& features) {
   left.avx512_vnni = left.avx512_vnni && kind >= CpuKind::avx512_vnni;
   left.avx512_bf16 = left.avx512_bf16 && kind >= CpuKind::avx512_bf16;
   left.amx = left.amx && kind >= CpuKind::amx;
+  left.avx_vnni = false;
   return left;
 }
 

@@ -16,6 +16,9 @@ struct CpuFeatures {
   bool avx512_vnni = false;  ///< and VNNI
   bool avx512_bf16 = false;  ///< and BF16
   bool amx = false;          ///< AMX tiles, INT8 and BF16; the system lets this process use them
+  /// AVX-VNNI, with which some processors make up for what they lack of AVX-512. It makes no kind: the order of kinds
+  /// has no place for it. So whoever names a kind, goes without.
+  bool avx_vnni = false;
 
   bool operator==(const CpuFeatures&) const = default;
 };
@@ -30,7 +33,7 @@ inline std::string_view name(CpuKind kind) { return kCpuKinds.at(static_cast<std
 /// The highest kind of which the processor has everything.
 CpuKind kind_of(const CpuFeatures& features);
 
-/// What of it a processor of that kind has as well.
+/// What of it a processor has that is of that kind and no more.
 CpuFeatures limit_to(CpuKind kind, const CpuFeatures& features);
 
 /// What kernels are chosen by.

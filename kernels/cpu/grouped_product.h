@@ -88,6 +88,7 @@ struct GroupedRows {
 // Tasks of these have `grouped` rows in place of `x`. Each needs the instruction set in its name.
 void product_grouped_reference(const ProductTask& task);
 void product_grouped_avx2(const ProductTask& task);
+void product_grouped_avxvnni(const ProductTask& task);
 void product_grouped_vnni(const ProductTask& task);
 
 }  // namespace headwater::kernels::cpu

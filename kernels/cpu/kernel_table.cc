@@ -16,6 +16,7 @@ constexpr std::string_view kAmx = "AMX";
 constexpr std::string_view kVnni = "AVX-512 VNNI";
 constexpr std::string_view kAvx512 = "AVX-512";
 constexpr std::string_view kAvx2 = "AVX2";
+constexpr std::string_view kAvxVnni = "AVX-VNNI";
 constexpr std::string_view kReference = "plain C++";
 constexpr std::string_view kHighway = "Highway";
 /// From so many rows on tiles are faster than vectors.
@@ -29,6 +30,7 @@ Named<ProductKernel> few_rows(const CpuFeatures& has) {
 
 Named<ProductKernel> grouped(const CpuFeatures& has) {
   if (has.avx512_vnni) return {kVnni, product_grouped_vnni};
+  if (has.avx_vnni) return {kAvxVnni, product_grouped_avxvnni};
   if (has.avx2) return {kAvx2, product_grouped_avx2};
   return {kReference, product_grouped_reference};
 }

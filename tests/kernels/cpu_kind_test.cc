@@ -36,6 +36,14 @@ TEST(CpuKind, EachHasWhatThoseBeforeItHave) {
   EXPECT_EQ(before, (CpuFeatures{true, true, true, true, true}));
 }
 
+TEST(CpuKind, AvxVnniMakesNoKindAndIsLeftOutWhereOneIsNamed) {
+  CpuFeatures found = all_of(CpuKind::avx2);
+  found.avx_vnni = true;
+  EXPECT_EQ(kind_of(found), CpuKind::avx2);
+  EXPECT_TRUE(choose_cpu(found, "").features.avx_vnni);
+  EXPECT_EQ(choose_cpu(found, "avx2").features, all_of(CpuKind::avx2));
+}
+
 TEST(CpuKind, NoNameLeavesTheMachinesOwn) {
   CpuFeatures found = all_of(CpuKind::avx512);
   found.avx512_bf16 = true;

@@ -14,6 +14,7 @@
 #include "kernels/cpu/grouped_rows.h"
 #include "kernels/cpu/kernel_table.h"
 #include "kernels/cpu/quantized_matrix.h"
+#include "tests/kernels/emulated_avxvnni.h"
 #include "tests/kernels/panels.h"
 #include "tests/kernels/weights.h"
 
@@ -92,11 +93,14 @@ std::string name_of(const testing::TestParamInfo<Kernel<Run>>& info) {
 }
 
 using GroupedProductKernels = EveryKernel<ProductKernel>;
-INSTANTIATE_TEST_SUITE_P(Kernels, GroupedProductKernels,
-                         testing::Values(Kernel<ProductKernel>{"AVX2", product_grouped_avx2, &CpuFeatures::avx2},
-                                         Kernel<ProductKernel>{"AVX512_VNNI", product_grouped_vnni,
-                                                               &CpuFeatures::avx512_vnni}),
-                         name_of<ProductKernel>);
+INSTANTIATE_TEST_SUITE_P(
+    Kernels, GroupedProductKernels,
+    testing::Values(Kernel<ProductKernel>{"AVX2", product_grouped_avx2, &CpuFeatures::avx2},
+                    Kernel<ProductKernel>{"AVX_VNNI", product_grouped_avxvnni, &CpuFeatures::avx_vnni},
+                    Kernel<ProductKernel>{"EmulatedAVX_VNNI", product_grouped_emulated_avxvnni,
+                                          &CpuFeatures::avx512_vnni},
+                    Kernel<ProductKernel>{"AVX512_VNNI", product_grouped_vnni, &CpuFeatures::avx512_vnni}),
+    name_of<ProductKernel>);
 
 TEST_P(GroupedProductKernels, GiveTheBitsOfTheReferenceForAnyTypeAndShape) {
   for (const Case& c : cases()) {

@@ -36,6 +36,15 @@ TEST(KernelTable, GivesEveryKindOfProcessorTheBestThatItRuns) {
   }
 }
 
+TEST(KernelTable, AvxVnniIsForProcessorsWithoutThatOfAvx512) {
+  CpuFeatures has = limit_to(CpuKind::avx2, {true});
+  has.avx_vnni = true;
+  EXPECT_EQ(make_kernel_table(has).grouped.run, product_grouped_avxvnni);
+  has = limit_to(CpuKind::avx512_vnni, {true, true, true});
+  has.avx_vnni = true;
+  EXPECT_EQ(make_kernel_table(has).grouped.run, product_grouped_vnni);
+}
+
 TEST(KernelTable, TilesAreForAmxAlone) {
   for (std::size_t i = 0; i < kCpuKinds.size(); ++i) {
     const auto kind = static_cast<CpuKind>(i);
