@@ -11,18 +11,21 @@
 
 namespace headwater::kernels::cpu {
 
-/// A dot begins with the bits of the float 1.5 · 2^23. What they are in the end is the float 1.5 · 2^23 + dot, and one
-/// fused multiply-add with -1.5 · 2^23 · factor makes it factor · dot, rounded once. Dots are below 2^20.
-inline constexpr float kDotStart = 12582912.0F;
-
 /// How many runs of quads of K a group has; those of a run share a factor.
 template <PanelFormat kFormat>
 constexpr int kRuns = kFormat == PanelFormat::sixes_two_factors ? 2 : 1;
 
+// What a group of a row adds to its dots is a sum of products of 16 bits: GroupTerms::sum and centre with a number of
+// the column and the mean of its weights. That number is W at q = 0.
+/// Where this may have more than 16 bits, or is another one in each half, GroupTerms::halves() are multiplied with two
+/// numbers more: of 5 or 6 bits, with -factor · 32, or, of one factor, both with half of that; the rest is left above.
+template <PanelFormat kFormat>
+constexpr bool kHasHalves = has_sixes(kFormat);
+
 /// A group of rows that lie side by side.
 struct Group {
   const std::int8_t* bytes;  ///< codes or rests
-  const GroupTerms* terms;
+  const GroupTerms* terms;   ///< of these
 };
 
 /// Rows [row, row + N), which are in one block.
@@ -32,25 +35,24 @@ struct BlockRows {
   std::size_t row, first;  ///< the first row, and where its terms are
   [[gnu::always_inline]] BlockRows(const GroupedRows& x, std::size_t row) : x(x), row(row), first(x.place(row, 0)) {}
 
-  [[gnu::always_inline]] Group at(const std::int8_t* bytes, std::size_t g) const {
-    return {bytes + (first + g * x.height) * kGroup, x.terms + first + g * x.height};
+  [[gnu::always_inline]] Group codes(std::size_t g) const {
+    const std::size_t place = first + g * x.height;
+    return {x.codes + place * kGroup, x.terms + place};
+  }
+  /// Those of row r alone.
+  [[gnu::always_inline]] Group rests(std::size_t g, std::size_t r) const {
+    const std::size_t place = first + g * x.height + r;
+    return {x.rests + place * kGroup, x.rest_terms + place};
   }
 };
 
-/// Calls take(g, of_rows) for the groups that are wide in one of rows [row, row + n). of_rows: a bit for each that it
-/// is.
+/// Calls take(g) for the groups that are wide in a row.
 template <class Take>
-[[gnu::always_inline]] inline void for_wide_groups(const GroupedRows& x, std::size_t row, std::size_t n,
-                                                   const Take& take) {
+[[gnu::always_inline]] inline void for_wide_groups(const GroupedRows& x, std::size_t row, const Take& take) {
   const std::uint64_t* wide = x.wide + row * x.wide_words();
   for (std::size_t word = 0; word < x.wide_words(); ++word) {
-    std::uint64_t any = 0;
-    for (std::size_t r = 0; r < n; ++r) any |= wide[r * x.wide_words() + word];
-    for (; any != 0; any &= any - 1) {
-      const auto bit = static_cast<unsigned>(__builtin_ctzll(any));
-      unsigned of_rows = 0;
-      for (std::size_t r = 0; r < n; ++r) of_rows |= (wide[r * x.wide_words() + word] >> bit & 1U) << r;
-      take(word * 64 + bit, of_rows);
+    for (std::uint64_t left = wide[word]; left != 0; left &= left - 1) {
+      take(word * 64 + static_cast<std::size_t>(__builtin_ctzll(left)));
     }
   }
 }

@@ -6,15 +6,20 @@
 // own, and a centre, so that eight bits are enough where a product tolerates them. A group's values lie between
 // low <= 0 and high >= 0, and are
 //     x = step · (centre + code), step = (high - low) / 253, code in [-127, 127]
-// Weights are what a panel of product.h has, step_w · (factor · q + offset), and a group gives a result
-//     Σ x · w = step_w · (step · factor · Σ code · q + step · centre · factor · Σ q + offset · Σ x)
-// of which the first sum is exact in 32 bits. These three are added as floats, by fused multiply-adds, group after
-// group: one order for one row and for many.
+// Weights are what a panel of product.h has, step_w · W, and a group gives a result
+//     Σ x · w = step_w · step · (Σ code · W + 32 · centre · mean W)
+// with the mean rounded to a whole number, as the weights are. Of 4-bit weights all in brackets is a whole number of 32
+// bits, which becomes a float. Of others, whose dots with codes are greater, W = factor · q + offset: factor · Σ code ·
+// q is a float, and the rest a whole number. The results of groups are added by fused multiply-adds, one group after
+// the other: one order for one row and for many.
 //
 // A few groups of a row may be much wider than the others; their rounding would be most of its error. Those whose
 // width's square is more than three times the mean of the row's are *wide*: they keep 16 bits. What rounding to a code
-// has left of each value, step · rest / 256, is multiplied as well, after all groups, again in their order. Which
-// groups are wide follows from the row alone.
+// has left of each value, step / 256 · rest, is multiplied as well, like the codes of a group without a centre, after
+// all groups, again in their order. Which groups are wide follows from the row alone.
+//
+// The bounds: a code is within 127, a rest within 128, |W| within 31,065 and so is its mean; with dots of 4-bit codes
+// less 7 (16 bits), what is summed in 32 bits is at most 2 · 32 · 128 · 31,065 < 2^28.
 
 #include <cstddef>
 #include <cstdint>
@@ -33,10 +38,33 @@ inline constexpr double kWide = 3;
 
 /// What a group of a row is multiplied by, but its codes.
 struct GroupTerms {
-  float step;    ///< NaN if the group has a NaN or an infinity, or is wider than floats are
-  float centre;  ///< step · centre
-  float sum;     ///< of the values as they are rounded
-  float first;   ///< of the first 16 of them
+  float step;                ///< NaN if the group has a NaN or an infinity, or is wider than floats are
+  std::int32_t start;        ///< -kMiddle · sum: what a dot with 4-bit codes less kMiddle begins with
+  std::int16_t sum;          ///< Σ code
+  std::int16_t centre;       ///< 32 · centre
+  std::int16_t first, last;  ///< Σ code of the first 16 values, and of the last 16
+
+  [[gnu::always_inline]] static GroupTerms of(float step, int centre, int first, int last) {
+    const int sum = first + last;
+    return {step,
+            -kMiddle * sum,
+            static_cast<std::int16_t>(sum),
+            static_cast<std::int16_t>(static_cast<int>(kGroup) * centre),
+            static_cast<std::int16_t>(first),
+            static_cast<std::int16_t>(last)};
+  }
+  /// `sum` in the lower 16 bits, `centre` in the upper.
+  [[gnu::always_inline]] int sum_and_centre() const {
+    int both;
+    __builtin_memcpy(&both, &sum, sizeof both);
+    return both;
+  }
+  /// `first` in the lower 16 bits, `last` in the upper.
+  [[gnu::always_inline]] int halves() const {
+    int both;
+    __builtin_memcpy(&both, &first, sizeof both);
+    return both;
+  }
 };
 
 /// How a group is rounded.
@@ -54,15 +82,6 @@ struct GroupScale8 {
   const float inverse = 256.0F * kGroupSteps / width;
   return {width / kGroupSteps, inverse, static_cast<int>(__builtin_rintf((low + high) * (inverse / 512))), true};
 }
-/// code, rest: the sums of all codes and rests, and of the first 16. A group that is not wide has no rests.
-[[gnu::always_inline]] inline GroupTerms group_terms(const GroupScale8& scale, int code, int rest, int first_code,
-                                                     int first_rest) {
-  constexpr int kHalf = kGroup / 2;
-  const float small = scale.step / 256;
-  return {scale.step, scale.step * static_cast<float>(scale.centre),
-          small * static_cast<float>(256 * (2 * kHalf * scale.centre + code) + rest),
-          small * static_cast<float>(256 * (kHalf * scale.centre + first_code) + first_rest)};
-}
 
 /// Rows that a kernel computes side by side, at most.
 inline constexpr std::size_t kBlockRows = 12;
@@ -72,11 +91,12 @@ inline constexpr std::size_t kBlockRows = 12;
 struct GroupedRows {
   std::size_t rows = 0;
   std::size_t groups = 0;
-  std::size_t height = 0;         ///< rows of a block, at most kBlockRows; a last one may have some to spare
-  std::int8_t* codes = nullptr;   ///< [blocks][groups][height][32]
-  std::int8_t* rests = nullptr;   ///< the same; 0 in groups that are not wide
-  GroupTerms* terms = nullptr;    ///< [blocks][groups][height]
-  std::uint64_t* wide = nullptr;  ///< [rows][wide_words()]: a bit for each group
+  std::size_t height = 0;            ///< rows of a block, at most kBlockRows; a last one may have some to spare
+  std::int8_t* codes = nullptr;      ///< [blocks][groups][height][32]
+  std::int8_t* rests = nullptr;      ///< the same; 0 in groups that are not wide
+  GroupTerms* terms = nullptr;       ///< [blocks][groups][height]
+  GroupTerms* rest_terms = nullptr;  ///< the same for rests: without a centre; of wide groups alone
+  std::uint64_t* wide = nullptr;     ///< [rows][wide_words()]: a bit for each group
 
   [[gnu::always_inline]] std::size_t wide_words() const { return (groups + 63) / 64; }
   /// Where the terms of a row and group are; its codes and rests begin at 32 times that.

@@ -4,7 +4,8 @@
 //   template <PanelFormat kFormat> class Dot {  // Σ q · bytes of a run, for eight columns and one row
 //    public:
 //     void add(const TwoQuads& quads, const std::int8_t* bytes);
-//     __m256 times(const Factor& factor) const;  // factor · dot, rounded once
+//     __m256i times(const Factor& factor) const;  // of 4-bit codes: factor · dot
+//     __m256 value() const;                       // of others: the dot
 //   };
 //
 // Dots of several rows fill the registers: the sums of groups lie in memory, which costs a load and a store for each.
@@ -37,19 +38,12 @@ template <PanelFormat kFormat, class Use>
   }
 }
 
-/// A factor for each of eight columns, in several forms.
+/// A factor for each of eight columns.
 struct Factor {
   __m256i pairs;  ///< twice, in 16 bits
-  __m256 value, start;
 
-  [[gnu::always_inline]] explicit Factor(__m256i twice)
-      : pairs(twice),
-        value(_mm256_cvtepi32_ps(_mm256_srai_epi32(twice, 16))),
-        start(_mm256_mul_ps(value, _mm256_set1_ps(-kDotStart))) {}
-  /// Of a dot that began with kDotStart.
-  [[gnu::always_inline]] __m256 times(__m256i dot) const {
-    return _mm256_fmadd_ps(_mm256_castsi256_ps(dot), value, start);
-  }
+  [[gnu::always_inline]] __m256i whole() const { return _mm256_srai_epi32(pairs, 16); }
+  [[gnu::always_inline]] __m256 value() const { return _mm256_cvtepi32_ps(whole()); }
 };
 
 /// Σ q of a run for eight columns, in two parts of 16 bits.
@@ -74,11 +68,10 @@ class CodeSum256 {
   __m256i sum_ = _mm256_setzero_si256();
 };
 
-/// Of a group's eight columns. W = factor · q + offset; of two factors, the second is that of the last 16 values, and
-/// the offset too: `first_offset` is what that of the first 16 is more.
+/// Of a group's eight columns.
 struct Numbers256 {
   Factor factor, second_factor;
-  __m256 offset, first_offset;
+  __m256i terms, halves;  ///< what GroupTerms::sum_and_centre() and halves() are multiplied with
 };
 /// Eight numbers, twice each.
 [[gnu::always_inline]] inline __m256i twice(const std::int16_t* numbers) {
@@ -87,33 +80,48 @@ struct Numbers256 {
   const __m128i eight = _mm_loadu_si128(reinterpret_cast<const __m128i*>(numbers));
   return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(eight), order);
 }
+/// `low` in the lower 16 bits, `high` in the upper.
+[[gnu::always_inline]] inline __m256i pair_256(__m256i low, __m256i high) {
+  return _mm256_blend_epi16(low, _mm256_slli_epi32(high, 16), 0xAA);
+}
+/// first_codes, last_codes: of the runs, as CodeSum256 gives them.
 template <PanelFormat kFormat>
-[[gnu::always_inline]] inline Numbers256 load_numbers_256(const PanelView& panel, std::size_t group, std::size_t half) {
+[[gnu::always_inline]] inline Numbers256 load_numbers_256(const PanelView& panel, std::size_t group, std::size_t half,
+                                                          __m256i first_codes, __m256i last_codes) {
   const std::int16_t* from = panel.numbers + group * n_numbers(kFormat) + factor_place(kFormat, half * kLanes256);
   /// Σ of a factor times `by` and a second number times `by_second`.
   const auto sum = [](__m256i factor, __m256i second, int by, int by_second) __attribute__((always_inline)) {
     const __m256i both = _mm256_blend_epi16(factor, second, 0xAA);
-    return _mm256_cvtepi32_ps(_mm256_madd_epi16(both, _mm256_set1_epi32((by & 0xFFFF) | by_second << 16)));
+    return _mm256_madd_epi16(both, _mm256_set1_epi32((by & 0xFFFF) | by_second << 16));
+  };
+  /// The mean of factor · q, and of what it is more at zero.
+  const auto mean = [](__m256i products, __m256i at_zero) __attribute__((always_inline)) {
+    return _mm256_add_epi32(_mm256_srai_epi32(_mm256_add_epi32(products, _mm256_set1_epi32(16)), 5), at_zero);
   };
   constexpr int kAtZero = kFormat == PanelFormat::nibbles_minus_8 ? -8 : -middle(kFormat);
-  const __m256 none = _mm256_setzero_ps();
+  const __m256i none = _mm256_setzero_si256();
   if constexpr (kFormat == PanelFormat::nibbles) {
     const __m256i both = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
-    const __m256i factor = _mm256_unpacklo_epi16(both, both);
-    const __m256i offset = _mm256_unpackhi_epi16(both, both);
-    return {Factor(factor), Factor(factor), sum(factor, offset, kAtZero, 1), none};
+    const Factor factor{_mm256_unpacklo_epi16(both, both)};
+    const __m256i at_zero = sum(factor.pairs, _mm256_unpackhi_epi16(both, both), kAtZero, 1);
+    return {factor, factor, pair_256(at_zero, mean(_mm256_madd_epi16(first_codes, factor.pairs), at_zero)), none};
   } else if constexpr (kFormat == PanelFormat::sixes_two_factors) {
-    const __m256i factor = twice(from);
-    const __m256i second = twice(from + to_second(kFormat));
-    return {Factor(factor), Factor(second), sum(second, second, kAtZero, 0), sum(factor, second, kAtZero, -kAtZero)};
+    const Factor first{twice(from)};
+    const Factor last{twice(from + to_second(kFormat))};
+    const __m256i products =
+        _mm256_add_epi32(_mm256_madd_epi16(first_codes, first.pairs), _mm256_madd_epi16(last_codes, last.pairs));
+    const __m256i halves = pair_256(sum(first.pairs, none, kAtZero, 0), sum(last.pairs, none, kAtZero, 0));
+    const __m256i at_zero = sum(first.pairs, last.pairs, kAtZero / 2, kAtZero / 2);
+    return {first, last, pair_256(none, mean(products, at_zero)), halves};
   } else {
-    const __m256i factor = twice(from);
-    if constexpr (has_two_numbers(kFormat)) {
-      const __m256i offset = twice(from + to_second(kFormat));
-      return {Factor(factor), Factor(factor), sum(factor, offset, kAtZero, 1), none};
-    } else {
-      return {Factor(factor), Factor(factor), sum(factor, factor, kAtZero, 0), none};
-    }
+    const Factor factor{twice(from)};
+    const __m256i products = _mm256_madd_epi16(first_codes, factor.pairs);
+    const __m256i offset = has_two_numbers(kFormat) ? twice(from + to_second(kFormat)) : none;
+    const __m256i at_zero = sum(factor.pairs, offset, kAtZero, 1);
+    if constexpr (!has_sixes(kFormat)) return {factor, factor, pair_256(at_zero, mean(products, at_zero)), none};
+    const __m256i half = sum(factor.pairs, none, kAtZero / 2, 0);
+    const __m256i more = sum(factor.pairs, offset, kAtZero / 2, 1);
+    return {factor, factor, pair_256(more, mean(products, at_zero)), pair_256(half, half)};
   }
 }
 
@@ -131,7 +139,6 @@ template <PanelFormat kFormat, class OneDot, std::size_t N>
   return code_sum.get();
 }
 
-/// The sum of a row goes through all that a group adds to it at once: it may have no register of its own.
 template <template <PanelFormat> class Dot, PanelFormat kFormat, std::size_t N>
 [[gnu::always_inline]] inline void add_group_256(const PanelView& panel, std::size_t g, std::size_t half,
                                                  const Group& x, __m256 (&sums)[N]) {
@@ -142,40 +149,36 @@ template <template <PanelFormat> class Dot, PanelFormat kFormat, std::size_t N>
   const __m256i first_codes = make_dots_256<kFormat>(codes, 0, x.bytes, first);
   __m256i last_codes{};
   if constexpr (kTwo) last_codes = make_dots_256<kFormat>(codes, 1, x.bytes, last);
-  const Numbers256 numbers = load_numbers_256<kFormat>(panel, g, half);
-  __m256i code_sum = _mm256_madd_epi16(first_codes, numbers.factor.pairs);
-  if constexpr (kTwo) {
-    code_sum = _mm256_add_epi32(code_sum, _mm256_madd_epi16(last_codes, numbers.second_factor.pairs));
-  }
-  const __m256 weight_sum = _mm256_cvtepi32_ps(code_sum);  // exact
+  const Numbers256 numbers = load_numbers_256<kFormat>(panel, g, half, first_codes, last_codes);
 #pragma GCC unroll 12
   for (std::size_t r = 0; r < N; ++r) {
     const GroupTerms& terms = x.terms[r];
-    const __m256 step = _mm256_set1_ps(terms.step);
-    __m256 sum = _mm256_fmadd_ps(first[r].times(numbers.factor), step, sums[r]);
-    if constexpr (kTwo) sum = _mm256_fmadd_ps(last[r].times(numbers.second_factor), step, sum);
-    sum = _mm256_fmadd_ps(weight_sum, _mm256_set1_ps(terms.centre), sum);
-    sum = _mm256_fmadd_ps(numbers.offset, _mm256_set1_ps(terms.sum), sum);
-    if constexpr (kTwo) sum = _mm256_fmadd_ps(numbers.first_offset, _mm256_set1_ps(terms.first), sum);
-    sums[r] = settled(sum);
+    __m256i whole = _mm256_madd_epi16(_mm256_set1_epi32(terms.sum_and_centre()), numbers.terms);
+    if constexpr (kHasHalves<kFormat>) {
+      const __m256i halves = _mm256_set1_epi32(terms.halves());
+      whole = _mm256_add_epi32(whole, _mm256_madd_epi16(halves, numbers.halves));
+    }
+    __m256 sum;
+    if constexpr (has_nibbles(kFormat)) {
+      sum = _mm256_cvtepi32_ps(_mm256_add_epi32(whole, first[r].times(numbers.factor)));
+    } else {
+      __m256 product = _mm256_mul_ps(first[r].value(), numbers.factor.value());
+      if constexpr (kTwo) product = _mm256_fmadd_ps(last[r].value(), numbers.second_factor.value(), product);
+      sum = _mm256_add_ps(product, _mm256_cvtepi32_ps(whole));
+    }
+    sums[r] = settled(_mm256_fmadd_ps(sum, _mm256_set1_ps(terms.step), sums[r]));
   }
 }
 
-/// What both halves of a row's sums get from the rests of a group. step: a 256th of the group's, which is exact.
+/// What both halves of a row's sums get from the rests of a group.
 template <template <PanelFormat> class Dot, PanelFormat kFormat>
-[[gnu::noinline]] static void add_rests_256(const PanelView& panel, std::size_t g, const std::int8_t* rests, float step,
-                                            __m256& first, __m256& last) {
+[[gnu::noinline]] static void add_rests_256(const PanelView& panel, std::size_t g, const Group& x, __m256& first,
+                                            __m256& last) {
   for (std::size_t half = 0; half < 2; ++half) {
-    const std::byte* codes = panel.codes + g * code_bytes(kFormat) + half * sizeof(__m256i);
-    const Numbers256 numbers = load_numbers_256<kFormat>(panel, g, half);
     __m256& sum = half == 0 ? first : last;
-#pragma GCC unroll 2
-    for (int run = 0; run < kRuns<kFormat>; ++run) {
-      Dot<kFormat> dot[1];
-      make_dots_256<kFormat>(codes, run, rests, dot);
-      const Factor& factor = run == 0 ? numbers.factor : numbers.second_factor;
-      sum = _mm256_fmadd_ps(dot[0].times(factor), _mm256_set1_ps(step), sum);
-    }
+    __m256 sums[] = {sum};
+    add_group_256<Dot, kFormat>(panel, g, half, x, sums);
+    sum = sums[0];
   }
 }
 
@@ -198,7 +201,7 @@ static void multiply_panel_256(const ProductTask& task, std::size_t index, const
       ahead.ask<kLines<kFormat>>();
       // The compiler must not keep what both halves read of the rows: there are no registers for it.
       const auto add = [&](std::size_t half) __attribute__((always_inline)) {
-        const Group group = rows.at(x.codes, g);
+        const Group group = rows.codes(g);
         add_group_256<Dot, kFormat>(panel, g, half, {settled(group.bytes), settled(group.terms)}, sums[half]);
       };
       if constexpr (kN <= 2) {  // the sums have registers
@@ -208,14 +211,11 @@ static void multiply_panel_256(const ProductTask& task, std::size_t index, const
         for (std::size_t half = 0; half < 2; ++half) add(half);
       }
     }
-    for_wide_groups(x, rows.row, kN, [&](std::size_t g, unsigned of_rows) {
-      const Group rests = rows.at(x.rests, g);
-      for (; of_rows != 0; of_rows &= of_rows - 1) {  // few are
-        const auto r = static_cast<std::size_t>(__builtin_ctz(of_rows));
-        add_rests_256<Dot, kFormat>(panel, g, rests.bytes + r * kGroup, rests.terms[r].step / 256, sums[0][r],
-                                    sums[1][r]);
-      }
-    });
+    for (std::size_t r = 0; r < kN; ++r) {
+      for_wide_groups(x, rows.row + r, [&](std::size_t g) {
+        add_rests_256<Dot, kFormat>(panel, g, rows.rests(g, r), sums[0][r], sums[1][r]);
+      });
+    }
     const __m256 unit = _mm256_set1_ps(sum_unit(x));
     for (std::size_t half = 0; half < 2; ++half) {
       const std::size_t column = half * kLanes256;

@@ -18,10 +18,7 @@ class Dot {
     sum_ = settled(_mm256_add_epi16(sum_, products(quads, bytes, 0)));
     sum_ = settled(_mm256_add_epi16(sum_, products(quads, bytes, 1)));
   }
-  /// Factors are below 2^13.
-  [[gnu::always_inline]] __m256 times(const Factor& factor) const {
-    return _mm256_cvtepi32_ps(_mm256_madd_epi16(sum_, factor.pairs));
-  }
+  [[gnu::always_inline]] __m256i times(const Factor& factor) const { return _mm256_madd_epi16(sum_, factor.pairs); }
 
  private:
   static_assert(has_nibbles(kFormat));
@@ -36,13 +33,13 @@ requires(has_sixes(kFormat)) class Dot<kFormat> {
     const __m256i four = _mm256_add_epi16(products(quads, bytes, 0), products(quads, bytes, 1));
     sum_ = settled(_mm256_add_epi32(sum_, _mm256_madd_epi16(four, _mm256_set1_epi16(1))));
   }
-  [[gnu::always_inline]] __m256 times(const Factor& factor) const { return factor.times(sum_); }
+  [[gnu::always_inline]] __m256 value() const { return _mm256_cvtepi32_ps(sum_); }
 
  private:
-  __m256i sum_ = _mm256_castps_si256(_mm256_set1_ps(kDotStart));
+  __m256i sum_ = _mm256_setzero_si256();
 };
 
-/// Codes of 8 bits are two of 4. Factors are below 2^8.
+/// Codes of 8 bits are two of 4.
 template <>
 class Dot<PanelFormat::bytes_minus_128> {
  public:
@@ -57,9 +54,9 @@ class Dot<PanelFormat::bytes_minus_128> {
       high_ = settled(_mm256_add_epi16(high_, _mm256_maddubs_epi16(high, x)));
     }
   }
-  [[gnu::always_inline]] __m256 times(const Factor& factor) const {
-    const __m256i high = _mm256_madd_epi16(high_, _mm256_slli_epi16(factor.pairs, 4));
-    return _mm256_cvtepi32_ps(_mm256_add_epi32(_mm256_madd_epi16(low_, factor.pairs), high));
+  [[gnu::always_inline]] __m256 value() const {
+    const __m256i low = _mm256_madd_epi16(low_, _mm256_set1_epi16(1));
+    return _mm256_cvtepi32_ps(_mm256_add_epi32(low, _mm256_madd_epi16(high_, _mm256_set1_epi16(16))));
   }
 
  private:

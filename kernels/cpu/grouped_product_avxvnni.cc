@@ -15,10 +15,11 @@ class Dot {
       sum_ = settled(_mm256_dpbusd_avx_epi32(sum_, quads.codes[i], quad_256(bytes, quads.at[i])));
     }
   }
-  [[gnu::always_inline]] __m256 times(const Factor& factor) const { return factor.times(sum_); }
+  [[gnu::always_inline]] __m256i times(const Factor& factor) const { return _mm256_mullo_epi32(sum_, factor.whole()); }
+  [[gnu::always_inline]] __m256 value() const { return _mm256_cvtepi32_ps(sum_); }
 
  private:
-  __m256i sum_ = _mm256_castps_si256(_mm256_set1_ps(kDotStart));
+  __m256i sum_ = _mm256_setzero_si256();
 };
 
 }  // namespace

@@ -1,7 +1,6 @@
 // What every kernel of grouped products must give, bit for bit.
 
 #include <cmath>
-#include <utility>
 
 #include "kernels/cpu/grouped_product.h"
 #include "kernels/cpu/product_codes.h"
@@ -40,43 +39,41 @@ HalfSums sum_half(const ProductTask& task, const PanelView& panel, const std::in
   return sums;
 }
 
+/// step · (Σ byte · W + centre · mean W) of a group, added to `sum`.
+float add_group(const ProductTask& task, const PanelView& panel, std::size_t column, std::size_t g,
+                const std::int8_t* bytes, const GroupTerms& terms, float sum) {
+  const HalfSums first = sum_half(task, panel, bytes, g, column, 0);
+  const HalfSums last = sum_half(task, panel, bytes, g, column, 1);
+  const HalfNumbers a = numbers_of(task.format, panel, g, column, 0);
+  const HalfNumbers b = numbers_of(task.format, panel, g, column, 1);
+  constexpr int kHalf = kGroup / 2;
+  const int weights = a.factor * first.codes + b.factor * last.codes + kHalf * (a.offset + b.offset);
+  const int mean = (weights + kHalf) >> 5;
+  int whole = a.offset * terms.first + b.offset * terms.last + mean * terms.centre;
+  if (has_nibbles(task.format)) {
+    whole += a.factor * (first.dot + last.dot);
+    return std::fma(static_cast<float>(whole), terms.step, sum);
+  }
+  const auto factor = static_cast<float>(a.factor);
+  const float product =
+      task.format == PanelFormat::sixes_two_factors
+          ? std::fma(static_cast<float>(b.factor), static_cast<float>(last.dot), factor * static_cast<float>(first.dot))
+          : factor * static_cast<float>(first.dot + last.dot);
+  return std::fma(product + static_cast<float>(whole), terms.step, sum);
+}
+
 float element(const ProductTask& task, const PanelView& panel, std::size_t row, std::size_t column) {
   const GroupedRows& x = *task.grouped;
-  const bool two = task.format == PanelFormat::sixes_two_factors;
   float sum = 0;
-  // Σ factor · Σ q · bytes: of both halves at once where they share a factor.
-  const auto add_dots = [&](std::size_t g, const std::int8_t* bytes, float unit) {
-    const float step = x.terms[x.place(row, g)].step;
-    const std::int8_t* const group = bytes + x.place(row, g) * kGroup;
-    const HalfSums first = sum_half(task, panel, group, g, column, 0);
-    const HalfSums last = sum_half(task, panel, group, g, column, 1);
-    const auto add = [&](int half, int dot) {
-      const auto factor = static_cast<float>(numbers_of(task.format, panel, g, column, half).factor);
-      sum = std::fma(factor * unit * static_cast<float>(dot), step, sum);
-    };
-    if (two) {
-      add(0, first.dot);
-      add(1, last.dot);
-    } else {
-      add(0, first.dot + last.dot);
-    }
-    return std::pair(first.codes, last.codes);
-  };
   for (std::size_t g = 0; g < x.groups; ++g) {
-    const GroupTerms& terms = x.terms[x.place(row, g)];
-    const auto [first, last] = add_dots(g, x.codes, 1);
-    const HalfNumbers a = numbers_of(task.format, panel, g, column, 0);
-    const HalfNumbers b = numbers_of(task.format, panel, g, column, 1);
-    const auto code_sum = two ? std::fma(static_cast<float>(b.factor), static_cast<float>(last),
-                                         static_cast<float>(a.factor) * static_cast<float>(first))
-                              : static_cast<float>(a.factor) * static_cast<float>(first + last);
-    sum = std::fma(code_sum, terms.centre, sum);
-    sum = std::fma(static_cast<float>(b.offset), terms.sum, sum);
-    if (two) sum = std::fma(static_cast<float>(a.offset - b.offset), terms.first, sum);
+    const std::size_t place = x.place(row, g);
+    sum = add_group(task, panel, column, g, x.codes + place * kGroup, x.terms[place], sum);
   }
   for (std::size_t g = 0; g < x.groups; ++g) {
     const std::uint64_t word = x.wide[row * x.wide_words() + g / 64];
-    if ((word >> g % 64 & 1U) != 0) add_dots(g, x.rests, 1.0F / 256);
+    if ((word >> g % 64 & 1U) == 0) continue;
+    const std::size_t place = x.place(row, g);
+    sum = add_group(task, panel, column, g, x.rests + place * kGroup, x.rest_terms[place], sum);
   }
   return sum * (panel.steps[column] / static_cast<float>(256 << sum_shift(x.groups * kGroup)));
 }

@@ -10,6 +10,10 @@
 namespace headwater::kernels::cpu {
 namespace {
 
+/// A dot begins with the bits of the float 1.5 · 2^23. What they are in the end is the float 1.5 · 2^23 + dot, and one
+/// fused multiply-add with -1.5 · 2^23 · factor makes it factor · dot, rounded once. Dots are below 2^20.
+constexpr float kDotStart = 12582912.0F;
+
 /// Rows that share an unpacked group: as many as registers hold.
 template <PanelFormat kFormat>
 constexpr std::size_t kRows = has_sixes(kFormat) ? 8 : kBlockRows;
@@ -43,50 +47,70 @@ class CodeSum {
       sum_ = _mm512_dpbusd_epi32(sum_, quads, _mm512_set1_epi8(1));
     }
   }
-  [[gnu::always_inline]] __m512 get() const {
-    if constexpr (!has_nibbles(kFormat)) return _mm512_cvtepi32_ps(sum_);
-    return _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(_mm512_setzero_si512(), sum_, _mm512_set1_epi8(1)));
+  [[gnu::always_inline]] __m512i get() const {
+    if constexpr (!has_nibbles(kFormat)) return sum_;
+    return _mm512_dpbusd_epi32(_mm512_setzero_si512(), sum_, _mm512_set1_epi8(1));
   }
 
  private:
   __m512i sum_ = _mm512_setzero_si512();
 };
 
-/// Of a group's 16 columns. W = factor · q + offset; of two factors, the second is that of the last 16 values, and the
-/// offset too: `first_offset` is what that of the first 16 is more.
+/// Of a group's 16 columns.
 struct Numbers {
-  __m512 factor, second_factor, offset, first_offset;
+  __m512i factor, second_factor;  ///< of 4-bit codes as pairs of 16 bits, each with a zero
+  __m512i terms, halves;          ///< what GroupTerms::sum_and_centre() and halves() are multiplied with
 };
+/// `low` in the lower 16 bits, `high` in the upper.
+[[gnu::always_inline]] inline __m512i pair(__m512i low, __m512i high) {
+  return _mm512_mask_blend_epi16(0xAAAAAAAA, low, _mm512_slli_epi32(high, 16));
+}
+/// first_codes, last_codes: Σ q of the runs.
 template <PanelFormat kFormat>
-[[gnu::always_inline]] inline Numbers load_numbers(const PanelView& panel, std::size_t group) {
+[[gnu::always_inline]] inline Numbers load_numbers(const PanelView& panel, std::size_t group, __m512i first_codes,
+                                                   __m512i last_codes) {
   const std::int16_t* from = panel.numbers + group * n_numbers(kFormat);
   const auto times = [](__m512i x, int by) { return _mm512_mullo_epi32(x, _mm512_set1_epi32(by)); };
-  const __m512 none = _mm512_setzero_ps();
+  /// (Σ factor · (q - less) + 16) / 32
+  const auto part_of_mean = [&](__m512i factor, int less) __attribute__((always_inline)) {
+    const __m512i codes = _mm512_sub_epi32(first_codes, _mm512_set1_epi32(less * static_cast<int>(kGroup)));
+    const __m512i sum = _mm512_mullo_epi32(factor, codes);
+    return _mm512_srai_epi32(_mm512_add_epi32(sum, _mm512_set1_epi32(16)), 5);
+  };
+  const __m512i none = _mm512_setzero_si512();
   if constexpr (kFormat == PanelFormat::nibbles) {
     const __m512i both = _mm512_load_si512(from);
-    const __m512i factor = _mm512_srai_epi32(_mm512_unpacklo_epi16(both, both), 16);
-    const __m512i offset = _mm512_srai_epi32(_mm512_unpackhi_epi16(both, both), 16);
-    const __m512i at_zero = _mm512_add_epi32(_mm512_sub_epi32(offset, _mm512_slli_epi32(factor, 3)), factor);
-    static_assert(kMiddle == 7);
-    return {_mm512_cvtepi32_ps(factor), none, _mm512_cvtepi32_ps(at_zero), none};
-  } else if constexpr (kFormat == PanelFormat::sixes_two_factors) {
+    const __m512i factor = _mm512_unpacklo_epi16(both, none);  // not negative
+    const __m512i offset = _mm512_srai_epi32(_mm512_unpackhi_epi16(none, both), 16);
+    const __m512i mean = _mm512_add_epi32(offset, part_of_mean(factor, kMiddle));
+    return {factor, none, pair(offset, mean), none};
+  } else if constexpr (kFormat == PanelFormat::nibbles_minus_8) {
     const __m512i factor = widen(from);
-    const __m512i second = widen(from + to_second(kFormat));
-    return {_mm512_cvtepi32_ps(factor), _mm512_cvtepi32_ps(second), _mm512_cvtepi32_ps(times(second, -middle(kFormat))),
-            _mm512_cvtepi32_ps(times(_mm512_sub_epi32(second, factor), middle(kFormat)))};
+    const __m512i offset = _mm512_sub_epi32(none, factor);
+    const __m512i mean = _mm512_add_epi32(offset, part_of_mean(factor, kMiddle));
+    return {pair(factor, none), none, pair(offset, mean), none};
+  } else if constexpr (kFormat == PanelFormat::sixes_two_factors) {
+    const __m512i first = widen(from);
+    const __m512i last = widen(from + to_second(kFormat));
+    const auto sum = [](__m512i factor, __m512i codes) __attribute__((always_inline)) {
+      return _mm512_mullo_epi32(factor, _mm512_sub_epi32(codes, _mm512_set1_epi32(middle(kFormat) * int{kGroup} / 2)));
+    };
+    const __m512i all = _mm512_add_epi32(sum(first, first_codes), sum(last, last_codes));
+    const __m512i mean = _mm512_srai_epi32(_mm512_add_epi32(all, _mm512_set1_epi32(16)), 5);
+    return {first, last, pair(none, mean), pair(times(first, -middle(kFormat)), times(last, -middle(kFormat)))};
   } else {
     const __m512i factor = widen(from);
-    __m512i offset = times(factor, kFormat == PanelFormat::nibbles_minus_8 ? -8 : -middle(kFormat));
-    if constexpr (has_two_numbers(kFormat)) offset = _mm512_add_epi32(offset, widen(from + to_second(kFormat)));
-    return {_mm512_cvtepi32_ps(factor), none, _mm512_cvtepi32_ps(offset), none};
+    const __m512i mean = part_of_mean(factor, middle(kFormat));
+    if constexpr (!has_sixes(kFormat)) return {factor, none, pair(times(factor, -middle(kFormat)), mean), none};
+    const __m512i half = times(factor, -middle(kFormat) / 2);
+    const __m512i offset = has_two_numbers(kFormat) ? widen(from + to_second(kFormat)) : none;
+    return {factor, none, pair(_mm512_add_epi32(offset, half), _mm512_add_epi32(offset, mean)), pair(half, half)};
   }
 }
 
-/// Σ q · bytes of a run for 16 columns, as floats 1.5 · 2^23 more than it. Gives Σ q too.
+/// Adds Σ q · bytes of a run for 16 columns to `dots`, and gives Σ q.
 template <PanelFormat kFormat, std::size_t N>
-[[gnu::always_inline]] inline __m512 make_dots(const std::byte* codes, int run, const Group& x, __m512i (&dots)[N]) {
-#pragma GCC unroll 12
-  for (std::size_t r = 0; r < N; ++r) dots[r] = _mm512_castps_si512(_mm512_set1_ps(kDotStart));
+[[gnu::always_inline]] inline __m512i add_dots(const std::byte* codes, int run, const Group& x, __m512i (&dots)[N]) {
   CodeSum<kFormat> code_sum;
   for_quads<kFormat>(
       codes, run, [&](__m512i quads, int i) __attribute__((always_inline)) {
@@ -98,70 +122,78 @@ template <PanelFormat kFormat, std::size_t N>
   return code_sum.get();
 }
 
-/// sums[r] += step · (factor · dot)
-template <std::size_t N>
-[[gnu::always_inline]] inline void add_dots(const __m512i (&dots)[N], __m512 factor, const Group& x,
-                                            __m512 (&sums)[N]) {
-  const __m512 start = _mm512_mul_ps(factor, _mm512_set1_ps(-kDotStart));
+/// What a group of 4-bit codes adds.
+template <PanelFormat kFormat, std::size_t N>
+[[gnu::always_inline]] inline void add_group(const PanelView& panel, std::size_t g, const Group& x,
+                                             __m512 (&sums)[N]) requires(has_nibbles(kFormat)) {
+  __m512i dots[N];
+#pragma GCC unroll 12
+  for (std::size_t r = 0; r < N; ++r) dots[r] = _mm512_set1_epi32(x.terms[r].start);
+  const __m512i code_sum = add_dots<kFormat>(panel.codes + g * code_bytes(kFormat), 0, x, dots);
+  const Numbers numbers = load_numbers<kFormat>(panel, g, code_sum, __m512i{});
 #pragma GCC unroll 12
   for (std::size_t r = 0; r < N; ++r) {
-    const __m512 product = _mm512_fmadd_ps(_mm512_castsi512_ps(dots[r]), factor, start);
-    sums[r] = _mm512_fmadd_ps(product, _mm512_set1_ps(x.terms[r].step), sums[r]);
+    const __m512i terms = _mm512_set1_epi32(x.terms[r].sum_and_centre());
+    // A dot has 16 bits: its upper half is multiplied by zero.
+    const __m512i whole = _mm512_dpwssd_epi32(_mm512_madd_epi16(dots[r], numbers.factor), terms, numbers.terms);
+    sums[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(whole), _mm512_set1_ps(x.terms[r].step), sums[r]);
   }
 }
 
+/// What one of others adds.
 template <PanelFormat kFormat, std::size_t N>
-[[gnu::always_inline]] inline void add_group(const PanelView& panel, std::size_t g, const Group& x, __m512 (&sums)[N]) {
+[[gnu::always_inline]] inline void add_group(const PanelView& panel, std::size_t g, const Group& x,
+                                             __m512 (&sums)[N]) requires(!has_nibbles(kFormat)) {
   const std::byte* codes = panel.codes + g * code_bytes(kFormat);
   __m512i dots[N];
-  __m512 code_sum = make_dots<kFormat>(codes, 0, x, dots);
-  const Numbers numbers = load_numbers<kFormat>(panel, g);
-  code_sum = _mm512_mul_ps(numbers.factor, code_sum);
-  add_dots(dots, numbers.factor, x, sums);
+#pragma GCC unroll 12
+  for (std::size_t r = 0; r < N; ++r) dots[r] = _mm512_castps_si512(_mm512_set1_ps(kDotStart));
+  const __m512i first_codes = add_dots<kFormat>(codes, 0, x, dots);
+  __m512i last_codes{};
+  __m512 products[N];
+  const std::int16_t* from = panel.numbers + g * n_numbers(kFormat);
+  const __m512 factor = _mm512_cvtepi32_ps(widen(from));
+  const __m512 start = _mm512_mul_ps(factor, _mm512_set1_ps(-kDotStart));
+#pragma GCC unroll 12
+  for (std::size_t r = 0; r < N; ++r) products[r] = _mm512_fmadd_ps(_mm512_castsi512_ps(dots[r]), factor, start);
   if constexpr (kRuns<kFormat> == 2) {
-    const __m512 second_sum = make_dots<kFormat>(codes, 1, x, dots);
-    code_sum = _mm512_fmadd_ps(numbers.second_factor, second_sum, code_sum);
-    add_dots(dots, numbers.second_factor, x, sums);
+#pragma GCC unroll 12
+    for (std::size_t r = 0; r < N; ++r) dots[r] = _mm512_setzero_si512();
+    last_codes = add_dots<kFormat>(codes, 1, x, dots);
+    const __m512 second = _mm512_cvtepi32_ps(widen(from + to_second(kFormat)));
+#pragma GCC unroll 12
+    for (std::size_t r = 0; r < N; ++r) {
+      products[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[r]), second, products[r]);
+    }
   }
+  const Numbers numbers = load_numbers<kFormat>(panel, g, first_codes, last_codes);
 #pragma GCC unroll 12
   for (std::size_t r = 0; r < N; ++r) {
-    sums[r] = _mm512_fmadd_ps(code_sum, _mm512_set1_ps(x.terms[r].centre), sums[r]);
-    sums[r] = _mm512_fmadd_ps(numbers.offset, _mm512_set1_ps(x.terms[r].sum), sums[r]);
-    if constexpr (kRuns<kFormat> == 2) {
-      sums[r] = _mm512_fmadd_ps(numbers.first_offset, _mm512_set1_ps(x.terms[r].first), sums[r]);
+    __m512i whole = _mm512_madd_epi16(_mm512_set1_epi32(x.terms[r].sum_and_centre()), numbers.terms);
+    if constexpr (kHasHalves<kFormat>) {
+      whole = _mm512_dpwssd_epi32(whole, _mm512_set1_epi32(x.terms[r].halves()), numbers.halves);
     }
+    const __m512 sum = _mm512_add_ps(products[r], _mm512_cvtepi32_ps(whole));
+    sums[r] = _mm512_fmadd_ps(sum, _mm512_set1_ps(x.terms[r].step), sums[r]);
   }
 }
 
-/// Adds the rests of a group to the sums of the rows in which it is wide, those of the bits in `rows`. Few are: one row
-/// after the other costs less than all of them side by side.
+/// Adds the rests of a row's group to its sum. Of each row by itself: seldom are many wide in the same group.
 template <PanelFormat kFormat>
-[[gnu::noinline]] void add_rests(const PanelView& panel, std::size_t g, const Group& x, unsigned rows, __m512* sums) {
-  const std::byte* codes = panel.codes + g * code_bytes(kFormat);
-  const Numbers numbers = load_numbers<kFormat>(panel, g);
-  const __m512 small = _mm512_set1_ps(1.0F / 256);
-  for (; rows != 0; rows &= rows - 1) {
-    const auto r = static_cast<std::size_t>(__builtin_ctz(rows));
-    const Group row = {x.bytes + r * kGroup, x.terms + r};
-    __m512 sum[] = {sums[r]};
-    __m512i dots[1];
-    make_dots<kFormat>(codes, 0, row, dots);
-    add_dots(dots, _mm512_mul_ps(numbers.factor, small), row, sum);
-    if constexpr (kRuns<kFormat> == 2) {
-      make_dots<kFormat>(codes, 1, row, dots);
-      add_dots(dots, _mm512_mul_ps(numbers.second_factor, small), row, sum);
-    }
-    sums[r] = sum[0];
-  }
+[[gnu::noinline]] void add_rests(const PanelView& panel, std::size_t g, const Group& x, __m512& sum) {
+  __m512 sums[] = {sum};
+  add_group<kFormat>(panel, g, x, sums);
+  sum = sums[0];
 }
 
 /// What is left to do once all groups are summed: rests, steps, the gate. result_row: of the first row in the results.
 template <PanelFormat kFormat, std::size_t N>
 [[gnu::always_inline]] inline void finish(const BlockRows<N>& rows, const PanelView& panel, std::size_t result_row,
                                           const PanelResults& results, __m512 (&sums)[N]) {
-  for_wide_groups(rows.x, rows.row, N, [&](std::size_t g, unsigned of_rows) {
-    add_rests<kFormat>(panel, g, rows.at(rows.x.rests, g), of_rows, sums);
-  });
+  for (std::size_t r = 0; r < N; ++r) {
+    for_wide_groups(rows.x, rows.row + r,
+                    [&](std::size_t g) { add_rests<kFormat>(panel, g, rows.rests(g, r), sums[r]); });
+  }
   const __m512 unit = _mm512_set1_ps(sum_unit(rows.x));
   const __m512 steps = _mm512_mul_ps(_mm512_load_ps(panel.steps), unit);
 #pragma GCC unroll 12
@@ -185,7 +217,7 @@ void multiply_panel(const ProductTask& task, std::size_t index, const PanelResul
     for (std::size_t r = 0; r < count.value; ++r) sums[r] = _mm512_setzero_ps();
     for (std::size_t g = 0; g < x.groups; ++g) {
       ahead.ask<kLines<kFormat>>();
-      add_group<kFormat>(panel, g, rows.at(x.codes, g), sums);
+      add_group<kFormat>(panel, g, rows.codes(g), sums);
     }
     finish<kFormat>(rows, panel, i, results, sums);
   });

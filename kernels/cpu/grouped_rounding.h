@@ -15,13 +15,17 @@ struct Ends {
   float low, high;
 };
 
-/// The sums of a group's codes and rests, and of the first 16 of them.
+/// The sums of a group's first 16 and last 16 codes.
 struct CodeSums {
-  int codes, rests, first_codes, first_rests;
+  int first, last;
+};
+/// Those of codes and rests.
+struct RoundedSums {
+  CodeSums codes, rests;
 };
 
 /// ends_of(x) gives Ends of a group. round(x, scale, wide, codes, rests) stores 32 codes and rests, which are zero
-/// where the group is not wide, and gives CodeSums.
+/// where the group is not wide, and gives RoundedSums.
 template <class FindEnds, class Round>
 [[gnu::always_inline]] inline void round_groups(const float* x, const GroupedRows& into, std::size_t row,
                                                 const FindEnds& ends_of, const Round& round) {
@@ -30,7 +34,7 @@ template <class FindEnds, class Round>
   for (std::size_t g = 0; g < into.groups; ++g) {
     const Ends ends = ends_of(x + g * kGroup);
     terms[g * into.height].step = ends.low;  // to be found again
-    terms[g * into.height].sum = ends.high;
+    terms[g * into.height].start = __builtin_bit_cast(std::int32_t, ends.high);
     const double width = ends.high - ends.low;
     squares += width * width;
   }
@@ -38,13 +42,17 @@ template <class FindEnds, class Round>
   for (std::size_t i = 0; i < into.wide_words(); ++i) wide[i] = 0;
   for (std::size_t g = 0; g < into.groups; ++g) {
     GroupTerms& made = terms[g * into.height];
-    const double width = made.sum - made.step;
-    const GroupScale8 scale = group_scale(made.step, made.sum);
+    const auto high = __builtin_bit_cast(float, made.start);
+    const double width = high - made.step;
+    const GroupScale8 scale = group_scale(made.step, high);
     const bool is_wide = width * width * static_cast<double>(into.groups) > kWide * squares;
     if (is_wide) wide[g / 64] |= std::uint64_t{1} << g % 64;
     const std::size_t place = into.place(row, g) * kGroup;
-    const CodeSums sums = round(x + g * kGroup, scale, is_wide, into.codes + place, into.rests + place);
-    made = group_terms(scale, sums.codes, sums.rests, sums.first_codes, sums.first_rests);
+    const RoundedSums sums = round(x + g * kGroup, scale, is_wide, into.codes + place, into.rests + place);
+    made = GroupTerms::of(scale.step, scale.centre, sums.codes.first, sums.codes.last);
+    if (is_wide) {
+      into.rest_terms[place / kGroup] = GroupTerms::of(scale.step / 256, 0, sums.rests.first, sums.rests.last);
+    }
   }
 }
 

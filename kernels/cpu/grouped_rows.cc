@@ -52,7 +52,8 @@ void quantize_grouped_row(const float* x, const GroupedRows& into, std::size_t r
       codes[i / (kGroup / 2)] += code;
       rests[i / (kGroup / 2)] += rest;
     }
-    into.terms[into.place(row, g)] = group_terms(scale, codes[0] + codes[1], rests[0] + rests[1], codes[0], rests[0]);
+    into.terms[into.place(row, g)] = GroupTerms::of(scale.step, scale.centre, codes[0], codes[1]);
+    if (is_wide) into.rest_terms[into.place(row, g)] = GroupTerms::of(scale.step / 256, 0, rests[0], rests[1]);
   }
 }
 
@@ -71,7 +72,8 @@ void GroupedActivations::resize(std::size_t rows, std::size_t groups) {
   const std::size_t places = (rows + rows_.height - 1) / rows_.height * rows_.height * groups;
   rows_.codes = reinterpret_cast<std::int8_t*>(make_room(codes_, 2 * places * kGroup + kLine));
   rows_.rests = rows_.codes + places * kGroup;
-  rows_.terms = reinterpret_cast<GroupTerms*>(make_room(terms_, places * sizeof(GroupTerms) + kLine));
+  rows_.terms = reinterpret_cast<GroupTerms*>(make_room(terms_, 2 * places * sizeof(GroupTerms) + kLine));
+  rows_.rest_terms = rows_.terms + places;
   wide_.resize(std::max(wide_.size(), rows * rows_.wide_words()));
   rows_.wide = wide_.data();
 }

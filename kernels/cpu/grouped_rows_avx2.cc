@@ -34,16 +34,13 @@ inline Ends ends_of(const float* x) {
           reduce(high, [](__m128 a, __m128 b) { return _mm_max_ps(a, b); })};
 }
 
-/// Of 32 bytes: of all, and of the first 16.
-struct Sums {
-  int all, first;
-};
-inline Sums sum(__m256i bytes) {
+/// Of 32 bytes.
+inline CodeSums sum(__m256i bytes) {
   // Taken for unsigned ones, 128 more each.
   const __m256i eights = _mm256_sad_epu8(_mm256_xor_si256(bytes, _mm256_set1_epi8(-128)), _mm256_setzero_si256());
   const __m256i halves = _mm256_add_epi64(eights, _mm256_unpackhi_epi64(eights, eights));
   const int first = _mm_cvtsi128_si32(_mm256_castsi256_si128(halves)) - 128 * 16;
-  return {first + _mm_cvtsi128_si32(_mm256_extracti128_si256(halves, 1)) - 128 * 16, first};
+  return {first, _mm_cvtsi128_si32(_mm256_extracti128_si256(halves, 1)) - 128 * 16};
 }
 
 /// 32 values as numbers of 16 bits: 256 · code + rest.
@@ -69,15 +66,13 @@ inline Bytes round(const float* x, const GroupScale8& scale) {
   return {pack(code(first), code(last)), pack(rest(first), rest(last))};
 }
 
-inline CodeSums round_group(const float* x, const GroupScale8& scale, bool wide, std::int8_t* codes,
-                            std::int8_t* rests) {
+inline RoundedSums round_group(const float* x, const GroupScale8& scale, bool wide, std::int8_t* codes,
+                               std::int8_t* rests) {
   const Bytes bytes = round(x, scale);
-  const Sums code_sums = sum(bytes.codes);
   const auto store = [](std::int8_t* at, __m256i value) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(at), value); };
   store(codes, bytes.codes);
   store(rests, wide ? bytes.rests : _mm256_setzero_si256());
-  const Sums rest_sums = wide ? sum(bytes.rests) : Sums{0, 0};
-  return {code_sums.all, rest_sums.all, code_sums.first, rest_sums.first};
+  return {sum(bytes.codes), wide ? sum(bytes.rests) : CodeSums{}};
 }
 
 }  // namespace

@@ -44,17 +44,15 @@ inline Half round(const float* x, const GroupScale8& scale) {
 inline void store(__m128i first, __m128i last, std::int8_t* at) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(at), _mm256_set_m128i(last, first));
 }
-inline CodeSums round_group(const float* x, const GroupScale8& scale, bool wide, std::int8_t* codes,
-                            std::int8_t* rests) {
+inline RoundedSums round_group(const float* x, const GroupScale8& scale, bool wide, std::int8_t* codes,
+                               std::int8_t* rests) {
   Half first = round(x, scale);
   Half last = round(x + kGroup / 2, scale);
   if (!wide) first.rests = last.rests = _mm_setzero_si128();
   store(first.codes, last.codes, codes);
   store(first.rests, last.rests, rests);
-  const int first_codes = sum(first.codes);
-  if (!wide) return {first_codes + sum(last.codes), 0, first_codes, 0};
-  const int first_rests = sum(first.rests);
-  return {first_codes + sum(last.codes), first_rests + sum(last.rests), first_codes, first_rests};
+  const CodeSums code_sums = {sum(first.codes), sum(last.codes)};
+  return {code_sums, wide ? CodeSums{sum(first.rests), sum(last.rests)} : CodeSums{}};
 }
 
 }  // namespace
