@@ -1,7 +1,5 @@
 #include "kernels/memory_limits.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <fstream>
 #include <initializer_list>
@@ -9,6 +7,8 @@
 #include <optional>
 #include <sstream>
 #include <string_view>
+
+#include "kernels/control_groups.h"
 
 namespace headwater::kernels {
 namespace {
@@ -44,49 +44,10 @@ void add_machine(const MemorySources& sources, std::vector<MemoryLimit>& limits)
   if (total > 0) limits.push_back({"the machine", total, std::min(total, sum_of(file, {"MemAvailable:"}) * 1024)});
 }
 
-/// A hierarchy of control groups that counts memory.
-struct Hierarchy {
-  bool v2 = false;
-  std::string root;         ///< the group that is mounted
-  std::string mount_point;  ///< where
-};
-
-/// Source: proc.rst, "mountinfo": id parent device root mount_point options … - type source super_options.
-std::vector<Hierarchy> hierarchies(const std::string& proc) {
-  std::vector<Hierarchy> found;
-  std::ifstream file(proc + "/self/mountinfo");
-  for (std::string line; std::getline(file, line);) {
-    std::istringstream words(line);
-    std::string skipped, type, source, options;
-    Hierarchy hierarchy;
-    words >> skipped >> skipped >> skipped >> hierarchy.root >> hierarchy.mount_point;
-    while (words >> skipped && skipped != "-") {
-    }
-    words >> type >> source >> options;
-    hierarchy.v2 = type == "cgroup2";
-    const bool memory = ("," + options + ",").find(",memory,") != std::string::npos;
-    if (hierarchy.v2 || (type == "cgroup" && memory)) found.push_back(hierarchy);
-  }
-  return found;
-}
-
-/// This process's group in a hierarchy: a line "0::/path" (v2) or "4:memory:/path" (v1).
-std::string own_group(const std::string& proc, bool v2) {
-  std::ifstream file(proc + "/self/cgroup");
-  for (std::string line; std::getline(file, line);) {
-    const std::size_t first = line.find(':');
-    const std::size_t second = first == std::string::npos ? first : line.find(':', first + 1);
-    if (second == std::string::npos) continue;
-    const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
-    const bool ours = v2 ? controllers == ",," : controllers.find(",memory,") != std::string::npos;
-    if (ours) return line.substr(second + 1);
-  }
-  return "";
-}
-
 /// Adds the bounds of one group. Source: Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst. What lies on
 /// the lists of file pages is given back before anything fails; tmpfs is not on them.
-void add_group(const std::string& folder, const std::string& name, bool v2, std::vector<MemoryLimit>& limits) {
+void add_group(const ControlGroup& group, std::vector<MemoryLimit>& limits) {
+  const auto& [folder, name, v2] = group;
   const auto usage = number_in(folder + (v2 ? "/memory.current" : "/memory.usage_in_bytes"));
   if (!usage) return;
   const std::string stat = folder + "/memory.stat";
@@ -103,22 +64,6 @@ void add_group(const std::string& folder, const std::string& name, bool v2, std:
     add("memory.high");
   } else {
     add("memory.limit_in_bytes");
-  }
-}
-
-/// The groups from the process's own up to the one that is mounted: each bounds all below it.
-void add_groups(const MemorySources& sources, std::vector<MemoryLimit>& limits) {
-  const std::string proc = sources.root + "/proc";
-  for (const Hierarchy& hierarchy : hierarchies(proc)) {
-    std::string group = own_group(proc, hierarchy.v2);
-    // A container may see another name for its group than the one that is mounted.
-    if (hierarchy.root != "/" && group.starts_with(hierarchy.root)) group.erase(0, hierarchy.root.size());
-    const std::string mount_point = sources.root + hierarchy.mount_point;
-    while (!group.empty() && group != "/") {
-      add_group(mount_point + group, group, hierarchy.v2, limits);
-      group.erase(group.find_last_of('/') == std::string::npos ? 0 : group.find_last_of('/'));
-    }
-    add_group(mount_point, "/", hierarchy.v2, limits);
   }
 }
 
@@ -145,7 +90,7 @@ MemorySources MemorySources::own() {
 std::vector<MemoryLimit> memory_limits(const MemorySources& sources) {
   std::vector<MemoryLimit> limits;
   add_machine(sources, limits);
-  add_groups(sources, limits);
+  for (const ControlGroup& group : control_groups(sources.root, "memory")) add_group(group, limits);
   add_rlimits(sources, limits);
   return limits;
 }

@@ -1,43 +1,26 @@
 #include "kernels/memory_limits.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <filesystem>
-#include <fstream>
+#include "tests/kernels/fake_system.h"
 
 namespace headwater::kernels {
 namespace {
 
 constexpr std::uint64_t kMiB = 1 << 20;
 
-/// A tree of /proc and /sys/fs/cgroup.
-class MemoryLimits : public testing::Test {
+class MemoryLimits : public FakeSystem {
  protected:
   void SetUp() override {
-    root_ = std::filesystem::temp_directory_path() / ("headwater_limits_" + std::to_string(getpid()));
+    FakeSystem::SetUp();
     write("/proc/meminfo", "MemTotal:  8192 kB\nMemFree:  100 kB\nMemAvailable:  6144 kB\n");
-  }
-  void TearDown() override { std::filesystem::remove_all(root_); }
-
-  void write(const std::string& path, const std::string& text) const {
-    const std::filesystem::path file = root_.string() + path;
-    std::filesystem::create_directories(file.parent_path());
-    std::ofstream(file) << text;
   }
   void write_group(const std::string& folder, const std::string& limit, std::uint64_t used, bool v2) const {
     write(folder + (v2 ? "/memory.max" : "/memory.limit_in_bytes"), limit + "\n");
     write(folder + (v2 ? "/memory.current" : "/memory.usage_in_bytes"), std::to_string(used) + "\n");
   }
-  void mount_v2(const std::string& mounted = "/") const {
-    write("/proc/self/mountinfo", "24 19 0:21 / / rw - ext4 /dev/sda rw\n32 24 0:29 " + mounted +
-                                      " /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n");
-  }
-  MemorySources sources() const { return {.root = root_.string()}; }
+  MemorySources sources() const { return {.root = root()}; }
   MemoryLimit least() const { return least_available(memory_limits(sources())); }
-
- private:
-  std::filesystem::path root_;
 };
 
 TEST_F(MemoryLimits, AreTheMachinesWhereNothingElseBounds) {
