@@ -10,12 +10,12 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include "actors/cache_controls.h"
 #include "actors/memory_plan.h"
 #include "kernels/backend.h"
+#include "kernels/compute_cpus.h"
 #include "kernels/memory_limits.h"
 #include "kernels/processor.h"
 #include "model/decoder.h"
@@ -55,10 +55,10 @@ kernels::Precision precision(const topology::Topology& topology) {
   return kernels::parse_precision(named.value_or("")).value_or(kernels::Precision::fast);
 }
 
-std::uint32_t compute_threads(const topology::Topology& topology) {
+/// Threads that the topology asks for; 0: as many as pay here.
+std::uint32_t asked_threads(const topology::Topology& topology) {
   const std::int64_t threads = argument<std::int64_t>(topology, "executor", "threads").value_or(topology.threads);
-  if (threads > 0) return static_cast<std::uint32_t>(threads);
-  return topology.threads > 0 ? topology.threads : std::max(1U, std::thread::hardware_concurrency());
+  return threads > 0 ? static_cast<std::uint32_t>(threads) : topology.threads;
 }
 
 /// Threads that a server of this topology has, beside the first: those that compute, OpenMP's, which are as many, and
@@ -66,7 +66,8 @@ std::uint32_t compute_threads(const topology::Topology& topology) {
 std::uint32_t n_threads(const topology::Topology& topology) {
   constexpr std::uint32_t kOthers = 10;
   constexpr std::uint32_t kOfTier = 8;
-  return 2 * (compute_threads(topology) - 1) + kOthers + (topology.find_kind("cache_tier") != nullptr ? kOfTier : 0);
+  const std::uint32_t compute = kernels::own_compute_cpus().resolve(asked_threads(topology));
+  return 2 * (compute - 1) + kOthers + (topology.find_kind("cache_tier") != nullptr ? kOfTier : 0);
 }
 
 /// What the system reserves for the stack of a thread by default.
@@ -176,6 +177,12 @@ Result<void> size_cache_for(const topology::Topology& topology, const model::Ggu
   return check_memory(plan, limits);
 }
 
+void tell_threads(std::uint32_t asked) {
+  const kernels::ComputeCpus& cpus = kernels::own_compute_cpus();
+  spdlog::info("computing with {}", cpus.describe(asked));
+  if (const std::string warning = cpus.warning(asked); !warning.empty()) spdlog::warn("{}", warning);
+}
+
 /// One line for each of a few, since all layers tend to have the same.
 void warn_of_fallbacks(const model::GgufFile& file, const kernels::Backend& backend) {
   constexpr std::size_t kMost = 4;
@@ -199,13 +206,14 @@ Result<std::shared_ptr<const Assets>> load_assets(const topology::Topology& topo
   const model::ModelShape* shape = &served->shape;
   if (!served->no_chat.empty()) spdlog::warn("{}: no chat is served: {}", (*file)->path(), served->no_chat);
   if (auto enough = check_threads(n_threads(topology)); !enough) return enough.error();
+  tell_threads(asked_threads(topology));
   model::FileDigest digest_of_file(*file);
 
   auto assets = std::make_shared<Assets>();
   assets->tokenizer = served->tokenizer;
   assets->chat_template = served->chat_template;
 
-  const auto backend = kernels::make_cpu_backend(compute_threads(topology), precision(topology));
+  const auto backend = kernels::make_cpu_backend(asked_threads(topology), precision(topology));
   if (auto sized = size_cache_for(topology, **file, *shape, *backend, *assets); !sized) return sized.error();
   const model::Tell tell = [](bool warning, const std::string& sentence) {
     spdlog::log(warning ? spdlog::level::warn : spdlog::level::info, "{}", sentence);

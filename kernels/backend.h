@@ -211,7 +211,7 @@ class Backend {
   virtual void run_on_host(std::size_t n, const std::function<void(std::size_t)>& work) = 0;
 };
 
-/// The CPU. threads: 0 is one per core.
+/// The CPU. threads: 0 is as many as pay (compute_cpus.h).
 std::shared_ptr<Backend> make_cpu_backend(std::uint32_t threads, Precision precision = Precision::fast);
 
 }  // namespace headwater::kernels

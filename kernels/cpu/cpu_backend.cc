@@ -7,10 +7,10 @@
 #include <cstring>
 #include <optional>
 #include <stdexcept>
-#include <thread>
 #include <vector>
 
 #include "kernels/backend.h"
+#include "kernels/compute_cpus.h"
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/cpu_features.h"
 #include "kernels/cpu/float_product.h"
@@ -43,9 +43,9 @@ class CpuBackend : public Backend {
  public:
   CpuBackend(std::uint32_t threads, Precision precision)
       : precision_(precision == Precision::fast && !cpu::kernel_table().grouped_pays ? Precision::balanced : precision),
-        threads_(static_cast<int>(threads > 0 ? threads : std::max(1U, std::thread::hardware_concurrency()))),
+        threads_(static_cast<int>(own_compute_cpus().resolve(threads))),
         products_(threads_),
-        pool_(static_cast<unsigned>(threads_)) {}
+        pool_(static_cast<unsigned>(threads_), own_compute_cpus().places(static_cast<unsigned>(threads_))) {}
 
   std::unique_ptr<Matrix> load_matrix(std::span<const HostTensor> parts, MatrixUse use) override;
   std::uint64_t matrix_bytes(const HostTensor& tensor) const override {

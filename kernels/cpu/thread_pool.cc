@@ -29,9 +29,14 @@ std::uint32_t end(std::uint64_t ticket) { return static_cast<std::uint32_t>(tick
 WeightStream& thread_weights() { return weights; }
 unsigned ThreadPool::this_thread() { return index_of_thread; }
 
-ThreadPool::ThreadPool(unsigned threads) : shares_(threads) {
+ThreadPool::ThreadPool(unsigned threads, const std::vector<CpuList>& places) : shares_(threads) {
   try {
-    for (unsigned i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work_until_stopped(i); });
+    for (unsigned i = 1; i < threads; ++i) {
+      workers_.emplace_back([this, i, place = i < places.size() ? places[i] : CpuList()] {
+        (void)set_affinity(place);
+        work_until_stopped(i);
+      });
+    }
   } catch (...) {
     stop();  // a thread that is destroyed while it runs ends the process
     throw;

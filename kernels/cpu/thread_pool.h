@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "kernels/cpu/weight_stream.h"
+#include "kernels/cpu_affinity.h"
 
 namespace headwater::kernels::cpu {
 
@@ -23,8 +24,10 @@ WeightStream& thread_weights();
 
 class ThreadPool {
  public:
-  /// threads: at least 1; the caller of run() is one of them. Throws std::system_error where the system starts no more.
-  explicit ThreadPool(unsigned threads);
+  /// threads: at least 1; the caller of run() is one of them. places: where each stays, if the system lets it; empty:
+  /// anywhere. The caller, who may be anybody's thread, stays as it is. Throws std::system_error where the system
+  /// starts no more.
+  explicit ThreadPool(unsigned threads, const std::vector<CpuList>& places = {});
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;

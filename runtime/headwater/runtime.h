@@ -44,7 +44,7 @@ struct Overrides {
   std::optional<double> max_pinned;      ///< share of the pool that may be pinned, 0 … 0.9
   std::optional<std::uint32_t> max_batch_size;
   std::optional<std::uint32_t> prefill_chunk;  ///< most prompt tokens of one sequence in a step
-  std::optional<std::uint32_t> threads;        ///< compute threads; 0: one per core
+  std::optional<std::uint32_t> threads;        ///< compute threads; 0: one per core, within a CPU quota
   std::optional<std::string> precision;        ///< "fast", "balanced" or "exact"
   std::optional<std::uint32_t> session_len;    ///< most tokens of one sequence
   std::optional<std::uint32_t> max_queued;     ///< requests accepted and not finished

@@ -40,8 +40,8 @@ SectionSpec top() {
       "The file itself. `model`, `cache`, `stages` and `gateway` have tables of their own below.",
       {text("name", "", "what graphs and messages call the topology; left out: the file's name"),
        whole("session_len", 0, 0, 1 << 24, "most tokens of one sequence, prompt and answer; 0: the model's context"),
-       whole("threads", 0, 0, 1024, "compute threads; 0: one per core"),
-       needed(text("model", "", "the model that is served")), text("cache", "", "the KV cache and what is kept of it"),
+       whole("threads", 0, 0, 1024, kThreadsHelp), needed(text("model", "", "the model that is served")),
+       text("cache", "", "the KV cache and what is kept of it"),
        needed(text("stages", "", "the list of stages, at most 256")),
        text("gateway", "", "where clients come in; needed by `headwater serve`")}};
 }

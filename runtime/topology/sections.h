@@ -8,6 +8,11 @@
 
 namespace headwater::topology {
 
+/// Of `threads` in a topology and of --threads.
+inline constexpr const char* kThreadsHelp =
+    "compute threads; 0: one per core that the process may use (of two CPUs both), and no more than a CPU quota pays "
+    "for";
+
 struct SectionSpec {
   std::string name;  ///< "cache"; "": the top of the file
   std::string help;

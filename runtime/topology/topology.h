@@ -152,7 +152,7 @@ struct Topology {
   ModelSpec model;
   CacheSpec cache;
   std::uint32_t session_len = 0;  ///< 0: the model's context
-  std::uint32_t threads = 0;      ///< compute threads, 0: one per core
+  std::uint32_t threads = 0;      ///< compute threads; 0: one per core, within a CPU quota
   GatewaySpec gateway;
   std::vector<Stage> stages;
 

@@ -12,6 +12,7 @@ namespace headwater::test {
 namespace {
 
 using testing::AllOf;
+using testing::ContainsRegex;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
@@ -35,6 +36,7 @@ TEST_F(Cli, ModelInfoSaysWhichKernelsComputeAndFollowsTheForcedProcessor) {
   EXPECT_EQ(own.status, 0) << own.err;
   EXPECT_THAT(own.out, StartsWith("kernels for "));
   EXPECT_THAT(own.out, HasSubstr("\n  attention "));
+  EXPECT_THAT(own.out, ContainsRegex("\ncomputing with [0-9]+ threads? \\(of [0-9]+ CPUs?[;)]"));
   const Ran plain = run("model info --kernels", "", "HEADWATER_CPU=plain");
   EXPECT_THAT(plain.out, StartsWith("kernels for plain (HEADWATER_CPU; the machine is "));
   EXPECT_THAT(plain.out, HasSubstr("  plain C++\n"));
@@ -47,6 +49,7 @@ TEST_F(Cli, ModelInfoSaysTheSameToPrograms) {
   const auto json = nlohmann::json::parse(run("model info --kernels --json", "", "HEADWATER_CPU=plain").out);
   EXPECT_EQ(json.at("processor"), "plain");
   EXPECT_EQ(json.at("forced"), true);
+  EXPECT_GE(json.at("threads"), 1);
   EXPECT_EQ(json.at("kernels").at(0).at("kernel"), "plain C++");
   EXPECT_EQ(run("model info --json " + tiny_model()).status, 2) << "--json is of --kernels";
 }

@@ -63,6 +63,38 @@ TEST(ThreadPool, SleepingThreadsWakeForTheNextOperation) {
   }
 }
 
+TEST(ThreadPool, ThreadsStayInTheirPlacesAndTheCallerAsItIs) {
+  const CpuList all = affinity();
+  const std::vector<CpuList> places = {{all.front()}, {all.back()}, {60000}};
+  ThreadPool pool(3, places);
+  std::vector<CpuList> seen(3);
+  // Each task waits for all to begin, so that every thread has one.
+  std::atomic<int> begun{0};
+  pool.run(3, [&](std::size_t) {
+    seen[ThreadPool::this_thread()] = affinity();
+    ++begun;
+    while (begun < 3) std::this_thread::yield();
+  });
+  EXPECT_EQ(seen[0], all);
+  EXPECT_EQ(seen[1], places[1]);
+  EXPECT_EQ(seen[2], all) << "there is no such place";
+}
+
+TEST(ThreadPool, AThreadThatIsHeldUpHoldsUpNothingButItsTask) {
+  ThreadPool pool(3);
+  constexpr std::size_t kTasks = 64;
+  std::atomic<std::size_t> done{0};
+  std::atomic<bool> held{false};
+  pool.run(kTasks, [&](std::size_t) {
+    // Whoever comes first goes on when the others have done everything else, its own share of it, too.
+    if (!held.exchange(true)) {
+      while (done < kTasks - 1) std::this_thread::yield();
+    }
+    ++done;
+  });
+  EXPECT_EQ(done, kTasks);
+}
+
 TEST(ThreadPool, DifferentCallersTakeTurns) {
   ThreadPool pool(2);
   std::size_t total = 0;

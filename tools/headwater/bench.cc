@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernels/backend.h"
+#include "kernels/compute_cpus.h"
 #include "model/architecture.h"
 #include "tools/headwater/command.h"
 #include "tools/headwater/model_path.h"
@@ -148,6 +149,8 @@ int bench(const Options& options) {
   }
   auto file = open_model(options.model);
   if (!file) return fail(file.error().message);
+  tell(false, "computing with " + kernels::own_compute_cpus().describe(options.threads));
+  warn_of_threads(options.threads);
   const auto precision = precision_named(options.precision);
   auto model = model::Architecture::load(*file, kernels::make_cpu_backend(options.threads, precision), 0, tell);
   if (!model) return fail(model.error().message);
@@ -187,7 +190,7 @@ void add_bench(CLI::App& app, Action& action) {
       ->delimiter(',')
       ->check(CLI::Range(1, 1 << 20));
   command->add_option("--prefill-chunk", options->chunk, "prompt tokens in one step")->check(CLI::Range(1, 65536));
-  command->add_option("--threads", options->threads, "compute threads, 0: one per core")->check(CLI::Range(0, 1024));
+  add_threads(*command, options->threads)->check(CLI::Range(0, 1024));
   command->add_option("--repetitions", options->repetitions, "measurements of each")->check(CLI::Range(1, 100));
   add_precision(*command, options->precision);
   command->add_option("--quant-policy", options->policies, "formats of the KV cache, e.g. 0,8,4,k8v4")->delimiter(',');

@@ -11,6 +11,7 @@
 
 #include "headwater/result.h"
 #include "kernels/backend.h"
+#include "topology/sections.h"
 
 namespace headwater::tools {
 
@@ -42,6 +43,12 @@ template <class Text>
 CLI::Option* add_model_file(CLI::App& command, Text& model) {
   return command.add_option("-m,--model", model, "GGUF file, or the name of one that `model pull` fetched")
       ->transform(CLI::Validator([](std::string& name) { return name = model_file(name), std::string(); }, ""));
+}
+
+/// --threads, for an override.
+template <class Count>
+CLI::Option* add_threads(CLI::App& command, Count& threads) {
+  return command.add_option("--threads", threads, topology::kThreadsHelp);
 }
 
 inline CLI::IsMember known_precisions() {

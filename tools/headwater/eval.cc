@@ -55,7 +55,7 @@ void add_eval_options(CLI::App& command, const std::shared_ptr<EvalOptions>& opt
       ->check(known_precisions())
       ->default_str("fast");
   add_pre_tokenizer(command, options->pre_tokenizer);
-  command.add_option("--threads", options->threads, "compute threads, 0: one per core")->check(CLI::Range(0, 1024));
+  add_threads(command, options->threads)->check(CLI::Range(0, 1024));
   command
       .add_option_function<std::string>(
           "--json",
@@ -89,6 +89,7 @@ Result<EvalModel> load_eval_model(const EvalVariant& variant, const EvalOptions&
 }
 
 Result<void> for_each_variant(const EvalOptions& options, const std::function<Result<void>(EvalModel&)>& measure) {
+  warn_of_threads(options.threads);
   for (const EvalVariant& variant : variants(options)) {
     auto loaded = load_eval_model(variant, options);
     if (!loaded) return loaded.error();

@@ -4,6 +4,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "kernels/compute_cpus.h"
 #include "kernels/processor.h"
 #include "model/model_fit.h"
 #include "model/model_info.h"
@@ -23,8 +24,13 @@ struct InfoOptions {
 
 void print_kernels(bool as_json) {
   const kernels::ProcessorReport report = kernels::processor_report();
+  const kernels::ComputeCpus& cpus = kernels::own_compute_cpus();
   if (as_json) {
-    nlohmann::ordered_json object{{"processor", report.kind}, {"machine", report.machine}, {"forced", report.forced}};
+    nlohmann::ordered_json object{{"processor", report.kind},
+                                  {"machine", report.machine},
+                                  {"forced", report.forced},
+                                  {"threads", cpus.threads},
+                                  {"threads_text", cpus.describe(0)}};
     for (const auto& [work, kernel] : report.kernels) {
       object["kernels"].push_back({{"work", work.substr(work.find_first_not_of(' '))}, {"kernel", kernel}});
     }
@@ -36,7 +42,7 @@ void print_kernels(bool as_json) {
   for (const auto& [work, kernel] : report.kernels) {
     text.append("  ").append(work).append(width + 2 - work.size(), ' ').append(kernel).append("\n");
   }
-  print(text);
+  print(text.append("computing with ").append(cpus.describe(0)).append("\n"));
 }
 
 int info(const InfoOptions& options) {

@@ -7,6 +7,7 @@
 #include <system_error>
 #include <vector>
 
+#include "kernels/compute_cpus.h"
 #include "tools/headwater/command.h"
 #include "topology/document.h"
 
@@ -107,6 +108,11 @@ Result<std::shared_ptr<const model::GgufFile>> open_model(const std::string& pat
 void tell(bool warning, const std::string& sentence) {
   std::fflush(stdout);
   std::fprintf(stderr, "headwater: %s%s\n", warning ? "warning: " : "", sentence.c_str());
+}
+
+void warn_of_threads(std::uint32_t asked) {
+  const std::string warning = kernels::own_compute_cpus().warning(asked);
+  if (!warning.empty()) tell(true, warning);
 }
 
 }  // namespace headwater::tools

@@ -1,6 +1,7 @@
 #pragma once
 // Model files as a person names them, and the way out where one is not there.
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,5 +22,8 @@ Result<std::shared_ptr<const model::GgufFile>> open_model(const std::string& pat
 
 /// A model::Tell: a line on the standard error.
 void tell(bool warning, const std::string& sentence);
+
+/// Tells that more compute threads were asked for than pay, where that is so.
+void warn_of_threads(std::uint32_t asked);
 
 }  // namespace headwater::tools

@@ -249,7 +249,7 @@ void add_overrides(CLI::App& command, Options& options) {
   command.add_option("--cache-size-limit", given.cache_size_limit, "cache: a size (2GiB) or a share of memory (0.6)");
   command.add_option("--max-batch-size", given.max_batch_size, "most sequences in one step");
   command.add_option("--prefill-chunk", given.prefill_chunk, "most prompt tokens of one sequence in a step");
-  command.add_option("--threads", given.threads, "compute threads; 0: one per core");
+  add_threads(command, given.threads);
   add_precision(command, given.precision);
   command.add_option("--session-len", given.session_len, "most tokens of one sequence, prompt and answer");
   command.add_option("--max-queued", given.max_queued, "most requests accepted and not ended");

@@ -38,7 +38,7 @@ void add_session_options(CLI::App& command, SessionOptions& options) {
                   "0: always the likeliest token; higher: more varied; left out: what the model's file names, else 1")
       ->check(CLI::Range(0.0, 100.0));
   command.add_option("--seed", options.seed, "the same seed gives the same answer");
-  command.add_option("--threads", options.threads, "compute threads; 0: one per core")->capture_default_str();
+  add_threads(command, options.threads)->capture_default_str();
   add_precision(command, options.precision);
   add_quant_policy(command, options.quant_policy);
   add_trace(command);

@@ -6,10 +6,10 @@
 #include <chrono>
 #include <random>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
+#include "kernels/compute_cpus.h"
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/kernel_table.h"
 #include "kernels/cpu/rope.h"
@@ -33,7 +33,7 @@ KvGeometry geometry_for(const char* policy) {
 }
 
 ThreadPool& pool() {
-  static ThreadPool threads(std::max(1U, std::thread::hardware_concurrency()));
+  static ThreadPool threads(kernels::own_compute_cpus().threads);
   return threads;
 }
 

@@ -8,9 +8,9 @@
 #include <cstring>
 #include <memory>
 #include <random>
-#include <thread>
 #include <vector>
 
+#include "kernels/compute_cpus.h"
 #include "kernels/cpu/cpu_features.h"
 #include "kernels/cpu/quantized_matrix.h"
 #include "kernels/weight_group.h"
@@ -24,7 +24,7 @@ using kernels::HostTensor;
 using namespace kernels::cpu;  // NOLINT
 
 ThreadPool& pool() {
-  static ThreadPool threads(std::max(1U, std::thread::hardware_concurrency()));
+  static ThreadPool threads(kernels::own_compute_cpus().threads);
   return threads;
 }
 
