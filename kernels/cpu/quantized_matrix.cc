@@ -28,8 +28,13 @@ constexpr std::size_t kCachedBytes = std::size_t{640} << 10U;
 
 std::size_t divide_up(std::size_t n, std::size_t by) { return (n + by - 1) / by; }
 
-/// A few tasks for each thread, so that one that is held up leaves the rest to the others.
-std::size_t tasks_of(std::size_t n_panels, std::size_t threads) { return std::min(n_panels, 4 * threads); }
+/// Tasks that a matrix is cut into. A few for each thread, so that one that is held up leaves the rest to the others;
+/// and more where weights are many, since at the end all wait for the last task of the slowest.
+std::size_t tasks_of(const WeightRange& range, std::size_t threads) {
+  constexpr std::size_t kTaskBytes = std::size_t{128} << 10U;  // takes so long that nobody sees what a task costs
+  const std::size_t worth = std::clamp(range.bytes() / kTaskBytes, 4 * threads, 16 * threads);
+  return std::min(range.n_panels / range.together, worth);
+}
 
 }  // namespace
 
@@ -50,7 +55,7 @@ WeightStream::Range WeightRange::part(std::size_t first, std::size_t end) const 
 
 WeightStream::Range WeightRange::share(const ThreadPool& pool, std::size_t thread) const {
   const std::size_t n = n_panels / together;
-  const std::size_t tasks = tasks_of(n, pool.size());
+  const std::size_t tasks = tasks_of(*this, pool.size());
   if (tasks == 0) return {};
   return part(n * pool.share_begin(tasks, thread) / tasks * together,
               n * pool.share_begin(tasks, thread + 1) / tasks * together);
@@ -163,10 +168,10 @@ void QuantizedMatrix::run(const RoundedInputs& rounded, std::size_t n, float* ou
   // all of them, or each reads all rows.
   const std::size_t many_rows = range_.bytes() > (std::size_t{1} << 20U) ? 128 : 64;
   std::size_t row_blocks = divide_up(n * row_bytes(), kCachedBytes);
-  std::size_t panel_blocks = tasks_of(n_panels, divide_up(threads, row_blocks));
+  std::size_t panel_blocks = tasks_of(range_, divide_up(threads, row_blocks));
   if (n >= many_rows * threads) {
     row_blocks = divide_up(row_blocks, threads) * threads;
-    panel_blocks = tasks_of(n_panels, 1);
+    panel_blocks = tasks_of(range_, 1);
   }
   const std::size_t together_rows = rounding_ == Rounding::groups ? kBlockRows : kTileRows;
   const std::size_t block_rows = divide_up(divide_up(n, row_blocks), together_rows) * together_rows;

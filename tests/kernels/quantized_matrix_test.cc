@@ -93,9 +93,11 @@ TEST(QuantizedMatrix, PartsThatEndWithinAPanelAreOneMatrix) {
 }
 
 TEST(QuantizedMatrix, ARowHasTheSameBitsAloneAndInAnyCompany) {
-  for (const std::vector<Stack::Part>& parts : {std::vector<Stack::Part>{{DType::q4_k, 960}},
-                                                {{DType::q4_k, 512}, {DType::q6_k, 128}},
-                                                {{DType::q5_k, 200}, {DType::q8_0, 31}}}) {
+  for (const std::vector<Stack::Part>& parts :
+       {std::vector<Stack::Part>{{DType::q4_k, 960}},
+        {{DType::q4_k, 512}, {DType::q6_k, 128}},
+        {{DType::q8_0, 3000}},  // is cut into more tasks than are a thread's least
+        {{DType::q5_k, 200}, {DType::q8_0, 31}}}) {
     const Stack stack(parts, 768);
     const std::vector<float> x = make_rows(300, 768, 2);
     WeightMemory memory;
@@ -188,8 +190,9 @@ TEST(QuantizedMatrix, SaysWhatItDoesNotTake) {
   EXPECT_EQ(obstacle({{nullptr, DType::q8_0, 1, 32800}}), "it has 32800 columns, more than 32768");
 }
 
-TEST(WeightRange, SharesAllPanelsAmongTheThreadsInOrder) {
-  const Stack stack(kMixed, 256);
+/// The panels of a matrix, which three threads must share in order.
+std::size_t shared_panels(const std::vector<Stack::Part>& parts, std::size_t cols) {
+  const Stack stack(parts, cols);
   WeightMemory memory;
   ThreadPool pool(3);
   const QuantizedMatrix matrix(stack.parts, Use::linear, memory, pool);
@@ -203,7 +206,12 @@ TEST(WeightRange, SharesAllPanelsAmongTheThreadsInOrder) {
     next = share.end;
   }
   EXPECT_EQ(next, begin + range.bytes());
-  EXPECT_EQ(range.n_panels, 2U + 1 + 1 + 2 + 3 + 3);
+  return range.n_panels;
+}
+
+TEST(WeightRange, SharesAllPanelsAmongTheThreadsInOrder) {
+  EXPECT_EQ(shared_panels(kMixed, 256), 2U + 1 + 1 + 2 + 3 + 3);
+  EXPECT_EQ(shared_panels({{DType::q8_0, 3000}}, 768), 188U) << "and so where weights are many";
 }
 
 TEST(WeightRange, HasTheBytesThatAreForetold) {
