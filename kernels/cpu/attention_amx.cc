@@ -109,12 +109,7 @@ struct Source {
       for (std::size_t i = group * kNextParts / part.n_groups; i < end; ++i) prefetch_next(split, head_bytes, i);
     }
   }
-  void make_values() {
-    for (std::size_t t = 0; t < split.seen[rows.n_rows - 1]; t += kGroupTokens) {
-      values[t / kGroupTokens] =
-          split.blocks[t / rows.block_tokens] + rows.head_dim * (rows.block_tokens + t % rows.block_tokens);
-    }
-  }
+  void make_values() { find_values(rows, split, values); }
 };
 
 void begin(const QueryRows& rows) {

@@ -4,6 +4,9 @@
 #include <immintrin.h>
 
 #include <cstddef>
+#include <cstdint>
+
+#include "kernels/cpu/attention_kernel.h"
 
 // Files for different instruction sets include this: what is inline here must be inlined.
 
@@ -15,6 +18,34 @@ namespace headwater::kernels::cpu {
 [[gnu::always_inline]] inline __mmask16 first_lanes(std::size_t n) {
   return static_cast<__mmask16>(n >= 16 ? 0xFFFFU : (1U << n) - 1U);
 }
+
+/// Asks for what the thread will read next, a line at each call; of several blocks in turn (see kSideBySide).
+class Ahead {
+ public:
+  [[gnu::always_inline]] Ahead(const Split& split, std::size_t head_bytes)
+      : block_(split.next_blocks), end_(block_ + split.n_next_blocks), turn_(block_), head_bytes_(head_bytes) {}
+  [[gnu::always_inline]] void line() {
+    if (block_ == end_) return;
+    _mm_prefetch(reinterpret_cast<const char*>(*turn_) + at_, _MM_HINT_T1);
+    ++turn_;
+    if (turn_ != end_ && turn_ != block_ + kSideBySide) return;
+    at_ += 64;
+    if (at_ >= head_bytes_) {
+      at_ = 0;
+      block_ = turn_;
+    }
+    turn_ = block_;
+  }
+  [[gnu::always_inline]] void rest() {
+    while (block_ != end_) line();
+  }
+
+ private:
+  const std::uint16_t* const* block_;  ///< the first of those that take turns
+  const std::uint16_t* const* end_;
+  const std::uint16_t* const* turn_;
+  std::size_t head_bytes_, at_ = 0;
+};
 
 /// What numbers up to `most` are multiplied by to become whole ones up to `greatest`; 0 where it would not be a number.
 [[gnu::always_inline]] inline __m512 inverse_step(float most, float greatest) {

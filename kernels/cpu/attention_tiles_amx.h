@@ -7,17 +7,15 @@
 
 #include <immintrin.h>
 
-#include "kernels/cpu/attention_avx512.h"
-#include "kernels/cpu/attention_kernel.h"
+#include "kernels/cpu/attention_bf16.h"
 #include "kernels/cpu/tile_config.h"
 
 namespace headwater::kernels::cpu::attention_tiles {
 
+using namespace attention_bf16;  // NOLINT: its groups are as deep as a tile
+
 inline constexpr std::size_t kTileRows = 16;
-inline constexpr std::size_t kGroupTokens = 32;  // of values: the depth of a tile
-inline constexpr std::size_t kStepDims = 32;     // of values: two tiles
-/// Scores of a row, and a cache line more, so that the rows of a tile lie in different sets of the cache.
-inline constexpr std::size_t kRowBytes = kSplitTokens * sizeof(float) + 64;
+inline constexpr std::size_t kStepDims = 32;  // of values: two tiles
 
 /// Tiles 0 … 3 are results, 4 and 5 rows of the left factor, 6 and 7 the right one.
 inline void configure(std::size_t rows) {
@@ -92,16 +90,6 @@ struct PowersOf {
   }
 };
 
-/// 2^x for x <= 0, to 1e-4, by a minimax polynomial of 2^r on [0, 1) with value 1 at 0.
-inline __m512 exp2(__m512 x) {
-  const __m512 r = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
-  __m512 p = _mm512_set1_ps(0.0770673528F);
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.227644652F));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.695116878F));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0F));
-  return _mm512_scalef_ps(p, x);
-}
-
 /// What a row comes to, 16 lanes that are to be joined; the rows of a tile one after the other.
 struct Lanes {
   alignas(64) float rows[kTileRows][16];
@@ -129,49 +117,12 @@ inline __m512 sum_rows(const Lanes& lanes) {
   return halves(first, last);
 }
 
-/// The greatest score, and its weight is one: for rows whose scores have no place below kCeiling.
-inline float greatest_of(const float* scores, std::size_t seen) {
-  const __m512 nothing = _mm512_set1_ps(-__builtin_inff());
-  __m512 most = nothing;
-  for (std::size_t t = 0; t < seen; t += 16) {
-    most = _mm512_max_ps(_mm512_mask_load_ps(nothing, first_lanes(seen - t), scores + t), most);
-  }
-  return _mm512_reduce_max_ps(most) / kScoreUnits;
-}
+/// Weights of which the greatest is one: for rows whose scores have no place below kCeiling.
 inline __m512i powers_below(const float* scores, float greatest) {
   const __m512 unit = _mm512_set1_ps(1 / kScoreUnits);
   const __m512 most = _mm512_set1_ps(greatest);
-  const __m512 low = exp2(_mm512_fmsub_ps(_mm512_load_ps(scores), unit, most));
-  const __m512 high = exp2(_mm512_fmsub_ps(_mm512_load_ps(scores + 16), unit, most));
-  return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low));
-}
-
-/// The first `n` of 32 lanes.
-inline __mmask32 first_lanes_of_32(std::size_t n) {
-  return static_cast<__mmask32>(n >= 32 ? 0xFFFFFFFFU : (1U << n) - 1U);
-}
-
-/// A row's scores become weights, bfloat16, zero beyond what the row sees; gives their sum, in parts.
-template <class Powers>
-inline __m512 weigh(std::byte* row, std::size_t seen, std::size_t n_groups, const Powers& powers) {
-  const auto* scores = reinterpret_cast<const float*>(row);
-  const __m512bh ones = reinterpret_cast<__m512bh>(_mm512_set1_epi16(0x3F80));
-  __m512 sum = _mm512_setzero_ps();
-  std::size_t group = 0;
-  // Never ahead of what is still to be read: a score takes four bytes, a weight two.
-  for (; (group + 1) * kGroupTokens <= seen; ++group) {
-    const __m512i weights = powers(scores + group * kGroupTokens);
-    _mm512_store_si512(row + group * 64, weights);
-    sum = _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(weights), ones);
-  }
-  for (; group < n_groups; ++group) {
-    const std::size_t before = group * kGroupTokens;
-    const __mmask32 kept = first_lanes_of_32(seen > before ? seen - before : 0);
-    const __m512i weights = _mm512_maskz_mov_epi16(kept, powers(scores + before));
-    _mm512_store_si512(row + group * 64, weights);
-    sum = _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(weights), ones);
-  }
-  return sum;
+  return bf16_powers(_mm512_fmsub_ps(_mm512_load_ps(scores), unit, most),
+                     _mm512_fmsub_ps(_mm512_load_ps(scores + 16), unit, most));
 }
 
 /// The unit for tiles falls asleep after some 0.3 us without work, and takes as long to wake up again.
@@ -264,30 +215,11 @@ inline void weigh_beyond(const Part& part, std::uint32_t beyond) {
       weigh(row, seen, part.n_groups, PowersOf{});
       continue;
     }
-    const float most = greatest_of(reinterpret_cast<const float*>(row), seen);
+    const float most = greatest_of(reinterpret_cast<const float*>(row), seen) / kScoreUnits;
     const auto powers = [most](const float* scores) { return powers_below(scores, most); };
     part.result->total[part.first_row + r] = _mm512_reduce_add_ps(weigh(row, seen, part.n_groups, powers));
     part.result->most[part.first_row + r] = most;
   }
-}
-
-/// Whether a value that some rows see and others do not is a NaN or an infinity, which zero would not take away.
-/// values: [groups of 32 tokens] → [16 pairs][head_dim][2]
-inline bool has_trap(const QueryRows& rows, const Split& split, const std::uint16_t* const* values) {
-  std::size_t row = 0;
-  while (split.seen[row] == 0) ++row;
-  const std::size_t end = split.seen[rows.n_rows - 1];
-  const __m512i exponent = _mm512_set1_epi16(0x7F80);
-  __mmask32 found = 0;
-  for (std::size_t t = split.seen[row] / 2 * 2; t < end; t += 2) {
-    const std::uint16_t* pair = values[t / kGroupTokens] + t % kGroupTokens * rows.head_dim;
-    const __mmask32 kept = t + 1 < end ? 0xFFFFFFFFU : 0x55555555U;
-    for (std::size_t i = 0; i < rows.head_dim * 2; i += 32) {
-      const __m512i bits = _mm512_and_si512(_mm512_loadu_si512(pair + i), exponent);
-      found |= _mm512_mask_cmpeq_epi16_mask(kept, bits, exponent);
-    }
-  }
-  return found != 0;
 }
 
 /// Rows of a part. Source: `score<kTiles>(part)` leaves scores times kScoreUnits in part.scores; after make_values(),

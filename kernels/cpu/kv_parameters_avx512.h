@@ -1,43 +1,15 @@
 #pragma once
-// What kernels of attention over a quantised cache have in common: scales and minima of 16 tokens as floats, and asking
-// memory for what comes next.
+// What kernels of attention over a quantised cache have in common: scales and minima of 16 tokens as floats.
 
 #include <immintrin.h>
 
-#include "kernels/cpu/attention_kernel.h"
+#include <cstddef>
+
 #include "kernels/cpu/kv_code_scale.h"
 
 // Files for different instruction sets include this: what is inline here must be inlined.
 
 namespace headwater::kernels::cpu {
-
-/// Asks for what the thread will read next, a line at each call; of several blocks in turn (see kSideBySide).
-class Ahead {
- public:
-  [[gnu::always_inline]] Ahead(const Split& split, std::size_t head_bytes)
-      : block_(split.next_blocks), end_(block_ + split.n_next_blocks), turn_(block_), head_bytes_(head_bytes) {}
-  [[gnu::always_inline]] void line() {
-    if (block_ == end_) return;
-    _mm_prefetch(reinterpret_cast<const char*>(*turn_) + at_, _MM_HINT_T1);
-    ++turn_;
-    if (turn_ != end_ && turn_ != block_ + kSideBySide) return;
-    at_ += 64;
-    if (at_ >= head_bytes_) {
-      at_ = 0;
-      block_ = turn_;
-    }
-    turn_ = block_;
-  }
-  [[gnu::always_inline]] void rest() {
-    while (block_ != end_) line();
-  }
-
- private:
-  const std::uint16_t* const* block_;  ///< the first of those that take turns
-  const std::uint16_t* const* end_;
-  const std::uint16_t* const* turn_;
-  std::size_t head_bytes_, at_ = 0;
-};
 
 /// As group_scale() and group_minimum(), of 16 tokens.
 [[gnu::always_inline]] inline __m512i widen_bytes(const std::byte* bytes) {
