@@ -225,8 +225,9 @@ void Scale(const float* x, float factor, std::size_t n, float* out) {
   const std::size_t lanes = hn::Lanes(d);
   const auto by = hn::Set(d, factor);
   std::size_t i = 0;
-  for (; i + lanes <= n; i += lanes) hn::StoreU(hn::Mul(hn::LoadU(d, x + i), by), d, out + i);
-  for (; i < n; ++i) out[i] = x[i] * factor;
+  const auto zero = hn::Zero(d);
+  for (; i + lanes <= n; i += lanes) hn::StoreU(hn::MulAdd(hn::LoadU(d, x + i), by, zero), d, out + i);
+  for (; i < n; ++i) out[i] = x[i] * factor + 0.0F;
 }
 
 }  // namespace HWY_NAMESPACE

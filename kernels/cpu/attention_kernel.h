@@ -96,7 +96,8 @@ extern const AttentionKernel kVnniQuantizedAttention;
 /// Needs AMX, head_dim a multiple of 16 up to 256 and block_tokens one of 32, or 16 of a first block.
 extern const AttentionKernel kAmxQuantizedAttention;
 
-/// out = x * factor. Both: [n].
+/// out = x * factor, and 0 for -0. Both: [n]. Where denormals count for nothing a sum may vanish below zero: it is -0,
+/// but 0 beside a row that sees more, whose tokens were added with a weight of zero.
 void scale(const float* x, float factor, std::size_t n, float* out);
 
 /// Joins what rows [first_row, end_row) have gathered with what a later split gave them.

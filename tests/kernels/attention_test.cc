@@ -6,6 +6,7 @@
 #include <array>
 #include <random>
 #include <stdexcept>
+#include <vector>
 
 #include "tests/kernels/attention_world.h"
 
@@ -101,6 +102,29 @@ TEST_P(AttentionTest, ANanReachesNeitherOtherSequencesNorTheTokensBeforeIt) {
   }
 }
 
+/// In a cache whose values are floats.
+class FloatAttention : public AttentionTest {};
+
+TEST_P(FloatAttention, HasTheSameBitsBesideRowsThatSeeMoreWhereASumVanishesBelowZero) {
+  constexpr std::uint32_t kLength = 60;
+  constexpr std::uint32_t kBelowZero = 27;  // rows before it stand beside some that see what lies above zero
+  constexpr Bf16 kEight = 0x4100;
+  constexpr Bf16 kOne = 0x3F80;
+  constexpr Bf16 kNegativeZero = 0x8000;
+  constexpr Bf16 kLeastBelowZero = 0x8080;  // any weight below one makes it a denormal
+  World world(1, 1, 64, 32, {kLength}, GetParam().format);
+  for (std::uint32_t t = 0; t < kLength; ++t) {
+    world.query(0, t)[1] = 8;  // the first token has the greatest weight
+    world.set(0, t, true, t == 0 ? kNegativeZero : t < kBelowZero ? kLeastBelowZero : kOne);
+  }
+  world.set(0, 0, false, kEight);
+  const std::vector<float> all = run(world, {{0, 0, kLength}}, 1);
+  for (std::uint32_t row = 0; row < kLength; ++row) {
+    const std::vector<float> alone = run(world, {{0, row, 1}}, 1);
+    EXPECT_TRUE(same_bits(alone.data(), all.data() + row * world.row_size(), world.row_size())) << row;
+  }
+}
+
 TEST_P(AttentionTest, AQueryThatIsNanMakesOnlyItsOwnRowNan) {
   World world(3, 1, 64, 32, {60}, GetParam().format);
   const std::vector<float> before = run(world, {{0, 0, 60}}, 2);
@@ -122,6 +146,14 @@ TEST_P(AttentionTest, ScoresFarApartNeitherOverflowNorLoseTheGreatest) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Ways, AttentionTest, testing::ValuesIn(ways()),
+                         [](const auto& test) { return test.param.name; });
+
+std::vector<Way> ways_to_floats() {
+  std::vector<Way> all = ways();
+  std::erase_if(all, [](const Way& way) { return way.format.quantised(); });
+  return all;
+}
+INSTANTIATE_TEST_SUITE_P(Ways, FloatAttention, testing::ValuesIn(ways_to_floats()),
                          [](const auto& test) { return test.param.name; });
 
 TEST(Tiles, CannotTakeSomeShapes) {

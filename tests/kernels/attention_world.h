@@ -71,10 +71,14 @@ class World {
       numbers[1] = std::numeric_limits<float>::quiet_NaN();
       return store(sequence, token);
     }
+    set(sequence, token, value, kNan);
+  }
+  /// The second number of a token's key (or value) of the first KV head, in a cache of 16 bits.
+  void set(std::size_t sequence, std::uint32_t token, bool value, Bf16 bits) {
     Bf16* head = arena_.head(tables_[sequence][grid().block_of(token)], heads_.layer, 0);
     const std::uint32_t slot = token % geometry_.block_tokens;
     head[value ? value_place(heads_.head_dim, geometry_.block_tokens, slot, 1)
-               : key_place(geometry_.block_tokens, slot, 1)] = kNan;
+               : key_place(geometry_.block_tokens, slot, 1)] = bits;
   }
 
   /// The windowed layers of a sequence's first `n` blocks, and where those were.
