@@ -7,6 +7,7 @@
 #include <limits>
 #include <numbers>
 #include <stdexcept>
+#include <string>
 
 #include "kernels/cpu/cpu_features.h"
 #include "kernels/cpu/thread_scratch.h"
@@ -17,12 +18,21 @@ namespace {
 Gathered gathered_at(float* memory) { return {memory, memory + kMaxRows, memory + 2 * kMaxRows}; }
 
 const AttentionKernel& kernel_of(AttentionPath path, const KvFormat& format) {
-  if (path == AttentionPath::vnni && format.quantised()) return kVnniQuantizedAttention;
   if (path == AttentionPath::amx) return format.quantised() ? kAmxQuantizedAttention : kAmxAttention;
+  if (path >= AttentionPath::vnni && format.quantised()) return kVnniQuantizedAttention;
+  if (path == AttentionPath::bf16) return kBf16Attention;
   return format.quantised() ? kGenericQuantizedAttention : kGenericAttention;
 }
 
 }  // namespace
+
+std::string_view lacking(AttentionPath path) {
+  const CpuFeatures& has = cpu_features();
+  if (path == AttentionPath::amx && !has.amx) return "AMX";
+  if (path >= AttentionPath::vnni && !has.avx512_vnni) return "AVX-512 VNNI";
+  if (path >= AttentionPath::bf16 && !has.avx512_bf16) return "AVX-512 BF16";
+  return "";
+}
 
 bool tiles_take(std::uint32_t head_dim, std::uint32_t block_tokens, const KvFormat& format) {
   // Of longer heads the sums of whole numbers could overflow.
@@ -30,8 +40,8 @@ bool tiles_take(std::uint32_t head_dim, std::uint32_t block_tokens, const KvForm
 }
 
 Attention::Attention(AttentionPath path, const KvFormat& format) : Attention(kernel_of(path, format), format) {
-  if (path == AttentionPath::amx && !cpu_features().amx) throw std::logic_error("this machine has no AMX");
-  if (path == AttentionPath::vnni && !cpu_features().avx512_vnni) throw std::logic_error("this machine has no VNNI");
+  const std::string_view lacked = lacking(path);
+  if (!lacked.empty()) throw std::logic_error("this machine has no " + std::string(lacked));
 }
 
 Attention::Attention(const AttentionKernel& tiles, const KvFormat& format)

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "kernels/backend.h"
@@ -18,8 +19,12 @@ namespace headwater::kernels::cpu {
 enum class AttentionPath : std::uint8_t {
   generic,
   vnni,  ///< of a quantised cache; otherwise generic
+  bf16,  ///< of a 16-bit cache by VDPBF16PS; otherwise vnni
   amx,
 };
+
+/// What a path needs that this machine does not have; empty: nothing.
+std::string_view lacking(AttentionPath path);
 
 /// Whether the other paths can take such heads, on a machine that has them.
 bool tiles_take(std::uint32_t head_dim, std::uint32_t block_tokens, const KvFormat& format);

@@ -89,6 +89,8 @@ struct AttentionKernel {
 extern const AttentionKernel kGenericAttention;
 /// Needs AMX, head_dim a multiple of 16 and block_tokens one of 32.
 extern const AttentionKernel kAmxAttention;
+/// Needs AVX512_BF16; head_dim and block_tokens as the one before.
+extern const AttentionKernel kBf16Attention;
 /// The same for a quantised cache. head_dim is a multiple of 8.
 extern const AttentionKernel kGenericQuantizedAttention;
 /// Needs AVX-512 VNNI; head_dim and block_tokens as the next one.

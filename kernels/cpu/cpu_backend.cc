@@ -192,7 +192,8 @@ class CpuBackend : public Backend {
                                : has.avx2        ? "avx2"
                                                  : "plain";
     return "cpu 5 " + std::string(kPrecisions.at(static_cast<std::size_t>(precision_))) + " " + instructions +
-           (has.avx512_vnni ? " vnni" : "");
+           (has.avx512_vnni ? " vnni" : "") +
+           (cpu::kernel_table().attention.run == cpu::AttentionPath::bf16 ? " bf16_attention" : "");
   }
   void run_on_host(std::size_t n, const std::function<void(std::size_t)>& work) override { pool_.run(n, work); }
   std::span<float> read(Buffer& x, std::size_t n) override { return {data(x), n}; }

@@ -44,6 +44,7 @@ CpuFeatures limit_to(CpuKind kind, const CpuFeatures& features) {
   left.avx512_bf16 = left.avx512_bf16 && kind >= CpuKind::avx512_bf16;
   left.amx = left.amx && kind >= CpuKind::amx;
   left.avx_vnni = false;
+  left.fast_bf16_dot = left.fast_bf16_dot && left.avx512_bf16;
   return left;
 }
 

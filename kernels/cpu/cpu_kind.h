@@ -19,6 +19,8 @@ struct CpuFeatures {
   /// AVX-VNNI, with which some processors make up for what they lack of AVX-512. It makes no kind: the order of kinds
   /// has no place for it. So whoever names a kind, goes without.
   bool avx_vnni = false;
+  /// With avx512_bf16: VDPBF16PS makes twice the products of float32 in the same time, not half as many.
+  bool fast_bf16_dot = false;
 
   bool operator==(const CpuFeatures&) const = default;
 };

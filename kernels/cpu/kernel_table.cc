@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::string_view kAmx = "AMX";
 constexpr std::string_view kVnni = "AVX-512 VNNI";
+constexpr std::string_view kBf16 = "AVX-512 BF16";
 constexpr std::string_view kAvx512 = "AVX-512";
 constexpr std::string_view kAvx2 = "AVX2";
 constexpr std::string_view kAvxVnni = "AVX-VNNI";
@@ -61,6 +62,7 @@ KernelTable make_kernel_table(const CpuFeatures& has) {
   if (has.avx512) table.round_grouped_row = {kAvx512, quantize_grouped_row_avx512};
   table.attention = {kHighway, AttentionPath::generic};
   if (has.avx512_vnni) table.attention = {kVnni, AttentionPath::vnni};
+  if (has.avx512_vnni && has.avx512_bf16 && has.fast_bf16_dot) table.attention = {kBf16, AttentionPath::bf16};
   if (has.amx) table.attention = {kAmx, AttentionPath::amx};
   return table;
 }
@@ -83,12 +85,9 @@ std::vector<KernelChoice> describe_kernels() {
       table.grouped_pays ? shown(table.grouped.name) : "not used: 16 bits are as fast here");
   if (table.grouped_pays) add("  rounding of their inputs", shown(table.round_grouped_row.name));
   add("products of other weights", std::string("oneDNN, ") + (has_bf16_products() ? "bfloat16" : "float32"));
-  if (table.attention.run == AttentionPath::vnni) {
-    add("attention", highway());
-    add("  to a cache in 8 or 4 bits", shown(table.attention.name));
-  } else {
-    add("attention", shown(table.attention.name));
-  }
+  const bool vnni = table.attention.run == AttentionPath::vnni;
+  add("attention", vnni ? highway() : shown(table.attention.name));
+  if (vnni || table.attention.run == AttentionPath::bf16) add("  to a cache in 8 or 4 bits", std::string(kVnni));
   if (table.attention.run != AttentionPath::generic) add("  with a window or a cap, or of odd heads", highway());
   for (const char* work : {"rotary embedding, keys and values into the cache", "norms, sums and activations",
                            "conversions to bfloat16", "search of logits"}) {

@@ -9,7 +9,6 @@
 #include "tests/kernels/values.h"
 
 #include "kernels/cpu/attention.h"
-#include "kernels/cpu/cpu_features.h"
 #include "kernels/cpu/rope.h"
 
 namespace headwater::kernels::cpu {
@@ -50,8 +49,7 @@ TEST_P(AttentionMemory, IsFarLessThanTheCache) {
   constexpr std::uint32_t kHeads = 8;
   constexpr std::uint32_t kChunk = 512;
   const AttentionPath path = GetParam().path;
-  if (path == AttentionPath::amx && !cpu_features().amx) GTEST_SKIP() << "this machine has no AMX";
-  if (path == AttentionPath::vnni && !cpu_features().avx512_vnni) GTEST_SKIP() << "this machine has no VNNI";
+  if (!lacking(path).empty()) GTEST_SKIP() << "this machine has no " << lacking(path);
   const KvGeometry geometry{{{kHeads, 64}}, 32, format_of(GetParam().policy)};
   const AttentionShape heads{0, kHeads, kHeads, 64, 0};
   const std::uint32_t n_blocks = geometry.grid().covering(kTokens);

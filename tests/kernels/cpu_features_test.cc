@@ -39,6 +39,7 @@ TEST(CpuFeatures, HighwayAndOneDnnUseNothingBeyondThem) {
   EXPECT_LE((targets & HWY_AVX3) != 0, has.avx512);
   EXPECT_LE((targets & HWY_AVX3_DL) != 0, has.avx512_vnni);
   EXPECT_LE(has_bf16_products(), has.avx512_bf16);
+  EXPECT_LE(has.fast_bf16_dot, has.avx512_bf16);
 }
 
 TEST(CpuFeatures, HighwayKeepsToThemWhoeverAsksWhatThereIs) {
@@ -54,6 +55,8 @@ TEST(CpuFeatures, NumericsNameThem) {
   const std::string kind(name(cpu_choice().kind));
   const std::string shown = cpu_choice().kind == CpuKind::avx512_vnni ? "avx512 vnni" : kind;
   EXPECT_NE(numerics.find(" " + shown), std::string::npos) << numerics;
+  const CpuFeatures& has = cpu_features();
+  EXPECT_EQ(numerics.ends_with(" bf16_attention"), has.fast_bf16_dot && !has.amx) << numerics;
 }
 
 }  // namespace

@@ -44,6 +44,15 @@ TEST(CpuKind, AvxVnniMakesNoKindAndIsLeftOutWhereOneIsNamed) {
   EXPECT_EQ(choose_cpu(found, "avx2").features, all_of(CpuKind::avx2));
 }
 
+TEST(CpuKind, LowerOnesHaveNoFastPairsOfBfloat16) {
+  CpuFeatures zen4 = all_of(CpuKind::avx512_bf16);
+  zen4.fast_bf16_dot = true;
+  EXPECT_EQ(kind_of(zen4), CpuKind::avx512_bf16);
+  EXPECT_TRUE(limit_to(CpuKind::avx512_bf16, zen4).fast_bf16_dot);
+  EXPECT_FALSE(limit_to(CpuKind::avx512_vnni, zen4).fast_bf16_dot);
+  EXPECT_EQ(limit_to(CpuKind::plain, zen4), CpuFeatures{});
+}
+
 TEST(CpuKind, NoNameLeavesTheMachinesOwn) {
   CpuFeatures found = all_of(CpuKind::avx512);
   found.avx512_bf16 = true;

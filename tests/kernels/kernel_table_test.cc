@@ -71,6 +71,18 @@ TEST(KernelTable, ProductsGateWithTheInstructionSetThatHighwayHasForIt) {
   EXPECT_TRUE(table_of(CpuKind::avx512_vnni).few_gate);
 }
 
+TEST(KernelTable, PairsOfBfloat16AreMultipliedWhereThatIsFasterThanFloats) {
+  CpuFeatures has = limit_to(CpuKind::avx512_bf16, {true, true, true, true, true});
+  EXPECT_EQ(make_kernel_table(has).attention.run, AttentionPath::vnni);
+  has.fast_bf16_dot = true;
+  EXPECT_EQ(make_kernel_table(has).attention.run, AttentionPath::bf16);
+  EXPECT_EQ(make_kernel_table(limit_to(CpuKind::avx512_bf16, has)).attention.run, AttentionPath::bf16);
+  EXPECT_EQ(make_kernel_table(limit_to(CpuKind::avx512_vnni, has)).attention.run, AttentionPath::vnni);
+  EXPECT_EQ(make_kernel_table(limit_to(CpuKind::avx2, has)).attention.run, AttentionPath::generic);
+  has.amx = true;
+  EXPECT_EQ(make_kernel_table(has).attention.run, AttentionPath::amx);
+}
+
 TEST(KernelTable, IsThatOfThisProcessAndSaysNothingBeyond) {
   EXPECT_EQ(kernel_table().few_rows.run, make_kernel_table(cpu_features()).few_rows.run);
   const auto said = [](const std::string& word) {
@@ -80,6 +92,7 @@ TEST(KernelTable, IsThatOfThisProcessAndSaysNothingBeyond) {
   const CpuFeatures& has = cpu_features();
   EXPECT_EQ(said("AVX-512 VNNI"), has.avx512_vnni);
   EXPECT_EQ(said("AMX"), has.amx);
+  EXPECT_EQ(said("AVX-512 BF16"), has.fast_bf16_dot && !has.amx);
   EXPECT_LE(said("AVX3"), has.avx512);
   EXPECT_TRUE(said("Highway"));
 }

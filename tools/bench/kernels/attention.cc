@@ -6,12 +6,12 @@
 #include <chrono>
 #include <random>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "kernels/compute_cpus.h"
 #include "kernels/cpu/attention.h"
-#include "kernels/cpu/kernel_table.h"
 #include "kernels/cpu/rope.h"
 #include "tools/bench/kernels/limits.h"
 
@@ -94,7 +94,7 @@ class Case {
 };
 
 bool skip_without(benchmark::State& state, AttentionPath path) {
-  if (path <= kernel_table().attention.run) return false;
+  if (lacking(path).empty()) return false;
   state.SkipWithError("this machine does not have it");
   return true;
 }
@@ -112,6 +112,15 @@ double best_seconds(benchmark::State& state, const Work& work) {
   return best;
 }
 
+/// Operations per second that this machine can do at most, of the kind that a path does.
+double limit(AttentionPath path, std::string_view policy) {
+  static const double tiles = tile_rate(pool());
+  static const double pairs = bf16_rate(pool());
+  static const double vectors = vector_rate(pool());
+  if (path == AttentionPath::amx) return tiles;
+  return path == AttentionPath::bf16 && policy == "0" ? pairs : vectors;
+}
+
 /// A prompt of state.range(0) tokens, one layer.
 void prefill(benchmark::State& state, AttentionPath path, const char* policy) {
   if (skip_without(state, path)) return;
@@ -120,10 +129,8 @@ void prefill(benchmark::State& state, AttentionPath path, const char* policy) {
   Attention attention = prompt.attention(path);
   const double seconds = best_seconds(state, [&] { prompt.attend(attention, 0); });
   const double operations = 4.0 * 64 * kHeads * n * (n + 1) / 2;
-  static const double tiles = tile_rate(pool());
-  static const double vectors = vector_rate(pool());
   state.counters["GFLOP/s"] = operations / seconds / 1e9;
-  state.counters["of_limit"] = operations / seconds / (path == AttentionPath::amx ? tiles : vectors);
+  state.counters["of_limit"] = operations / seconds / limit(path, policy);
 }
 
 /// One new token for each of state.range(0) sequences of state.range(1) tokens, all layers.
@@ -162,10 +169,12 @@ void each_format(const char* phase, const char* name, AttentionPath path,
 }
 
 const bool kRegistered = [] {
-  for (const auto& [name, path] :
-       {std::pair("amx", AttentionPath::amx), {"vnni", AttentionPath::vnni}, {"generic", AttentionPath::generic}}) {
+  for (const auto& [name, path] : {std::pair("amx", AttentionPath::amx),
+                                   {"bf16", AttentionPath::bf16},
+                                   {"vnni", AttentionPath::vnni},
+                                   {"generic", AttentionPath::generic}}) {
     each_format("prefill", name, path, prefill, {{512}, {4096}});
-    each_format("decode", name, path, decode, {{1, 4096}, {48, 200}});
+    each_format("decode", name, path, decode, {{1, 4096}, {1, 8000}, {48, 200}});
   }
   return true;
 }();

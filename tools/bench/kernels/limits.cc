@@ -52,6 +52,17 @@ constexpr int kRounds = 20'000;
   }
 }
 
+[[gnu::target("avx512f,avx512bf16")]] void multiply_add_bf16() {
+  __m512 sums[16] = {};
+  const auto x = reinterpret_cast<__m512bh>(_mm512_set1_epi16(0x3F00));
+  for (int i = 0; i < kRounds; ++i) {
+    for (__m512& sum : sums) {
+      sum = _mm512_dpbf16_ps(sum, x, x);
+      asm volatile("" : "+v"(sum));
+    }
+  }
+}
+
 [[gnu::target("amx-tile,amx-bf16")]] void multiply_tiles() {
   kernels::cpu::load_tile_config(kernels::cpu::kWholeTiles);
   _tile_zero(0);
@@ -101,6 +112,12 @@ double vector_rate(ThreadPool& pool) {
   const double seconds =
       best_seconds(pool, threads, [](std::size_t) { cpu_features().avx512 ? multiply_add_512() : multiply_add_256(); });
   return threads * kRounds * per_round / seconds;
+}
+
+double bf16_rate(ThreadPool& pool) {
+  if (!cpu_features().avx512_bf16) return 0;
+  const double seconds = best_seconds(pool, pool.size(), [](std::size_t) { multiply_add_bf16(); });
+  return pool.size() * 16.0 * kRounds * 32 * 2 / seconds;
 }
 
 double tile_rate(ThreadPool& pool) {

@@ -11,6 +11,8 @@ namespace headwater::bench {
 double read_rate(std::size_t bytes, kernels::cpu::ThreadPool& pool);
 /// Operations (two for each multiply-add) per second of float32 in the widest vectors.
 double vector_rate(kernels::cpu::ThreadPool& pool);
+/// Operations per second of bfloat16 in the widest vectors; 0 without AVX512_BF16.
+double bf16_rate(kernels::cpu::ThreadPool& pool);
 /// Operations per second of bfloat16 tiles; 0 without AMX.
 double tile_rate(kernels::cpu::ThreadPool& pool);
 
