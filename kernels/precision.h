@@ -14,7 +14,9 @@ enum class Precision : std::uint8_t {
   /// attention gives are rounded to 8 bits, 32 at a time. Not in models with gates of GELU below 1,536 wide.
   fast,
   balanced,  ///< weights as the file has them, activations rounded to 16 bits, with one scale for a row
-  exact,     ///< weights expanded, and both bfloat16, or float32 where the processor has no bfloat16 products
+  /// Weights expanded, and both bfloat16. Where the processor has no bfloat16 products: float32, with weights of float16
+  /// if it has AVX2.
+  exact,
 };
 
 /// In the order of the enum.

@@ -14,6 +14,7 @@
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/cpu_features.h"
 #include "kernels/cpu/float_product.h"
+#include "kernels/cpu/half_matrix.h"
 #include "kernels/cpu/kernel_table.h"
 #include "kernels/cpu/kv_arena.h"
 #include "kernels/cpu/lookup_table.h"
@@ -50,6 +51,7 @@ class CpuBackend : public Backend {
   std::unique_ptr<Matrix> load_matrix(std::span<const HostTensor> parts, MatrixUse use) override;
   std::uint64_t matrix_bytes(const HostTensor& tensor) const override {
     if (keeps({&tensor, 1})) return cpu::QuantizedMatrix::bytes_of(tensor);
+    if (cpu::HalfMatrix::takes({&tensor, 1})) return cpu::HalfMatrix::bytes_of(tensor);
     return tensor.rows * tensor.cols * (cpu::has_bf16_products() ? 2 : 4);
   }
   std::uint64_t table_bytes(const HostTensor& table, bool shared) const override {
@@ -116,6 +118,10 @@ class CpuBackend : public Backend {
   void linear(const Matrix& weight, const Buffer& x, std::uint32_t rows, Buffer& out) override {
     if (const auto* quantized = dynamic_cast<const cpu::QuantizedMatrix*>(&weight)) {
       quantized->multiply(data(x), rows, data(out), rounded_inputs_, pool_);
+      return;
+    }
+    if (const auto* half = dynamic_cast<const cpu::HalfMatrix*>(&weight)) {
+      half->multiply(data(x), rows, data(out), pool_);
       return;
     }
     const auto& matrix = static_cast<const cpu::PackedMatrix&>(weight);
@@ -191,7 +197,7 @@ class CpuBackend : public Backend {
                                : has.avx512      ? "avx512"
                                : has.avx2        ? "avx2"
                                                  : "plain";
-    return "cpu 5 " + std::string(kPrecisions.at(static_cast<std::size_t>(precision_))) + " " + instructions +
+    return "cpu 6 " + std::string(kPrecisions.at(static_cast<std::size_t>(precision_))) + " " + instructions +
            (has.avx512_vnni ? " vnni" : "") +
            (cpu::kernel_table().attention.run == cpu::AttentionPath::bf16 ? " bf16_attention" : "");
   }
@@ -240,7 +246,10 @@ cpu::Rounding CpuBackend::rounding(std::span<const HostTensor> parts, MatrixUse 
 
 std::unique_ptr<Matrix> CpuBackend::load_matrix(std::span<const HostTensor> parts, MatrixUse use) {
   using Use = cpu::QuantizedMatrix::Use;
-  if (!keeps(parts)) return products_.pack(parts);
+  if (!keeps(parts)) {
+    if (cpu::HalfMatrix::takes(parts)) return std::make_unique<cpu::HalfMatrix>(parts, weight_memory_, pool_);
+    return products_.pack(parts);
+  }
   const Use gated = use.role == MatrixRole::gate_up ? Use::gated : Use::linear;
   auto matrix = std::make_unique<cpu::QuantizedMatrix>(parts, gated, weight_memory_, pool_, rounding(parts, use));
   // They are computed in the order in which they are loaded, over and over.
@@ -260,7 +269,9 @@ MatrixPath CpuBackend::matrix_path(std::span<const HostTensor> parts, MatrixUse 
     const bool groups = rounding(parts, use) == cpu::Rounding::groups;
     return {(groups ? "8-bit groups (" : "whole numbers (") + types + ")", ""};
   }
-  const std::string path = cpu::has_bf16_products() ? "bfloat16" : "float32";
+  const std::string path = cpu::has_bf16_products()        ? "bfloat16"
+                           : cpu::HalfMatrix::takes(parts) ? "float16 weights"
+                                                           : "float32";
   const bool quantised = std::ranges::any_of(parts, [](const HostTensor& part) { return block_values(part.type) > 1; });
   if (precision_ == Precision::exact || !quantised) return {path, ""};
   return {path, cpu::QuantizedMatrix::obstacle(parts)};

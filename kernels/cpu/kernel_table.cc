@@ -8,6 +8,7 @@
 
 #include "kernels/cpu/cpu_features.h"
 #include "kernels/cpu/float_product.h"
+#include "kernels/cpu/half_matrix.h"
 
 namespace headwater::kernels::cpu {
 namespace {
@@ -84,7 +85,9 @@ std::vector<KernelChoice> describe_kernels() {
   add("products of quantised weights, inputs of 8 bits",
       table.grouped_pays ? shown(table.grouped.name) : "not used: 16 bits are as fast here");
   if (table.grouped_pays) add("  rounding of their inputs", shown(table.round_grouped_row.name));
-  add("products of other weights", std::string("oneDNN, ") + (has_bf16_products() ? "bfloat16" : "float32"));
+  add("products of other weights", HalfMatrix::pays()    ? std::string(kAvx2) + ", weights of float16"
+                                   : has_bf16_products() ? "oneDNN, bfloat16"
+                                                         : "oneDNN, float32");
   const bool vnni = table.attention.run == AttentionPath::vnni;
   add("attention", vnni ? highway() : shown(table.attention.name));
   if (vnni || table.attention.run == AttentionPath::bf16) add("  to a cache in 8 or 4 bits", std::string(kVnni));
