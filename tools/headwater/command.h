@@ -61,8 +61,8 @@ void add_precision(CLI::App& command, Text& precision) {
   command
       .add_option(
           "--precision", precision,
-          "balanced: quantised weights as they are, activations of 16 bits; fast: those of feed-forward layers of "
-          "8 bits, where that is faster; exact: both as bfloat16")
+          "balanced: quantised weights as they are, activations of 16 bits; fast: of 8 bits but for queries, keys, "
+          "values and logits, where that is faster; exact: both as bfloat16")
       ->check(known_precisions());
 }
 
