@@ -258,7 +258,9 @@ TEST(Gemma, IsNotFurtherFromFloat32InFewBitsThanSoManyTimes) {
   const double four = difference_after_prompts(kGemma, "4");
   std::cout << "top-10 log-probabilities: mean absolute difference " << plain << " with a cache of 16 bits, " << eight
             << " of 8, " << four << " of 4\n";
-  EXPECT_LE(eight, 1.5 * plain);
+  // Of 120 numbers a mean is known to a third: that of SmolLM2 was between 0.029 and 0.043 with roundings that differ
+  // by a fiftieth in long contexts.
+  EXPECT_LE(eight, 1.75 * plain);
   EXPECT_LE(four, 8 * plain);
 }
 
