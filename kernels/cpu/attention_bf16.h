@@ -81,7 +81,7 @@ template <class Powers>
   for (std::size_t t = split.seen[row] / 2 * 2; t < end; t += 2) {
     const std::uint16_t* pair = values[t / kGroupTokens] + t % kGroupTokens * rows.head_dim;
     const __mmask32 kept = t + 1 < end ? 0xFFFFFFFFU : 0x55555555U;
-    for (std::size_t i = 0; i < rows.head_dim * 2; i += 32) {
+    for (std::size_t i = 0; i < std::size_t{2} * rows.head_dim; i += 32) {
       const __m512i bits = _mm512_and_si512(_mm512_loadu_si512(pair + i), exponent);
       found |= _mm512_mask_cmpeq_epi16_mask(kept, bits, exponent);
     }

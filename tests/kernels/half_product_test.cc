@@ -62,8 +62,8 @@ TEST_F(HalfProduct, IsThatOfTheFilesWeightsToElevenBits) {
   for (const DType type : {DType::q4_1, DType::q8_0, DType::q6_k}) {
     const Weights weights = make_weights(type, 67, 512, 1);
     const HalfMatrix matrix({&weights.tensor, 1}, memory, pool);
-    const std::vector<float> x = random_values(5 * 512, 2);
-    std::vector<float> out(5 * 67);
+    const std::vector<float> x = random_values(std::size_t{5} * 512, 2);
+    std::vector<float> out(std::size_t{5} * 67);
     matrix.multiply(x.data(), 5, out.data(), pool);
     for (std::size_t n = 0; n < 5; ++n) {
       for (std::size_t r = 0; r < 67; ++r) {
@@ -104,7 +104,7 @@ TEST_F(HalfProduct, ARowHasTheSameBitsAloneAndInAnyCompany) {
   const HalfMatrix matrix({&weights.tensor, 1}, memory, pool);
   std::vector<float> x = random_values(20 * std::size_t{2560}, 2);
   x[4 * 2560 + 7] = std::numeric_limits<float>::quiet_NaN();
-  std::vector<float> all(20 * 200);
+  std::vector<float> all(std::size_t{20} * 200);
   matrix.multiply(x.data(), 20, all.data(), pool);
   for (std::size_t r = 0; r < 20; ++r) {
     std::vector<float> alone(200);
