@@ -78,7 +78,7 @@ template <class Powers>
   const std::size_t end = split.seen[rows.n_rows - 1];
   const __m512i exponent = _mm512_set1_epi16(0x7F80);
   __mmask32 found = 0;
-  for (std::size_t t = split.seen[row] / 2 * 2; t < end; t += 2) {
+  for (std::size_t t = std::size_t{split.seen[row] / 2} * 2; t < end; t += 2) {
     const std::uint16_t* pair = values[t / kGroupTokens] + t % kGroupTokens * rows.head_dim;
     const __mmask32 kept = t + 1 < end ? 0xFFFFFFFFU : 0x55555555U;
     for (std::size_t i = 0; i < std::size_t{2} * rows.head_dim; i += 32) {
