@@ -19,34 +19,24 @@ bool may_use_tiles() {
   return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 }
 
+/// What the CPUID instruction says of a leaf; zeros where the processor has no such leaf.
+struct CpuId {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+
+  CpuId(unsigned leaf, unsigned subleaf) { (void)__get_cpuid_count(leaf, subleaf, &eax, &ebx, &ecx, &edx); }
+};
+
 /// GCC 12's __builtin_cpu_supports() does not know AMX.
 bool has_amx_instructions() {
-  unsigned eax = 0;
-  unsigned ebx = 0;
-  unsigned ecx = 0;
-  unsigned edx = 0;
-  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return false;
   constexpr unsigned kWanted = 1U << 22U | 1U << 24U | 1U << 25U;  // AMX-BF16, AMX-TILE, AMX-INT8
-  return (edx & kWanted) == kWanted;
+  return (CpuId(7, 0).edx & kWanted) == kWanted;
 }
 
 /// Nor AVX-VNNI.
-bool has_avx_vnni_instructions() {
-  unsigned eax = 0;
-  unsigned ebx = 0;
-  unsigned ecx = 0;
-  unsigned edx = 0;
-  return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax & (1U << 4U)) != 0;
-}
+bool has_avx_vnni_instructions() { return (CpuId(7, 1).eax & (1U << 4U)) != 0; }
 
 /// Clang 16's __builtin_cpu_supports() does not know F16C.
-bool has_half_conversions() {
-  unsigned eax = 0;
-  unsigned ebx = 0;
-  unsigned ecx = 0;
-  unsigned edx = 0;
-  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & (1U << 29U)) != 0;
-}
+bool has_half_conversions() { return (CpuId(1, 0).ecx & (1U << 29U)) != 0; }
 
 CpuFeatures look() {
   __builtin_cpu_init();

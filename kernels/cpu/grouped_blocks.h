@@ -15,10 +15,10 @@ namespace headwater::kernels::cpu {
 template <PanelFormat kFormat>
 constexpr int kRuns = kFormat == PanelFormat::sixes_two_factors ? 2 : 1;
 
-// What a group of a row adds to its dots is a sum of products of 16 bits: GroupTerms::sum and centre with a number of
-// the column and the mean of its weights. That number is W at q = 0.
-/// Where this may have more than 16 bits, or is another one in each half, GroupTerms::halves() are multiplied with two
-/// numbers more: of 5 or 6 bits, with -factor · 32, or, of one factor, both with half of that; the rest is left above.
+/// What a group of a row adds to its dots is a sum of products of 16 bits: GroupTerms::sum with W at q = 0, and centre
+/// with the mean of the weights. Of codes of 5 or 6 bits, W at q = 0 may have more bits, or is another one in each
+/// half: with two factors it is multiplied with the sums of the halves; with one, half of -factor · 32 is, and the rest
+/// of it with the sum.
 template <PanelFormat kFormat>
 constexpr bool kHasHalves = has_sixes(kFormat);
 

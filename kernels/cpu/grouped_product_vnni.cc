@@ -58,8 +58,8 @@ class CodeSum {
 
 /// Of a group's 16 columns.
 struct Numbers {
-  __m512i factor, second_factor;  ///< of 4-bit codes as pairs of 16 bits, each with a zero
-  __m512i terms, halves;          ///< what GroupTerms::sum_and_centre() and halves() are multiplied with
+  __m512i factors;        ///< of 4-bit codes: each in the lower 16 bits, below a zero
+  __m512i terms, halves;  ///< what GroupTerms::sum_and_centre() and halves() are multiplied with
 };
 /// `low` in the lower 16 bits, `high` in the upper.
 [[gnu::always_inline]] inline __m512i pair(__m512i low, __m512i high) {
@@ -71,40 +71,40 @@ template <PanelFormat kFormat>
                                                    __m512i last_codes) {
   const std::int16_t* from = panel.numbers + group * n_numbers(kFormat);
   const auto times = [](__m512i x, int by) { return _mm512_mullo_epi32(x, _mm512_set1_epi32(by)); };
-  /// (Σ factor · (q - less) + 16) / 32
-  const auto part_of_mean = [&](__m512i factor, int less) __attribute__((always_inline)) {
-    const __m512i codes = _mm512_sub_epi32(first_codes, _mm512_set1_epi32(less * static_cast<int>(kGroup)));
-    const __m512i sum = _mm512_mullo_epi32(factor, codes);
-    return _mm512_srai_epi32(_mm512_add_epi32(sum, _mm512_set1_epi32(16)), 5);
+  /// Σ factor · (q - middle) of `n` values, whose Σ q is `codes`.
+  const auto sum = [](__m512i factor, __m512i codes, int n) __attribute__((always_inline)) {
+    return _mm512_mullo_epi32(factor, _mm512_sub_epi32(codes, _mm512_set1_epi32(n * middle(kFormat))));
   };
+  /// The mean of 32 weights that are `all` together, but for what each is more.
+  const auto mean = [](__m512i all, __m512i offset) __attribute__((always_inline)) {
+    return _mm512_add_epi32(offset, _mm512_srai_epi32(_mm512_add_epi32(all, _mm512_set1_epi32(16)), 5));
+  };
+  constexpr int kAll = kGroup;
   const __m512i none = _mm512_setzero_si512();
-  if constexpr (kFormat == PanelFormat::nibbles) {
-    const __m512i both = _mm512_load_si512(from);
-    const __m512i factor = _mm512_unpacklo_epi16(both, none);  // not negative
-    const __m512i offset = _mm512_srai_epi32(_mm512_unpackhi_epi16(none, both), 16);
-    const __m512i mean = _mm512_add_epi32(offset, part_of_mean(factor, kMiddle));
-    return {factor, none, pair(offset, mean), none};
-  } else if constexpr (kFormat == PanelFormat::nibbles_minus_8) {
-    const __m512i factor = widen(from);
-    const __m512i offset = _mm512_sub_epi32(none, factor);
-    const __m512i mean = _mm512_add_epi32(offset, part_of_mean(factor, kMiddle));
-    return {pair(factor, none), none, pair(offset, mean), none};
+  if constexpr (has_nibbles(kFormat)) {
+    __m512i factor, offset, factors;
+    if constexpr (kFormat == PanelFormat::nibbles) {
+      const __m512i both = _mm512_load_si512(from);
+      factors = factor = _mm512_unpacklo_epi16(both, none);  // not negative
+      offset = _mm512_srai_epi32(_mm512_unpackhi_epi16(none, both), 16);
+    } else {
+      factor = widen(from);
+      factors = pair(factor, none);
+      offset = _mm512_sub_epi32(none, factor);
+    }
+    return {factors, pair(offset, mean(sum(factor, first_codes, kAll), offset)), none};
   } else if constexpr (kFormat == PanelFormat::sixes_two_factors) {
     const __m512i first = widen(from);
     const __m512i last = widen(from + to_second(kFormat));
-    const auto sum = [](__m512i factor, __m512i codes) __attribute__((always_inline)) {
-      return _mm512_mullo_epi32(factor, _mm512_sub_epi32(codes, _mm512_set1_epi32(middle(kFormat) * int{kGroup} / 2)));
-    };
-    const __m512i all = _mm512_add_epi32(sum(first, first_codes), sum(last, last_codes));
-    const __m512i mean = _mm512_srai_epi32(_mm512_add_epi32(all, _mm512_set1_epi32(16)), 5);
-    return {first, last, pair(none, mean), pair(times(first, -middle(kFormat)), times(last, -middle(kFormat)))};
+    const __m512i all = _mm512_add_epi32(sum(first, first_codes, kAll / 2), sum(last, last_codes, kAll / 2));
+    return {none, pair(none, mean(all, none)), pair(times(first, -middle(kFormat)), times(last, -middle(kFormat)))};
   } else {
     const __m512i factor = widen(from);
-    const __m512i mean = part_of_mean(factor, middle(kFormat));
-    if constexpr (!has_sixes(kFormat)) return {factor, none, pair(times(factor, -middle(kFormat)), mean), none};
+    const __m512i all = sum(factor, first_codes, kAll);
+    if constexpr (!has_sixes(kFormat)) return {none, pair(times(factor, -middle(kFormat)), mean(all, none)), none};
     const __m512i half = times(factor, -middle(kFormat) / 2);
     const __m512i offset = has_two_numbers(kFormat) ? widen(from + to_second(kFormat)) : none;
-    return {factor, none, pair(_mm512_add_epi32(offset, half), _mm512_add_epi32(offset, mean)), pair(half, half)};
+    return {none, pair(_mm512_add_epi32(offset, half), mean(all, offset)), pair(half, half)};
   }
 }
 
@@ -135,7 +135,7 @@ template <PanelFormat kFormat, std::size_t N>
   for (std::size_t r = 0; r < N; ++r) {
     const __m512i terms = _mm512_set1_epi32(x.terms[r].sum_and_centre());
     // A dot has 16 bits: its upper half is multiplied by zero.
-    const __m512i whole = _mm512_dpwssd_epi32(_mm512_madd_epi16(dots[r], numbers.factor), terms, numbers.terms);
+    const __m512i whole = _mm512_dpwssd_epi32(_mm512_madd_epi16(dots[r], numbers.factors), terms, numbers.terms);
     sums[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(whole), _mm512_set1_ps(x.terms[r].step), sums[r]);
   }
 }

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "kernels/precision.h"
+#include "topology/sections.h"
 #include "topology/topology.h"
 
 namespace headwater::topology {
@@ -74,12 +75,9 @@ StageInfo scheduler() {
 StageInfo executor() {
   StageInfo info = required("executor", "step_plan", "step_result");
   info.feedback_to = {"scheduler"};
-  info.args = {
-      choice("backend", {"cpu"}, "what computes"),
-      choice("precision", {kernels::kPrecisions.begin(), kernels::kPrecisions.end()},
-             "balanced: quantised weights as they are, activations of 16 bits; fast: of 8 bits but for queries, "
-             "keys, values and logits, where that is faster; exact: both as bfloat16"),
-      integer("threads", 0, 0, 1024, "compute threads; 0: as the topology says")};
+  info.args = {choice("backend", {"cpu"}, "what computes"),
+               choice("precision", {kernels::kPrecisions.begin(), kernels::kPrecisions.end()}, kPrecisionHelp),
+               integer("threads", 0, 0, 1024, "compute threads; 0: as the topology says")};
   return info;
 }
 

@@ -13,6 +13,12 @@ inline constexpr const char* kThreadsHelp =
     "compute threads; 0: one per core that the process may use (of two CPUs both), and no more than a CPU quota pays "
     "for";
 
+/// Of the executor's `precision` and of --precision.
+inline constexpr const char* kPrecisionHelp =
+    "balanced: quantised weights as they are, activations of 16 bits; fast: of 8 bits but for queries, keys, values "
+    "and "
+    "logits, where that is faster; exact: both as bfloat16";
+
 struct SectionSpec {
   std::string name;  ///< "cache"; "": the top of the file
   std::string help;

@@ -58,12 +58,7 @@ inline CLI::IsMember known_precisions() {
 /// --precision, for an override.
 template <class Text>
 void add_precision(CLI::App& command, Text& precision) {
-  command
-      .add_option(
-          "--precision", precision,
-          "balanced: quantised weights as they are, activations of 16 bits; fast: of 8 bits but for queries, keys, "
-          "values and logits, where that is faster; exact: both as bfloat16")
-      ->check(known_precisions());
+  command.add_option("--precision", precision, topology::kPrecisionHelp)->check(known_precisions());
 }
 
 /// What --precision names. REQUIRES: it was checked.
