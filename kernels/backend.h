@@ -41,6 +41,7 @@ enum class MatrixRole : std::uint8_t {
 struct MatrixUse {
   MatrixRole role{};
   Activation activation = Activation::silu;  ///< of the model's feed-forward layers
+  bool outermost = false;                    ///< of the first or the last layer
 };
 
 /// How products with a matrix are computed, for people.

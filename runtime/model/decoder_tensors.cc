@@ -31,7 +31,8 @@ LayerMatrices layer_matrices(const DecoderSpec& spec, std::uint32_t layer) {
   std::vector<TensorRows> gate_up = {{prefix + "ffn_gate.weight", hidden}, {prefix + "ffn_up.weight", hidden}};
   if (spec.fused_gate_up) gate_up = {{prefix + "ffn_up.weight", 2 * hidden}};
   using Role = kernels::MatrixRole;
-  const auto use = [&](Role role) { return kernels::MatrixUse{role, spec.activation}; };
+  const bool outermost = layer == 0 || layer + 1 == spec.shape.n_layers;
+  const auto use = [&](Role role) { return kernels::MatrixUse{role, spec.activation, outermost}; };
   return {{use(Role::qkv), qkv_rows(spec, prefix, "weight"), dim},
           {use(Role::attention_out), {{prefix + "attn_output.weight", dim}}, query_dim(spec.shape)},
           {use(Role::gate_up), std::move(gate_up), dim},

@@ -41,6 +41,15 @@ TEST(CpuBackend, ComputesAllButQueriesKeysValuesAndLogitsInEightBitsWhereThatIsF
   EXPECT_EQ(path(Precision::balanced, {in, in}, {MatrixRole::gate_up}), sixteen);
 }
 
+TEST(CpuBackend, TheFirstAndTheLastLayerHaveSixteenBits) {
+  const HostTensor in{nullptr, DType::q4_k, 4096, 256};
+  const HostTensor back{nullptr, DType::q4_k, 256, 4096};
+  const MatrixUse gate_up{MatrixRole::gate_up, Activation::silu, true};
+  EXPECT_EQ(path(Precision::fast, {in, in}, gate_up), "whole numbers (Q4_K)");
+  EXPECT_EQ(path(Precision::fast, {back}, {MatrixRole::down, Activation::silu, true}), "whole numbers (Q4_K)");
+  EXPECT_EQ(path(Precision::fast, {back}, {MatrixRole::attention_out, Activation::silu, true}), "whole numbers (Q4_K)");
+}
+
 TEST(CpuBackend, ANarrowModelWithGatesOfGeluHasSixteenBits) {
   const std::string eight = cpu::kernel_table().grouped_pays ? "8-bit groups (Q4_K)" : "whole numbers (Q4_K)";
   for (const std::uint64_t width : {1280, 1536}) {
