@@ -168,7 +168,8 @@ WaitEstimate::Decision WaitEstimate::judge(const Request& request, double max_wa
   const Forecast forecast = simulate(work, next_turn(request.tenant));
   Decision decision;
   decision.predicted = forecast.finish;
-  const double wait = forecast.begin * caution_;
+  // What answers took more than was foreseen, for others that came after them, says nothing of the wait for a place.
+  const double wait = forecast.begin;
   const double finish = forecast.finish * caution_;
   // A few that compute long prompts side by side are no queue.
   const bool crowded = jobs_.size() >= limits_.max_batch_size;

@@ -109,7 +109,7 @@ class WaitEstimate {
   std::set<Turn> waiting_;  ///< jobs without a token, in the order of their turns
   std::unordered_map<std::string, Tenant> tenants_;
   double turn_ = 0;     ///< of those that were started last
-  double caution_ = 1;  ///< by which forecasts are stretched, so that nearly all hold
+  double caution_ = 1;  ///< by which forecasts of the end are stretched, so that nearly all hold
   std::size_t decoding_ = 0;
 };
 

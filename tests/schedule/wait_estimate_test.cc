@@ -114,6 +114,24 @@ TEST_F(WaitEstimateTest, HoldsTheWaitAgainstTheOperatorsLimitOnceAllPlacesAreTak
   EXPECT_FALSE(estimate.judge(request(10, 2), 0).refusal) << "0 is any wait";
 }
 
+TEST_F(WaitEstimateTest, WaitsNoLongerSinceABurstTookLongerThanItsFirstWereTold) {
+  learn();
+  for (int i = 0; i < 4; ++i) enter(request(2000, 2));
+  const auto before = estimate.judge(request(10, 2), 1);
+  ASSERT_TRUE(before.refusal);
+  for (int i = 0; i < 100; ++i) {
+    auto burst = std::make_shared<AdmittedRequest>();
+    burst->id = next_id++;
+    burst->request = request(10, 2);
+    estimate.enter(burst, 0.02);
+    estimate.leave(burst->id, WaitEstimate::End::finished, 1'000'000'000);
+  }
+  const auto after = estimate.judge(request(10, 2), 1);
+  ASSERT_TRUE(after.refusal);
+  EXPECT_EQ(after.refusal->wait, before.refusal->wait);
+  EXPECT_GT(after.refusal->finish, 2 * before.refusal->finish) << "ends are foreseen with more caution";
+}
+
 TEST_F(WaitEstimateTest, CountsWorkThatIsDoneNoMore) {
   learn();
   const RequestPtr one = enter(request(1000, 100));
