@@ -168,7 +168,7 @@ WaitEstimate::Decision WaitEstimate::judge(const Request& request, double max_wa
   const Forecast forecast = simulate(work, next_turn(request.tenant));
   Decision decision;
   decision.predicted = forecast.finish;
-  // What answers took more than was foreseen, for others that came after them, says nothing of the wait for a place.
+  // Not stretched: ends come later than foreseen where more requests come, which says little of when a place is free.
   const double wait = forecast.begin;
   const double finish = forecast.finish * caution_;
   // A few that compute long prompts side by side are no queue.

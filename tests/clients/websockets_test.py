@@ -9,7 +9,7 @@ SERVER = None  # set by run_clients.py
 
 CAPITAL = [{"role": "user", "content": "What is the capital of France?"}]
 PARIS = "The capital of France is Paris."
-TERMINAL = ("finished", "cancelled", "failed")
+TERMINAL = ("finished", "cancelled", "failed", "error")  # "error": it was refused, and nothing more comes
 
 
 class WebSocketTest(unittest.TestCase):
@@ -57,7 +57,7 @@ class WebSocketTest(unittest.TestCase):
             if frame["type"] == "token":
                 self.assertNotIn(frame["id"], ended)
                 texts[frame["id"]] += frame["text"]
-            elif frame["type"] != "accepted":
+            elif frame["type"] in TERMINAL:
                 self.assertEqual(frame["type"], "finished", frame)
                 ended.append(frame["id"])
         self.assertEqual(sorted(ended), sorted(names))

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "model/decoder_spec.h"
+#include "model/decoder_tensors.h"
 #include "tests/support/tiny_gguf.h"
 
 namespace headwater::model {
@@ -28,6 +29,16 @@ TEST(Architectures, Gemma2ScalesPositionsAsTheFileSays) {
   test::GgufWriter writer = test::tiny_llama({.architecture = "gemma2"});
   writer.add_string("gemma2.rope.scaling.type", "linear").add_f32("gemma2.rope.scaling.factor", 4);
   EXPECT_EQ(spec_of(writer).ropes[0].factor, 4);
+}
+
+TEST(Architectures, TheFirstAndTheLastLayerAreTheOutermost) {
+  const DecoderSpec spec = spec_of(test::tiny_llama({.layers = 3}));
+  for (const std::uint32_t layer : {0U, 1U, 2U}) {
+    const LayerMatrices matrices = layer_matrices(spec, layer);
+    for (const MatrixSpec* matrix : {&matrices.qkv, &matrices.attention_out, &matrices.gate_up, &matrices.down}) {
+      EXPECT_EQ(matrix->use.outermost, layer != 1) << layer;
+    }
+  }
 }
 
 }  // namespace

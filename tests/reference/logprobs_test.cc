@@ -95,8 +95,8 @@ struct Way {
   kernels::Precision precision;
   const char* quant_policy;
   double top10;  ///< mean absolute difference of the top-10 log-probabilities
-  /// Of the longest text, over that of float32. Of Qwen2.5-Coder-1.5B roundings that differ by 0.0001 over 3,600 tokens
-  /// of other texts moved it between 0.999 and 1.005.
+  /// Of the longest text, over that of float32. Qwen2.5-Coder-1.5B has 1.0049 where it is fast and 1.0024 where it is
+  /// balanced, and the same to 0.0002 over 3,600 tokens of other texts: one text knows it no better.
   double perplexity;
   double in_long_contexts;  ///< as top10, at positions 63 and later
   double margin = 0.3;      ///< a choice that leads by as much in float32 must be made here as well
@@ -326,9 +326,9 @@ INSTANTIATE_TEST_SUITE_P(Ways, ReferenceModel,
                                          Way{"QwenHalfKvk8v4", 1, Precision::fast, "k8v4", 0.2, 1.02, 0.14},
                                          Way{"QwenHalfKv4", 1, Precision::fast, "4", 0.1, 1.08, 0.16},
                                          Way{"QwenOneAndAHalfFast", 2, Precision::fast, "0", 0.04, 1.006, 0.04},
-                                         Way{"QwenOneAndAHalfBalanced", 2, Precision::balanced, "0", 0.04, 1.006, 0.04},
-                                         Way{"QwenOneAndAHalfExact", 2, Precision::exact, "0", 0.04, 1.006, 0.04},
-                                         Way{"QwenOneAndAHalfKv8", 2, Precision::fast, "8", 0.05, 1.006, 0.045, 0.6},
+                                         Way{"QwenOneAndAHalfBalanced", 2, Precision::balanced, "0", 0.04, 1.004, 0.04},
+                                         Way{"QwenOneAndAHalfExact", 2, Precision::exact, "0", 0.04, 1.004, 0.04},
+                                         Way{"QwenOneAndAHalfKv8", 2, Precision::fast, "8", 0.05, 1.004, 0.045, 0.6},
                                          Way{"QwenOneAndAHalfKvk8v4", 2, Precision::fast, "k8v4", 0.2, 1.02, 0.14},
                                          Way{"QwenOneAndAHalfKv4", 2, Precision::fast, "4", 0.1, 1.08, 0.13},
                                          Way{"GemmaFast", 3, Precision::fast, "0", 0.04, 1.004, 0.04},
