@@ -105,7 +105,16 @@ struct GroupedRows {
   }
 };
 
-// Tasks of these have `grouped` rows in place of `x`. Each needs the instruction set in its name.
+/// A panel's groups with each code in a byte, as a kernel may write them down where many rows follow: it has room for
+/// them behind the scratch of a task. Of more values of K they would not stay in the second-level cache.
+inline constexpr std::size_t kOpenGroupBytes = 768;
+inline constexpr std::size_t kMostOpenGroups = 512;
+[[gnu::always_inline]] constexpr std::size_t opened_bytes(std::size_t groups) {
+  return (groups < kMostOpenGroups ? groups : kMostOpenGroups) * kOpenGroupBytes;
+}
+
+// Tasks of these have `grouped` rows in place of `x`, and scratch for opened groups. Each needs the instruction set in
+// its name.
 void product_grouped_reference(const ProductTask& task);
 void product_grouped_avx2(const ProductTask& task);
 void product_grouped_avxvnni(const ProductTask& task);

@@ -2,6 +2,8 @@
 
 #include <immintrin.h>
 
+#include <new>
+
 #include "kernels/cpu/grouped_blocks.h"
 #include "kernels/cpu/grouped_product.h"
 #include "kernels/cpu/panel_codes_avx512.h"
@@ -108,29 +110,102 @@ template <PanelFormat kFormat>
   }
 }
 
-/// Adds Σ q · bytes of a run for 16 columns to `dots`, and gives Σ q.
-template <PanelFormat kFormat, std::size_t N>
-[[gnu::always_inline]] inline __m512i add_dots(const std::byte* codes, int run, const Group& x, __m512i (&dots)[N]) {
-  CodeSum<kFormat> code_sum;
-  for_quads<kFormat>(
-      codes, run, [&](__m512i quads, int i) __attribute__((always_inline)) {
-        code_sum.add(quads);
+/// The factors of a run as floats.
+template <PanelFormat kFormat>
+[[gnu::always_inline]] inline __m512 load_factors(const PanelView& panel, std::size_t group, int run) {
+  const std::int16_t* from = panel.numbers + group * n_numbers(kFormat);
+  return _mm512_cvtepi32_ps(widen(run == 0 ? from : from + to_second(kFormat)));
+}
+
+// A group as add_group() takes it:
+//   for_quads(run, use)  calls use(codes, i) for the quads of a run, each once
+//   numbers()            after all of them
+//   factors(run)         as floats; not of 4-bit codes
+
+/// A group as it lies in its panel.
+template <PanelFormat kFormat>
+class PackedGroup {
+ public:
+  [[gnu::always_inline]] PackedGroup(const PanelView& panel, std::size_t g) : panel_(panel), g_(g) {}
+
+  template <class Use>
+  [[gnu::always_inline]] void for_quads(int run, const Use& use) {
+    headwater::kernels::cpu::for_quads<kFormat>(
+        panel_.codes + g_ * code_bytes(kFormat), run, [&](__m512i quads, int i) __attribute__((always_inline)) {
+          sums_[run].add(quads);
+          use(quads, i);
+        });
+  }
+  [[gnu::always_inline]] Numbers numbers() const {
+    return load_numbers<kFormat>(panel_, g_, sums_[0].get(), sums_[1].get());
+  }
+  [[gnu::always_inline]] __m512 factors(int run) const { return load_factors<kFormat>(panel_, g_, run); }
+
+ private:
+  const PanelView& panel_;
+  std::size_t g_;
+  CodeSum<kFormat> sums_[2];
+};
+
+/// The same with each code in a byte and all numbers at hand: what a panel is unpacked to, once for many rows.
+template <PanelFormat kFormat>
+class OpenGroup {
+ public:
+  [[gnu::always_inline]] explicit OpenGroup(PackedGroup<kFormat> from) {
+    for (int run = 0; run < kRuns<kFormat>; ++run) {
+      from.for_quads(
+          run, [&](__m512i quads, int i) __attribute__((always_inline)) { quads_[i] = quads; });
+    }
+    const Numbers numbers = from.numbers();
+    terms_ = numbers.terms;
+    if constexpr (has_nibbles(kFormat)) {
+      factors_ = numbers.factors;
+    } else {
+      factors_ = _mm512_castps_si512(from.factors(0));
+      if constexpr (kHasHalves<kFormat>) halves_ = numbers.halves;
+      if constexpr (kRuns<kFormat> == 2) last_factors_ = from.factors(1);
+    }
+  }
+
+  template <class Use>
+  [[gnu::always_inline]] void for_quads(int run, const Use& use) const {
+    constexpr int kCount = 8 / kRuns<kFormat>;
+#pragma GCC unroll 8
+    for (int i = run * kCount; i < (run + 1) * kCount; ++i) use(quads_[i], i);
+  }
+  [[gnu::always_inline]] Numbers numbers() const { return {factors_, terms_, halves_}; }
+  [[gnu::always_inline]] __m512 factors(int run) const {
+    return run == 0 ? _mm512_castsi512_ps(factors_) : last_factors_;
+  }
+
+ private:
+  __m512i quads_[8];
+  __m512i factors_;  ///< whole numbers of 4-bit codes, floats of others
+  __m512i terms_, halves_;
+  __m512 last_factors_;
+};
+static_assert(sizeof(OpenGroup<PanelFormat::nibbles>) == kOpenGroupBytes);
+
+/// Adds Σ q · bytes of a run for 16 columns to `dots`.
+template <std::size_t N, class OneGroup>
+[[gnu::always_inline]] inline void add_dots(OneGroup& group, int run, const Group& x, __m512i (&dots)[N]) {
+  group.for_quads(
+      run, [&](__m512i quads, int i) __attribute__((always_inline)) {
 #pragma GCC unroll 12
         for (std::size_t r = 0; r < N; ++r)
           dots[r] = _mm512_dpbusd_epi32(dots[r], quads, quad(x.bytes + r * kGroup, i));
       });
-  return code_sum.get();
 }
 
 /// What a group of 4-bit codes adds.
-template <PanelFormat kFormat, std::size_t N>
-[[gnu::always_inline]] inline void add_group(const PanelView& panel, std::size_t g, const Group& x,
+template <PanelFormat kFormat, std::size_t N, class OneGroup>
+[[gnu::always_inline]] inline void add_group(OneGroup& group, const Group& x,
                                              __m512 (&sums)[N]) requires(has_nibbles(kFormat)) {
   __m512i dots[N];
 #pragma GCC unroll 12
   for (std::size_t r = 0; r < N; ++r) dots[r] = _mm512_set1_epi32(x.terms[r].start);
-  const __m512i code_sum = add_dots<kFormat>(panel.codes + g * code_bytes(kFormat), 0, x, dots);
-  const Numbers numbers = load_numbers<kFormat>(panel, g, code_sum, __m512i{});
+  add_dots(group, 0, x, dots);
+  const Numbers numbers = group.numbers();
 #pragma GCC unroll 12
   for (std::size_t r = 0; r < N; ++r) {
     const __m512i terms = _mm512_set1_epi32(x.terms[r].sum_and_centre());
@@ -141,32 +216,29 @@ template <PanelFormat kFormat, std::size_t N>
 }
 
 /// What one of others adds.
-template <PanelFormat kFormat, std::size_t N>
-[[gnu::always_inline]] inline void add_group(const PanelView& panel, std::size_t g, const Group& x,
+template <PanelFormat kFormat, std::size_t N, class OneGroup>
+[[gnu::always_inline]] inline void add_group(OneGroup& group, const Group& x,
                                              __m512 (&sums)[N]) requires(!has_nibbles(kFormat)) {
-  const std::byte* codes = panel.codes + g * code_bytes(kFormat);
   __m512i dots[N];
 #pragma GCC unroll 12
   for (std::size_t r = 0; r < N; ++r) dots[r] = _mm512_castps_si512(_mm512_set1_ps(kDotStart));
-  const __m512i first_codes = add_dots<kFormat>(codes, 0, x, dots);
-  __m512i last_codes{};
+  add_dots(group, 0, x, dots);
   __m512 products[N];
-  const std::int16_t* from = panel.numbers + g * n_numbers(kFormat);
-  const __m512 factor = _mm512_cvtepi32_ps(widen(from));
+  const __m512 factor = group.factors(0);
   const __m512 start = _mm512_mul_ps(factor, _mm512_set1_ps(-kDotStart));
 #pragma GCC unroll 12
   for (std::size_t r = 0; r < N; ++r) products[r] = _mm512_fmadd_ps(_mm512_castsi512_ps(dots[r]), factor, start);
   if constexpr (kRuns<kFormat> == 2) {
 #pragma GCC unroll 12
     for (std::size_t r = 0; r < N; ++r) dots[r] = _mm512_setzero_si512();
-    last_codes = add_dots<kFormat>(codes, 1, x, dots);
-    const __m512 second = _mm512_cvtepi32_ps(widen(from + to_second(kFormat)));
+    add_dots(group, 1, x, dots);
+    const __m512 second = group.factors(1);
 #pragma GCC unroll 12
     for (std::size_t r = 0; r < N; ++r) {
       products[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[r]), second, products[r]);
     }
   }
-  const Numbers numbers = load_numbers<kFormat>(panel, g, first_codes, last_codes);
+  const Numbers numbers = group.numbers();
 #pragma GCC unroll 12
   for (std::size_t r = 0; r < N; ++r) {
     __m512i whole = _mm512_madd_epi16(_mm512_set1_epi32(x.terms[r].sum_and_centre()), numbers.terms);
@@ -179,20 +251,22 @@ template <PanelFormat kFormat, std::size_t N>
 }
 
 /// Adds the rests of a row's group to its sum. Of each row by itself: seldom are many wide in the same group.
-template <PanelFormat kFormat>
-[[gnu::noinline]] void add_rests(const PanelView& panel, std::size_t g, const Group& x, __m512& sum) {
+template <PanelFormat kFormat, class OneGroup>
+[[gnu::noinline]] void add_rests(OneGroup group, const Group& x, __m512& sum) {
   __m512 sums[] = {sum};
-  add_group<kFormat>(panel, g, x, sums);
+  add_group<kFormat>(group, x, sums);
   sum = sums[0];
 }
 
-/// What is left to do once all groups are summed: rests, steps, the gate. result_row: of the first row in the results.
-template <PanelFormat kFormat, std::size_t N>
-[[gnu::always_inline]] inline void finish(const BlockRows<N>& rows, const PanelView& panel, std::size_t result_row,
-                                          const PanelResults& results, __m512 (&sums)[N]) {
+/// What is left to do once all groups are summed: rests, steps, the gate. group(g): of the panel. result_row: of the
+/// first row in the results.
+template <PanelFormat kFormat, std::size_t N, class GroupAt>
+[[gnu::always_inline]] inline void finish(const BlockRows<N>& rows, const PanelView& panel, const GroupAt& group,
+                                          std::size_t result_row, const PanelResults& results, __m512 (&sums)[N]) {
   for (std::size_t r = 0; r < N; ++r) {
-    for_wide_groups(rows.x, rows.row + r,
-                    [&](std::size_t g) { add_rests<kFormat>(panel, g, rows.rests(g, r), sums[r]); });
+    for_wide_groups(rows.x, rows.row + r, [&](std::size_t g) {
+      add_rests<kFormat, decltype(group(g))>(group(g), rows.rests(g, r), sums[r]);
+    });
   }
   const __m512 unit = _mm512_set1_ps(sum_unit(rows.x));
   const __m512 steps = _mm512_mul_ps(_mm512_load_ps(panel.steps), unit);
@@ -204,12 +278,11 @@ template <PanelFormat kFormat, std::size_t N>
   }
 }
 
-template <PanelFormat kFormat>
-void multiply_panel(const ProductTask& task, std::size_t index, const PanelResults& results) {
+/// All rows of a task with a panel, whose groups group(g) gives.
+template <PanelFormat kFormat, class GroupAt>
+[[gnu::always_inline]] inline void multiply_rows(const ProductTask& task, const PanelView& panel, PanelStream& ahead,
+                                                 const GroupAt& group_at, const PanelResults& results) {
   const GroupedRows& x = *task.grouped;
-  const std::size_t bytes = panel_bytes(kFormat, x.groups);
-  const PanelView panel = view_panel(kFormat, task.panels + index * bytes, x.groups);
-  PanelStream ahead(*task.weights, bytes, 0);
   for_rows<kRows<kFormat>>(task, [&](auto count, std::size_t i) {
     const BlockRows<count.value> rows(x, task.first_row + i);
     __m512 sums[count.value];
@@ -217,10 +290,28 @@ void multiply_panel(const ProductTask& task, std::size_t index, const PanelResul
     for (std::size_t r = 0; r < count.value; ++r) sums[r] = _mm512_setzero_ps();
     for (std::size_t g = 0; g < x.groups; ++g) {
       ahead.ask<kLines<kFormat>>();
-      add_group<kFormat>(panel, g, rows.codes(g), sums);
+      decltype(auto) group = group_at(g);
+      add_group<kFormat>(group, rows.codes(g), sums);
     }
-    finish<kFormat>(rows, panel, i, results, sums);
+    finish<kFormat>(rows, panel, group_at, i, results, sums);
   });
+}
+
+template <PanelFormat kFormat>
+void multiply_panel(const ProductTask& task, std::size_t index, const PanelResults& results) {
+  const std::size_t groups = task.grouped->groups;
+  const std::size_t bytes = panel_bytes(kFormat, groups);
+  const PanelView panel = view_panel(kFormat, task.panels + index * bytes, groups);
+  PanelStream ahead(*task.weights, bytes, 0);
+  const std::size_t n = task.end_row - task.first_row;
+  if (n <= kBlockRows || groups > kMostOpenGroups) {
+    const auto packed = [&](std::size_t g) __attribute__((always_inline)) { return PackedGroup<kFormat>(panel, g); };
+    return multiply_rows<kFormat>(task, panel, ahead, packed, results);
+  }
+  auto* const opened = reinterpret_cast<OpenGroup<kFormat>*>(task.scratch + scratch_bytes(n));
+  for (std::size_t g = 0; g < groups; ++g) new (opened + g) OpenGroup<kFormat>(PackedGroup<kFormat>(panel, g));
+  const auto open = [&](std::size_t g) __attribute__((always_inline))->const OpenGroup<kFormat>& { return opened[g]; };
+  multiply_rows<kFormat>(task, panel, ahead, open, results);
 }
 
 }  // namespace

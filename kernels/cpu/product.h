@@ -182,7 +182,9 @@ struct ProductTask {
   std::size_t first_row = 0, end_row = 0;  ///< first_row begins a tile or block
   float* out = nullptr;                    ///< [x.rows, columns], where the first column of `panels` stands
   std::size_t out_stride = 0;              ///< floats from one row of `out` to the next
-  std::byte* scratch = nullptr;  ///< [scratch_bytes(end_row - first_row)], 64-byte aligned, of this task alone
+  /// [scratch_bytes(end_row - first_row)], of grouped rows and opened_bytes(their groups); 64-byte aligned, of this task
+  /// alone.
+  std::byte* scratch = nullptr;
   /// Panels are pairs, a gate's and an up's (first_panel and end_panel count pairs), and the result is
   /// silu(x · gateᵀ) * (x · upᵀ). The references do not do it.
   bool gated = false;

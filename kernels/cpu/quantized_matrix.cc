@@ -28,12 +28,16 @@ constexpr std::size_t kCachedBytes = std::size_t{640} << 10U;
 
 std::size_t divide_up(std::size_t n, std::size_t by) { return (n + by - 1) / by; }
 
-/// Tasks that a matrix is cut into. A few for each thread, so that one that is held up leaves the rest to the others;
-/// and more where weights are many, since at the end all wait for the last task of the slowest.
-std::size_t tasks_of(const WeightRange& range, std::size_t threads) {
+/// Tasks that a product of `rows` rows with a matrix is cut into. A few for each thread, so that one that is held up
+/// leaves the rest to the others; and more where there is more to do, since at the end all wait for the last task of
+/// the slowest.
+std::size_t tasks_of(const WeightRange& range, std::size_t rows, std::size_t threads) {
   constexpr std::size_t kTaskBytes = std::size_t{128} << 10U;  // takes so long that nobody sees what a task costs
-  const std::size_t worth = std::clamp(range.bytes() / kTaskBytes, 4 * threads, 16 * threads);
-  return std::min(range.n_panels / range.together, worth);
+  constexpr std::size_t kFewRows = 8;                          // take as long as one: they wait for the weights
+  const std::size_t most = (rows <= kFewRows ? 16 : 64) * threads;
+  const std::size_t worth = range.bytes() * std::max(rows, kFewRows) / kFewRows / kTaskBytes;
+  // As many for each thread: then its share is the same part of the weights for any number of rows.
+  return std::min(range.n_panels / range.together, std::clamp(worth, 4 * threads, most) / threads * threads);
 }
 
 }  // namespace
@@ -55,7 +59,7 @@ WeightStream::Range WeightRange::part(std::size_t first, std::size_t end) const 
 
 WeightStream::Range WeightRange::share(const ThreadPool& pool, std::size_t thread) const {
   const std::size_t n = n_panels / together;
-  const std::size_t tasks = tasks_of(*this, pool.size());
+  const std::size_t tasks = tasks_of(*this, 1, pool.size());
   if (tasks == 0) return {};
   return part(n * pool.share_begin(tasks, thread) / tasks * together,
               n * pool.share_begin(tasks, thread + 1) / tasks * together);
@@ -168,10 +172,10 @@ void QuantizedMatrix::run(const RoundedInputs& rounded, std::size_t n, float* ou
   // all of them, or each reads all rows.
   const std::size_t many_rows = range_.bytes() > (std::size_t{1} << 20U) ? 128 : 64;
   std::size_t row_blocks = divide_up(n * row_bytes(), kCachedBytes);
-  std::size_t panel_blocks = tasks_of(range_, divide_up(threads, row_blocks));
+  std::size_t panel_blocks = tasks_of(range_, n, divide_up(threads, row_blocks));
   if (n >= many_rows * threads) {
     row_blocks = divide_up(row_blocks, threads) * threads;
-    panel_blocks = tasks_of(range_, 1);
+    panel_blocks = tasks_of(range_, n / row_blocks, 1);
   }
   const std::size_t together_rows = rounding_ == Rounding::groups ? kBlockRows : kTileRows;
   const std::size_t block_rows = divide_up(divide_up(n, row_blocks), together_rows) * together_rows;
@@ -202,7 +206,7 @@ void QuantizedMatrix::run(const RoundedInputs& rounded, std::size_t n, float* ou
       if (part.first_panel >= part.end_panel) continue;
       part.first_row = first_row;
       part.end_row = end_row;
-      part.scratch = thread_scratch(scratch_bytes(block_rows));
+      part.scratch = thread_scratch(scratch_bytes(block_rows) + opened_bytes(groups_));
       part.weights = own ? &thread_weights() : &others;
       multiply(part);
     }

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "kernels/cpu/product.h"
+#include "kernels/cpu/grouped_product.h"
 #include "kernels/tensor.h"
 
 namespace headwater::kernels::cpu {
@@ -115,7 +115,8 @@ inline std::vector<Case> cases() {
 
 /// Runs a task, all of its `n` rows, with what it needs besides them.
 inline void run_task(ProductKernel kernel, ProductTask task, std::size_t n) {
-  std::vector<std::byte> scratch(scratch_bytes(n) + 64);
+  const std::size_t opened = task.grouped == nullptr ? 0 : opened_bytes(task.grouped->groups);
+  std::vector<std::byte> scratch(scratch_bytes(n) + opened + 64);
   WeightStream stream;
   task.end_row = n;
   task.weights = &stream;
