@@ -10,8 +10,8 @@ namespace headwater::kernels {
 
 /// Weights that the file does not quantise are as exact has them in each.
 enum class Precision : std::uint8_t {
-  /// As balanced; but where prompts are faster by it (AVX2 without AMX), the activations of feed-forward layers and
-  /// what attention gives are rounded to 8 bits, 32 at a time. Not in models with gates of GELU below 1,536 wide.
+  /// As balanced; but where prompts are faster by it (AVX2 without AMX), activations are rounded to 8 bits, 32 at a
+  /// time. Not those of logits, of the first and the last layer, and of models with gates of GELU below 1,536 wide.
   fast,
   balanced,  ///< weights as the file has them, activations rounded to 16 bits, with one scale for a row
   /// Weights expanded, and both bfloat16. Where the processor has no bfloat16 products: float32, with weights of

@@ -197,7 +197,7 @@ class CpuBackend : public Backend {
                                : has.avx512      ? "avx512"
                                : has.avx2        ? "avx2"
                                                  : "plain";
-    return "cpu 7 " + std::string(kPrecisions.at(static_cast<std::size_t>(precision_))) + " " + instructions +
+    return "cpu 8 " + std::string(kPrecisions.at(static_cast<std::size_t>(precision_))) + " " + instructions +
            (has.avx512_vnni ? " vnni" : "") +
            (cpu::kernel_table().attention.run == cpu::AttentionPath::bf16 ? " bf16_attention" : "");
   }
@@ -234,14 +234,14 @@ class CpuBackend : public Backend {
   std::unique_ptr<CpuBuffer> gate_up_;  ///< of a gated product that is not quantised
 };
 
-/// Feed-forward layers and what becomes of attention tolerate activations of 8 bits, and are most of the weights;
-/// queries and keys tolerate them less, and so do the outermost layers, and a narrow model with gates of GELU: see
-/// docs/PERFORMANCE.md.
+/// Most matrices tolerate activations of 8 bits; logits do less, and so do the outermost layers, and a narrow model
+/// with gates of GELU: see docs/PERFORMANCE.md.
 cpu::Rounding CpuBackend::rounding(std::span<const HostTensor> parts, MatrixUse use) const {
   constexpr std::uint64_t kWideModel = 1536;
-  const bool tolerant = use.role != MatrixRole::qkv && use.role != MatrixRole::output && !use.outermost;
+  const bool tolerant = use.role != MatrixRole::output && !use.outermost;
   if (precision_ != Precision::fast || !tolerant) return cpu::Rounding::rows;
-  const std::uint64_t model = use.role == MatrixRole::gate_up ? parts[0].cols : parts[0].rows;
+  const bool reads_model = use.role == MatrixRole::gate_up || use.role == MatrixRole::qkv;
+  const std::uint64_t model = reads_model ? parts[0].cols : parts[0].rows;
   return use.activation == Activation::silu || model >= kWideModel ? cpu::Rounding::groups : cpu::Rounding::rows;
 }
 

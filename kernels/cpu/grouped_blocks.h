@@ -57,6 +57,17 @@ template <class Take>
   }
 }
 
+/// The same for rows [first, first + n) of a block that has a list: take(r, g), r counted from `first`. In the order
+/// of rows, and of groups in each.
+template <class Take>
+[[gnu::always_inline]] inline void for_listed_groups(const GroupedRows& x, std::size_t block, std::size_t first,
+                                                     std::size_t n, const Take& take) {
+  const WideGroup* listed = x.listed + block * x.height * x.most_wide();
+  for (const WideGroup* const end = listed + x.n_listed[block]; listed != end; ++listed) {
+    if (listed->row - first < n) take(listed->row - first, listed->group);
+  }
+}
+
 template <std::size_t kCount>
 using Count = std::integral_constant<std::size_t, kCount>;
 /// Calls take(Count<N>()) with the most of kMost, 8, 4, 2 and 1 rows that are left, and gives N.

@@ -14,7 +14,7 @@
 // the other: one order for one row and for many.
 //
 // A few groups of a row may be much wider than the others; their rounding would be most of its error. Those whose
-// width's square is more than three times the mean of the row's are *wide*: they keep 16 bits. What rounding to a code
+// width's square is more than twice the mean of the row's are *wide*: they keep 16 bits. What rounding to a code
 // has left of each value, step / 256 · rest, is multiplied as well, like the codes of a group without a centre, after
 // all groups, again in their order. Which groups are wide follows from the row alone.
 //
@@ -34,7 +34,7 @@ namespace headwater::kernels::cpu {
 /// rounded too.
 inline constexpr int kGroupSteps = 253;
 /// A group is wide if its width squared is more than so many times the row's mean.
-inline constexpr double kWide = 3;
+inline constexpr double kWide = 2;
 
 /// What a group of a row is multiplied by, but its codes.
 struct GroupTerms {
@@ -86,6 +86,11 @@ struct GroupScale8 {
 /// Rows that a kernel computes side by side, at most.
 inline constexpr std::size_t kBlockRows = 12;
 
+/// A group of a row of a block that is wide.
+struct WideGroup {
+  std::uint16_t row, group;
+};
+
 /// Rounded activations, as the kernels read them: in blocks of rows, of which a group's lie side by side, so that a
 /// kernel reads one stream of bytes and finds all rows from one address.
 struct GroupedRows {
@@ -97,7 +102,12 @@ struct GroupedRows {
   GroupTerms* terms = nullptr;       ///< [blocks][groups][height]
   GroupTerms* rest_terms = nullptr;  ///< the same for rests: without a centre; of wide groups alone
   std::uint64_t* wide = nullptr;     ///< [rows][wide_words()]: a bit for each group
+  WideGroup* listed = nullptr;       ///< [blocks][height * most_wide()]: the same as lists, if there are several blocks
+  std::uint32_t* n_listed = nullptr;  ///< [blocks]
 
+  [[gnu::always_inline]] std::size_t blocks() const { return (rows + height - 1) / height; }
+  /// Groups that can be wide in a row.
+  [[gnu::always_inline]] std::size_t most_wide() const { return groups / static_cast<std::size_t>(kWide); }
   [[gnu::always_inline]] std::size_t wide_words() const { return (groups + 63) / 64; }
   /// Where the terms of a row and group are; its codes and rests begin at 32 times that.
   [[gnu::always_inline]] std::size_t place(std::size_t row, std::size_t group) const {

@@ -251,49 +251,77 @@ template <PanelFormat kFormat, std::size_t N, class OneGroup>
 }
 
 /// Adds the rests of a row's group to its sum. Of each row by itself: seldom are many wide in the same group.
-template <PanelFormat kFormat, class OneGroup>
-[[gnu::noinline]] void add_rests(OneGroup group, const Group& x, __m512& sum) {
+template <PanelFormat kFormat>
+[[gnu::noinline]] void add_rests(PackedGroup<kFormat> group, const Group& x, __m512& sum) {
   __m512 sums[] = {sum};
   add_group<kFormat>(group, x, sums);
   sum = sums[0];
 }
 
-/// What is left to do once all groups are summed: rests, steps, the gate. group(g): of the panel. result_row: of the
-/// first row in the results.
-template <PanelFormat kFormat, std::size_t N, class GroupAt>
-[[gnu::always_inline]] inline void finish(const BlockRows<N>& rows, const PanelView& panel, const GroupAt& group,
-                                          std::size_t result_row, const PanelResults& results, __m512 (&sums)[N]) {
-  for (std::size_t r = 0; r < N; ++r) {
-    for_wide_groups(rows.x, rows.row + r, [&](std::size_t g) {
-      add_rests<kFormat, decltype(group(g))>(group(g), rows.rests(g, r), sums[r]);
-    });
-  }
-  const __m512 unit = _mm512_set1_ps(sum_unit(rows.x));
+/// What is left to do once all groups and rests are summed: steps, the gate. first: of the rows, in the results.
+template <std::size_t N>
+[[gnu::always_inline]] inline void store(const GroupedRows& x, const PanelView& panel, std::size_t first,
+                                         const PanelResults& results, const __m512 (&sums)[N]) {
+  const __m512 unit = _mm512_set1_ps(sum_unit(x));
   const __m512 steps = _mm512_mul_ps(_mm512_load_ps(panel.steps), unit);
 #pragma GCC unroll 12
   for (std::size_t r = 0; r < N; ++r) {
     __m512 value = _mm512_mul_ps(sums[r], steps);
-    if (results.gate != nullptr) value = silu_mul(_mm512_load_ps(results.gate + (result_row + r) * kPanel), value);
-    _mm512_mask_storeu_ps(results.out + (result_row + r) * results.stride, results.columns, value);
+    if (results.gate != nullptr) value = silu_mul(_mm512_load_ps(results.gate + (first + r) * kPanel), value);
+    _mm512_mask_storeu_ps(results.out + (first + r) * results.stride, results.columns, value);
   }
 }
 
-/// All rows of a task with a panel, whose groups group(g) gives.
-template <PanelFormat kFormat, class GroupAt>
-[[gnu::always_inline]] inline void multiply_rows(const ProductTask& task, const PanelView& panel, PanelStream& ahead,
-                                                 const GroupAt& group_at, const PanelResults& results) {
+/// The rows of a block, or some of them, with groups as their panel has them.
+template <PanelFormat kFormat>
+void multiply_few(const ProductTask& task, const PanelView& panel, PanelStream& ahead, const PanelResults& results) {
   const GroupedRows& x = *task.grouped;
   for_rows<kRows<kFormat>>(task, [&](auto count, std::size_t i) {
     const BlockRows<count.value> rows(x, task.first_row + i);
     __m512 sums[count.value];
 #pragma GCC unroll 12
-    for (std::size_t r = 0; r < count.value; ++r) sums[r] = _mm512_setzero_ps();
+    for (__m512& sum : sums) sum = _mm512_setzero_ps();
     for (std::size_t g = 0; g < x.groups; ++g) {
       ahead.ask<kLines<kFormat>>();
-      decltype(auto) group = group_at(g);
+      PackedGroup<kFormat> group(panel, g);
       add_group<kFormat>(group, rows.codes(g), sums);
     }
-    finish<kFormat>(rows, panel, group_at, i, results, sums);
+    for (std::size_t r = 0; r < count.value; ++r) {
+      for_wide_groups(x, rows.row + r, [&](std::size_t g) {
+        add_rests<kFormat>(PackedGroup<kFormat>(panel, g), rows.rests(g, r), sums[r]);
+      });
+    }
+    store(x, panel, i, results, sums);
+  });
+}
+
+/// Several blocks. The panel's groups are unpacked once for all of them.
+template <PanelFormat kFormat>
+void multiply_many(const ProductTask& task, const PanelView& panel, PanelStream& ahead, const PanelResults& results) {
+  const GroupedRows& x = *task.grouped;
+  auto* const groups =
+      reinterpret_cast<OpenGroup<kFormat>*>(task.scratch + scratch_bytes(task.end_row - task.first_row));
+  for (std::size_t g = 0; g < x.groups; ++g) {
+    ahead.ask<kLines<kFormat>>();
+    new (groups + g) OpenGroup<kFormat>(PackedGroup<kFormat>(panel, g));
+  }
+  for_rows<kRows<kFormat>>(task, [&](auto count, std::size_t i) {
+    const BlockRows<count.value> rows(x, task.first_row + i);
+    __m512 sums[count.value];
+#pragma GCC unroll 12
+    for (__m512& sum : sums) sum = _mm512_setzero_ps();
+    for (std::size_t g = 0; g < x.groups; ++g) add_group<kFormat>(groups[g], rows.codes(g), sums);
+    __m512 whole[count.value];  // in memory, as rows are picked out of it
+#pragma GCC unroll 12
+    for (std::size_t r = 0; r < count.value; ++r) whole[r] = sums[r];
+    for_listed_groups(
+        x, rows.row / x.height, rows.row % x.height, count.value,
+        [&](std::size_t r, std::size_t g) __attribute__((always_inline)) {
+          __m512 sum[] = {whole[r]};
+          add_group<kFormat>(groups[g], rows.rests(g, r), sum);
+          whole[r] = sum[0];
+        });
+    store(x, panel, i, results, whole);
   });
 }
 
@@ -303,15 +331,8 @@ void multiply_panel(const ProductTask& task, std::size_t index, const PanelResul
   const std::size_t bytes = panel_bytes(kFormat, groups);
   const PanelView panel = view_panel(kFormat, task.panels + index * bytes, groups);
   PanelStream ahead(*task.weights, bytes, 0);
-  const std::size_t n = task.end_row - task.first_row;
-  if (n <= kBlockRows || groups > kMostOpenGroups) {
-    const auto packed = [&](std::size_t g) __attribute__((always_inline)) { return PackedGroup<kFormat>(panel, g); };
-    return multiply_rows<kFormat>(task, panel, ahead, packed, results);
-  }
-  auto* const opened = reinterpret_cast<OpenGroup<kFormat>*>(task.scratch + scratch_bytes(n));
-  for (std::size_t g = 0; g < groups; ++g) new (opened + g) OpenGroup<kFormat>(PackedGroup<kFormat>(panel, g));
-  const auto open = [&](std::size_t g) __attribute__((always_inline))->const OpenGroup<kFormat>& { return opened[g]; };
-  multiply_rows<kFormat>(task, panel, ahead, open, results);
+  const bool many = task.end_row - task.first_row > kBlockRows && groups <= kMostOpenGroups;
+  many ? multiply_many<kFormat>(task, panel, ahead, results) : multiply_few<kFormat>(task, panel, ahead, results);
 }
 
 }  // namespace

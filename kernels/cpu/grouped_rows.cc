@@ -1,6 +1,7 @@
 #include "kernels/cpu/grouped_rows.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -69,13 +70,33 @@ void GroupedActivations::resize(std::size_t rows, std::size_t groups) {
   rows_.rows = rows;
   rows_.groups = groups;
   rows_.height = std::min(rows, kBlockRows);
-  const std::size_t places = (rows + rows_.height - 1) / rows_.height * rows_.height * groups;
+  const std::size_t places = rows_.blocks() * rows_.height * groups;
   rows_.codes = reinterpret_cast<std::int8_t*>(make_room(codes_, 2 * places * kGroup + kLine));
   rows_.rests = rows_.codes + places * kGroup;
   rows_.terms = reinterpret_cast<GroupTerms*>(make_room(terms_, 2 * places * sizeof(GroupTerms) + kLine));
   rows_.rest_terms = rows_.terms + places;
   wide_.resize(std::max(wide_.size(), rows * rows_.wide_words()));
   rows_.wide = wide_.data();
+  listed_.resize(std::max(listed_.size(), rows_.blocks() * rows_.height * rows_.most_wide()));
+  rows_.listed = listed_.data();
+  n_listed_.resize(std::max(n_listed_.size(), rows_.blocks()));
+  rows_.n_listed = n_listed_.data();
+}
+
+void list_wide_groups(const GroupedRows& rows, std::size_t block) {
+  WideGroup* const begin = rows.listed + block * rows.height * rows.most_wide();
+  WideGroup* end = begin;
+  const std::size_t first = block * rows.height;
+  for (std::size_t r = 0; r < std::min(rows.height, rows.rows - first); ++r) {
+    const std::uint64_t* const words = rows.wide + (first + r) * rows.wide_words();
+    for (std::size_t word = 0; word < rows.wide_words(); ++word) {
+      for (std::uint64_t left = words[word]; left != 0; left &= left - 1) {
+        const auto group = word * 64 + static_cast<std::size_t>(std::countr_zero(left));
+        *end++ = {static_cast<std::uint16_t>(r), static_cast<std::uint16_t>(group)};
+      }
+    }
+  }
+  rows.n_listed[block] = static_cast<std::uint32_t>(end - begin);
 }
 
 }  // namespace headwater::kernels::cpu

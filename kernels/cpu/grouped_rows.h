@@ -13,8 +13,11 @@ namespace headwater::kernels::cpu {
 void quantize_grouped_row_avx2(const float* x, const GroupedRows& into, std::size_t row);
 void quantize_grouped_row_avx512(const float* x, const GroupedRows& into, std::size_t row);
 
+/// Fills in the list of a block whose rows have been rounded.
+void list_wide_groups(const GroupedRows& rows, std::size_t block);
+
 namespace reference {
-/// The same, on any machine.
+/// The same as the first two, on any machine.
 void quantize_grouped_row(const float* x, const GroupedRows& into, std::size_t row);
 }  // namespace reference
 
@@ -32,6 +35,8 @@ class GroupedActivations {
   GroupedRows rows_;
   std::vector<std::byte> codes_, terms_;
   std::vector<std::uint64_t> wide_;
+  std::vector<WideGroup> listed_;
+  std::vector<std::uint32_t> n_listed_;
 };
 
 }  // namespace headwater::kernels::cpu

@@ -137,18 +137,23 @@ ProductTask QuantizedMatrix::task(std::size_t segment, float* out, bool gated) c
 }
 
 void QuantizedMatrix::quantize(const float* x, std::size_t n, RoundedInputs& rounded, ThreadPool& pool) const {
-  const auto for_rows = [&](const auto& round, const auto& into) {
-    pool.run_rows(n, [&](std::size_t first, std::size_t end) {
+  const auto some = [&](const auto& round, const auto& into) {
+    return [&, round](std::size_t first, std::size_t end) {
       for (std::size_t r = first; r < end; ++r) round(x + r * cols_, into, r);
-    });
+    };
   };
-  if (rounding_ == Rounding::groups) {
-    rounded.groups.resize(n, groups_);
-    for_rows(kernel_table().round_grouped_row.run, rounded.groups.rows());
-  } else {
+  if (rounding_ == Rounding::rows) {
     rounded.rows.resize(n, groups_, n >= kernel_table().min_rows);
-    for_rows(kernel_table().round_row.run, rounded.rows.rows());
+    return pool.run_rows(n, some(kernel_table().round_row.run, rounded.rows.rows()));
   }
+  rounded.groups.resize(n, groups_);
+  const GroupedRows& rows = rounded.groups.rows();
+  const auto round = some(kernel_table().round_grouped_row.run, rows);
+  if (rows.blocks() == 1) return pool.run_rows(n, round);
+  pool.run(rows.blocks(), [&](std::size_t block) {
+    round(block * rows.height, std::min(n, (block + 1) * rows.height));
+    list_wide_groups(rows, block);
+  });
 }
 
 ProductKernel QuantizedMatrix::kernel(std::size_t n) const {

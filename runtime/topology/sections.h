@@ -15,8 +15,8 @@ inline constexpr const char* kThreadsHelp =
 
 /// Of the executor's `precision` and of --precision.
 inline constexpr const char* kPrecisionHelp =
-    "balanced: quantised weights as they are, activations of 16 bits; fast: of 8 bits but for queries, keys, values, "
-    "logits, and the first and last layer, where that is faster; exact: both as bfloat16";
+    "balanced: quantised weights as they are, activations of 16 bits; fast: of 8 bits but for logits and the "
+    "first and last layer, where that is faster; exact: both as bfloat16";
 
 struct SectionSpec {
   std::string name;  ///< "cache"; "": the top of the file

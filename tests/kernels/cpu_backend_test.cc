@@ -10,7 +10,7 @@
 namespace headwater::kernels {
 namespace {
 
-std::string path(Precision precision, const std::vector<HostTensor>& parts, MatrixUse use = {}) {
+std::string path(Precision precision, const std::vector<HostTensor>& parts, MatrixUse use = {MatrixRole::output}) {
   return make_cpu_backend(1, precision)->matrix_path(parts, use).text();
 }
 
@@ -28,7 +28,7 @@ TEST(CpuBackend, SaysHowAMatrixIsComputed) {
             floats + ", since it has 65536 columns, more than 32768");
 }
 
-TEST(CpuBackend, ComputesAllButQueriesKeysValuesAndLogitsInEightBitsWhereThatIsFaster) {
+TEST(CpuBackend, ComputesAllButLogitsInEightBitsWhereThatIsFaster) {
   const std::string eight = cpu::kernel_table().grouped_pays ? "8-bit groups (Q4_K)" : "whole numbers (Q4_K)";
   const std::string sixteen = "whole numbers (Q4_K)";
   const HostTensor in{nullptr, DType::q4_k, 4096, 256};
@@ -36,7 +36,7 @@ TEST(CpuBackend, ComputesAllButQueriesKeysValuesAndLogitsInEightBitsWhereThatIsF
   EXPECT_EQ(path(Precision::fast, {in, in}, {MatrixRole::gate_up}), eight);
   EXPECT_EQ(path(Precision::fast, {back}, {MatrixRole::down}), eight);
   EXPECT_EQ(path(Precision::fast, {back}, {MatrixRole::attention_out}), eight);
-  EXPECT_EQ(path(Precision::fast, {in}, {MatrixRole::qkv}), sixteen);
+  EXPECT_EQ(path(Precision::fast, {in}, {MatrixRole::qkv}), eight);
   EXPECT_EQ(path(Precision::fast, {in}, {MatrixRole::output}), sixteen);
   EXPECT_EQ(path(Precision::balanced, {in, in}, {MatrixRole::gate_up}), sixteen);
 }
@@ -57,6 +57,7 @@ TEST(CpuBackend, ANarrowModelWithGatesOfGeluHasSixteenBits) {
     const HostTensor in{nullptr, DType::q4_k, 4096, width};
     const HostTensor back{nullptr, DType::q4_k, width, 4096};
     EXPECT_EQ(path(Precision::fast, {in, in}, {MatrixRole::gate_up, Activation::gelu}), wanted);
+    EXPECT_EQ(path(Precision::fast, {in}, {MatrixRole::qkv, Activation::gelu}), wanted);
     EXPECT_EQ(path(Precision::fast, {back}, {MatrixRole::down, Activation::gelu}), wanted);
     EXPECT_EQ(path(Precision::fast, {back}, {MatrixRole::attention_out, Activation::gelu}), wanted);
   }

@@ -27,6 +27,7 @@ GroupedActivations rounded(Quantize quantize, const std::vector<float>& x, std::
   GroupedActivations made;
   made.resize(n, x.size() / n / kGroup);
   for (std::size_t r = 0; r < n; ++r) quantize(x.data() + r * (x.size() / n), made.rows(), r);
+  for (std::size_t block = 0; block < made.rows().blocks(); ++block) list_wide_groups(made.rows(), block);
   return made;
 }
 

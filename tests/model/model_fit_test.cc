@@ -84,10 +84,14 @@ TEST_F(ModelFit, NamesWhatEachKindOfMatrixRunsOn) {
   const auto backend = kernels::make_cpu_backend(1);
   const kernels::HostTensor part{nullptr, kernels::DType::q8_0, 64, 64};
   const kernels::HostTensor parts[] = {part, part, part};
+  const auto path = [&](bool outermost) {
+    return backend->matrix_path(parts, {kernels::MatrixRole::qkv, kernels::Activation::silu, outermost}).name;
+  };
   const auto text = describe(test::tiny_llama({.layers = 3, .type = kernels::DType::q8_0}));
   ASSERT_TRUE(text.ok()) << text.error().message;
-  EXPECT_THAT(
-      *text, HasSubstr("\n  attn_qkv      " + backend->matrix_path(parts, {kernels::MatrixRole::qkv}).name + " x 3\n"));
+  const std::string layers =
+      path(false) == path(true) ? path(true) + " x 3" : path(false) + " x 1; " + path(true) + " x 2";
+  EXPECT_THAT(*text, HasSubstr("\n  attn_qkv      " + layers + "\n"));
   EXPECT_THAT(*text, HasSubstr("\n  ffn_gate_up   "));
   EXPECT_THAT(*text, HasSubstr("\n  output        "));
   EXPECT_THAT(*text, testing::Not(HasSubstr("attn_k ")));

@@ -144,6 +144,7 @@ TEST_P(ReferenceModel, LogProbabilitiesAndGreedyChoicesAreThoseOfFloat32) {
   std::size_t steps = 0;
   std::size_t agreed = 0;
   double nll_difference = 0;
+  double of_short_texts = 0;  // the same of texts whose mean is one of four to six tokens, which knows little
   double perplexity = 0;
   std::size_t longest = 0;
   const auto all = records(model().results(kCompletions));
@@ -170,7 +171,8 @@ TEST_P(ReferenceModel, LogProbabilitiesAndGreedyChoicesAreThoseOfFloat32) {
       }
     }
     const double more = nll / double(prompt.size() - 1) - record.at("mean_nll").get<double>();
-    nll_difference = std::max(nll_difference, std::abs(more));
+    double& greatest = prompt.size() < 8 ? of_short_texts : nll_difference;
+    greatest = std::max(greatest, std::abs(more));
     if (prompt.size() > longest) {
       longest = prompt.size();
       perplexity = std::exp(more);
@@ -195,12 +197,14 @@ TEST_P(ReferenceModel, LogProbabilitiesAndGreedyChoicesAreThoseOfFloat32) {
             << "\n"
             << "greedy steps with a margin of at least " << GetParam().margin << ": " << agreed << " of " << steps
             << " agree\n"
-            << "mean negative log-likelihood: greatest difference " << nll_difference << "\n"
+            << "mean negative log-likelihood: greatest difference " << nll_difference << ", of short texts "
+            << of_short_texts << "\n"
             << "perplexity of " << longest << " tokens over that of float32: " << perplexity << "\n";
   EXPECT_LE(difference.mean(), GetParam().top10);
   EXPECT_LE(perplexity, GetParam().perplexity);
   if (near()) {
     EXPECT_LE(nll_difference, 0.03);
+    EXPECT_LE(of_short_texts, 0.05);
   }
 }
 
