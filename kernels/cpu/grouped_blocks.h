@@ -57,14 +57,14 @@ template <class Take>
   }
 }
 
-/// The same for rows [first, first + n) of a block that has a list: take(r, g), r counted from `first`. In the order
+/// The same for rows [first, first + n) of a block that has a list: take(r, wide), r counted from `first`. In the order
 /// of rows, and of groups in each.
 template <class Take>
 [[gnu::always_inline]] inline void for_listed_groups(const GroupedRows& x, std::size_t block, std::size_t first,
                                                      std::size_t n, const Take& take) {
   const WideGroup* listed = x.listed + block * x.height * x.most_wide();
   for (const WideGroup* const end = listed + x.n_listed[block]; listed != end; ++listed) {
-    if (listed->row - first < n) take(listed->row - first, listed->group);
+    if (listed->row - first < n) take(listed->row - first, *listed);
   }
 }
 

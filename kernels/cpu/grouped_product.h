@@ -86,9 +86,11 @@ struct GroupScale8 {
 /// Rows that a kernel computes side by side, at most.
 inline constexpr std::size_t kBlockRows = 12;
 
-/// A group of a row of a block that is wide.
-struct WideGroup {
-  std::uint16_t row, group;
+/// A group of a row that is wide, with all that its rests need: a line of memory.
+struct alignas(64) WideGroup {
+  std::int8_t rests[kGroup];
+  GroupTerms terms;
+  std::uint16_t row, group;  ///< the row of its block
 };
 
 /// Rounded activations, as the kernels read them: in blocks of rows, of which a group's lie side by side, so that a
@@ -98,11 +100,12 @@ struct GroupedRows {
   std::size_t groups = 0;
   std::size_t height = 0;            ///< rows of a block, at most kBlockRows; a last one may have some to spare
   std::int8_t* codes = nullptr;      ///< [blocks][groups][height][32]
-  std::int8_t* rests = nullptr;      ///< the same; 0 in groups that are not wide
+  std::int8_t* rests = nullptr;      ///< the same; of wide groups alone
   GroupTerms* terms = nullptr;       ///< [blocks][groups][height]
   GroupTerms* rest_terms = nullptr;  ///< the same for rests: without a centre; of wide groups alone
   std::uint64_t* wide = nullptr;     ///< [rows][wide_words()]: a bit for each group
-  WideGroup* listed = nullptr;       ///< [blocks][height * most_wide()]: the same as lists, if there are several blocks
+  WideGroup* listed = nullptr;       ///< [blocks][height * most_wide()]: wide groups in the order of rows, if there are
+                                     ///< several blocks
   std::uint32_t* n_listed = nullptr;  ///< [blocks]
 
   [[gnu::always_inline]] std::size_t blocks() const { return (rows + height - 1) / height; }

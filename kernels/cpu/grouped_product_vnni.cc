@@ -315,10 +315,10 @@ void multiply_many(const ProductTask& task, const PanelView& panel, PanelStream&
 #pragma GCC unroll 12
     for (std::size_t r = 0; r < count.value; ++r) whole[r] = sums[r];
     for_listed_groups(
-        x, rows.row / x.height, rows.row % x.height, count.value,
-        [&](std::size_t r, std::size_t g) __attribute__((always_inline)) {
+        x, rows.row / x.height, rows.row % x.height,
+        count.value, [&](std::size_t r, const WideGroup& wide) __attribute__((always_inline)) {
           __m512 sum[] = {whole[r]};
-          add_group<kFormat>(groups[g], rows.rests(g, r), sum);
+          add_group<kFormat>(groups[wide.group], {wide.rests, &wide.terms}, sum);
           whole[r] = sum[0];
         });
     store(x, panel, i, results, whole);

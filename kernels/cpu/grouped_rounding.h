@@ -24,12 +24,13 @@ struct RoundedSums {
   CodeSums codes, rests;
 };
 
-/// ends_of(x) gives Ends of a group. round(x, scale, wide, codes, rests) stores 32 codes and rests, which are zero
-/// where the group is not wide, and gives RoundedSums.
+/// ends_of(x) gives Ends of a group. round(x, scale, wide, codes, rests) stores 32 codes and, where the
+/// group is wide, rests, and gives RoundedSums.
 template <class FindEnds, class Round>
 [[gnu::always_inline]] inline void round_groups(const float* x, const GroupedRows& into, std::size_t row,
                                                 const FindEnds& ends_of, const Round& round) {
-  GroupTerms* const terms = into.terms + into.place(row, 0);
+  const std::size_t first_place = into.place(row, 0);
+  GroupTerms* const terms = into.terms + first_place;
   double squares = 0;
   for (std::size_t g = 0; g < into.groups; ++g) {
     const Ends ends = ends_of(x + g * kGroup);
@@ -47,7 +48,7 @@ template <class FindEnds, class Round>
     const GroupScale8 scale = group_scale(made.step, high);
     const bool is_wide = width * width * static_cast<double>(into.groups) > kWide * squares;
     if (is_wide) wide[g / 64] |= std::uint64_t{1} << g % 64;
-    const std::size_t place = into.place(row, g) * kGroup;
+    const std::size_t place = (first_place + g * into.height) * kGroup;
     const RoundedSums sums = round(x + g * kGroup, scale, is_wide, into.codes + place, into.rests + place);
     made = GroupTerms::of(scale.step, scale.centre, sums.codes.first, sums.codes.last);
     if (is_wide) {

@@ -49,7 +49,7 @@ void quantize_grouped_row(const float* x, const GroupedRows& into, std::size_t r
       const int rest = is_wide ? number - 256 * code : 0;
       const std::size_t place = into.place(row, g) * kGroup + i;
       into.codes[place] = static_cast<std::int8_t>(code);
-      into.rests[place] = static_cast<std::int8_t>(rest);
+      if (is_wide) into.rests[place] = static_cast<std::int8_t>(rest);
       codes[i / (kGroup / 2)] += code;
       rests[i / (kGroup / 2)] += rest;
     }
@@ -92,7 +92,12 @@ void list_wide_groups(const GroupedRows& rows, std::size_t block) {
     for (std::size_t word = 0; word < rows.wide_words(); ++word) {
       for (std::uint64_t left = words[word]; left != 0; left &= left - 1) {
         const auto group = word * 64 + static_cast<std::size_t>(std::countr_zero(left));
-        *end++ = {static_cast<std::uint16_t>(r), static_cast<std::uint16_t>(group)};
+        const std::size_t place = rows.place(first + r, group);
+        std::copy_n(rows.rests + place * kGroup, kGroup, end->rests);
+        end->terms = rows.rest_terms[place];
+        end->row = static_cast<std::uint16_t>(r);
+        end->group = static_cast<std::uint16_t>(group);
+        ++end;
       }
     }
   }

@@ -71,7 +71,7 @@ inline RoundedSums round_group(const float* x, const GroupScale8& scale, bool wi
   const Bytes bytes = round(x, scale);
   const auto store = [](std::int8_t* at, __m256i value) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(at), value); };
   store(codes, bytes.codes);
-  store(rests, wide ? bytes.rests : _mm256_setzero_si256());
+  if (wide) store(rests, bytes.rests);
   return {sum(bytes.codes), wide ? sum(bytes.rests) : CodeSums{}};
 }
 
