@@ -31,6 +31,8 @@ void visit_counters(const Visit& visit) {
                             &Stats::prefix_copied_tokens,
                             &Stats::ghost_hits,
                             &Stats::preemptions,
+                            &Stats::drafted,
+                            &Stats::draft_accepted,
                             &Stats::steps,
                             &Stats::batch_size_sum,
                             &Stats::stage_restarts}) {

@@ -70,6 +70,8 @@ class SchedulerStage : public StageActor {
     stats.running = counters.running;
     stats.queued = counters.waiting;
     stats.preemptions = counters.preemptions;
+    stats.drafted = counters.drafted;
+    stats.draft_accepted = counters.accepted;
     stats.steps = counters.steps;
     stats.prefix_query_tokens = counters.prefix.query_tokens;
     stats.prefix_query_blocks = counters.prefix.query_blocks;

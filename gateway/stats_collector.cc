@@ -127,6 +127,9 @@ std::vector<MetricFamily> StatsCollector::Collect() const {
                               MetricType::Gauge, model.kv_factor));
   counter("headwater_cache_ghost_hits_total", "Prompts that missed first what had been evicted.", stats.ghost_hits);
   counter("headwater_num_preemptions_total", "Running requests set back for want of blocks.", stats.preemptions);
+  counter("headwater_spec_decode_num_draft_tokens_total", "Tokens guessed from a sequence's own text and checked.",
+          stats.drafted);
+  counter("headwater_spec_decode_num_accepted_tokens_total", "Guessed tokens that were right.", stats.draft_accepted);
   counter("headwater_steps_total", "Forward passes.", stats.steps);
   counter("headwater_stage_restarts_total", "Stages started anew after a failure.", stats.stage_restarts);
 

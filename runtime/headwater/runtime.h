@@ -48,6 +48,7 @@ struct Overrides {
   std::optional<std::string> precision;        ///< "fast", "balanced" or "exact"
   std::optional<std::uint32_t> session_len;    ///< most tokens of one sequence
   std::optional<std::uint32_t> max_queued;     ///< requests accepted and not finished
+  std::optional<std::uint32_t> draft_tokens;   ///< most guessed tokens of a sequence in a step; 0: none
   std::optional<std::string> max_wait;         ///< "2s", longest that a request may be expected to wait; "0": any time
   /// Values of Request::tenant for which the topology's warm-up prompts are computed; none: the one without a name.
   std::vector<std::string> warmup_tenants;
@@ -113,6 +114,7 @@ struct Stats {
   double eviction_age_seconds_sum = 0;                                 ///< from the last use of a block to its eviction
   std::vector<std::uint64_t> eviction_age_seconds_counts;              ///< [kEvictionAgeBounds + 1]
   std::uint64_t preemptions = 0;
+  std::uint64_t drafted = 0, draft_accepted = 0;  ///< tokens guessed and checked; of those, right
   std::uint32_t block_tokens = 0;
   std::optional<TierStats> tier;  ///< where the topology has one
   // steps: cumulative counts for the upper bounds below, Prometheus style

@@ -5,21 +5,8 @@
 namespace headwater::schedule {
 namespace {
 
-/// Most sequences that decode in a step with guesses. Beyond, memory is no longer what a step waits for, and a wrong
-/// guess costs as much as a right one saves.
-constexpr std::size_t kMostDrafting = 8;
 /// Most guesses in a step: each costs a row of logits.
 constexpr std::size_t kMostGuesses = 64;
-/// What a row more costs, over a step of one row: 0.13 for 1.5 billion weights, 0.4 for 135 million (Xeon with VNNI, no
-/// AMX), and a bit, since chances are learnt from few guesses.
-constexpr double kRowCost = 0.6;
-
-/// The chance from which on a guess pays: a right one saves its sequence a row, and its share of a step.
-double worth_of(std::size_t sequences) {
-  const double rows = kRowCost * static_cast<double>(sequences);
-  return rows / (rows + 1);
-}
-
 }  // namespace
 
 std::uint32_t Scheduler::Impl::draft_room(const Sequence& sequence) const {
@@ -32,7 +19,7 @@ std::uint32_t Scheduler::Impl::draft_room(const Sequence& sequence) const {
 
 void Scheduler::Impl::add_drafts(StepPlan& plan) {
   const std::size_t n = plan.entries.size();
-  if (options.draft_tokens == 0 || n == 0 || n > kMostDrafting || n >= options.max_step_tokens) return;
+  if (options.draft_tokens == 0 || n == 0 || n > GuessCost::kMostSequences || n >= options.max_step_tokens) return;
   const auto decodes = [&](const StepEntry& entry) { return sequences.at(entry.id).decoding(); };
   if (!std::ranges::all_of(plan.entries, decodes)) return;  // whose prompts are computed wait for the step
   const auto each = static_cast<std::uint32_t>(std::min(options.max_step_tokens - n, kMostGuesses) / n);
@@ -41,7 +28,7 @@ void Scheduler::Impl::add_drafts(StepPlan& plan) {
     const std::uint32_t most = std::min({options.draft_tokens, each, draft_room(sequence)});
     if (most == 0) continue;
     sequence.drafts.advance(sequence.tokens);
-    entry.draft = sequence.drafts.draft(sequence.tokens, most, worth_of(n));
+    entry.draft = sequence.drafts.draft(sequence.tokens, most, guess_cost.worth(n));
     sequence.drafted = static_cast<std::uint32_t>(entry.draft.size());
   }
 }

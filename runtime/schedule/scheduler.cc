@@ -222,6 +222,7 @@ void Scheduler::on_result(const StepResult& result) {
   Impl& scheduler = *impl_;
   if (!scheduler.step_in_flight || result.step != scheduler.step || result.epoch != scheduler.epoch) return;
   scheduler.step_in_flight = false;
+  scheduler.guess_cost.add(result);
   for (const EntryResult& entry : result.entries) {
     const auto found = scheduler.sequences.find(entry.id);
     if (found != scheduler.sequences.end()) scheduler.on_entry(found->second, entry);

@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "schedule/guess_cost.h"
 #include "schedule/length_guess.h"
 #include "schedule/sequence.h"
 
@@ -59,6 +60,7 @@ struct Scheduler::Impl {
   std::vector<std::uint32_t> refills;  ///< by block: how often it was planned to be computed once more
   std::uint64_t next_age = 0;
   SchedulerCounters counters;
+  GuessCost guess_cost;
   SchedulerOutput out;
 
   // ---- scheduler.cc ----

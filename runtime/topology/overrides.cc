@@ -127,6 +127,7 @@ void apply_overrides(const Overrides& overrides, Node& root, Problems& problems)
   apply.in("gateway", overrides.listen, "--listen", "listen");
   apply.in("gateway", overrides.max_queued, "--max-queued", "max_queued");
   apply.stage("scheduler", overrides.max_batch_size, "--max-batch-size", "max_batch_size");
+  apply.stage("scheduler", overrides.draft_tokens, "--draft-tokens", "draft_tokens");
   apply.stage("scheduler", overrides.max_wait, "--max-wait", "max_wait");
   apply.stage("scheduler", overrides.prefill_chunk, "--prefill-chunk", "prefill_chunk");
   apply.stage("cache_tier", overrides.cache_dir, "--cache-dir", "path");

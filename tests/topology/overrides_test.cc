@@ -20,6 +20,7 @@ TEST(Overrides, ReplaceWhatTheFileSays) {
   overrides.tenant_quota = 0.5;
   overrides.max_pinned = 0.125;
   overrides.max_batch_size = 5;
+  overrides.draft_tokens = 3;
   overrides.prefill_chunk = 16;
   overrides.threads = 2;
   overrides.session_len = 100;
@@ -39,6 +40,7 @@ TEST(Overrides, ReplaceWhatTheFileSays) {
   EXPECT_DOUBLE_EQ(topology.cache.tenant_quota, 0.5);
   EXPECT_DOUBLE_EQ(topology.cache.max_pinned, 0.125);
   EXPECT_EQ(topology.find("sched")->integer("max_batch_size"), 5);
+  EXPECT_EQ(topology.find("sched")->integer("draft_tokens"), 3);
   EXPECT_EQ(topology.find("sched")->integer("prefill_chunk"), 16);
   EXPECT_EQ(topology.find("exec")->integer("threads"), 2);
   EXPECT_EQ(topology.threads, 2U);

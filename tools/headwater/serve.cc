@@ -253,6 +253,8 @@ void add_overrides(CLI::App& command, Options& options) {
   add_precision(command, given.precision);
   command.add_option("--session-len", given.session_len, "most tokens of one sequence, prompt and answer");
   command.add_option("--max-queued", given.max_queued, "most requests accepted and not ended");
+  command.add_option("--draft-tokens", given.draft_tokens,
+                     "most tokens guessed from a sequence's own text and checked in one step; 0: none");
   command.add_option("--max-wait", given.max_wait,
                      "longest that a request may be expected to wait before it is refused (2s); 0: any time");
   command.add_option("--prefix-match-threshold", given.prefix_match_threshold,
