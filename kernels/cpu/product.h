@@ -35,7 +35,8 @@ namespace headwater::kernels::cpu {
 
 /// Values of K that share a factor and an offset.
 inline constexpr std::size_t kGroup = 32;
-/// Groups of 4-bit weights whose sum has 32 bits: each gives at most 32 · (127 · 31,005 + 128 · 126).
+/// Groups whose sum has 32 bits: with weights of 4 bits each gives at most 32 · (127 · 31,005 + 128 · 126), and bytes
+/// times others at most 32 · 128 · 31,065.
 inline constexpr std::size_t kGroupsOf32Bits = 16;
 /// Values of K that an AMX tile takes: two groups.
 inline constexpr std::size_t kStep = 64;
@@ -130,21 +131,26 @@ struct PanelView {
 }
 
 /// The sums of the high and of the low bytes of a row's activations in a group, those times -kMiddle (what the dot with
-/// codes of 4 bits begins with), and the sum of its first 16 activations.
+/// codes of 4 bits begins with), and the sums of its first 16.
 struct GroupSums {
   std::int32_t high_start, low_start;
   std::int16_t high, low;
-  std::int32_t first;
+  std::int16_t first_high, first_low;
 
   /// Of the bytes of the first 16 and of the last 16.
   [[gnu::always_inline]] static GroupSums of(int first_high, int first_low, int last_high, int last_low) {
     const int high = first_high + last_high;
     const int low = first_low + last_low;
-    return {-kMiddle * high, -kMiddle * low, static_cast<std::int16_t>(high), static_cast<std::int16_t>(low),
-            256 * first_high + first_low};
+    return {-kMiddle * high,
+            -kMiddle * low,
+            static_cast<std::int16_t>(high),
+            static_cast<std::int16_t>(low),
+            static_cast<std::int16_t>(first_high),
+            static_cast<std::int16_t>(first_low)};
   }
-  /// The sum of the activations.
+  /// The sum of the activations, and of the first 16.
   [[gnu::always_inline]] int all() const { return 256 * high + low; }
+  [[gnu::always_inline]] int first() const { return 256 * first_high + first_low; }
   /// `high` in the lower 16 bits, `low` in the upper.
   [[gnu::always_inline]] int both() const {
     int numbers;
@@ -182,8 +188,8 @@ struct ProductTask {
   std::size_t first_row = 0, end_row = 0;  ///< first_row begins a tile or block
   float* out = nullptr;                    ///< [x.rows, columns], where the first column of `panels` stands
   std::size_t out_stride = 0;              ///< floats from one row of `out` to the next
-  /// [scratch_bytes(end_row - first_row)], of grouped rows and opened_bytes(their groups); 64-byte aligned, of this task
-  /// alone.
+  /// [scratch_bytes(end_row - first_row)], of grouped rows and opened_bytes(their groups); 64-byte aligned, of this
+  /// task alone.
   std::byte* scratch = nullptr;
   /// Panels are pairs, a gate's and an up's (first_panel and end_panel count pairs), and the result is
   /// silu(x · gateᵀ) * (x · upᵀ). The references do not do it.

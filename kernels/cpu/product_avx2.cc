@@ -142,7 +142,7 @@ inline void sum_bytes(const PanelView& panel, const QuantizedRows& x, std::size_
       __m256i dots[N * H];
       for (std::size_t r = 0; r < N; ++r) {
         const int all = group[r]->all();
-        const int sum = !kTwoFactors ? all : run == 0 ? group[r]->first : all - group[r]->first;
+        const int sum = !kTwoFactors ? all : run == 0 ? group[r]->first() : all - group[r]->first();
         for (std::size_t h = 0; h < H; ++h) dots[r * H + h] = _mm256_set1_epi32(-middle(kFormat) * sum);
       }
 #pragma GCC unroll 8

@@ -10,9 +10,9 @@
 namespace headwater::kernels::cpu {
 namespace {
 
-/// Rows that share an unpacked group. Of codes of 4 bits a row has three sums in registers, of others six.
+/// Rows that share an unpacked group. Of codes of 4 bits a row has three sums in registers, of others four.
 template <PanelFormat kFormat>
-constexpr std::size_t kRows = has_nibbles(kFormat) ? 8 : 4;
+constexpr std::size_t kRows = has_nibbles(kFormat) ? 8 : 6;
 
 /// 16 columns as doubles.
 struct Doubles {
@@ -122,53 +122,63 @@ inline void sum_nibbles(const PanelView& panel, const QuantizedRows& x, const Ro
   }
 }
 
-/// sum += a · b
-inline void multiply_add(Doubles& sum, const Doubles& a, const Doubles& b) {
-  sum.first = _mm512_fmadd_pd(a.first, b.first, sum.first);
-  sum.last = _mm512_fmadd_pd(a.last, b.last, sum.last);
-}
-
-/// Σ a · W of weights of 6 or 8 bits. Quads of K that share a factor make a run: all of a group, or half of them.
+/// Σ a · W of weights of 6 or 8 bits: of a's high bytes and of its low ones apart, as their sums have 32 bits for some
+/// groups. Quads of K that share a factor make a run: all of a group, or half of them.
 template <PanelFormat kFormat, std::size_t N>
 inline void sum_bytes(const PanelView& panel, const QuantizedRows& x, const Row (&rows)[N], Doubles (&sums)[N],
                       PanelStream& ahead) {
   constexpr bool kTwoFactors = kFormat == PanelFormat::sixes_two_factors;
   constexpr int kRun = kTwoFactors ? 4 : 8;
-  for (std::size_t g = 0; g < x.groups; ++g) {
-    ahead.ask<kLines<kFormat>>();
-    const std::byte* codes = panel.codes + g * code_bytes(kFormat);
-    const std::int16_t* numbers = panel.numbers + g * n_numbers(kFormat);
-    const std::size_t place = g / 2 * x.step_stride + g % 2 * kGroup;
+  for (std::size_t first = 0; first < x.groups; first += kGroupsOf32Bits) {
+    const std::size_t end = first + kGroupsOf32Bits < x.groups ? first + kGroupsOf32Bits : x.groups;
+    Dots<N> partial;
+#pragma GCC unroll 6
+    for (std::size_t r = 0; r < N; ++r) partial.high[r] = partial.low[r] = _mm512_setzero_si512();
+    for (std::size_t g = first; g < end; ++g) {
+      ahead.ask<kLines<kFormat>>();
+      const std::byte* codes = panel.codes + g * code_bytes(kFormat);
+      const std::int16_t* numbers = panel.numbers + g * n_numbers(kFormat);
+      const std::size_t place = g / 2 * x.step_stride + g % 2 * kGroup;
 #pragma GCC unroll 2
-    for (int run = 0; run < 8; run += kRun) {
-      Dots<N> dots;
-#pragma GCC unroll 4
-      for (std::size_t r = 0; r < N; ++r) {
-        const GroupSums& group = rows[r].sums[g];
-        const int sum = !kTwoFactors ? group.all() : run == 0 ? group.first : group.all() - group.first;
-        dots.high[r] = _mm512_setzero_si512();
-        dots.low[r] = _mm512_set1_epi32(-middle(kFormat) * sum);
-      }
+      for (int run = 0; run < 8; run += kRun) {
+        Dots<N> dots;
+#pragma GCC unroll 6
+        for (std::size_t r = 0; r < N; ++r) {
+          const GroupSums& all = rows[r].sums[g];
+          const int high = !kTwoFactors ? all.high : run == 0 ? all.first_high : all.high - all.first_high;
+          const int low = !kTwoFactors ? all.low : run == 0 ? all.first_low : all.low - all.first_low;
+          dots.high[r] = _mm512_set1_epi32(-middle(kFormat) * high);
+          dots.low[r] = _mm512_set1_epi32(-middle(kFormat) * low);
+        }
 #pragma GCC unroll 8
-      for (int i = run; i < run + kRun; ++i) {
-        const __m512i quads = load_quad<kFormat>(codes, i);
-#pragma GCC unroll 4
-        for (std::size_t r = 0; r < N; ++r) dots.add(r, quads, rows[r].codes + place, x.low, i);
+        for (int i = run; i < run + kRun; ++i) {
+          const __m512i quads = load_quad<kFormat>(codes, i);
+#pragma GCC unroll 6
+          for (std::size_t r = 0; r < N; ++r) dots.add(r, quads, rows[r].codes + place, x.low, i);
+        }
+        const __m512i factor = widen(numbers + (run == 0 ? 0 : to_second(kFormat)));
+#pragma GCC unroll 6
+        for (std::size_t r = 0; r < N; ++r) {
+          partial.high[r] = _mm512_add_epi32(partial.high[r], _mm512_mullo_epi32(factor, dots.high[r]));
+          partial.low[r] = _mm512_add_epi32(partial.low[r], _mm512_mullo_epi32(factor, dots.low[r]));
+        }
       }
-      const Doubles factor = to_doubles(widen(numbers + (run == 0 ? 0 : to_second(kFormat))));
-#pragma GCC unroll 4
-      for (std::size_t r = 0; r < N; ++r) {
-        const __m512i dot = _mm512_add_epi32(dots.low[r], _mm512_slli_epi32(dots.high[r], 8));
-        multiply_add(sums[r], factor, to_doubles(dot));
+      if constexpr (kFormat == PanelFormat::sixes_and_offset) {
+        const __m512i offset = widen(numbers + to_second(kFormat));
+#pragma GCC unroll 6
+        for (std::size_t r = 0; r < N; ++r) {
+          const auto times = [&](int sum) { return _mm512_mullo_epi32(offset, _mm512_set1_epi32(sum)); };
+          partial.high[r] = _mm512_add_epi32(partial.high[r], times(rows[r].sums[g].high));
+          partial.low[r] = _mm512_add_epi32(partial.low[r], times(rows[r].sums[g].low));
+        }
       }
     }
-    if constexpr (kFormat == PanelFormat::sixes_and_offset) {
-      const Doubles offset = to_doubles(widen(numbers + to_second(kFormat)));
-#pragma GCC unroll 4
-      for (std::size_t r = 0; r < N; ++r) {
-        const __m512d all = _mm512_set1_pd(rows[r].sums[g].all());
-        multiply_add(sums[r], offset, {all, all});
-      }
+#pragma GCC unroll 6
+    for (std::size_t r = 0; r < N; ++r) {
+      const Doubles high = to_doubles(partial.high[r]);
+      const __m512d byte = _mm512_set1_pd(256);
+      add(sums[r], {_mm512_mul_pd(high.first, byte), _mm512_mul_pd(high.last, byte)});
+      add(sums[r], to_doubles(partial.low[r]));
     }
   }
 }
