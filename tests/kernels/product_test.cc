@@ -151,7 +151,8 @@ Rounded round(void (*quantize)(const float*, const QuantizedRows&, std::size_t),
     if (!tiles) {
       for (std::size_t g = 0; g < into.groups; ++g) {
         const GroupSums& sums = into.sums[r * into.groups + g];
-        got.sums.insert(got.sums.end(), {sums.high_start, sums.low_start, sums.high, sums.low, sums.first_high, sums.first_low});
+        got.sums.insert(got.sums.end(),
+                        {sums.high_start, sums.low_start, sums.high, sums.low, sums.first_high, sums.first_low});
       }
     }
   }
