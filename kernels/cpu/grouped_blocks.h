@@ -68,6 +68,20 @@ template <class Take>
   }
 }
 
+/// Calls take(r, g, rests) for the wide groups of rows: from the list of their block, where it has one.
+template <std::size_t N, class Take>
+[[gnu::always_inline]] inline void for_rests(const BlockRows<N>& rows, const Take& take) {
+  const GroupedRows& x = rows.x;
+  if (x.blocks() > 1) {
+    return for_listed_groups(x, rows.row / x.height, rows.row % x.height, N, [&](std::size_t r, const WideGroup& wide) {
+      take(r, wide.group, Group{wide.rests, &wide.terms});
+    });
+  }
+  for (std::size_t r = 0; r < N; ++r) {
+    for_wide_groups(x, rows.row + r, [&](std::size_t g) { take(r, g, rows.rests(g, r)); });
+  }
+}
+
 template <std::size_t kCount>
 using Count = std::integral_constant<std::size_t, kCount>;
 /// Calls take(Count<N>()) with the most of kMost, 8, 4, 2 and 1 rows that are left, and gives N.

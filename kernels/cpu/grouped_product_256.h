@@ -211,11 +211,9 @@ static void multiply_panel_256(const ProductTask& task, std::size_t index, const
         for (std::size_t half = 0; half < 2; ++half) add(half);
       }
     }
-    for (std::size_t r = 0; r < kN; ++r) {
-      for_wide_groups(x, rows.row + r, [&](std::size_t g) {
-        add_rests_256<Dot, kFormat>(panel, g, rows.rests(g, r), sums[0][r], sums[1][r]);
-      });
-    }
+    for_rests(rows, [&](std::size_t r, std::size_t g, const Group& rests) {
+      add_rests_256<Dot, kFormat>(panel, g, rests, sums[0][r], sums[1][r]);
+    });
     const __m256 unit = _mm256_set1_ps(sum_unit(x));
     for (std::size_t half = 0; half < 2; ++half) {
       const std::size_t column = half * kLanes256;
